@@ -90,12 +90,13 @@ static int word_columns(const char *text)
 
 int canvas_text_wrapped(struct canvas *canvas, struct area area, enum style style, const char *text)
 {
-    int x = 0, y = 0;
+    int x = 0, y = 0, end = 0; /* end: of the area's last line */
 
     while (*text != '\0') {
         int columns = word_columns(text);
 
         if (x > 0 && x + columns > area.width) {
+            end = y == area.height - 1 ? x : end;
             x = 0;
             y++;
             for (; *text == ' '; columns--)
@@ -103,12 +104,15 @@ int canvas_text_wrapped(struct canvas *canvas, struct area area, enum style styl
         }
         for (; columns > 0; columns--) {
             if (x == area.width) { /* a word longer than a line */
+                end = y == area.height - 1 ? x : end;
                 x = 0;
                 y++;
             }
             canvas_put(canvas, area, x++, y, style, glyph_next(&text));
         }
     }
+    if (y >= area.height)
+        canvas_put(canvas, area, least(end, area.width - 1), area.height - 1, style, 0x2026);
     return y + 1;
 }
 

@@ -44,8 +44,8 @@ void canvas_text_right(struct canvas *canvas, struct area area, int x_end, int y
 
 /* Like canvas_text, with a mark at the end of a text that is cut off. */
 int canvas_text_cut(struct canvas *canvas, struct area area, int x, int y, enum style style, const char *text);
-/* Text over the lines of the area, broken between words where possible; what does not fit is cut off. Returns the lines that all of it
- * takes. */
+/* Text over the lines of the area, broken between words where possible; what does not fit is cut off, with a mark at the end. Returns the
+ * lines that all of it takes. */
 int canvas_text_wrapped(struct canvas *canvas, struct area area, enum style style, const char *text);
 
 void canvas_put(struct canvas *canvas, struct area area, int x, int y, enum style style, uint32_t code);

@@ -45,12 +45,12 @@ static void find_connection(struct list *list)
     if (list->fleet->is_connected)
         return;
     if (list->fleet->ticks == 0) {
-        add(list, STYLE_BAD, "No connection: %.160s", list->fleet->connection);
+        add(list, STYLE_BAD, "No connection: %s", list->fleet->connection);
         return;
     }
     figure_clock(list->fleet->tick_wall_ns[(list->fleet->ticks - 1) % FLEET_HISTORY], clock);
     add(list, STYLE_BAD, "Connection lost; values shown are of %s.", clock);
-    add(list, STYLE_BAD, "%.180s", list->fleet->connection);
+    add(list, STYLE_BAD, "%s", list->fleet->connection);
 }
 
 /* Seconds since the node last reported, at the last tick. */

@@ -6,7 +6,7 @@
 #include "fleet.h"
 #include "theme.h"
 
-enum { FINDINGS_MAX = 16, FINDING_BYTES = 280 };
+enum { FINDINGS_MAX = 16, FINDING_BYTES = 320 };
 
 struct finding {
     enum style style; /* STYLE_BAD, STYLE_WARN, STYLE_NORMAL, STYLE_GOOD */

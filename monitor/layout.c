@@ -35,15 +35,27 @@ static struct area cut_bottom(struct area *left, int lines, int kept)
     return cut;
 }
 
-static void place_overview(struct layout *l, struct area left, int rows)
+/* Rows that the table leaves empty go to the findings. */
+static void grow_findings(struct layout *l, struct area *left, int rows, int lines)
+{
+    const int grown = most(least(left->height - rows, lines - l->part[PART_FINDINGS].height), 0);
+
+    l->part[PART_FINDINGS].height += grown;
+    l->part[PART_CURVE].y += grown;
+    *left = area_below(*left, grown);
+}
+
+static void place_overview(struct layout *l, struct area left, int rows, struct layout_findings lines)
 {
     const int wanted = least(rows, most(left.height / 2, MAIN_LINES));
-    const int findings = left.height >= 24 ? FINDINGS_LINES + 1 : left.height >= 10 ? FINDINGS_LINES : 2;
+    const int least_findings = left.height >= 24 ? FINDINGS_LINES + 1 : left.height >= 10 ? FINDINGS_LINES : 2;
+    const int findings = most(least_findings, least(lines.bad, left.height - wanted - 1));
     const int room = left.height - (wanted + 1) - (EVENTS_LINES + 1) - (CURVE_LINES + 1); /* besides events and the curve */
 
     l->part[PART_FINDINGS] = cut_top(&left, most(findings, least(room, FINDINGS_LINES_MAX)), wanted);
     l->part[PART_EVENTS] = cut_bottom(&left, EVENTS_LINES + 1, wanted + 2);
     l->part[PART_CURVE] = cut_top(&left, CURVE_LINES + 1, wanted + 1);
+    grow_findings(l, &left, rows, lines.all);
     if (left.height > rows + 6) { /* room to spare: the curve grows, then the events */
         const int spare = left.height - rows - 2, grown = least(spare / 2, 6);
 
@@ -78,7 +90,7 @@ static void place_beside(struct layout *l, struct area left, const struct side *
     }
 }
 
-struct layout layout_make(enum screen screen, int width, int height, int rows)
+struct layout layout_make(enum screen screen, int width, int height, int rows, struct layout_findings lines)
 {
     struct area left = {0, 0, most(width, 0), most(height, 0)};
     struct layout l = {0};
@@ -88,7 +100,7 @@ struct layout layout_make(enum screen screen, int width, int height, int rows)
     l.part[PART_TABS] = cut_top(&left, 1, MAIN_LINES + 3);
     switch (screen) {
     case SCREEN_OVERVIEW:
-        place_overview(&l, left, rows);
+        place_overview(&l, left, rows, lines);
         break;
     case SCREEN_LINKS:
         place_beside(&l, left, &side_of_links, rows + 1, 0);

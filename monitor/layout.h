@@ -25,7 +25,13 @@ struct layout {
     struct area part[PARTS];
 };
 
+/* Lines of the findings on the overview. Bad ones go before the curve and the events, not before three rows of the table; others have
+ * what is free. */
+struct layout_findings {
+    int bad, all;
+};
+
 /* rows: of the main part's table or matrix, its heading among them. */
-struct layout layout_make(enum screen screen, int width, int height, int rows);
+struct layout layout_make(enum screen screen, int width, int height, int rows, struct layout_findings lines);
 
 #endif

@@ -276,6 +276,16 @@ static void draw_events(struct canvas *canvas, struct area area, const struct fl
     }
 }
 
+static int count_lines(const struct finding *findings, int count, int width)
+{
+    struct canvas none = {0};
+    int lines = 0;
+
+    for (int i = 0; i < count; i++)
+        lines += canvas_text_wrapped(&none, (struct area){.width = width}, STYLE_NORMAL, findings[i].text);
+    return lines;
+}
+
 int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *told, int width, enum glyph_level level, FILE *out)
 {
     const struct fleet_event *events[FLEET_EVENTS];
@@ -286,7 +296,8 @@ int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *to
     uint64_t tick;
     const bool has_tick = ui_tick(ui, fleet, &tick);
     const int finding_count = findings_find(fleet, tick, findings), node_count = ui_nodes(ui, fleet, nodes);
-    const struct area all = {0, 0, width, finding_count + node_count + event_lines + 3};
+    const int finding_lines = count_lines(findings, finding_count, width - 2);
+    const struct area all = {0, 0, width, finding_lines + node_count + event_lines + 3};
     struct canvas canvas;
     char clock[FIGURE_BYTES] = "-", speed[FIGURE_BYTES];
     int y = 0;
@@ -300,7 +311,7 @@ int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *to
         alive += fleet_is_alive(fleet_state_at(fleet, nodes[i], tick));
     canvas_print(&canvas, all, 0, y++, STYLE_NORMAL, "%s  %d node%s  %s tok/s", clock, alive, alive == 1 ? "" : "s", speed);
     for (int i = 0; i < finding_count; i++)
-        canvas_text(&canvas, all, 2, y++, STYLE_NORMAL, findings[i].text);
+        y += canvas_text_wrapped(&canvas, area_part(all, 2, y, width, finding_lines), STYLE_NORMAL, findings[i].text);
     table_fit(columns_of_nodes, columns_of_nodes_count, width, widths);
     table_head(&canvas, area_below(all, y++), columns_of_nodes, columns_of_nodes_count, widths, -1, false);
     for (int i = 0; i < node_count; i++) {

@@ -254,11 +254,14 @@ static int rows_of(const struct view *view)
 void view_draw(struct canvas *canvas, const struct fleet *fleet, struct ui *ui, uint64_t now_ns, int64_t wall_ns)
 {
     struct view view = {.canvas = canvas, .fleet = fleet, .ui = ui, .now_ns = now_ns, .wall_ns = wall_ns};
+    struct layout_findings lines = {0};
 
     canvas_clear(canvas);
     ui->zone_count = 0;
     view.has_tick = ui_tick(ui, fleet, &view.tick);
-    view.layout = layout_make(ui->screen, canvas->width, canvas->height, rows_of(&view));
+    if (ui->screen == SCREEN_OVERVIEW)
+        lines = view_find(&view);
+    view.layout = layout_make(ui->screen, canvas->width, canvas->height, rows_of(&view), lines);
     ui->page = view.layout.part[PART_MAIN].height - 1;
     switch (ui->screen) {
     case SCREEN_OVERVIEW:

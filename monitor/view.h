@@ -3,6 +3,7 @@
 #define MONITOR_VIEW_H
 
 #include "canvas.h"
+#include "findings.h"
 #include "fleet.h"
 #include "layout.h"
 #include "ui.h"
@@ -16,6 +17,8 @@ struct view {
     bool has_tick;
     uint64_t now_ns; /* monotonic */
     int64_t wall_ns;
+    struct finding findings[FINDINGS_MAX]; /* of the overview */
+    int finding_count;
 };
 
 /* Draw everything onto a canvas, which is cleared first. */
@@ -24,12 +27,16 @@ void view_draw(struct canvas *canvas, const struct fleet *fleet, struct ui *ui, 
 /* ---- its parts ---- */
 
 void view_overview(struct view *view);
+void view_findings(struct view *view);
 void view_links(struct view *view);
 void view_node(struct view *view);
 void view_tokens(struct view *view);
 void view_requests(struct view *view);
 void view_events(struct view *view, struct area area, bool is_screen);
 void view_help(struct view *view);
+
+/* Find what the overview has to say; returns the lines that it takes. */
+struct layout_findings view_find(struct view *view);
 
 /* A curve of the mesh's speed, with its scale. */
 void view_speed(struct view *view, struct area area);

@@ -1,40 +1,6 @@
 /* The overview: findings in words, speed over time, a line for each node, the last events. */
-#include <stdio.h>
-
 #include "columns.h"
-#include "findings.h"
 #include "view.h"
-
-static void draw_findings(struct view *view)
-{
-    struct area area = view->layout.part[PART_FINDINGS];
-    struct finding findings[FINDINGS_MAX];
-    const int count = findings_find(view->fleet, view->tick, findings);
-    int lines[FINDINGS_MAX], y = 0, spare = area.height - count;
-
-    for (int i = 0; i < count; i++) { /* the worst findings get more than one line first, while each of the others has one */
-        lines[i] = canvas_text_wrapped(view->canvas, area_part(area, 3, 0, area.width - 3, 0), STYLE_NORMAL, findings[i].text);
-        lines[i] = spare <= 0 ? 1 : lines[i] - 1 < spare ? lines[i] : spare + 1;
-        spare -= lines[i] - 1;
-    }
-    for (int i = 0; i < count && y < area.height; y += lines[i], i++) {
-        const enum style style = findings[i].style;
-
-        if (y == area.height - 1 && i < count - 1 && area.height > 1) {
-            canvas_print(view->canvas, area, 1, y, STYLE_DIM, "… and %d more", count - i);
-            break;
-        }
-        canvas_text(view->canvas, area, 1, y, style,
-                    style == STYLE_BAD    ? "✗"
-                    : style == STYLE_WARN ? "▲"
-                    : style == STYLE_GOOD ? "✓"
-                                          : "·");
-        if (lines[i] == 1)
-            canvas_text_cut(view->canvas, area, 3, y, style, findings[i].text);
-        else
-            canvas_text_wrapped(view->canvas, area_part(area, 3, y, area.width, lines[i]), style, findings[i].text);
-    }
-}
 
 static void draw_nodes(struct view *view)
 {
@@ -69,7 +35,7 @@ static void draw_nodes(struct view *view)
 
 void view_overview(struct view *view)
 {
-    draw_findings(view);
+    view_findings(view);
     view_speed(view, view->layout.part[PART_CURVE]);
     draw_nodes(view);
     view_events(view, view->layout.part[PART_EVENTS], false);

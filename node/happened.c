@@ -2,6 +2,20 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
+
+/* A text that is too long ends between two characters, with a mark. */
+static void copy_text(char out[MESH_TELEMETRY_TEXT_BYTES_MAX + 1], const char *text)
+{
+    static const char mark[] = "…";
+    size_t end = MESH_TELEMETRY_TEXT_BYTES_MAX + 1 - sizeof mark;
+
+    if (snprintf(out, MESH_TELEMETRY_TEXT_BYTES_MAX + 1, "%s", text) <= MESH_TELEMETRY_TEXT_BYTES_MAX)
+        return;
+    while (end > 0 && ((unsigned char)out[end] & 0xc0) == 0x80)
+        end--;
+    memcpy(out + end, mark, sizeof mark);
+}
 
 void happened_note(struct happenings *h, const struct mesh_telemetry_event *event, const char *text)
 {
@@ -11,7 +25,7 @@ void happened_note(struct happenings *h, const struct mesh_telemetry_event *even
     h->by_kind[event->happened]++;
     place->event = *event;
     place->event.number = h->count;
-    snprintf(place->text, sizeof place->text, "%s", text);
+    copy_text(place->text, text);
 }
 
 uint32_t happened_first(const struct happenings *h)

@@ -20,7 +20,8 @@ struct happenings {
     uint32_t by_kind[MESH_HAPPENINGS];
 };
 
-/* event: all fields but its number, which is assigned here. text: the reason in words; cut if too long. */
+/* event: all fields but its number, which is assigned here. text: the reason in words; if too long, cut
+ * and marked with "…" at its end. */
 void happened_note(struct happenings *happenings, const struct mesh_telemetry_event *event, const char *text);
 
 /* The number of the oldest event still kept; count + 1 when there is none. */

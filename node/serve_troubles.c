@@ -86,9 +86,9 @@ static void say_black_hole(struct server *server, const struct mesh_addr *addr, 
     mesh_addr_format(*addr, address);
     snprintf(what, sizeof what, "large datagrams do not pass between %s and %s", other, address);
     serve_trouble(server, TROUBLE_BLACK_HOLE, addr, what,
-                  ", and small ones do: for 3 s, retransmissions in at most %d bytes have not arrived. Something between the "
-                  "two has too small an MTU (a tunnel, a bridge, a switch, a firewall): try ping -M do -s %d from one to the other, and "
-                  "raise it to 1280. One of the two is left out meanwhile, longer each time",
+                  ", and small ones do: raise the MTU between them to 1280 (a tunnel, bridge, switch or firewall): try ping -M do -s %d "
+                  "from one to the other. For 3 s, retransmissions in at most %d bytes have not arrived; one of the two is left out "
+                  "meanwhile, longer each time", /* an event has room up to what to do */
                   MESH_DATAGRAM_BYTES_MIN, MESH_DATAGRAM_BYTES_MIN);
 }
 

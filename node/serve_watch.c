@@ -29,7 +29,7 @@ void serve_note(struct server *server, enum mesh_happening happened, uint16_t ra
         .epoch = server->shift != NULL ? server->shift->number : 0,
         .rank = rank,
     };
-    char text[MESH_TELEMETRY_TEXT_BYTES_MAX + 1];
+    char text[TROUBLE_TEXT_BYTES];
     va_list list;
 
     if (addr != NULL) {
@@ -40,7 +40,7 @@ void serve_note(struct server *server, enum mesh_happening happened, uint16_t ra
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
     happened_note(&server->watching.happenings, &event, text);
-    recording_event(server->recording, &event, text);
+    recording_event(server->recording, &event, happened_get(&server->watching.happenings, server->watching.happenings.count)->text);
     watch_hurry(&server->watching.watch, event.when_ns);
 }
 

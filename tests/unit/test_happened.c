@@ -35,23 +35,33 @@ static void events_are_numbered_from_one_and_the_last_ones_kept(void **state)
     assert_int_equal(happenings.by_kind[MESH_HAPPENED_LOST], 0);
 }
 
-static void a_long_text_is_cut(void **state)
+static void a_long_text_is_cut_between_two_characters_with_a_mark(void **state)
 {
     char text[1000];
+    const char *kept = happenings.ring[1].text;
 
     (void)state;
     memset(&happenings, 0, sizeof happenings);
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     note(1, text);
-    assert_int_equal(strlen(happened_get(&happenings, 1)->text), MESH_TELEMETRY_TEXT_BYTES_MAX);
+    assert_int_equal(strlen(kept), MESH_TELEMETRY_TEXT_BYTES_MAX);
+    assert_string_equal(kept + MESH_TELEMETRY_TEXT_BYTES_MAX - 4, "x…");
+    text[MESH_TELEMETRY_TEXT_BYTES_MAX] = '\0'; /* as much as there is room for */
+    memset(&happenings, 0, sizeof happenings);
+    note(1, text);
+    assert_string_equal(kept, text);
+    memcpy(text + MESH_TELEMETRY_TEXT_BYTES_MAX - 4, "é and on", 10);
+    memset(&happenings, 0, sizeof happenings);
+    note(1, text);
+    assert_string_equal(kept + MESH_TELEMETRY_TEXT_BYTES_MAX - 5, "x…");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_numbered_from_one_and_the_last_ones_kept),
-        cmocka_unit_test(a_long_text_is_cut),
+        cmocka_unit_test(a_long_text_is_cut_between_two_characters_with_a_mark),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,9 @@ static void text_is_wrapped_between_words_and_long_words_where_they_must(void **
                  {"one two three", "one\ntwo\nthree\n", 3},
                  {"a bc de", "a bc\nde\n\n", 2},
                  {"abcdefghi j", "abcdef\nghi j\n\n", 2},
-                 {"one two three four", "one\ntwo\nthree\n", 4}};
+                 {"one two three four", "one\ntwo\nthree…\n", 4},
+                 {"one two threes four", "one\ntwo\nthree…\n", 4},
+                 {"one two threefour", "one\ntwo\nthree…\n", 4}};
     struct canvas canvas;
 
     (void)state;

@@ -158,7 +158,7 @@ static void a_lost_connection_greys_the_data_and_says_so(void **state)
     fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), false, "10.0.0.1:7411: nothing heard for 10 s");
     assert_int_equal(canvas_init(&canvas, 120, 36, GLYPHS_FULL), 0);
     view_draw(&canvas, &c->fleet, &ui, made_now_ns(&c->made), made_wall_ns(&c->made));
-    layout = layout_make(SCREEN_OVERVIEW, 120, 36, 5);
+    layout = layout_make(SCREEN_OVERVIEW, 120, 36, 5, (struct layout_findings){0});
     main_part = &layout.part[PART_MAIN];
     for (int y = main_part->y; y < main_part->y + main_part->height; y++)
         for (int x = 0; x < 120; x++)
@@ -177,6 +177,37 @@ static void a_node_that_dies_stays_with_the_time_it_was_last_heard(void **state)
     made_new_epoch(&c->made);
     monitor_case_run(c, 10);
     check_screen(c, &ui, 120, 36, GLYPHS_FULL, "dead-120x36");
+}
+
+static void happen(struct monitor_case *c, int node, enum mesh_happening happened, const char *text)
+{
+    struct fleet_event *event = fleet_add_event(&c->fleet, made_wall_ns(&c->made));
+
+    event->node = (int16_t)node;
+    event->happened = (uint8_t)happened;
+    snprintf(event->text, sizeof event->text, "%s", text);
+}
+
+/* What to do is at the end of the sentence: nothing of it is cut off for the sake of a curve or of lesser findings. */
+static void a_bad_finding_has_the_lines_that_it_needs(void **state)
+{
+    static const char large[] = "large datagrams do not pass between this node and 10.0.0.2:7411, and small ones do: raise the MTU between "
+                                "them to 1280 (a tunnel, bridge, switch or firewall): try ping -M do -s 1200 from one to the…";
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+
+    happen(c, 0, MESH_HAPPENED_TROUBLE, large);
+    monitor_case_run(c, 1);
+    check_screen(c, &ui, 80, 24, GLYPHS_FULL, "trouble-80x24");
+    check_screen(c, &ui, 60, 15, GLYPHS_FULL, "trouble-60x15");
+    check_screen(c, &ui, 60, 10, GLYPHS_FULL, "trouble-60x10");
+    for (int width = 60; width <= 120; width++) {
+        text[draw(c, &ui, width, 24, GLYPHS_FULL, text)] = '\0';
+        assert_non_null(strstr(text, "1200"));
+    }
+    happen(c, 0, MESH_HAPPENED_MENDED, "large datagrams do not pass");
+    monitor_case_run(c, 1);
 }
 
 static void events_are_listed_by_their_time_whoever_told_of_them_first(void **state)
@@ -229,6 +260,7 @@ int main(void)
         cmocka_unit_test(text_without_colour_tells_all_levels_apart),
         cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
         cmocka_unit_test(a_node_that_dies_stays_with_the_time_it_was_last_heard),
+        cmocka_unit_test(a_bad_finding_has_the_lines_that_it_needs),
         cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* changes what is shown: must be last */
         cmocka_unit_test(the_selected_event_is_shown_with_all_of_its_text_and_its_date),
     };
