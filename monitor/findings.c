@@ -10,7 +10,7 @@
 
 enum { MINUTE_S = 60, LOST_LEAST = 3 };
 
-static const double waits_much = 0.15, loss_much = 0.001, change_much = 1.4;
+static const double waits_much = 0.15, loss_much = 0.001, change_much = 1.4, open_little = 0.05;
 
 struct list {
     const struct fleet *fleet;
@@ -89,14 +89,15 @@ static void find_gone(struct list *list)
     }
 }
 
-/* The part of their time that the other nodes wait for this one, on average over those that compute. */
+/* The part of their time that the other nodes wait for this one, on average over those that compute and report. */
 static double waited_for(const struct fleet *fleet, int node, uint64_t tick)
 {
     double sum = 0;
     int others = 0;
 
     for (int to = 0; to < fleet->node_end; to++) {
-        const double part = to != node && fleet->nodes[to].is_used ? fleet_waits(fleet, node, to, tick, columns_window(fleet)) : NAN;
+        const bool is_told = to != node && fleet->nodes[to].is_used && !fleet_is_late_at(fleet, to, tick);
+        const double part = is_told ? fleet_waits(fleet, node, to, tick, columns_window(fleet)) : NAN;
 
         if (!isnan(part)) {
             sum += part;
@@ -106,20 +107,30 @@ static double waited_for(const struct fleet *fleet, int node, uint64_t tick)
     return others > 0 ? sum / others : 0;
 }
 
+/* Have steps run in the last two intervals? */
+static bool runs(const struct fleet *fleet, uint64_t tick)
+{
+    return fleet_open(fleet, tick) > open_little || (tick > 0 && fleet_open(fleet, tick - 1) > open_little);
+}
+
 int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part)
 {
     int most = FLEET_NOBODY;
+    double next = 0;
 
     *part = 0;
-    for (int i = 0; i < fleet->node_end; i++) {
+    for (int i = 0; i < fleet->node_end && runs(fleet, tick); i++) {
         const double waits = fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) ? waited_for(fleet, i, tick) : 0;
 
         if (waits > *part) {
+            next = *part;
             *part = waits;
             most = i;
+        } else if (waits > next) {
+            next = waits;
         }
     }
-    return *part >= waits_much ? most : FLEET_NOBODY;
+    return *part >= waits_much && *part >= 2 * next ? most : FLEET_NOBODY;
 }
 
 static void find_waits(struct list *list)

@@ -16,7 +16,8 @@ struct finding {
 /* Findings at that tick, the worst first; returns their number, at least 1. */
 int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findings[FINDINGS_MAX]);
 
-/* The node that others wait for most in the last seconds before that tick, and the part of their time; FLEET_NOBODY: none much. */
+/* The node that others wait for in the last seconds before that tick, at least twice as long as for any other, and the part of their time;
+ * FLEET_NOBODY: none stands out, or no steps run any more. */
 int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part);
 
 #endif

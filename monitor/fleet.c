@@ -339,12 +339,25 @@ double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, u
         const struct link_sample *link = fleet_link_at(fleet, from, to, tick - i);
         const struct node_sample *node = fleet_node_at(fleet, to, tick - i);
 
-        if (link == NULL || node == NULL || isnan(node->time[TIME_IDLE]) || isnan(link->waits))
+        if (link == NULL || node == NULL || !node->is_fresh || isnan(node->time[TIME_IDLE]) || isnan(link->waits))
             continue;
         waited += (double)link->waits;
         open += 1 - (double)node->time[TIME_IDLE];
     }
     return open > 0.001 ? fmin(waited / open, 1) : NAN;
+}
+
+double fleet_open(const struct fleet *fleet, uint64_t tick)
+{
+    double most = NAN;
+
+    for (int i = 0; i < fleet->node_end; i++) {
+        const struct node_sample *sample = fleet_node_at(fleet, i, tick);
+
+        if (sample != NULL && sample->is_fresh && !isnan(sample->time[TIME_IDLE]) && !(1 - (double)sample->time[TIME_IDLE] <= most))
+            most = 1 - (double)sample->time[TIME_IDLE];
+    }
+    return most;
 }
 
 float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)

@@ -212,8 +212,12 @@ bool fleet_is_within(const struct fleet *fleet, uint64_t tick, unsigned back, un
  * are left out. */
 double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
 
-/* Part of the time with open steps in which the workers of `to` waited for `from`, over the ticks up to that one; NAN: no steps. */
+/* Part of the time with open steps in which the workers of `to` waited for `from`, over the ticks up to that one in which `to` reported;
+ * NAN: no steps. */
 double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
+
+/* Part of the time before that tick in which steps were open, at the node that had them longest; NAN: no node reported. */
+double fleet_open(const struct fleet *fleet, uint64_t tick);
 
 /* Tokens per second that the mesh generated: the greatest figure of its nodes, only of those that reported in the interval if any has; NAN:
  * none has one. */
@@ -229,6 +233,8 @@ enum fleet_state fleet_state_at(const struct fleet *fleet, int node, uint64_t ti
 bool fleet_is_alive(enum fleet_state state);
 /* Is a report of the node overdue, though not for long enough to call it silent? */
 bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node);
+/* The same at that tick; of the past, only whether a report came in either of the two intervals before it is known. */
+bool fleet_is_late_at(const struct fleet *fleet, int node, uint64_t tick);
 /* How long no node has been heard, at the last tick, if that is more than an interval and half a second; else 0. */
 uint64_t fleet_silence_ns(const struct fleet *fleet);
 const char *fleet_state_name(enum fleet_state state);

@@ -236,6 +236,19 @@ bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node)
            fleet->heard_ns - then_ns > fleet->interval_ns + LATE_NS;
 }
 
+bool fleet_is_late_at(const struct fleet *fleet, int node, uint64_t tick)
+{
+    if (tick + 1 >= fleet->ticks)
+        return fleet_is_late(fleet, &fleet->nodes[node]);
+    for (uint64_t back = 0; back < 2 && back <= tick; back++) {
+        const struct node_sample *sample = fleet_node_at(fleet, node, tick - back);
+
+        if (sample == NULL || sample->is_fresh)
+            return false;
+    }
+    return true;
+}
+
 uint64_t fleet_silence_ns(const struct fleet *fleet)
 {
     const uint64_t then_ns = fleet->heard_ns > fleet->connected_ns ? fleet->heard_ns : fleet->connected_ns;

@@ -305,6 +305,59 @@ static void what_several_nodes_say_alike_is_found_once(void **state)
     assert_int_equal(count_found(c, "again and again"), 1);
 }
 
+/* In the last ten intervals that node waited for the other one this part of its time. */
+static void wait_for(struct monitor_case *c, unsigned to, unsigned from, float part)
+{
+    for (uint64_t tick = c->fleet.ticks - 10; tick < c->fleet.ticks; tick++)
+        c->fleet.nodes[node(c, to)].links[node(c, from)]->sample[tick % FLEET_LINK_HISTORY].waits = part;
+}
+
+/* Of equal nodes each is the last one now and then. */
+static void nobody_is_waited_for_who_does_not_stand_out(void **state)
+{
+    struct monitor_case *c = *state;
+    double part;
+
+    monitor_case_run(c, 15);
+    for (unsigned to = 0; to < 4; to++)
+        for (unsigned from = 0; from < 4; from++)
+            if (from != to)
+                wait_for(c, to, from, 0.3f);
+    assert_int_equal(findings_waited_for(&c->fleet, c->fleet.ticks - 1, &part), FLEET_NOBODY);
+    assert_false(is_found(c, 0, "Others wait"));
+    for (unsigned to = 0; to < 4; to++)
+        if (to != 2)
+            wait_for(c, to, 2, 0.7f);
+    assert_int_equal(findings_waited_for(&c->fleet, c->fleet.ticks - 1, &part), node(c, 2));
+    assert_true(is_found(c, 0, "Others wait for node 2"));
+}
+
+static void nobody_is_waited_for_by_a_node_that_does_not_report(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 15);
+    wait_for(c, 1, 0, 0.9f);
+    assert_true(is_found(c, 0, "Others wait for node 0"));
+    c->made.is_dead[1] = true;
+    monitor_case_run(c, 2);
+    assert_false(is_found(c, 0, "Others wait"));
+}
+
+static void nobody_is_waited_for_when_no_steps_run(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.slow = 2;
+    monitor_case_run(c, 15);
+    assert_true(is_found(c, 0, "Others wait for node 2"));
+    c->made.tok_per_s = 0;
+    c->made.slow = -1;
+    monitor_case_run(c, 2);
+    assert_false(is_found(c, 0, "Others wait"));
+    assert_true(is_found(c, 2, "Others wait for node 2"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +372,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_node_knows_of_its_network_is_found_until_it_is_mended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_several_nodes_say_alike_is_found_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_loses_of_all_is_one_finding, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_is_waited_for_who_does_not_stand_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_is_waited_for_by_a_node_that_does_not_report, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_is_waited_for_when_no_steps_run, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
