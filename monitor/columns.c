@@ -51,7 +51,7 @@ static enum style state_style(enum fleet_state state)
 
 struct node_row columns_row(const struct fleet *fleet, int node, uint64_t tick)
 {
-    return (struct node_row){fleet, node, tick, fleet_node_at(fleet, node, tick)};
+    return (struct node_row){fleet, node, tick, fleet_is_late_at(fleet, node, tick) ? NULL : fleet_node_at(fleet, node, tick)};
 }
 
 void columns_time_bar(struct canvas *canvas, struct area area, const float time[TIME_KINDS])
@@ -77,7 +77,7 @@ static void get_history(const struct fleet *fleet, int node, uint64_t tick, floa
         const uint64_t back = (uint64_t)(count - 1 - i);
         const struct node_sample *sample = back <= tick ? fleet_node_at(fleet, node, tick - back) : NULL;
 
-        values[i] = sample == NULL ? NAN : sample->utilisation;
+        values[i] = sample == NULL || fleet_is_late_at(fleet, node, tick - back) ? NAN : sample->utilisation;
     }
 }
 
@@ -132,15 +132,16 @@ static void draw_state(const void *row, const struct table_cell *cell)
 {
     const struct node_row *r = row;
     const enum fleet_state state = state_of(r);
+    const bool is_up = state == FLEET_UP && !fleet_is_late_at(r->fleet, r->node, r->tick);
     const bool is_today = figure_is_same_day(node_of(r)->gone_wall_ns, r->fleet->tick_wall_ns[r->tick % FLEET_HISTORY]);
     char text[TABLE_TEXT_BYTES], when[FIGURE_BYTES];
 
     (is_today ? figure_clock : figure_date)(node_of(r)->gone_wall_ns, when);
     if (fleet_is_alive(state))
-        snprintf(text, sizeof text, "%s %s", state == FLEET_UP ? "●" : "○", fleet_state_name(state));
+        snprintf(text, sizeof text, "%s %s", is_up ? "●" : "○", fleet_state_name(state));
     else /* of another day: there is room for the date only */
         snprintf(text, sizeof text, "%s %.*s", state == FLEET_DEAD ? "✗" : "○", is_today ? 8 : 5, when);
-    table_text(cell, false, state_style(state), text);
+    table_text(cell, false, state == FLEET_UP && !is_up ? STYLE_STALE : state_style(state), text);
 }
 
 static void draw_role(const void *row, const struct table_cell *cell)
@@ -246,7 +247,7 @@ static void draw_memory(const void *row, const struct table_cell *cell)
 
 static double key_latency(const void *row)
 {
-    return is_gone(row) ? NAN : of_worst_link(row, false);
+    return is_gone(row) || ((const struct node_row *)row)->sample == NULL ? NAN : of_worst_link(row, false);
 }
 
 static void draw_latency(const void *row, const struct table_cell *cell)
@@ -260,7 +261,7 @@ static void draw_latency(const void *row, const struct table_cell *cell)
 
 static double key_loss(const void *row)
 {
-    return is_gone(row) ? NAN : of_worst_link(row, true);
+    return is_gone(row) || ((const struct node_row *)row)->sample == NULL ? NAN : of_worst_link(row, true);
 }
 
 static void draw_loss(const void *row, const struct table_cell *cell)

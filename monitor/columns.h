@@ -10,7 +10,7 @@ struct node_row {
     const struct fleet *fleet;
     int node;
     uint64_t tick;
-    const struct node_sample *sample; /* NULL: none at that tick */
+    const struct node_sample *sample; /* NULL: none at that tick, or its report is overdue */
 };
 
 extern const struct table_column columns_of_nodes[];

@@ -330,34 +330,50 @@ static void find_lab(struct list *list)
     }
 }
 
-/* The state of all nodes, in one sentence. */
-static void find_all(struct list *list, bool is_well)
+/* Nodes that are not gone; of these, those that are up and report; of these, those that compute. */
+struct census {
+    int alive, reported, up, busy;
+};
+
+static struct census count_nodes(const struct list *list)
 {
-    const float speed = fleet_tok_per_s(list->fleet, list->tick);
-    const bool is_past = list->tick + 1 < list->fleet->ticks;
-    int alive = 0, up = 0, busy = 0;
-    char text[FIGURE_BYTES];
+    struct census count = {0};
 
     for (int i = 0; i < list->fleet->node_end; i++) {
         const struct node_sample *sample = fleet_node_at(list->fleet, i, list->tick);
         const enum fleet_state state = fleet_state_at(list->fleet, i, list->tick);
+        const bool has_reported = sample != NULL && !isnan(sample->utilisation) && !fleet_is_late_at(list->fleet, i, list->tick);
 
         if (!list->fleet->nodes[i].is_used || !fleet_is_alive(state))
             continue;
-        alive++;
-        up += state == FLEET_UP && (is_past || !fleet_is_late(list->fleet, &list->fleet->nodes[i]));
-        busy += sample != NULL && sample->time[TIME_IDLE] < 0.9f;
+        count.alive++;
+        count.reported += has_reported;
+        count.up += state == FLEET_UP && has_reported;
+        count.busy += state == FLEET_UP && has_reported && sample->time[TIME_IDLE] < 0.9f;
     }
-    if (alive == 0)
+    return count;
+}
+
+/* The state of all nodes, in one sentence. */
+static void find_all(struct list *list, bool is_well)
+{
+    const struct census count = count_nodes(list);
+    const char *plural = count.alive == 1 ? "" : "s";
+    char text[FIGURE_BYTES];
+
+    if (count.alive == 0)
         return;
-    figure_count(round((double)speed * 10) / 10, text);
-    if (busy == 0 && up < alive)
-        add(list, STYLE_NORMAL, "%d of %d node%s up and idle: no requests.", up, alive, alive == 1 ? " is" : "s are");
-    else if (busy == 0)
-        add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and idle: no requests.", alive == 1 ? "The" : "All", alive,
-            alive == 1 ? "" : "s", alive == 1 ? "is" : "are");
+    figure_count(round((double)fleet_tok_per_s(list->fleet, list->tick) * 10) / 10, text);
+    if (count.reported == 0)
+        add(list, STYLE_NORMAL, "No report yet of what %d node%s %s.", count.alive, plural, count.alive == 1 ? "does" : "do");
+    else if (count.busy > 0)
+        add(list, is_well && count.busy == count.alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", count.busy,
+            count.alive, text);
+    else if (count.up < count.alive)
+        add(list, STYLE_NORMAL, "%d of %d node%s up and idle: no requests.", count.up, count.alive, count.alive == 1 ? " is" : "s are");
     else
-        add(list, is_well && busy == alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", busy, alive, text);
+        add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and idle: no requests.", count.alive == 1 ? "The" : "All",
+            count.alive, plural, count.alive == 1 ? "is" : "are");
 }
 
 static int severity(const struct finding *finding)

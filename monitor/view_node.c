@@ -213,4 +213,6 @@ void view_node(struct view *view)
         draw_histogram(view, area_part(below, below.width / 2, 0, below.width, below.height), &view->fleet->nodes[selected],
                        MESH_LATENCY_USE, "from sending to use");
     }
+    for (enum part part = PART_MAIN; part < PART_KEYS && fleet_is_late_at(view->fleet, selected, view->tick); part++)
+        canvas_restyle(view->canvas, view->layout.part[part], STYLE_STALE);
 }

@@ -358,6 +358,44 @@ static void nobody_is_waited_for_when_no_steps_run(void **state)
     assert_true(is_found(c, 2, "Others wait for node 2"));
 }
 
+/* Whatever it last reported. */
+static void a_node_that_has_stopped_does_not_compute(void **state)
+{
+    struct monitor_case *c = *state;
+    struct node_row row;
+
+    monitor_case_run(c, 5);
+    c->made.is_dead[1] = true; /* and no node has noticed */
+    monitor_case_run(c, 2);
+    assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_UP);
+    assert_true(is_found(c, 0, "3 of 4 nodes compute"));
+    row = columns_row(&c->fleet, node(c, 1), c->fleet.ticks - 1);
+    assert_null(row.sample);
+    monitor_case_run(c, 1);
+    assert_true(is_found(c, 1, "3 of 4 nodes compute")); /* also when one goes back to it */
+    assert_true(is_found(c, 3, "4 of 4 nodes compute"));
+    row = columns_row(&c->fleet, node(c, 0), c->fleet.ticks - 1);
+    assert_non_null(row.sample);
+}
+
+static void that_all_is_well_takes_reports_of_all(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 1); /* counters from before are of no interval */
+    assert_true(is_found(c, 0, "No report yet of what 4 nodes do."));
+    assert_false(is_found(c, 0, "up and idle"));
+    monitor_case_run(c, 1);
+    assert_true(is_found(c, 0, "All 4 nodes are up and idle"));
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), false, "gone");
+    made_advance(&c->made, UINT64_C(10000000000));
+    fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), true, "10.0.0.1:7411");
+    made_advance(&c->made, UINT64_C(1000000000)); /* nobody has reported since */
+    fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    assert_false(is_found(c, 0, "up and idle"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +410,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_node_knows_of_its_network_is_found_until_it_is_mended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_several_nodes_say_alike_is_found_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_loses_of_all_is_one_finding, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_that_has_stopped_does_not_compute, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(that_all_is_well_takes_reports_of_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_who_does_not_stand_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_by_a_node_that_does_not_report, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_when_no_steps_run, set_up, tear_down),

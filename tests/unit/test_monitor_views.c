@@ -174,6 +174,8 @@ static void a_node_that_dies_stays_with_the_time_it_was_last_heard(void **state)
     struct ui ui = fresh_ui(SCREEN_OVERVIEW);
 
     c->made.is_dead[3] = true;
+    monitor_case_run(c, 2);
+    check_screen(c, &ui, 80, 24, GLYPHS_FULL, "stopped-80x24"); /* no other node has noticed so far */
     made_new_epoch(&c->made);
     monitor_case_run(c, 10);
     check_screen(c, &ui, 120, 36, GLYPHS_FULL, "dead-120x36");
