@@ -10,7 +10,7 @@
 
 enum { MINUTE_S = 60, LOST_LEAST = 3 };
 
-static const double waits_much = 0.15, loss_much = 0.001, change_much = 1.4, open_little = 0.05;
+static const double waits_much = 0.15, loss_much = 0.001, change_much = 1.4, open_little = 0.05, open_whole = 0.8;
 
 struct list {
     const struct fleet *fleet;
@@ -259,8 +259,19 @@ static void find_troubles(struct list *list)
     }
 }
 
-/* Mean speed over a window that ends at a tick; NAN: not known. */
-static double mean_speed(const struct fleet *fleet, uint64_t tick, unsigned ticks)
+/* The greatest part of an interval in which steps were open, in a window that ends at a tick. */
+static double most_open(const struct fleet *fleet, uint64_t tick, unsigned ticks)
+{
+    double most = 0;
+
+    for (unsigned i = 0; i < ticks && i <= tick; i++)
+        most = fmax(most, fleet_open(fleet, tick - i)); /* NAN is left out */
+    return most;
+}
+
+/* Mean speed over a window that ends at a tick, of intervals in which steps were open for that part at least: a request may begin or end
+ * within one. NAN: they are less than half of the window. */
+static double mean_speed(const struct fleet *fleet, uint64_t tick, unsigned ticks, double open)
 {
     double sum = 0;
     unsigned count = 0;
@@ -268,12 +279,12 @@ static double mean_speed(const struct fleet *fleet, uint64_t tick, unsigned tick
     for (unsigned i = 0; i < ticks && i <= tick; i++) {
         const double speed = (double)fleet_tok_per_s(fleet, tick - i);
 
-        if (fleet_has_tick(fleet, tick - i) && !isnan(speed)) {
+        if (fleet_has_tick(fleet, tick - i) && speed > 0 && !(fleet_open(fleet, tick - i) < open)) {
             sum += speed;
             count++;
         }
     }
-    return count > 0 ? sum / count : NAN;
+    return count > 0 && 2 * count >= ticks ? sum / count : NAN;
 }
 
 static void find_change(struct list *list)
@@ -281,7 +292,7 @@ static void find_change(struct list *list)
     const struct fleet *fleet = list->fleet;
     const uint64_t minute = fleet->interval_ns > 0 ? UINT64_C(60000000000) / fleet->interval_ns : MINUTE_S;
     const unsigned window = columns_window(fleet) / 2 + 1;
-    double now, then;
+    double now, then, open;
     char before[FIGURE_BYTES], after[FIGURE_BYTES];
 
     if (!fleet_is_within(fleet, list->tick, (unsigned)minute, (unsigned)minute + 1))
@@ -289,8 +300,9 @@ static void find_change(struct list *list)
     if (fleet->tick_ns[list->tick % FLEET_HISTORY] - fleet->tick_ns[(list->tick - minute) % FLEET_HISTORY] <
         minute * fleet->interval_ns / 2)
         return; /* intervals were shorter then */
-    now = mean_speed(fleet, list->tick, window);
-    then = mean_speed(fleet, list->tick - minute, window);
+    open = open_whole * fmax(most_open(fleet, list->tick, window), most_open(fleet, list->tick - minute, window));
+    now = mean_speed(fleet, list->tick, window, open);
+    then = mean_speed(fleet, list->tick - minute, window, open);
     if (isnan(now) || isnan(then) || !(now > 0.5 || then > 0.5) || (now < then * change_much && then < now * change_much))
         return;
     figure_count(round(then * 10) / 10, before);

@@ -396,6 +396,40 @@ static void that_all_is_well_takes_reports_of_all(void **state)
     assert_false(is_found(c, 0, "up and idle"));
 }
 
+static void run_at(struct monitor_case *c, double tok_per_s, unsigned seconds)
+{
+    c->made.tok_per_s = tok_per_s;
+    monitor_case_run(c, seconds);
+}
+
+/* Speed is that of steps: a request that ends or begins is no change of it. */
+static void without_requests_the_speed_has_neither_fallen_nor_risen(void **state)
+{
+    struct monitor_case *c = *state;
+
+    run_at(c, 0, 10);
+    run_at(c, 50, 70);
+    for (unsigned i = 0; i < 80; i++) {
+        run_at(c, 0, 1);
+        assert_false(is_found(c, 0, "Speed"));
+    }
+    for (unsigned i = 0; i < 80; i++) {
+        run_at(c, 50, 1);
+        assert_false(is_found(c, 0, "Speed"));
+    }
+    run_at(c, 0, 2);
+    monitor_case_report(c, 500);
+    c->made.tok_per_s = 50;
+    monitor_case_report(c, 500); /* a request begins within an interval */
+    fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    for (unsigned i = 0; i < 10; i++) {
+        run_at(c, 50, 1);
+        assert_false(is_found(c, 0, "Speed"));
+    }
+    run_at(c, 25, 9);
+    assert_true(is_found(c, 0, "Speed fell from 50 to 25"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_node_that_loses_of_all_is_one_finding, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_has_stopped_does_not_compute, set_up, tear_down),
         cmocka_unit_test_setup_teardown(that_all_is_well_takes_reports_of_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_requests_the_speed_has_neither_fallen_nor_risen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_who_does_not_stand_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_by_a_node_that_does_not_report, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_when_no_steps_run, set_up, tear_down),
