@@ -3,7 +3,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { LOSSES_MIN = 3, MOSTLY_PERCENT = 80, WAITING_PERCENT = 30, TWICE_PERCENT = 25 };
+enum {
+    LOSSES_MIN = 3,
+    MOSTLY_PERCENT = 80,
+    WAITING_PERCENT = 30,
+    TWICE_PERCENT = 25,
+    LONG_TIMES = 4,
+    LONG_NS = 200000,
+    LATENCIES_MIN = 20
+};
 
 const char *const findings_place_names[FINDINGS_PLACES] = {"unknown", "sender's host", "wire", "receiver's host"};
 
@@ -202,11 +210,111 @@ static bool tell_meshes(const struct findings *findings, unsigned count)
     return true;
 }
 
+/* ---- whom the others wait for ---- */
+
+/* What 90 % of a link's datagrams take one way at most; 0: too few were captured at both ends. */
+static uint64_t one_way_ns(const struct link *link)
+{
+    return links_is_session(link) || link->latency.count < LATENCIES_MIN ? 0 : mesh_histogram_quantile(&link->latency, 900);
+}
+
+/* Is the other link one to compare with? It does not touch the rank, or, where all do, goes the other way. */
+static bool is_beside(const struct link *link, unsigned rank, const struct link *other, bool has_third)
+{
+    if (other->epoch != link->epoch)
+        return false;
+    return has_third ? other->src != rank && other->dst != rank : (other->dst == rank) != (link->dst == rank);
+}
+
+/* Does the link take much longer than those that it is compared with, which take others_ns at most? */
+static bool is_slow(const struct links *links, const struct link *link, unsigned rank, uint64_t *others_ns)
+{
+    bool has_third = false;
+
+    *others_ns = 0;
+    for (size_t i = 0; i < links->count; i++)
+        has_third |= one_way_ns(links->links[i]) > 0 && is_beside(link, rank, links->links[i], true);
+    for (size_t i = 0; i < links->count; i++)
+        if (is_beside(link, rank, links->links[i], has_third) && one_way_ns(links->links[i]) > *others_ns)
+            *others_ns = one_way_ns(links->links[i]);
+    return *others_ns > 0 && one_way_ns(link) > LONG_NS && one_way_ns(link) > LONG_TIMES * *others_ns;
+}
+
+/* The rank's links whose one-way times stand out. */
+struct slow_links {
+    const struct link *slowest; /* NULL: none does */
+    uint64_t others_ns;         /* what those take that it is compared with */
+    unsigned known[2], slow[2]; /* out of the rank, into it */
+};
+
+static struct slow_links find_slow_links(const struct links *links, unsigned rank)
+{
+    struct slow_links found = {0};
+    uint64_t others_ns;
+
+    for (size_t i = 0; i < links->count; i++) {
+        const struct link *link = links->links[i];
+
+        if ((link->src != rank && link->dst != rank) || one_way_ns(link) == 0)
+            continue;
+        found.known[link->dst == rank]++;
+        if (!is_slow(links, link, rank, &others_ns))
+            continue;
+        found.slow[link->dst == rank]++;
+        if (found.slowest == NULL || one_way_ns(link) > one_way_ns(found.slowest)) {
+            found.slowest = link;
+            found.others_ns = others_ns;
+        }
+    }
+    return found;
+}
+
+/* "the links into rank 2 (10.0.0.3) are", or the only one "is". */
+static void name_slow_links(const struct slow_links *found, unsigned rank, char *out, size_t size)
+{
+    const struct link *link = found->slowest;
+    const bool is_in = found->slow[1] > 1 && found->slow[1] == found->known[1];
+    const bool is_out = found->slow[0] > 1 && found->slow[0] == found->known[0];
+    char from[FRAME_ADDRESS_TEXT_BYTES], to[FRAME_ADDRESS_TEXT_BYTES];
+
+    frame_address_text(&link->from, link->is_v6, false, from);
+    frame_address_text(&link->to, link->is_v6, false, to);
+    if (is_in || is_out)
+        snprintf(out, size, "the links %s rank %u (%s) are",
+                 !is_out  ? "into"
+                 : !is_in ? "out of"
+                          : "into and out of",
+                 rank, link->dst == rank ? to : from);
+    else
+        snprintf(out, size, "the link from rank %u (%s) to rank %u (%s) is", link->src, from, link->dst, to);
+}
+
+/* Why the others wait for this rank. */
+static void tell_why(const struct findings *findings, unsigned rank, char *out, size_t size)
+{
+    const struct slow_links found = find_slow_links(&findings->analysis->links, rank);
+    const bool is_known = found.known[0] + found.known[1] > 0;
+    char name[180];
+
+    if (found.slowest == NULL) {
+        snprintf(out, size, "%s",
+                 is_known
+                     ? "is that host slower, busy, or is its share too large?"
+                     : "is that host slower, busy, is its share too large, or its link slow? captures on all hosts would show the last");
+        return;
+    }
+    name_slow_links(&found, rank, name, sizeof name);
+    snprintf(out, size,
+             "%s slow, p90 %.1f us one way, others %.1f us: look at the interface's rate and queue, and the switch port's (tc -s qdisc, "
+             "ethtool), not at the share",
+             name, (double)one_way_ns(found.slowest) / 1e3, (double)found.others_ns / 1e3);
+}
+
 /* One rank for which the others wait much longer than for any other. */
 static bool tell_slow(const struct findings *findings)
 {
     uint64_t for_ns[STEPS_RANKS_MAX] = {0}, total_ns = 0, next_ns = 0;
-    char text[FINDINGS_BYTES];
+    char text[FINDINGS_BYTES], why[FINDINGS_BYTES - 160];
     unsigned most = 0;
 
     for (unsigned rank = 0; rank < STEPS_RANKS_MAX; rank++) {
@@ -222,11 +330,10 @@ static bool tell_slow(const struct findings *findings)
             next_ns = for_ns[rank];
     if (for_ns[most] == 0 || 100 * for_ns[most] < WAITING_PERCENT * total_ns || for_ns[most] < 3 * next_ns)
         return false;
+    tell_why(findings, most, why, sizeof why);
     snprintf(text, sizeof text,
-             "the others wait for rank %u: %.1f ms in all, at most %.1f ms for any other, %.1f ms of all waiting for losses: is that host "
-             "slower, "
-             "busy, or is its share too large?",
-             most, (double)for_ns[most] / 1e6, (double)next_ns / 1e6, findings->analysis->stall_ms);
+             "the others wait for rank %u: %.1f ms in all, at most %.1f ms for any other, %.1f ms of all waiting for losses: %s", most,
+             (double)for_ns[most] / 1e6, (double)next_ns / 1e6, findings->analysis->stall_ms, why);
     findings->on_finding(findings->context, "warning", text);
     return true;
 }

@@ -9,7 +9,7 @@ enum findings_place { FINDINGS_UNKNOWN, FINDINGS_SENDER, FINDINGS_WIRE, FINDINGS
 
 extern const char *const findings_place_names[FINDINGS_PLACES];
 
-enum { FINDINGS_BYTES = 400 };
+enum { FINDINGS_BYTES = 520 };
 
 /* Counted over all datagrams, of epochs or not. */
 struct findings_seen {

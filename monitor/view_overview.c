@@ -1,6 +1,6 @@
 /* The overview: findings in words, speed over time, a line for each node, the last events. */
-#include "columns.h"
 #include "view.h"
+#include "columns.h"
 
 static void draw_nodes(struct view *view)
 {

@@ -1,0 +1,158 @@
+/* What the analysis says of a rank that the others wait for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dissector/findings.h"
+
+enum { EPOCH = 3 };
+
+static struct analysis analysis;
+static struct timeline timeline;
+static struct findings findings;
+static char said[FINDINGS_BYTES];
+
+static void on_finding(void *context, const char *severity, const char *text)
+{
+    (void)context;
+    assert_string_equal(said, ""); /* one finding */
+    assert_string_equal(severity, "warning");
+    snprintf(said, sizeof said, "%s", text);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&analysis, 0, sizeof analysis);
+    memset(&timeline, 0, sizeof timeline);
+    memset(&findings, 0, sizeof findings);
+    memset(said, 0, sizeof said);
+    analysis.sum.datagrams = 1000;
+    findings = (struct findings){.analysis = &analysis, .timeline = &timeline, .on_finding = on_finding};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < analysis.links.count; i++)
+        free(analysis.links.links[i]);
+    return 0;
+}
+
+/* A link; nine in ten of its datagrams take 10 us, one this long. */
+static void add_link(unsigned src, unsigned dst, uint64_t long_ns)
+{
+    struct link *link = calloc(1, sizeof *link);
+
+    assert_non_null(link);
+    link->epoch = EPOCH;
+    link->src = (uint16_t)src;
+    link->dst = (uint16_t)dst;
+    link->from.ip[15] = (uint8_t)(src + 1);
+    link->to.ip[15] = (uint8_t)(dst + 1);
+    for (unsigned i = 0; i < 100; i++)
+        mesh_histogram_add(&link->latency, i % 8 == 0 ? long_ns : 10000);
+    analysis.links.links[analysis.links.count++] = link;
+}
+
+static void wait_for(unsigned rank, unsigned ranks)
+{
+    for (unsigned other = 0; other < ranks; other++) {
+        timeline.ranks[other].steps = 100;
+        timeline.ranks[other].total_ns = 1000000000;
+        if (other != rank)
+            timeline.ranks[other].wait_for_ns[rank] = 900000000;
+    }
+}
+
+/* All links of three ranks: into rank 2, and out of it, as given; the others fast. */
+static void add_links_of_three(uint64_t into_ns, uint64_t out_of_ns)
+{
+    for (unsigned src = 0; src < 3; src++)
+        for (unsigned dst = 0; dst < 3; dst++)
+            if (src != dst)
+                add_link(src, dst, dst == 2 ? into_ns : src == 2 ? out_of_ns : 27000);
+}
+
+static void a_slow_link_is_named_not_its_host(void **state)
+{
+    (void)state;
+    add_links_of_three(4000000, 27000);
+    wait_for(2, 3);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "the others wait for rank 2: 1800.0 ms in all"));
+    assert_non_null(strstr(said, "the links into rank 2 ("));
+    assert_non_null(strstr(said, ") are slow, p90 "));
+    assert_non_null(strstr(said, "look at the interface's rate and queue"));
+    assert_non_null(strstr(said, "(tc -s qdisc, ethtool), not at the share"));
+    assert_null(strstr(said, "is that host slower"));
+}
+
+static void a_link_slow_both_ways_is_named(void **state)
+{
+    (void)state;
+    add_links_of_three(4000000, 5000000);
+    wait_for(2, 3);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "the links into and out of rank 2 ("));
+}
+
+static void one_slow_link_of_several_is_named(void **state)
+{
+    (void)state;
+    for (unsigned src = 0; src < 3; src++)
+        for (unsigned dst = 0; dst < 3; dst++)
+            if (src != dst)
+                add_link(src, dst, src == 2 && dst == 1 ? 4000000 : 27000);
+    wait_for(2, 3);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "the link from rank 2 ("));
+}
+
+static void of_two_ranks_one_direction_is_compared_with_the_other(void **state)
+{
+    (void)state;
+    add_link(0, 1, 27000);
+    add_link(1, 0, 4000000);
+    wait_for(1, 2);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "the link from rank 1 ("));
+}
+
+static void a_host_is_slow_if_no_link_of_it_stands_out(void **state)
+{
+    (void)state;
+    add_links_of_three(60000, 90000); /* a little more than the others */
+    wait_for(2, 3);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "is that host slower, busy, or is its share too large?"));
+    assert_null(strstr(said, "captures"));
+}
+
+static void without_one_way_times_either_is_possible(void **state)
+{
+    (void)state;
+    wait_for(2, 3);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "is that host slower, busy, is its share too large, or its link slow? captures on all hosts"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_slow_link_is_named_not_its_host, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_slow_both_ways_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_slow_link_of_several_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_two_ranks_one_direction_is_compared_with_the_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_host_is_slow_if_no_link_of_it_stands_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_one_way_times_either_is_possible, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
