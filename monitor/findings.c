@@ -7,6 +7,7 @@
 
 #include "columns.h"
 #include "figure.h"
+#include "slow_link.h"
 
 enum { MINUTE_S = 60, LOST_LEAST = 3 };
 
@@ -137,13 +138,26 @@ static void find_waits(struct list *list)
 {
     double part;
     const int node = findings_waited_for(list->fleet, list->tick, &part);
-    char rank[8], text[FIGURE_BYTES];
+    char rank[8], from[8], to[8], text[FIGURE_BYTES], slow[FIGURE_BYTES], others[FIGURE_BYTES];
+    struct slow_link link;
 
     if (node < 0)
         return;
     figure_fraction(part, text);
-    add(list, STYLE_WARN, "Others wait for node %s at %s: %s of their time while steps run.", name_of(list->fleet, node, rank),
-        list->fleet->nodes[node].address, text);
+    name_of(list->fleet, node, rank);
+    if (!slow_link_find(list->fleet, node, list->tick, columns_window(list->fleet), &link)) {
+        add(list, STYLE_WARN, "Others wait for node %s at %s: %s of their time while steps run.", rank, list->fleet->nodes[node].address,
+            text);
+        return;
+    }
+    figure_time_us(link.p99_us, slow);
+    figure_time_us(link.others_us, others);
+    add(list, STYLE_WARN,
+        "Others wait for node %s at %s: %s of their time. Its link is slow: %s → %s takes %s (p99), others %s: check the rate and queue of "
+        "its "
+        "interface (tc -s qdisc, ethtool), not its share.",
+        rank, list->fleet->nodes[node].address, text, name_of(list->fleet, link.from, from), name_of(list->fleet, link.to, to), slow,
+        others);
 }
 
 /* The loss of a link in the last seconds, and the number of lost datagrams; 0 when it is small. NAN: there is no such link, or nothing is

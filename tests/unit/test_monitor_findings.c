@@ -332,6 +332,42 @@ static void nobody_is_waited_for_who_does_not_stand_out(void **state)
     assert_true(is_found(c, 0, "Others wait for node 2"));
 }
 
+/* In the last ten intervals 99 % of what went this way took that long at most. */
+static void take(struct monitor_case *c, unsigned from, unsigned to, float p99_us)
+{
+    for (uint64_t tick = c->fleet.ticks - 10; tick < c->fleet.ticks; tick++)
+        c->fleet.nodes[node(c, to)].links[node(c, from)]->sample[tick % FLEET_LINK_HISTORY].p99_us = p99_us;
+}
+
+static void spend(struct monitor_case *c, unsigned made, float computing, float waiting)
+{
+    for (uint64_t tick = c->fleet.ticks - 10; tick < c->fleet.ticks; tick++) {
+        c->fleet.nodes[node(c, made)].sample[tick % FLEET_HISTORY].time[TIME_COMPUTE] = computing;
+        c->fleet.nodes[node(c, made)].sample[tick % FLEET_HISTORY].time[TIME_WAIT] = waiting;
+    }
+}
+
+/* Not the node behind it. */
+static void a_slow_link_is_named_where_others_wait_for_it(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.slow = 2;
+    monitor_case_run(c, 15);
+    for (unsigned from = 0; from < 4; from++)
+        for (unsigned to = 0; to < 4; to++)
+            if (from != to)
+                take(c, from, to, to == 2 ? 13600.0f + (float)from : 27.0f);
+    assert_false(is_found(c, 0, "Its link is slow")); /* it computes all the time, and so receives late */
+    spend(c, 2, 0.24f, 0.7f);
+    assert_true(is_found(c, 0,
+                         "Others wait for node 2 at 10.0.0.3:7411: 36 % of their time. Its link is slow: 3 → 2 takes 13.6 ms (p99), "
+                         "others 27 µs: check the rate and queue of its interface (tc -s qdisc, ethtool), not its share."));
+    take(c, 0, 1, 5000.0f); /* now it does not stand out */
+    assert_true(is_found(c, 0, "Others wait for node 2"));
+    assert_false(is_found(c, 0, "Its link is slow"));
+}
+
 static void nobody_is_waited_for_by_a_node_that_does_not_report(void **state)
 {
     struct monitor_case *c = *state;
@@ -448,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(that_all_is_well_takes_reports_of_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_requests_the_speed_has_neither_fallen_nor_risen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_who_does_not_stand_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_slow_link_is_named_where_others_wait_for_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_by_a_node_that_does_not_report, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_waited_for_when_no_steps_run, set_up, tear_down),
     };
