@@ -9,7 +9,7 @@
 #include "figure.h"
 #include "slow_link.h"
 
-enum { MINUTE_S = 60, LOST_LEAST = 3 };
+enum { MINUTE_S = 60, LOST_LEAST = 3, ENOUGH = 2 };
 
 static const double waits_much = 0.15, loss_much = 0.001, change_much = 1.4, open_little = 0.05, open_whole = 0.8;
 
@@ -108,10 +108,18 @@ static double waited_for(const struct fleet *fleet, int node, uint64_t tick)
     return others > 0 ? sum / others : 0;
 }
 
-/* Have steps run in the last two intervals? */
+/* Do steps run, and have they for more than one of the last intervals? One alone may be a prompt, or the begin of an epoch. */
 static bool runs(const struct fleet *fleet, uint64_t tick)
 {
-    return fleet_open(fleet, tick) > open_little || (tick > 0 && fleet_open(fleet, tick - 1) > open_little);
+    const unsigned window = columns_window(fleet), enough = window < ENOUGH ? window : ENOUGH;
+    unsigned count = 0, newest = window;
+
+    for (unsigned i = 0; fleet_is_within(fleet, tick, i, window); i++)
+        if (fleet_open(fleet, tick - i) > open_little) {
+            newest = count == 0 ? i : newest;
+            count++;
+        }
+    return count >= enough && newest < 2;
 }
 
 int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part)
@@ -120,7 +128,9 @@ int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part)
     double next = 0;
 
     *part = 0;
-    for (int i = 0; i < fleet->node_end && runs(fleet, tick); i++) {
+    if (!runs(fleet, tick))
+        return FLEET_NOBODY;
+    for (int i = 0; i < fleet->node_end; i++) {
         const double waits = fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) ? waited_for(fleet, i, tick) : 0;
 
         if (waits > *part) {

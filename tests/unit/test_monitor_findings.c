@@ -305,6 +305,12 @@ static void what_several_nodes_say_alike_is_found_once(void **state)
     assert_int_equal(count_found(c, "again and again"), 1);
 }
 
+static void run_at(struct monitor_case *c, double tok_per_s, unsigned seconds)
+{
+    c->made.tok_per_s = tok_per_s;
+    monitor_case_run(c, seconds);
+}
+
 /* In the last ten intervals that node waited for the other one this part of its time. */
 static void wait_for(struct monitor_case *c, unsigned to, unsigned from, float part)
 {
@@ -384,8 +390,11 @@ static void nobody_is_waited_for_when_no_steps_run(void **state)
 {
     struct monitor_case *c = *state;
 
+    run_at(c, 0, 12);
     c->made.slow = 2;
-    monitor_case_run(c, 15);
+    run_at(c, 50, 1);
+    assert_false(is_found(c, 0, "Others wait")); /* for too short a time to tell */
+    monitor_case_run(c, 14);
     assert_true(is_found(c, 0, "Others wait for node 2"));
     c->made.tok_per_s = 0;
     c->made.slow = -1;
@@ -430,12 +439,6 @@ static void that_all_is_well_takes_reports_of_all(void **state)
     made_advance(&c->made, UINT64_C(1000000000)); /* nobody has reported since */
     fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
     assert_false(is_found(c, 0, "up and idle"));
-}
-
-static void run_at(struct monitor_case *c, double tok_per_s, unsigned seconds)
-{
-    c->made.tok_per_s = tok_per_s;
-    monitor_case_run(c, seconds);
 }
 
 /* Speed is that of steps: a request that ends or begins is no change of it. */

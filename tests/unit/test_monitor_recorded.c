@@ -255,12 +255,13 @@ static void the_slow_node_is_the_one_that_others_wait_for(void **state)
         if (!slow->is_fresh || !fast->is_fresh || slow->tokens < 10 || fast->tokens < 10)
             continue;
         busy++;
-        assert_int_equal(findings_waited_for(&tape->fleet, tick, &part), node(tape, SLOW));
+        if (busy > 1) /* one interval says too little */
+            assert_int_equal(findings_waited_for(&tape->fleet, tick, &part), node(tape, SLOW));
         assert_int_equal(fast->waits_for, node(tape, SLOW));
         assert_true(slow->utilisation > 0.7f && fast->utilisation < 0.1f);
         assert_true(fast->time[TIME_WAIT] > 0.7f && slow->time[TIME_WAIT] < 0.1f);
     }
-    assert_true(busy >= 1);
+    assert_true(busy >= 2);
 }
 
 static void steps_are_told_with_all_of_their_phases_and_their_stall(void **state)
