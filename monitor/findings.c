@@ -163,9 +163,8 @@ static void find_waits(struct list *list)
     figure_time_us(link.p99_us, slow);
     figure_time_us(link.others_us, others);
     add(list, STYLE_WARN,
-        "Others wait for node %s at %s: %s of their time. Its link is slow: %s → %s takes %s (p99), others %s: check the rate and queue of "
-        "its "
-        "interface (tc -s qdisc, ethtool), not its share.",
+        "Others wait for node %s at %s: %s of their time. Its link is slow: %s → %s takes %s (p99), others %s: check the rate and "
+        "queue of its interface (tc -s qdisc, ethtool), not its share.",
         rank, list->fleet->nodes[node].address, text, name_of(list->fleet, link.from, from), name_of(list->fleet, link.to, to), slow,
         others);
 }
