@@ -69,7 +69,7 @@ static void start_timer(struct mesh *mesh, struct mesh_peer *peer)
     struct mesh_channel *channel = &peer->channel;
 
     if (!channel->resend_delay_ns) {
-        channel->resend_delay_ns = 2 * mesh_peer_patience_ns(peer);
+        channel->resend_delay_ns = 2 * mesh_peer_timeout_ns(peer);
         if (channel->resend_delay_ns < DELAY_NS_MIN)
             channel->resend_delay_ns = DELAY_NS_MIN;
     }

@@ -122,7 +122,7 @@ static void wake(struct mesh_cluster *cluster)
     mesh_cluster_ballot_stop(cluster);
     cluster->vote.promised_until_ns = 0;
     cluster->report.is_active = false;
-    cluster->suit.is_active = false;
+    cluster->joining.is_active = false;
     for (unsigned i = 0; i < CLUSTER_PEERS_MAX; i++) {
         struct cluster_peer *peer = &cluster->peers[i];
 
@@ -130,8 +130,8 @@ static void wake(struct mesh_cluster *cluster)
         peer->ahead_ns = cluster->now_ns;
         peer->accusers = peer->deaf = 0;
         peer->is_out = false;
-        if (peer->doubt != CLUSTER_GONE)
-            peer->doubt = CLUSTER_TRUSTED;
+        if (peer->liveness != CLUSTER_GONE)
+            peer->liveness = CLUSTER_TRUSTED;
     }
     mesh_cluster_alive_ask_all(cluster);
     mesh_cluster_contact_hurry(cluster);
@@ -159,14 +159,14 @@ static void settle(struct mesh_cluster *cluster)
 
 static void leave_tick(struct mesh_cluster *cluster)
 {
-    struct cluster_peer *leader;
+    struct cluster_peer *coordinator;
 
     if (!cluster->is_leaving)
         return;
     if (cluster->now_ns >= cluster->leave_at_ns) {
-        leader = mesh_cluster_peer_at(cluster, mesh_cluster_leader(cluster));
-        if (leader)
-            mesh_cluster_alive_say(cluster, leader->addr, MESH_ALIVE_ASKS, cluster->now_ns);
+        coordinator = mesh_cluster_peer_at(cluster, mesh_cluster_coordinator(cluster));
+        if (coordinator)
+            mesh_cluster_alive_send(cluster, coordinator->addr, MESH_ALIVE_ASKS, cluster->now_ns);
         cluster->leave_at_ns = cluster->now_ns + LEAVE_NS;
     }
     mesh_cluster_arm(cluster, cluster->leave_at_ns);
@@ -177,14 +177,14 @@ void mesh_cluster_tick(struct mesh_cluster *cluster, uint64_t now_ns)
     enter(cluster, now_ns);
     if (now_ns < cluster->due_ns || cluster->is_left)
         return;
-    mesh_cluster_patience_excuse(cluster, now_ns - cluster->due_ns);
+    mesh_cluster_response_excuse(cluster, now_ns - cluster->due_ns);
     cluster->due_ns = UINT64_MAX;
     mesh_cluster_alive_tick(cluster);
     mesh_cluster_suspect_tick(cluster);
     mesh_cluster_ballot_tick(cluster);
     mesh_cluster_vote_tick(cluster);
-    mesh_cluster_host_tick(cluster);
-    mesh_cluster_suit_tick(cluster);
+    mesh_cluster_admission_tick(cluster);
+    mesh_cluster_joining_tick(cluster);
     mesh_cluster_contact_tick(cluster);
     leave_tick(cluster);
     settle(cluster);
@@ -202,18 +202,12 @@ uint64_t mesh_cluster_timeout(const struct mesh_cluster *cluster)
 typedef int handler_fn(struct mesh_cluster *cluster, const struct cluster_input *in);
 
 static handler_fn *const handlers[MESH_TYPE_COUNT] = {
-    [MESH_TYPE_ASK] = mesh_cluster_host_ask,
-    [MESH_TYPE_JOIN] = mesh_cluster_host_join,
-    [MESH_TYPE_INVITE] = mesh_cluster_host_invite,
-    [MESH_TYPE_COOKIE] = mesh_cluster_suit_cookie,
-    [MESH_TYPE_DENY] = mesh_cluster_suit_deny,
-    [MESH_TYPE_MOVE] = mesh_cluster_suit_move,
-    [MESH_TYPE_PLAN] = mesh_cluster_vote_plan,
-    [MESH_TYPE_COMMIT] = mesh_cluster_vote_commit,
-    [MESH_TYPE_VOTE] = mesh_cluster_ballot_vote,
-    [MESH_TYPE_SUSPECT] = mesh_cluster_suspect_report,
-    [MESH_TYPE_VERDICT] = mesh_cluster_suspect_verdict,
-    [MESH_TYPE_ALIVE] = mesh_cluster_alive_receive,
+    [MESH_TYPE_ASK] = mesh_cluster_admission_ask,       [MESH_TYPE_JOIN] = mesh_cluster_admission_join,
+    [MESH_TYPE_INVITE] = mesh_cluster_admission_invite, [MESH_TYPE_COOKIE] = mesh_cluster_joining_cookie,
+    [MESH_TYPE_DENY] = mesh_cluster_joining_deny,       [MESH_TYPE_MOVE] = mesh_cluster_joining_move,
+    [MESH_TYPE_PLAN] = mesh_cluster_vote_plan,          [MESH_TYPE_COMMIT] = mesh_cluster_vote_commit,
+    [MESH_TYPE_VOTE] = mesh_cluster_ballot_vote,        [MESH_TYPE_SUSPECT] = mesh_cluster_suspect_report,
+    [MESH_TYPE_VERDICT] = mesh_cluster_suspect_verdict, [MESH_TYPE_ALIVE] = mesh_cluster_alive_receive,
 };
 
 /* The first field of every body is the sender's incarnation. */
@@ -236,7 +230,7 @@ static int receive_own(struct mesh_cluster *cluster, const struct mesh_message *
 {
     if (message->header.type == MESH_TYPE_ASK && mesh_cluster_contact_self(cluster, message->as.ask.nonce))
         return 0;
-    if (message->header.type == MESH_TYPE_JOIN && mesh_cluster_suit_self(cluster, message->as.join.nonce))
+    if (message->header.type == MESH_TYPE_JOIN && mesh_cluster_joining_self(cluster, message->as.join.nonce))
         return 0;
     return MESH_ESENDER;
 }
@@ -254,7 +248,7 @@ static int receive(struct mesh_cluster *cluster, struct mesh_addr from, const ui
     if (message.header.epoch)
         return MESH_EEPOCH;
     if (message.header.version != cluster->config.version && message.header.type != MESH_TYPE_DENY)
-        return mesh_cluster_host_version(cluster, from, &message.header, bytes);
+        return mesh_cluster_admission_version(cluster, from, &message.header, bytes);
     err = mesh_wire_decode_body(packet, bytes, &message);
     if (err)
         return err;
@@ -311,12 +305,12 @@ static void leave(struct mesh_cluster *cluster, uint64_t now_ns)
 {
     cluster->is_leaving = true;
     cluster->leave_at_ns = now_ns;
-    cluster->suit.is_active = false;
+    cluster->joining.is_active = false;
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
         if (peer)
-            mesh_cluster_alive_say(cluster, peer->addr, 0, 0);
+            mesh_cluster_alive_send(cluster, peer->addr, 0, 0);
     }
     mesh_cluster_arm(cluster, now_ns);
     settle(cluster);
@@ -338,8 +332,8 @@ static int suspect(struct mesh_cluster *cluster, uint16_t rank)
     if (rank >= cluster->epoch.list.count || rank == cluster->epoch.rank)
         return MESH_EINVAL;
     peer = mesh_cluster_peer_at(cluster, rank);
-    if (peer->doubt == CLUSTER_TRUSTED)
-        peer->doubt = CLUSTER_SUSPECTED;
+    if (peer->liveness == CLUSTER_TRUSTED)
+        peer->liveness = CLUSTER_SUSPECTED;
     settle(cluster);
     return 0;
 }
@@ -361,7 +355,7 @@ int mesh_cluster_starved(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t
 
     enter(cluster, now_ns);
     if (is_other) {
-        mesh_cluster_suspect_say_starved(cluster, rank);
+        mesh_cluster_suspect_report_starved(cluster, rank);
         settle(cluster);
     }
     if (mesh_cluster_is_tapped(cluster))
@@ -377,7 +371,7 @@ static void hear(struct mesh_cluster *cluster, uint16_t rank)
         return;
     peer = mesh_cluster_peer_at(cluster, rank);
     peer->heard_ns = peer->mesh_heard_ns = cluster->now_ns;
-    peer->is_in = peer->is_in || (peer->doubt != CLUSTER_GONE && !peer->is_ahead);
+    peer->is_in = peer->is_in || (peer->liveness != CLUSTER_GONE && !peer->is_ahead);
 }
 
 void mesh_cluster_heard(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank)
@@ -468,19 +462,19 @@ int mesh_cluster_get_peer_stats(const struct mesh_cluster *cluster, uint16_t ran
                                               .flags = peer->flags,
                                               .is_in = peer->is_in,
                                               .is_leaving = peer->is_leaving,
-                                              .is_suspected = peer->doubt != CLUSTER_TRUSTED};
+                                              .is_suspected = peer->liveness != CLUSTER_TRUSTED};
     return 0;
 }
 
 bool mesh_cluster_is_waiting(const struct mesh_cluster *cluster)
 {
-    return cluster->report.is_active || cluster->plan.stage || mesh_cluster_doubted(cluster, CLUSTER_ASKING, CLUSTER_ASKING);
+    return cluster->report.is_active || cluster->plan.stage || mesh_cluster_ranks_by_liveness(cluster, CLUSTER_ASKING, CLUSTER_ASKING);
 }
 
 bool mesh_cluster_is_coordinator(const struct mesh_cluster *cluster)
 {
     for (unsigned rank = 0; rank < cluster->epoch.rank; rank++)
-        if (cluster->peers[cluster->peer_of[rank]].doubt < CLUSTER_DEAD)
+        if (cluster->peers[cluster->peer_of[rank]].liveness < CLUSTER_DEAD)
             return false;
     return true;
 }

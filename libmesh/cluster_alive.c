@@ -32,9 +32,9 @@ static void note_asked(struct mesh_cluster *cluster)
         cluster->asked_ns[cluster->asked++ % CLUSTER_ASKED] = cluster->now_ns;
 }
 
-void mesh_cluster_alive_say(struct mesh_cluster *cluster, struct mesh_addr to, unsigned state, uint64_t origin_ns)
+void mesh_cluster_alive_send(struct mesh_cluster *cluster, struct mesh_addr to, unsigned state, uint64_t origin_ns)
 {
-    struct mesh_alive *alive = mesh_cluster_say(cluster, to, MESH_TYPE_ALIVE);
+    struct mesh_alive *alive = mesh_cluster_enqueue(cluster, to, MESH_TYPE_ALIVE);
 
     alive->state = (uint16_t)(state | (cluster->is_leaving ? MESH_ALIVE_LEAVING : 0));
     alive->number = cluster->epoch.number;
@@ -64,16 +64,16 @@ static void on_member(struct mesh_cluster *cluster, const struct cluster_input *
         peer->is_leaving = alive->state & MESH_ALIVE_LEAVING;
     }
     if (answers && alive->origin_ns >= cluster->woke_ns)
-        mesh_cluster_patience_answer(cluster, peer, alive->origin_ns);
+        mesh_cluster_response_add(cluster, peer, alive->origin_ns);
     if (in->is_newest && alive->state & MESH_ALIVE_COMMIT && alive->origin_ns == cluster->epoch.number && !is_here &&
         !cluster->epoch.is_seeking)
-        peer->doubt = CLUSTER_GONE; /* it has the COMMIT and cannot take it */
+        peer->liveness = CLUSTER_GONE; /* it has the COMMIT and cannot take it */
     mesh_cluster_peer_state(cluster, peer, in->number, alive->number, alive->id, alive->state & MESH_ALIVE_STRANGER);
     if (answers)
         mesh_cluster_suspect_answered(cluster, peer, alive->origin_ns);
-    if (is_here && in->is_newest && peer->doubt == CLUSTER_DEAD && !peer->is_out && !(cluster->plan.stage && cluster->plan.is_urgent))
-        peer->doubt = CLUSTER_TRUSTED;
-    if (!is_here && !peer->is_in && !peer->is_ahead && peer->doubt != CLUSTER_GONE && !cluster->epoch.is_seeking &&
+    if (is_here && in->is_newest && peer->liveness == CLUSTER_DEAD && !peer->is_out && !(cluster->plan.stage && cluster->plan.is_urgent))
+        peer->liveness = CLUSTER_TRUSTED;
+    if (!is_here && !peer->is_in && !peer->is_ahead && peer->liveness != CLUSTER_GONE && !cluster->epoch.is_seeking &&
         cluster->now_ns - peer->commit_ns >= COMMIT_APART_NS) {
         peer->commit_ns = cluster->now_ns;
         peer->commit_due = (uint8_t)mesh_cluster_mask(mesh_cluster_list_parts(&cluster->epoch.list));
@@ -92,7 +92,7 @@ int mesh_cluster_alive_receive(struct mesh_cluster *cluster, const struct cluste
         on_member(cluster, in);
     mesh_cluster_ballot_ack(cluster, in->incarnation, alive->id);
     if (alive->state & MESH_ALIVE_ASKS)
-        mesh_cluster_alive_say(cluster, is_member ? in->peer->addr : in->from, MESH_ALIVE_ANSWERS | stranger, alive->origin_ns);
+        mesh_cluster_alive_send(cluster, is_member ? in->peer->addr : in->from, MESH_ALIVE_ANSWERS | stranger, alive->origin_ns);
     return 0;
 }
 
@@ -120,20 +120,20 @@ void mesh_cluster_alive_tick(struct mesh_cluster *cluster)
             bool is_heard = peer->is_in && peer->mesh_heard_ns && cluster->now_ns - peer->mesh_heard_ns < CLUSTER_PING_NS;
 
             if (!is_heard || !peer->rtt_ns)
-                mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
+                mesh_cluster_alive_send(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
             peer->ping_at_ns = cluster->now_ns + interval_ns - mesh_cluster_draw_below(cluster, interval_ns / 8);
         }
-        if (peer->is_ahead && peer->doubt < CLUSTER_DEAD && cluster->now_ns - peer->ahead_ns >= CLUSTER_AHEAD_NS)
-            peer->doubt = CLUSTER_GONE;
-        silent_at_ns = (peer->heard_ns > peer->told_ns ? peer->heard_ns : peer->told_ns) + CLUSTER_SILENT_NS;
-        if (peer->doubt == CLUSTER_TRUSTED && cluster->now_ns >= silent_at_ns) {
-            peer->doubt = CLUSTER_SUSPECTED;
+        if (peer->is_ahead && peer->liveness < CLUSTER_DEAD && cluster->now_ns - peer->ahead_ns >= CLUSTER_AHEAD_NS)
+            peer->liveness = CLUSTER_GONE;
+        silent_at_ns = (peer->heard_ns > peer->confirmed_ns ? peer->heard_ns : peer->confirmed_ns) + CLUSTER_SILENT_NS;
+        if (peer->liveness == CLUSTER_TRUSTED && cluster->now_ns >= silent_at_ns) {
+            peer->liveness = CLUSTER_SUSPECTED;
             silent_at_ns = cluster->now_ns + CLUSTER_SILENT_NS;
         }
         mesh_cluster_arm(cluster, peer->ping_at_ns);
-        if (peer->doubt == CLUSTER_TRUSTED)
+        if (peer->liveness == CLUSTER_TRUSTED)
             mesh_cluster_arm(cluster, silent_at_ns);
-        if (peer->is_ahead && peer->doubt < CLUSTER_DEAD)
+        if (peer->is_ahead && peer->liveness < CLUSTER_DEAD)
             mesh_cluster_arm(cluster, peer->ahead_ns + CLUSTER_AHEAD_NS);
     }
 }

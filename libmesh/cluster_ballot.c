@@ -15,7 +15,7 @@
 #define MOVING_NS      (100 * CLUSTER_MS) /* after a member had a better offer */
 #define TRIES_FREE     3
 #define TRIES_MAX      20
-#define REST_NS        (5 * CLUSTER_MS) /* after another ballot was higher: so long, and up to 20 ms more */
+#define BACKOFF_NS     (5 * CLUSTER_MS) /* after another ballot was higher: so long, and up to 20 ms more */
 
 static uint64_t at_least(uint64_t value, uint64_t least)
 {
@@ -36,7 +36,7 @@ uint32_t mesh_cluster_ballot_number(const struct mesh_cluster *cluster)
 
 static void set_times(struct mesh_cluster *cluster, struct cluster_plan *plan)
 {
-    uint64_t usual = mesh_cluster_patience_usual(cluster), now_ns = cluster->now_ns;
+    uint64_t usual = mesh_cluster_response_usual(cluster), now_ns = cluster->now_ns;
 
     plan->repeats = 0;
     plan->repeat_ns = at_least(2 * usual, plan->stage < MESH_STAGE_PROPOSE ? CALM_NS : REPEAT_NS);
@@ -153,7 +153,7 @@ void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage sta
 static void slow_down(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
-    uint64_t rest_ns;
+    uint64_t backoff_ns;
 
     if (cluster->now_ns - plan->stopped_ns > CLUSTER_S)
         plan->tries = 0;
@@ -161,8 +161,8 @@ static void slow_down(struct mesh_cluster *cluster)
     plan->tries += plan->tries < TRIES_MAX;
     if (plan->tries <= TRIES_FREE)
         return;
-    rest_ns = 1 + mesh_cluster_draw_below(cluster, plan->tries * CLUSTER_MS / 2);
-    plan->rest_until_ns = at_least(plan->rest_until_ns, cluster->now_ns + rest_ns);
+    backoff_ns = 1 + mesh_cluster_draw_below(cluster, plan->tries * CLUSTER_MS / 2);
+    plan->backoff_until_ns = at_least(plan->backoff_until_ns, cluster->now_ns + backoff_ns);
 }
 
 void mesh_cluster_ballot_stop(struct mesh_cluster *cluster)
@@ -176,7 +176,7 @@ void mesh_cluster_ballot_stop(struct mesh_cluster *cluster)
     if (plan->stage == MESH_STAGE_PROPOSE && mesh_cluster_ballot_same(&cluster->vote.promised, &plan->ballot))
         cluster->vote.promised_until_ns = 0;
     if (plan->stage == MESH_STAGE_PREPARE && cluster->vote.is_own)
-        cluster->vote.is_preparing = cluster->tells_prepare = false;
+        cluster->vote.is_preparing = cluster->prepare_is_pending = false;
     plan->stage = 0;
     slow_down(cluster);
     mesh_cluster_arm(cluster, cluster->now_ns);
@@ -203,12 +203,12 @@ static void on_yes(struct mesh_cluster *cluster, unsigned index, const struct me
 static void on_promised(struct mesh_cluster *cluster, const struct mesh_vote *vote)
 {
     const struct cluster_peer *rival = mesh_cluster_peer_find(cluster, vote->rival);
-    bool is_rival = mesh_cluster_is_member(rival) && rival->doubt < CLUSTER_DEAD;
+    bool is_rival = mesh_cluster_is_member(rival) && rival->liveness < CLUSTER_DEAD;
 
     mesh_cluster_peer_raise(cluster, vote->rival_number);
     mesh_cluster_ballot_stop(cluster);
     if (is_rival || !cluster->plan.is_urgent)
-        cluster->plan.rest_until_ns = cluster->now_ns + REST_NS + mesh_cluster_draw_below(cluster, 20 * CLUSTER_MS);
+        cluster->plan.backoff_until_ns = cluster->now_ns + BACKOFF_NS + mesh_cluster_draw_below(cluster, 20 * CLUSTER_MS);
 }
 
 /* A joiner no longer wants to join; or another cluster is about to take the member in. */
@@ -216,9 +216,9 @@ static void on_unasked(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
     mesh_cluster_ballot_stop(cluster);
     if (peer->rank < 0)
-        mesh_cluster_host_deny(cluster, peer, 0, 0, 0, 0);
+        mesh_cluster_admission_deny(cluster, peer, 0, 0, 0, 0);
     else if (!cluster->plan.is_urgent)
-        cluster->plan.rest_until_ns = cluster->now_ns + MOVING_NS;
+        cluster->plan.backoff_until_ns = cluster->now_ns + MOVING_NS;
 }
 
 /* The voter has an epoch of that number, or a higher one, or another than this process. */
@@ -233,7 +233,7 @@ static void on_elsewhere(struct mesh_cluster *cluster, const struct cluster_inpu
     mesh_cluster_peer_state(cluster, in->peer, in->number, vote->epoch, vote->id, false);
     if (!is_member && vote->epoch > mesh_cluster_peer_limit(cluster)) {
         mesh_cluster_ballot_stop(cluster);
-        mesh_cluster_host_deny(cluster, in->peer, MESH_DENY_NUMBER, vote->epoch, mesh_cluster_peer_limit(cluster), CLUSTER_S);
+        mesh_cluster_admission_deny(cluster, in->peer, MESH_DENY_NUMBER, vote->epoch, mesh_cluster_peer_limit(cluster), CLUSTER_S);
     } else if (vote->epoch >= cluster->plan.ballot.number)
         mesh_cluster_ballot_stop(cluster); /* with a higher number */
     else if (!is_member)
@@ -338,10 +338,10 @@ static void blame(struct mesh_cluster *cluster, bool are_members)
         if (mesh_cluster_is_member(peer)) {
             bool is_fine = plan->stage == MESH_STAGE_COMMIT && peer->is_in; /* only its acknowledgement is lost */
 
-            if (are_members && peer->doubt == CLUSTER_TRUSTED && !is_fine)
-                peer->doubt = CLUSTER_SUSPECTED;
+            if (are_members && peer->liveness == CLUSTER_TRUSTED && !is_fine)
+                peer->liveness = CLUSTER_SUSPECTED;
         } else if (peer && peer->is_joining)
-            mesh_cluster_host_deny(cluster, peer, 0, 0, 0, CLUSTER_S);
+            mesh_cluster_admission_deny(cluster, peer, 0, 0, 0, CLUSTER_S);
     }
 }
 

@@ -7,12 +7,12 @@
 
 #include <string.h>
 
-#define START_NS    (20 * CLUSTER_MS) /* between the first questions to a seed, doubling */
-#define MET_NS      (50 * CLUSTER_MS) /* while two clusters know of each other */
-#define FIRST_NS    CLUSTER_S         /* rank 0 asks a silent address so often */
-#define OTHERS_NS   (2 * CLUSTER_S)   /* and the other ranks */
-#define PATIENCE_NS (60 * CLUSTER_S)  /* for so long */
-#define SLOWEST_NS  (30 * CLUSTER_S)
+#define START_NS         (20 * CLUSTER_MS) /* between the first questions to a seed, doubling */
+#define MET_NS           (50 * CLUSTER_MS) /* while two clusters know of each other */
+#define FIRST_NS         CLUSTER_S         /* rank 0 asks a silent address so often */
+#define OTHERS_NS        (2 * CLUSTER_S)   /* and the other ranks */
+#define BACKOFF_AFTER_NS (60 * CLUSTER_S)  /* for so long */
+#define SLOWEST_NS       (30 * CLUSTER_S)
 
 static bool is_group(const struct mesh_addr *addr)
 {
@@ -226,13 +226,13 @@ static bool is_members(const struct mesh_cluster *cluster, const struct cluster_
 
     for (unsigned rank = 0; rank < list->count; rank++)
         if (mesh_cluster_same_addr(&list->members[rank].addr, &contact->addr))
-            return rank == cluster->epoch.rank || cluster->peers[cluster->peer_of[rank]].doubt != CLUSTER_GONE;
+            return rank == cluster->epoch.rank || cluster->peers[cluster->peer_of[rank]].liveness != CLUSTER_GONE;
     return mesh_cluster_same_addr(&cluster->addr, &contact->addr);
 }
 
 static void ask(struct mesh_cluster *cluster, struct cluster_contact *contact)
 {
-    struct mesh_ask *message = mesh_cluster_say(cluster, contact->addr, MESH_TYPE_ASK);
+    struct mesh_ask *message = mesh_cluster_enqueue(cluster, contact->addr, MESH_TYPE_ASK);
     struct cluster_standing standing;
 
     contact->nonce = mesh_cluster_draw64(cluster);
@@ -258,7 +258,7 @@ static uint64_t next_interval(const struct mesh_cluster *cluster, const struct c
         return doubled < SLOWEST_NS ? doubled : SLOWEST_NS;
     if (contact->is_met && cluster->now_ns - contact->met_ns < CLUSTER_S)
         return MET_NS;
-    if (cluster->now_ns - contact->since_ns > PATIENCE_NS)
+    if (cluster->now_ns - contact->since_ns > BACKOFF_AFTER_NS)
         return doubled < SLOWEST_NS ? doubled : SLOWEST_NS;
     return doubled < usual ? doubled : usual;
 }

@@ -30,10 +30,10 @@ bool mesh_cluster_is_better(const struct cluster_standing *a, const struct clust
     return memcmp(a->first, b->first, sizeof a->first) < 0;
 }
 
-uint16_t mesh_cluster_leader(const struct mesh_cluster *cluster)
+uint16_t mesh_cluster_coordinator(const struct mesh_cluster *cluster)
 {
     for (uint16_t rank = 0; rank < cluster->epoch.rank; rank++)
-        if (cluster->peers[cluster->peer_of[rank]].doubt == CLUSTER_TRUSTED)
+        if (cluster->peers[cluster->peer_of[rank]].liveness == CLUSTER_TRUSTED)
             return rank;
     return cluster->epoch.rank;
 }
@@ -47,13 +47,13 @@ static void lose(struct mesh_cluster *cluster, const struct cluster_peer *peer)
         .type = MESH_CLUSTER_PEER_LOST, .rank = (uint16_t)peer->rank, .has_left = peer->is_leaving, .addr = peer->addr};
 
     memcpy(logged.incarnation, peer->incarnation, sizeof logged.incarnation);
-    logged.unheard = mesh_cluster_host_starved_by(cluster, peer);
+    logged.unheard = mesh_cluster_admission_starved_by(cluster, peer);
     mesh_cluster_log(cluster, &logged);
     if (peer->is_leaving)
         return;
     mesh_cluster_contact_lost(cluster, &peer->addr);
     if (!cluster->epoch.is_seeking)
-        mesh_cluster_patience_lost(cluster, peer);
+        mesh_cluster_response_lost(cluster, peer);
 }
 
 static void drop_others(struct mesh_cluster *cluster, const struct cluster_list *list)
@@ -66,7 +66,7 @@ static void drop_others(struct mesh_cluster *cluster, const struct cluster_list 
         if (peer->rank >= 0)
             lose(cluster, peer);
         peer->rank = -1;
-        peer->doubt = CLUSTER_TRUSTED;
+        peer->liveness = CLUSTER_TRUSTED;
         peer->is_used = peer->is_joining;
     }
 }
@@ -87,7 +87,7 @@ static void take_in(struct mesh_cluster *cluster, const struct mesh_cluster_memb
     peer->flags = member->flags;
     peer->heard_ns = cluster->now_ns;
     peer->ping_at_ns = cluster->now_ns + (peer->rtt_ns ? mesh_cluster_draw_below(cluster, PING_SPREAD_NS) : 0);
-    peer->doubt = CLUSTER_TRUSTED;
+    peer->liveness = CLUSTER_TRUSTED;
     peer->accusers = peer->deaf = 0;
     peer->commit_due = 0;
     peer->commit_ns = 0;
@@ -95,7 +95,7 @@ static void take_in(struct mesh_cluster *cluster, const struct mesh_cluster_memb
     mesh_cluster_arm(cluster, peer->ping_at_ns);
     memcpy(logged.incarnation, member->incarnation, sizeof logged.incarnation);
     if (is_new)
-        mesh_cluster_patience_back(cluster, peer);
+        mesh_cluster_response_back(cluster, peer);
     if (is_new && mesh_cluster_contact_back(cluster, &member->addr))
         mesh_cluster_log(cluster, &logged);
 }
@@ -146,7 +146,7 @@ void mesh_cluster_install(struct mesh_cluster *cluster, const struct cluster_bal
         struct cluster_logged logged = {.type = MESH_CLUSTER_JOINED, .addr = list->members[proposer].addr};
 
         mesh_cluster_log(cluster, &logged);
-        cluster->suit.is_active = false;
+        cluster->joining.is_active = false;
     }
     epoch->is_seeking = false;
     epoch->number = ballot->number;
@@ -157,8 +157,8 @@ void mesh_cluster_install(struct mesh_cluster *cluster, const struct cluster_bal
     if (!mesh_cluster_has_addr(&cluster->addr))
         cluster->addr = list->members[self].addr;
     mesh_cluster_vote_installed(cluster);
-    cluster->tells_evicted = false;
-    cluster->tells_epoch = true;
+    cluster->evicted_is_pending = false;
+    cluster->epoch_is_pending = true;
     cluster->stats.epochs++;
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
@@ -188,8 +188,8 @@ void mesh_cluster_evict(struct mesh_cluster *cluster)
     if (cluster->config.settle_ns < SETTLE_NS)
         cluster->settle_at_ns = cluster->now_ns + SETTLE_NS; /* the others exist, so do not form an epoch of one soon */
     mesh_cluster_contact_hurry(cluster);
-    cluster->tells_evicted = cluster->told_epoch; /* not of one that the application never heard of */
-    cluster->tells_epoch = false;
+    cluster->evicted_is_pending = cluster->epoch_is_delivered; /* not of one that the application never heard of */
+    cluster->epoch_is_pending = false;
 }
 
 void mesh_cluster_get_epoch(const struct mesh_cluster *cluster, struct mesh_cluster_event *event)

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "words.h"
+#include "text.h"
 
 static const struct {
     const char *what, *advice;
@@ -39,21 +39,21 @@ static bool is_limit(unsigned reason)
 
 static void write_reason(struct mesh_cluster *cluster, const struct cluster_logged *logged)
 {
-    struct mesh_words words = {cluster->reason, cluster->reason + sizeof cluster->reason - 1};
-    void (*add_value)(struct mesh_words * words, uint64_t value);
+    struct mesh_text out = {cluster->reason, cluster->reason + sizeof cluster->reason - 1};
+    void (*add_value)(struct mesh_text * out, uint64_t value);
 
     assert(logged->reason && logged->reason < MESH_CLUSTER_REASONS);
-    add_value = reasons[logged->reason].is_hex ? mesh_words_add_hex : mesh_words_add_number;
-    mesh_words_add(&words, "the cluster does not take this node in: ");
-    mesh_words_add(&words, reasons[logged->reason].what);
-    mesh_words_add(&words, " is ");
-    add_value(&words, logged->found);
+    add_value = reasons[logged->reason].is_hex ? mesh_text_add_hex : mesh_text_add_number;
+    mesh_text_add(&out, "the cluster does not take this node in: ");
+    mesh_text_add(&out, reasons[logged->reason].what);
+    mesh_text_add(&out, " is ");
+    add_value(&out, logged->found);
     if (logged->reason != MESH_DENY_UNHEARD) {
-        mesh_words_add(&words, is_limit(logged->reason) ? ", at most " : ", there ");
-        add_value(&words, logged->expected);
+        mesh_text_add(&out, is_limit(logged->reason) ? ", at most " : ", there ");
+        add_value(&out, logged->expected);
     }
-    mesh_words_add(&words, ": ");
-    mesh_words_add(&words, reasons[logged->reason].advice);
+    mesh_text_add(&out, ": ");
+    mesh_text_add(&out, reasons[logged->reason].advice);
 }
 
 void mesh_cluster_log(struct mesh_cluster *cluster, const struct cluster_logged *logged)
@@ -113,16 +113,16 @@ bool mesh_cluster_next_event(struct mesh_cluster *cluster, struct mesh_cluster_e
     memset(event, 0, sizeof *event);
     if (cluster->log_count)
         take_logged(cluster, event);
-    else if (take_flag(&cluster->tells_evicted))
+    else if (take_flag(&cluster->evicted_is_pending))
         event->type = MESH_CLUSTER_EVICTED;
-    else if (take_flag(&cluster->tells_epoch))
+    else if (take_flag(&cluster->epoch_is_pending))
         mesh_cluster_get_epoch(cluster, event);
-    else if (take_flag(&cluster->tells_prepare))
+    else if (take_flag(&cluster->prepare_is_pending))
         fill_prepare(cluster, event);
-    else if (take_flag(&cluster->tells_left))
+    else if (take_flag(&cluster->left_is_pending))
         event->type = MESH_CLUSTER_LEFT;
     if (event->type == MESH_CLUSTER_EPOCH || event->type == MESH_CLUSTER_EVICTED)
-        cluster->told_epoch = event->type == MESH_CLUSTER_EPOCH;
+        cluster->epoch_is_delivered = event->type == MESH_CLUSTER_EPOCH;
     if (event->type != MESH_CLUSTER_NONE && mesh_cluster_is_tapped(cluster))
         mesh_cluster_tap_event(cluster, event);
     return event->type != MESH_CLUSTER_NONE;

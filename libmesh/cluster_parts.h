@@ -2,16 +2,16 @@
  *
  * One struct mesh_cluster with everything in it. Each mechanism has a file of its own, which alone changes the fields named after it:
  *
- *   cluster.c          configuration, dispatch, time, calls    cluster_plan.c     coordinating: what is to change, and when
- *   cluster_peer.c     members and joiners, what they said     cluster_ballot.c   coordinating: asking, counting votes, committing
- *   cluster_epoch.c    installing an epoch, being evicted      cluster_vote.c     the other side: plans of others, promises, commits
- *   cluster_list.c     lists, their parts, their hash          cluster_suspect.c  who is dead
- *   cluster_contact.c  addresses that are asked now and then   cluster_alive.c    signs of life
- *   cluster_host.c     strangers: cookies, JOINs, denials      cluster_note.c     what waits to be sent
- *   cluster_suit.c     the other side: asking to be taken in   cluster_event.c    events, reasons in words
- *   cluster_patience.c how long a suspect has to answer        cluster_state.c    the state hash
+ *   cluster.c           configuration, dispatch, time, calls   cluster_plan.c      coordinating: what is to change, and when
+ *   cluster_peer.c      members and joiners, what they said    cluster_ballot.c    coordinating: asking, counting votes, committing
+ *   cluster_epoch.c     installing an epoch, being evicted     cluster_vote.c      the other side: plans of others, promises, commits
+ *   cluster_list.c      lists, their parts, their hash         cluster_suspect.c   who is dead
+ *   cluster_contact.c   addresses that are asked now and then  cluster_alive.c     signs of life
+ *   cluster_admission.c strangers: cookies, JOINs, denials     cluster_output.c    what waits to be sent
+ *   cluster_joining.c   the other side: asking to be taken in  cluster_event.c     events, reasons in words
+ *   cluster_response.c  how long a suspect has to answer       cluster_state.c     the state hash
  *
- * Nothing is sent or told from within: messages go to the queue of notes, events to theirs. */
+ * Nothing is sent or told from within: messages go to the outgoing queue, events to theirs. */
 #ifndef MESH_CLUSTER_PARTS_H
 #define MESH_CLUSTER_PARTS_H
 
@@ -21,10 +21,10 @@
 enum {
     CLUSTER_PEERS_MAX = 128, /* 63 members and as many joiners */
     CLUSTER_CONTACTS_MAX = 128,
-    CLUSTER_NOTES_MAX = 512,
+    CLUSTER_OUTGOING_MAX = 512,
     CLUSTER_LOG_MAX = 160, /* twice as many members as an epoch can lose or regain, and some more */
     CLUSTER_GIVEN_MAX = 8,
-    CLUSTER_RESTS_MAX = 32,
+    CLUSTER_BANS_MAX = 32,
     CLUSTER_STRIKES_MAX = 32,
     CLUSTER_MISTAKES_MAX = 64,
     CLUSTER_ANSWERS = 8,   /* times of answering that are remembered */
@@ -90,7 +90,7 @@ struct cluster_assembly {
     struct cluster_list list;
 };
 
-enum cluster_doubt {
+enum cluster_liveness {
     CLUSTER_TRUSTED,
     CLUSTER_SUSPECTED, /* by this process, or not answering it in time */
     CLUSTER_ASKING,    /* asked once more */
@@ -124,12 +124,12 @@ struct cluster_peer {
     uint32_t speed, flags;
 
     uint64_t heard_ns, ping_at_ns, mesh_heard_ns;
-    uint64_t told_ns;                             /* when the coordinator said that it is alive */
+    uint64_t confirmed_ns;                        /* when the coordinator said that it is alive */
     uint64_t rtt_ns;                              /* smoothed; 0: not measured */
     uint64_t answer_ns[CLUSTER_ANSWERS], answers; /* the last ones, and how many there were in all */
     struct cluster_late late[2];                  /* the slowest of the last ten minutes */
 
-    enum cluster_doubt doubt;
+    enum cluster_liveness liveness;
     uint64_t asked_ns, asked_until_ns, ask_at_ns;
     bool is_out;       /* dead by decision: it may well answer */
     uint64_t accusers; /* ranks that wait for a verdict */
@@ -160,7 +160,7 @@ struct cluster_contact {
 };
 
 /* Asking one cluster to be taken in. */
-struct cluster_suit {
+struct cluster_joining {
     bool is_active, is_waiting;
     bool is_guess;              /* addr is where a COOKIE seemed to come from: for one JOIN, then it is via */
     bool is_unsure;             /* the last COOKIE seemed to come from elsewhere than addr, which is not told as the coordinator's */
@@ -170,8 +170,8 @@ struct cluster_suit {
     struct cluster_standing standing;
     uint64_t at_ns, interval_ns, until_ns;
     unsigned redirects;
-    uint64_t rest_until_ns; /* none before that */
-    uint16_t denied;        /* the last reason that was told */
+    uint64_t backoff_until_ns; /* none before that */
+    uint16_t denied;           /* the last reason that was told */
 };
 
 struct cluster_plan {
@@ -190,9 +190,9 @@ struct cluster_plan {
     uint8_t leaver_due[MESH_RANKS_MAX]; /* by rank */
     uint64_t repeat_at_ns, repeat_ns, deadline_ns;
     unsigned repeats;
-    uint64_t rest_until_ns; /* no plan before that: somebody else has one */
-    unsigned tries;         /* ballots given up in a row */
-    uint64_t stopped_ns;    /* the last of them */
+    uint64_t backoff_until_ns; /* no plan before that: somebody else has one */
+    unsigned tries;            /* ballots given up in a row */
+    uint64_t stopped_ns;       /* the last of them */
     bool has_shares;
     uint32_t shares[MESH_RANKS_MAX]; /* of the epoch's members */
 };
@@ -210,7 +210,7 @@ struct cluster_vote {
     unsigned given_next;
     struct cluster_assembly plan, commit;
     struct mesh_addr plan_from;
-    uint64_t host_until_ns; /* until then a courted cluster has a plan with this process, and the own cluster's plans do not count */
+    uint64_t other_plan_until_ns; /* until then the cluster it joins has a plan with this process, and plans of the own one do not count */
 
     /* CHECK: which of the list are heard */
     bool is_checking;
@@ -252,16 +252,16 @@ struct cluster_mistakes {
 };
 
 /* A process that was not taken in, or was excluded since another member cannot hear it. */
-struct cluster_rest {
+struct cluster_ban {
     uint8_t incarnation[16];
     uint64_t number, until_ns; /* datagrams up to number are old; JOINs before that time are denied */
-    uint64_t starved_ns;       /* how long it has rested as one of two that starve one another; 0: it has not */
+    uint64_t starved_ns;       /* how long it was kept out as one of two that starve one another; 0: it was not */
     uint16_t unheard;
     bool needs_check;
-    bool is_starved; /* it rests for that, and for nothing that came later */
+    bool is_starved; /* it is kept out for that, and for nothing that came later */
 };
 
-union cluster_said {
+union cluster_body {
     struct mesh_ask ask;
     struct mesh_cookie cookie;
     struct mesh_deny deny;
@@ -275,10 +275,10 @@ union cluster_said {
 };
 
 /* A small message that waits to be sent. */
-struct cluster_note {
+struct cluster_outgoing {
     struct mesh_addr to;
     enum mesh_type type;
-    union cluster_said as;
+    union cluster_body as;
 };
 
 struct cluster_logged {
@@ -308,7 +308,7 @@ struct mesh_cluster {
     struct cluster_peer peers[CLUSTER_PEERS_MAX];
     int16_t peer_of[MESH_RANKS_MAX]; /* by rank; -1: own */
     struct cluster_contact contacts[CLUSTER_CONTACTS_MAX];
-    struct cluster_suit suit;
+    struct cluster_joining joining;
     struct cluster_plan plan;
     uint64_t gather_at_ns, gather_until_ns; /* 0: nobody wants to join */
     struct cluster_vote vote;
@@ -317,17 +317,17 @@ struct mesh_cluster {
     struct cluster_strike strikes[CLUSTER_STRIKES_MAX];
     struct cluster_mistakes mistakes[CLUSTER_MISTAKES_MAX];
     struct cluster_late late[2]; /* this process itself, when it was called too late */
-    struct cluster_rest rests[CLUSTER_RESTS_MAX];
-    unsigned rest_next;
+    struct cluster_ban bans[CLUSTER_BANS_MAX];
+    unsigned ban_next;
 
-    struct cluster_note notes[CLUSTER_NOTES_MAX], note_lost;
-    unsigned note_first, note_count;
+    struct cluster_outgoing outgoing[CLUSTER_OUTGOING_MAX], outgoing_lost;
+    unsigned outgoing_first, outgoing_count;
     unsigned part_turn; /* where the search for the next part of a list begins */
 
     struct cluster_logged log[CLUSTER_LOG_MAX];
     unsigned log_first, log_count;
-    bool tells_evicted, tells_prepare, tells_epoch, tells_left;
-    bool told_epoch; /* the application is in one, as far as it has been told */
+    bool evicted_is_pending, prepare_is_pending, epoch_is_pending, left_is_pending;
+    bool epoch_is_delivered; /* the application is in one, as far as it has been told */
     char reason[MESH_REASON_BYTES];
 
     uint8_t scratch[MESH_RANKS_MAX * MESH_MEMBER_BYTES + 64]; /* what is hashed */
@@ -369,11 +369,12 @@ void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *
                              const uint8_t id[16], bool is_stranger);
 uint32_t mesh_cluster_peer_limit(const struct mesh_cluster *cluster);        /* no higher number of an epoch is believed */
 void mesh_cluster_peer_raise(struct mesh_cluster *cluster, uint32_t number); /* an epoch's number that somebody has */
-uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to); /* mask of ranks */
+uint64_t mesh_cluster_ranks_by_liveness(const struct mesh_cluster *cluster, enum cluster_liveness from,
+                                        enum cluster_liveness to); /* mask of ranks */
 
-/* ---- cluster_note.c ---- */
+/* ---- cluster_output.c ---- */
 /* The message to fill in, zero but for the sender's incarnation; valid until the next call. */
-void *mesh_cluster_say(struct mesh_cluster *cluster, struct mesh_addr to, enum mesh_type type);
+void *mesh_cluster_enqueue(struct mesh_cluster *cluster, struct mesh_addr to, enum mesh_type type);
 
 /* ---- cluster_list.c ---- */
 int mesh_cluster_ballot_compare(const struct cluster_ballot *a, const struct cluster_ballot *b); /* > 0: a is higher */
@@ -394,9 +395,9 @@ void mesh_cluster_standing(const struct mesh_cluster *cluster, struct cluster_st
 bool mesh_cluster_is_better(const struct cluster_standing *a, const struct cluster_standing *b);
 void mesh_cluster_install(struct mesh_cluster *cluster, const struct cluster_ballot *ballot, const uint8_t id[16],
                           const struct cluster_list *list);
-void mesh_cluster_seek(struct mesh_cluster *cluster);             /* no epoch: alone for now */
-void mesh_cluster_evict(struct mesh_cluster *cluster);            /* the epoch is over for this process */
-uint16_t mesh_cluster_leader(const struct mesh_cluster *cluster); /* the lowest rank that is not doubted; may be the own one */
+void mesh_cluster_seek(struct mesh_cluster *cluster);                  /* no epoch: alone for now */
+void mesh_cluster_evict(struct mesh_cluster *cluster);                 /* the epoch is over for this process */
+uint16_t mesh_cluster_coordinator(const struct mesh_cluster *cluster); /* the lowest rank that is trusted; may be the own one */
 
 /* ---- cluster_contact.c ---- */
 void mesh_cluster_contact_seed(struct mesh_cluster *cluster, const struct mesh_addr *addr, int *err);
@@ -413,26 +414,28 @@ bool mesh_cluster_contact_self(struct mesh_cluster *cluster, uint64_t nonce); /*
 void mesh_cluster_contact_hurry(struct mesh_cluster *cluster);                /* ask all soon */
 void mesh_cluster_contact_tick(struct mesh_cluster *cluster);
 
-/* ---- cluster_host.c ---- */
-int mesh_cluster_host_version(struct mesh_cluster *cluster, struct mesh_addr from, const struct mesh_header *header, size_t bytes);
-int mesh_cluster_host_ask(struct mesh_cluster *cluster, const struct cluster_input *in);
-int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_input *in);
-int mesh_cluster_host_invite(struct mesh_cluster *cluster, const struct cluster_input *in);
-void mesh_cluster_host_tick(struct mesh_cluster *cluster);
-void mesh_cluster_host_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
-                            uint64_t expected, uint64_t rest_ns);                                  /* not taken in: let it rest */
-bool mesh_cluster_host_starves(const struct mesh_cluster *cluster, const uint8_t incarnation[16]); /* and rests for that, still */
-struct mesh_addr mesh_cluster_host_starved_by(const struct mesh_cluster *cluster, const struct cluster_peer *member); /* port 0: nobody */
-void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard, bool is_starved);
+/* ---- cluster_admission.c ---- */
+int mesh_cluster_admission_version(struct mesh_cluster *cluster, struct mesh_addr from, const struct mesh_header *header, size_t bytes);
+int mesh_cluster_admission_ask(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_admission_join(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_admission_invite(struct mesh_cluster *cluster, const struct cluster_input *in);
+void mesh_cluster_admission_tick(struct mesh_cluster *cluster);
+void mesh_cluster_admission_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
+                                 uint64_t expected, uint64_t ban_ns); /* not taken in: keep it out for a while */
+bool mesh_cluster_admission_starves(const struct mesh_cluster *cluster,
+                                    const uint8_t incarnation[16]); /* and is kept out for that, still */
+struct mesh_addr mesh_cluster_admission_starved_by(const struct mesh_cluster *cluster,
+                                                   const struct cluster_peer *member); /* port 0: nobody */
+void mesh_cluster_admission_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard, bool is_starved);
 void mesh_cluster_where(const struct mesh_cluster *cluster, uint8_t ip[16], uint16_t *port);           /* of the coordinator */
 struct mesh_addr mesh_cluster_addr(const uint8_t ip[16], uint16_t port, const struct mesh_addr *from); /* as it came in a message */
 
-/* ---- cluster_suit.c ---- */
-int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_input *in);
-int mesh_cluster_suit_deny(struct mesh_cluster *cluster, const struct cluster_input *in);
-int mesh_cluster_suit_move(struct mesh_cluster *cluster, const struct cluster_input *in);
-bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce); /* own JOIN came back */
-void mesh_cluster_suit_tick(struct mesh_cluster *cluster);
+/* ---- cluster_joining.c ---- */
+int mesh_cluster_joining_cookie(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_joining_deny(struct mesh_cluster *cluster, const struct cluster_input *in);
+int mesh_cluster_joining_move(struct mesh_cluster *cluster, const struct cluster_input *in);
+bool mesh_cluster_joining_self(struct mesh_cluster *cluster, uint64_t nonce); /* own JOIN came back */
+void mesh_cluster_joining_tick(struct mesh_cluster *cluster);
 
 /* ---- cluster_plan.c ---- */
 void mesh_cluster_plan_settle(struct mesh_cluster *cluster);                /* begin what there is to do, if anything */
@@ -459,13 +462,14 @@ void mesh_cluster_vote_prepare(struct mesh_cluster *cluster, bool is_own); /* te
 void mesh_cluster_vote_installed(struct mesh_cluster *cluster);
 void mesh_cluster_vote_ready(struct mesh_cluster *cluster);
 
-/* ---- cluster_patience.c ---- */
-void mesh_cluster_patience_answer(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t asked_ns);
-uint64_t mesh_cluster_patience_usual(const struct mesh_cluster *cluster); /* time of answering, of the slowest member; 0: none measured */
-void mesh_cluster_patience_excuse(struct mesh_cluster *cluster, uint64_t missed_ns);              /* this process did not run */
-void mesh_cluster_patience_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer);   /* taken for dead */
-void mesh_cluster_patience_back(struct mesh_cluster *cluster, struct cluster_peer *peer);         /* a member again */
-uint64_t mesh_cluster_patience_ns(struct mesh_cluster *cluster, const struct cluster_peer *peer); /* its time to answer, when suspected */
+/* ---- cluster_response.c ---- */
+void mesh_cluster_response_add(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t asked_ns);
+uint64_t mesh_cluster_response_usual(const struct mesh_cluster *cluster); /* time of answering, of the slowest member; 0: none measured */
+void mesh_cluster_response_excuse(struct mesh_cluster *cluster, uint64_t missed_ns);            /* this process did not run */
+void mesh_cluster_response_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer); /* taken for dead */
+void mesh_cluster_response_back(struct mesh_cluster *cluster, struct cluster_peer *peer);       /* a member again */
+uint64_t mesh_cluster_response_timeout(struct mesh_cluster *cluster,
+                                       const struct cluster_peer *peer); /* its time to answer, when suspected */
 
 /* ---- cluster_suspect.c ---- */
 int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct cluster_input *in);
@@ -473,12 +477,12 @@ int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct clus
 void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t origin_ns);
 void mesh_cluster_suspect_settle(struct mesh_cluster *cluster);
 void mesh_cluster_suspect_starved(struct mesh_cluster *cluster, uint16_t by, uint64_t ranks); /* ranks of the epoch */
-void mesh_cluster_suspect_say_starved(struct mesh_cluster *cluster, uint16_t rank);
+void mesh_cluster_suspect_report_starved(struct mesh_cluster *cluster, uint16_t rank);
 void mesh_cluster_suspect_tick(struct mesh_cluster *cluster);
 
 /* ---- cluster_alive.c ---- */
 int mesh_cluster_alive_receive(struct mesh_cluster *cluster, const struct cluster_input *in);
-void mesh_cluster_alive_say(struct mesh_cluster *cluster, struct mesh_addr to, unsigned state, uint64_t origin_ns);
+void mesh_cluster_alive_send(struct mesh_cluster *cluster, struct mesh_addr to, unsigned state, uint64_t origin_ns);
 void mesh_cluster_alive_ask_all(struct mesh_cluster *cluster);
 void mesh_cluster_alive_tick(struct mesh_cluster *cluster);
 

@@ -87,8 +87,8 @@ uint32_t mesh_cluster_peer_limit(const struct mesh_cluster *cluster)
 {
     uint32_t own = cluster->epoch.number;
 
-    if (!own && cluster->suit.is_active)
-        own = cluster->suit.standing.number; /* a new process knows no other */
+    if (!own && cluster->joining.is_active)
+        own = cluster->joining.standing.number; /* a new process knows no other */
     return (own > CLUSTER_NUMBER_BELIEVED ? own : CLUSTER_NUMBER_BELIEVED) + CLUSTER_NUMBER_AHEAD;
 }
 
@@ -103,7 +103,7 @@ static void go_ahead(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
     if (!peer->is_ahead) {
         peer->ahead_ns = cluster->now_ns;
-        mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
+        mesh_cluster_alive_send(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
     }
     peer->is_ahead = true;
     mesh_cluster_arm(cluster, peer->ahead_ns + CLUSTER_AHEAD_NS);
@@ -114,7 +114,7 @@ void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *
 {
     const struct cluster_epoch *epoch = &cluster->epoch;
 
-    if (!mesh_cluster_is_member(peer) || in_number <= peer->state_number || peer->doubt == CLUSTER_GONE)
+    if (!mesh_cluster_is_member(peer) || in_number <= peer->state_number || peer->liveness == CLUSTER_GONE)
         return;
     peer->state_number = in_number;
     mesh_cluster_peer_raise(cluster, number);
@@ -123,19 +123,19 @@ void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *
     else if (number > epoch->number && !is_stranger)
         go_ahead(cluster, peer);
     else if (number >= epoch->number)
-        peer->doubt = CLUSTER_GONE; /* numbers only grow, so it will not come into this epoch any more */
+        peer->liveness = CLUSTER_GONE; /* numbers only grow, so it will not come into this epoch any more */
     else
         peer->is_in = false; /* it is behind, and gets the epoch's COMMIT; or it was when it sent this */
 }
 
-uint64_t mesh_cluster_doubted(const struct mesh_cluster *cluster, enum cluster_doubt from, enum cluster_doubt to)
+uint64_t mesh_cluster_ranks_by_liveness(const struct mesh_cluster *cluster, enum cluster_liveness from, enum cluster_liveness to)
 {
     uint64_t ranks = 0;
 
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         if (rank == cluster->epoch.rank)
             continue;
-        if (cluster->peers[cluster->peer_of[rank]].doubt >= from && cluster->peers[cluster->peer_of[rank]].doubt <= to)
+        if (cluster->peers[cluster->peer_of[rank]].liveness >= from && cluster->peers[cluster->peer_of[rank]].liveness <= to)
             ranks |= UINT64_C(1) << rank;
     }
     return ranks;

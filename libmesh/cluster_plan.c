@@ -12,8 +12,8 @@ void mesh_cluster_left(struct mesh_cluster *cluster)
 {
     mesh_cluster_ballot_stop(cluster);
     cluster->is_left = true;
-    cluster->tells_left = true;
-    cluster->tells_prepare = false;
+    cluster->left_is_pending = true;
+    cluster->prepare_is_pending = false;
 }
 
 /* False while another process has a plan that may still succeed, or when this process gave way a moment ago. */
@@ -21,14 +21,14 @@ static bool may_propose(struct mesh_cluster *cluster)
 {
     const struct cluster_vote *vote = &cluster->vote;
     const struct cluster_peer *rival = mesh_cluster_peer_find(cluster, vote->promised.proposer);
-    bool is_lost = mesh_cluster_is_member(rival) && rival->doubt >= CLUSTER_DEAD;
+    bool is_lost = mesh_cluster_is_member(rival) && rival->liveness >= CLUSTER_DEAD;
 
     if (cluster->now_ns < vote->promised_until_ns && !is_lost) {
         mesh_cluster_arm(cluster, vote->promised_until_ns);
         return false;
     }
-    if (cluster->now_ns < cluster->plan.rest_until_ns) {
-        mesh_cluster_arm(cluster, cluster->plan.rest_until_ns);
+    if (cluster->now_ns < cluster->plan.backoff_until_ns) {
+        mesh_cluster_arm(cluster, cluster->plan.backoff_until_ns);
         return false;
     }
     return mesh_cluster_ballot_number(cluster) <= MESH_EPOCH_MAX; /* above: two billion epochs, or somebody lies */
@@ -61,7 +61,7 @@ static bool is_anybody_ahead(const struct mesh_cluster *cluster)
 {
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++)
         if (rank != cluster->epoch.rank && cluster->peers[cluster->peer_of[rank]].is_ahead &&
-            cluster->peers[cluster->peer_of[rank]].doubt < CLUSTER_DEAD)
+            cluster->peers[cluster->peer_of[rank]].liveness < CLUSTER_DEAD)
             return true;
     return false;
 }
@@ -75,7 +75,7 @@ static void settle_lost(struct mesh_cluster *cluster, uint64_t lost)
         return;
     mesh_cluster_ballot_stop(cluster);
     plan->has_shares = false;
-    if (is_alone && mesh_cluster_doubted(cluster, CLUSTER_GONE, CLUSTER_GONE)) {
+    if (is_alone && mesh_cluster_ranks_by_liveness(cluster, CLUSTER_GONE, CLUSTER_GONE)) {
         mesh_cluster_evict(cluster); /* somebody is alive and went on without this process */
         return;
     }
@@ -169,12 +169,12 @@ static void settle_planned(struct mesh_cluster *cluster)
 
     if (waits)
         mesh_cluster_arm(cluster, cluster->gather_at_ns);
-    if (cluster->suit.is_active && cluster->suit.is_waiting)
+    if (cluster->joining.is_active && cluster->joining.is_waiting)
         return; /* this process is about to go elsewhere */
     if (leavers || cluster->plan.has_shares || (has_joiners && !waits)) {
         if (may_propose(cluster))
             begin_planned(cluster, leavers, has_joiners && !waits);
-    } else if (cluster->epoch.is_seeking && !has_joiners && !cluster->suit.is_active) {
+    } else if (cluster->epoch.is_seeking && !has_joiners && !cluster->joining.is_active) {
         if (cluster->now_ns < cluster->settle_at_ns)
             mesh_cluster_arm(cluster, cluster->settle_at_ns);
         else if (may_propose(cluster))
@@ -192,18 +192,18 @@ static bool is_free_to_leave(struct mesh_cluster *cluster)
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         const struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
-        if (!peer || peer->doubt == CLUSTER_DEAD)
+        if (!peer || peer->liveness == CLUSTER_DEAD)
             continue;
-        if (peer->doubt == CLUSTER_GONE && !somebody_stays && rank < cluster->epoch.rank)
+        if (peer->liveness == CLUSTER_GONE && !somebody_stays && rank < cluster->epoch.rank)
             return true; /* the coordinator went on */
-        somebody_stays |= peer->doubt != CLUSTER_GONE && !peer->is_leaving;
+        somebody_stays |= peer->liveness != CLUSTER_GONE && !peer->is_leaving;
     }
     return !somebody_stays;
 }
 
 void mesh_cluster_plan_settle(struct mesh_cluster *cluster)
 {
-    uint64_t lost = mesh_cluster_doubted(cluster, CLUSTER_DEAD, CLUSTER_GONE);
+    uint64_t lost = mesh_cluster_ranks_by_liveness(cluster, CLUSTER_DEAD, CLUSTER_GONE);
 
     if (cluster->plan.stage == MESH_STAGE_COMMIT)
         return;
@@ -215,7 +215,7 @@ void mesh_cluster_plan_settle(struct mesh_cluster *cluster)
         mesh_cluster_ballot_stop(cluster);
         return;
     }
-    if (mesh_cluster_doubted(cluster, CLUSTER_ASKING, CLUSTER_ASKING) || is_anybody_ahead(cluster))
+    if (mesh_cluster_ranks_by_liveness(cluster, CLUSTER_ASKING, CLUSTER_ASKING) || is_anybody_ahead(cluster))
         return; /* soon it will be known */
     if (lost)
         settle_lost(cluster, lost);
@@ -257,7 +257,7 @@ void mesh_cluster_plan_checked(struct mesh_cluster *cluster, bool is_over)
             stays |= UINT64_C(1) << i;
             plan->list.members[plan->list.count++] = list.members[i];
         } else if (!silent) {
-            mesh_cluster_host_deny(cluster, joiner, plan->known >> i & 1 ? MESH_DENY_UNHEARD : 0, (uint64_t)unheard, 0, CLUSTER_S);
+            mesh_cluster_admission_deny(cluster, joiner, plan->known >> i & 1 ? MESH_DENY_UNHEARD : 0, (uint64_t)unheard, 0, CLUSTER_S);
         }
     }
     if (silent) { /* before anybody is blamed for not hearing them */
@@ -266,8 +266,8 @@ void mesh_cluster_plan_checked(struct mesh_cluster *cluster, bool is_over)
             int index = mesh_cluster_list_find(&list, cluster->epoch.list.members[rank].incarnation);
             struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
-            if (peer && index >= 0 && silent >> index & 1 && peer->doubt == CLUSTER_TRUSTED)
-                peer->doubt = CLUSTER_SUSPECTED;
+            if (peer && index >= 0 && silent >> index & 1 && peer->liveness == CLUSTER_TRUSTED)
+                peer->liveness = CLUSTER_SUSPECTED;
         }
         mesh_cluster_ballot_stop(cluster);
     } else if (plan->list.count == members && !plan->leavers) {
@@ -282,7 +282,7 @@ static void tell_leavers(struct mesh_cluster *cluster, const struct cluster_list
 {
     for (unsigned rank = 0; rank < before->count; rank++)
         if (cluster->plan.leavers >> rank & 1 && memcmp(before->members[rank].incarnation, cluster->config.incarnation, 16) != 0)
-            mesh_cluster_alive_say(cluster, before->members[rank].addr, MESH_ALIVE_STRANGER, 0);
+            mesh_cluster_alive_send(cluster, before->members[rank].addr, MESH_ALIVE_STRANGER, 0);
 }
 
 static void commit(struct mesh_cluster *cluster)

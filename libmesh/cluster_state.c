@@ -58,8 +58,8 @@ static uint64_t mix_peer(uint64_t hash, const struct cluster_peer *peer)
     for (unsigned i = 0; i < CLUSTER_ANSWERS; i++)
         hash = mix(hash, peer->answer_ns[i]);
     hash = mix_late(hash, peer->late);
-    hash = mix(mix(mix(hash, peer->doubt), peer->asked_until_ns), peer->accusers);
-    hash = mix(mix(hash, peer->deaf), peer->told_ns);
+    hash = mix(mix(mix(hash, peer->liveness), peer->asked_until_ns), peer->accusers);
+    hash = mix(mix(hash, peer->deaf), peer->confirmed_ns);
     hash = mix(mix(mix(hash, peer->commit_due), peer->commit_ns), peer->ahead_ns);
     return mix(mix(mix(hash, peer->join_nonce), peer->join_heard_ns), (uint64_t)peer->speed << 32 | peer->flags);
 }
@@ -75,7 +75,7 @@ static uint64_t mix_contact(uint64_t hash, const struct cluster_contact *contact
 
 static uint64_t mix_plan(uint64_t hash, const struct cluster_plan *plan)
 {
-    hash = mix(mix(hash, plan->stage), plan->rest_until_ns);
+    hash = mix(mix(hash, plan->stage), plan->backoff_until_ns);
     if (!plan->stage)
         return hash;
     hash = mix_list(mix_ballot(hash, &plan->ballot), &plan->list);
@@ -100,20 +100,21 @@ static uint64_t mix_vote(uint64_t hash, const struct cluster_vote *vote)
 uint32_t mesh_cluster_state_hash(const struct mesh_cluster *cluster)
 {
     const struct cluster_epoch *epoch = &cluster->epoch;
-    const struct cluster_suit *suit = &cluster->suit;
+    const struct cluster_joining *joining = &cluster->joining;
     uint64_t hash = mix(mix(mix(0, epoch->number), epoch->is_seeking), epoch->rank);
 
     hash = mix_list(mix_bytes(mix_bytes(hash, epoch->id), epoch->id_before), &epoch->list);
     hash = mix(mix(mix(hash, cluster->number_floor), cluster->round), (uint64_t)cluster->is_leaving << 1 | cluster->is_left);
-    hash = mix(mix(mix(hash, suit->is_active), suit->nonce), suit->until_ns);
-    hash = mix(mix(mix_addr(hash, &suit->addr), (uint64_t)suit->is_unsure << 2 | (uint64_t)suit->is_guess << 1 | suit->is_waiting),
-               suit->rest_until_ns);
+    hash = mix(mix(mix(hash, joining->is_active), joining->nonce), joining->until_ns);
+    hash =
+        mix(mix(mix_addr(hash, &joining->addr), (uint64_t)joining->is_unsure << 2 | (uint64_t)joining->is_guess << 1 | joining->is_waiting),
+            joining->backoff_until_ns);
     for (unsigned i = 0; i < CLUSTER_PEERS_MAX; i++)
         hash = cluster->peers[i].is_used ? mix_peer(mix(hash, i), &cluster->peers[i]) : hash;
     for (unsigned i = 0; i < CLUSTER_CONTACTS_MAX; i++)
         hash = cluster->contacts[i].is_used ? mix_contact(mix(hash, i), &cluster->contacts[i]) : hash;
-    for (unsigned i = 0; i < CLUSTER_RESTS_MAX; i++)
-        hash = mix(mix(hash, cluster->rests[i].number), cluster->rests[i].until_ns ^ cluster->rests[i].starved_ns);
+    for (unsigned i = 0; i < CLUSTER_BANS_MAX; i++)
+        hash = mix(mix(hash, cluster->bans[i].number), cluster->bans[i].until_ns ^ cluster->bans[i].starved_ns);
     for (unsigned i = 0; i < CLUSTER_STRIKES_MAX; i++)
         hash = mix(mix(hash, cluster->strikes[i].count), cluster->strikes[i].last_ns);
     for (unsigned i = 0; i < CLUSTER_MISTAKES_MAX; i++)

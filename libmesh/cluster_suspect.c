@@ -22,9 +22,9 @@
 
 static void start_asking(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
-    peer->doubt = CLUSTER_ASKING;
+    peer->liveness = CLUSTER_ASKING;
     peer->asked_ns = peer->ask_at_ns = cluster->now_ns;
-    peer->asked_until_ns = cluster->now_ns + mesh_cluster_patience_ns(cluster, peer);
+    peer->asked_until_ns = cluster->now_ns + mesh_cluster_response_timeout(cluster, peer);
     cluster->stats.suspicions++;
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
@@ -74,9 +74,9 @@ static void exclude(struct mesh_cluster *cluster, unsigned a, unsigned b, bool i
 
     if (!peer || !mesh_cluster_is_coordinator(cluster))
         return;
-    peer->doubt = CLUSTER_DEAD;
+    peer->liveness = CLUSTER_DEAD;
     peer->is_out = true;
-    mesh_cluster_host_exclude(cluster, peer, (uint16_t)stays, is_starved);
+    mesh_cluster_admission_exclude(cluster, peer, (uint16_t)stays, is_starved);
 }
 
 /* What starves one of two members says nothing of which of them is at fault. */
@@ -93,7 +93,7 @@ void mesh_cluster_suspect_starved(struct mesh_cluster *cluster, uint16_t by, uin
 
 static void say_verdict(struct mesh_cluster *cluster, struct mesh_addr to, uint64_t alive, uint64_t doubted)
 {
-    struct mesh_verdict *verdict = mesh_cluster_say(cluster, to, MESH_TYPE_VERDICT);
+    struct mesh_verdict *verdict = mesh_cluster_enqueue(cluster, to, MESH_TYPE_VERDICT);
 
     memcpy(verdict->id, cluster->epoch.id, sizeof verdict->id);
     verdict->alive = alive;
@@ -104,9 +104,9 @@ void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_
 {
     uint64_t accusers = peer->accusers, deaf = peer->deaf;
 
-    if (peer->doubt != CLUSTER_ASKING || origin_ns < peer->asked_ns)
+    if (peer->liveness != CLUSTER_ASKING || origin_ns < peer->asked_ns)
         return;
-    peer->doubt = CLUSTER_TRUSTED;
+    peer->liveness = CLUSTER_TRUSTED;
     peer->accusers = peer->deaf = 0;
     cluster->stats.suspicions_wrong++;
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
@@ -132,14 +132,14 @@ int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct clus
     mesh_cluster_peer_heard(cluster, in);
     in->peer->is_in = true;
     if (cluster->report.is_active && cluster->report.rank == in->peer->rank)
-        cluster->report.until_ns = cluster->now_ns + CLUSTER_URGENT_NS + 2 * mesh_cluster_patience_ns(cluster, in->peer);
+        cluster->report.until_ns = cluster->now_ns + CLUSTER_URGENT_NS + 2 * mesh_cluster_response_timeout(cluster, in->peer);
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
-        if (!peer || !(verdict->alive >> rank & 1) || peer->doubt != CLUSTER_SUSPECTED)
+        if (!peer || !(verdict->alive >> rank & 1) || peer->liveness != CLUSTER_SUSPECTED)
             continue;
-        peer->doubt = CLUSTER_TRUSTED;
-        peer->told_ns = cluster->now_ns;
+        peer->liveness = CLUSTER_TRUSTED;
+        peer->confirmed_ns = cluster->now_ns;
     }
     return 0;
 }
@@ -155,7 +155,7 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
     if (!mesh_cluster_is_member(in->peer))
         return MESH_ESENDER;
     if (memcmp(suspect->id, cluster->epoch.id, sizeof suspect->id) != 0) {
-        mesh_cluster_alive_say(cluster, in->from, 0, 0); /* tells which epoch this process is in */
+        mesh_cluster_alive_send(cluster, in->from, 0, 0); /* tells which epoch this process is in */
         return MESH_EEPOCH;
     }
     if (!in->is_newest)
@@ -174,7 +174,7 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
         }
         if (peer == in->peer)
             continue;
-        if (peer->doubt < CLUSTER_ASKING)
+        if (peer->liveness < CLUSTER_ASKING)
             start_asking(cluster, peer);
         peer->accusers |= UINT64_C(1) << in->peer->rank;
         peer->deaf |= (suspect->unheard >> rank & 1) << in->peer->rank;
@@ -197,31 +197,31 @@ static uint64_t unheard(const struct mesh_cluster *cluster)
     return ranks;
 }
 
-static void report(struct mesh_cluster *cluster, uint16_t leader)
+static void report(struct mesh_cluster *cluster, uint16_t coordinator)
 {
     struct cluster_report *going = &cluster->report;
 
-    if (going->is_active && going->rank == leader)
+    if (going->is_active && going->rank == coordinator)
         return;
     going->is_active = true;
-    going->rank = leader;
+    going->rank = coordinator;
     going->at_ns = cluster->now_ns;
     going->interval_ns = REPORT_NS;
-    going->until_ns = cluster->now_ns + mesh_cluster_patience_ns(cluster, mesh_cluster_peer_at(cluster, leader));
+    going->until_ns = cluster->now_ns + mesh_cluster_response_timeout(cluster, mesh_cluster_peer_at(cluster, coordinator));
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
 
 void mesh_cluster_suspect_settle(struct mesh_cluster *cluster)
 {
-    uint64_t suspected = mesh_cluster_doubted(cluster, CLUSTER_SUSPECTED, CLUSTER_SUSPECTED);
-    uint16_t leader = mesh_cluster_leader(cluster);
+    uint64_t suspected = mesh_cluster_ranks_by_liveness(cluster, CLUSTER_SUSPECTED, CLUSTER_SUSPECTED);
+    uint16_t coordinator = mesh_cluster_coordinator(cluster);
 
     if (!suspected) {
         cluster->report.is_active = false;
         return;
     }
-    if (leader != cluster->epoch.rank) {
-        report(cluster, leader);
+    if (coordinator != cluster->epoch.rank) {
+        report(cluster, coordinator);
         return;
     }
     cluster->report.is_active = false;
@@ -250,11 +250,11 @@ static void asking_tick(struct mesh_cluster *cluster, struct cluster_peer *peer)
     uint64_t until_ns = dead_at_ns(peer);
 
     if (cluster->now_ns >= until_ns) {
-        peer->doubt = CLUSTER_DEAD;
+        peer->liveness = CLUSTER_DEAD;
         return;
     }
     if (cluster->now_ns >= peer->ask_at_ns) {
-        mesh_cluster_alive_say(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
+        mesh_cluster_alive_send(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
         peer->ask_at_ns = cluster->now_ns + (peer->asked_until_ns - peer->asked_ns) / ASK_TIMES;
     }
     mesh_cluster_arm(cluster, peer->ask_at_ns < until_ns ? peer->ask_at_ns : until_ns);
@@ -262,31 +262,31 @@ static void asking_tick(struct mesh_cluster *cluster, struct cluster_peer *peer)
 
 static void say_suspect(struct mesh_cluster *cluster, const struct cluster_peer *to, uint64_t ranks, uint64_t deaf_to)
 {
-    struct mesh_suspect *message = mesh_cluster_say(cluster, to->addr, MESH_TYPE_SUSPECT);
+    struct mesh_suspect *message = mesh_cluster_enqueue(cluster, to->addr, MESH_TYPE_SUSPECT);
 
     memcpy(message->id, cluster->epoch.id, sizeof message->id);
     message->ranks = ranks;
     message->unheard = deaf_to;
 }
 
-void mesh_cluster_suspect_say_starved(struct mesh_cluster *cluster, uint16_t rank)
+void mesh_cluster_suspect_report_starved(struct mesh_cluster *cluster, uint16_t rank)
 {
-    const uint16_t leader = mesh_cluster_leader(cluster);
+    const uint16_t coordinator = mesh_cluster_coordinator(cluster);
 
-    if (leader == cluster->epoch.rank)
-        mesh_cluster_suspect_starved(cluster, leader, UINT64_C(1) << rank);
+    if (coordinator == cluster->epoch.rank)
+        mesh_cluster_suspect_starved(cluster, coordinator, UINT64_C(1) << rank);
     else
-        say_suspect(cluster, mesh_cluster_peer_at(cluster, leader), 0, UINT64_C(1) << rank);
+        say_suspect(cluster, mesh_cluster_peer_at(cluster, coordinator), 0, UINT64_C(1) << rank);
 }
 
 /* To the rank that is to ask. And to each lower rank that is not heard, of itself: one of these coordinates, and may not know that it is
  * unheard. */
-static void say_suspects(struct mesh_cluster *cluster, uint16_t leader)
+static void say_suspects(struct mesh_cluster *cluster, uint16_t coordinator)
 {
-    uint64_t ranks = mesh_cluster_doubted(cluster, CLUSTER_SUSPECTED, CLUSTER_DEAD), deaf_to = ranks & unheard(cluster);
+    uint64_t ranks = mesh_cluster_ranks_by_liveness(cluster, CLUSTER_SUSPECTED, CLUSTER_DEAD), deaf_to = ranks & unheard(cluster);
 
-    say_suspect(cluster, mesh_cluster_peer_at(cluster, leader), ranks, deaf_to);
-    for (unsigned rank = 0; rank < leader; rank++)
+    say_suspect(cluster, mesh_cluster_peer_at(cluster, coordinator), ranks, deaf_to);
+    for (unsigned rank = 0; rank < coordinator; rank++)
         if (deaf_to >> rank & 1)
             say_suspect(cluster, mesh_cluster_peer_at(cluster, rank), UINT64_C(1) << rank, UINT64_C(1) << rank);
 }
@@ -294,15 +294,15 @@ static void say_suspects(struct mesh_cluster *cluster, uint16_t leader)
 static void report_tick(struct mesh_cluster *cluster)
 {
     struct cluster_report *going = &cluster->report;
-    struct cluster_peer *leader;
+    struct cluster_peer *coordinator;
 
     if (!going->is_active)
         return;
-    leader = mesh_cluster_peer_at(cluster, going->rank);
+    coordinator = mesh_cluster_peer_at(cluster, going->rank);
     if (cluster->now_ns >= going->until_ns) {
         going->is_active = false;
-        if (leader->doubt == CLUSTER_TRUSTED)
-            leader->doubt = CLUSTER_SUSPECTED; /* then the next one is told */
+        if (coordinator->liveness == CLUSTER_TRUSTED)
+            coordinator->liveness = CLUSTER_SUSPECTED; /* then the next one is told */
         return;
     }
     if (cluster->now_ns >= going->at_ns) {
@@ -318,7 +318,7 @@ void mesh_cluster_suspect_tick(struct mesh_cluster *cluster)
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
-        if (peer && peer->doubt == CLUSTER_ASKING)
+        if (peer && peer->liveness == CLUSTER_ASKING)
             asking_tick(cluster, peer);
     }
     report_tick(cluster);

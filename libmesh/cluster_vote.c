@@ -7,12 +7,12 @@
 
 #include <string.h>
 
-#define CHECK_NS    (20 * CLUSTER_MS) /* between questions to those that are not heard yet */
-#define CHECKING_NS CLUSTER_S         /* how long CHECK goes on after the last sign of the plan */
-#define AWAIT_NS    (10 * CLUSTER_MS) /* until the others are asked for a COMMIT; then twice as long, and three times that */
-#define AWAIT_TRIES 4
-#define HOST_NS     (300 * CLUSTER_MS) /* without a sign of a host's plan the own cluster's plans count again */
-#define SUIT_NS     CLUSTER_S          /* how long a plan counts as a sign of life of the courted cluster */
+#define CHECK_NS      (20 * CLUSTER_MS) /* between questions to those that are not heard yet */
+#define CHECKING_NS   CLUSTER_S         /* how long CHECK goes on after the last sign of the plan */
+#define AWAIT_NS      (10 * CLUSTER_MS) /* until the others are asked for a COMMIT; then twice as long, and three times that */
+#define AWAIT_TRIES   4
+#define OTHER_PLAN_NS (300 * CLUSTER_MS) /* without a sign of the other cluster's plan the own cluster's plans count again */
+#define JOINING_NS    CLUSTER_S          /* how long a plan counts as a sign of life of the cluster it is joining */
 
 _Static_assert(sizeof(struct mesh_vote_bytes) <= sizeof(struct mesh_plan_bytes) + sizeof(struct mesh_member_bytes),
                "the question is longer");
@@ -57,11 +57,11 @@ void mesh_cluster_vote_installed(struct mesh_cluster *cluster)
         if (vote->given[i].ballot.number <= cluster->epoch.number)
             vote->given[i].ballot.number = 0;
     vote->promised_until_ns = 0;
-    vote->is_checking = vote->is_preparing = cluster->tells_prepare = false;
-    vote->await_at_ns = vote->host_until_ns = 0;
+    vote->is_checking = vote->is_preparing = cluster->prepare_is_pending = false;
+    vote->await_at_ns = vote->other_plan_until_ns = 0;
     vote->plan.stage = vote->commit.stage = 0;
-    cluster->suit.denied = 0;
-    cluster->plan.rest_until_ns = 0;
+    cluster->joining.denied = 0;
+    cluster->plan.backoff_until_ns = 0;
 }
 
 /* ---- votes ---- */
@@ -69,7 +69,7 @@ void mesh_cluster_vote_installed(struct mesh_cluster *cluster)
 static struct mesh_vote *say_vote(struct mesh_cluster *cluster, struct mesh_addr to, const struct cluster_ballot *ballot,
                                   enum mesh_stage stage, enum mesh_answer answer)
 {
-    struct mesh_vote *vote = mesh_cluster_say(cluster, to, MESH_TYPE_VOTE);
+    struct mesh_vote *vote = mesh_cluster_enqueue(cluster, to, MESH_TYPE_VOTE);
 
     vote->stage = (uint8_t)stage;
     vote->number = ballot->number;
@@ -165,7 +165,7 @@ static void check_tick(struct mesh_cluster *cluster)
     if (cluster->now_ns >= vote->check_at_ns) {
         for (unsigned i = 0; i < list->count; i++)
             if (!(vote->heard >> i & 1))
-                mesh_cluster_alive_say(cluster, list->members[i].addr, MESH_ALIVE_ASKS, cluster->now_ns);
+                mesh_cluster_alive_send(cluster, list->members[i].addr, MESH_ALIVE_ASKS, cluster->now_ns);
         vote->check_at_ns = cluster->now_ns + CHECK_NS;
     }
     mesh_cluster_arm(cluster, vote->check_at_ns);
@@ -183,7 +183,7 @@ void mesh_cluster_vote_prepare(struct mesh_cluster *cluster, bool is_own)
     vote->token++;
     vote->prepared = is_own ? cluster->plan.ballot : vote->plan.ballot;
     vote->prepared_from = vote->plan_from;
-    cluster->tells_prepare = true;
+    cluster->prepare_is_pending = true;
 }
 
 static void prepare(struct mesh_cluster *cluster)
@@ -217,7 +217,7 @@ static bool has_promised_above(struct mesh_cluster *cluster, const struct cluste
     if (cluster->now_ns >= vote->promised_until_ns || mesh_cluster_ballot_compare(ballot, &vote->promised) >= 0)
         return false;
     proposer = mesh_cluster_peer_find(cluster, vote->promised.proposer);
-    return !mesh_cluster_is_member(proposer) || proposer->doubt < CLUSTER_DEAD;
+    return !mesh_cluster_is_member(proposer) || proposer->liveness < CLUSTER_DEAD;
 }
 
 static void propose(struct mesh_cluster *cluster)
@@ -249,7 +249,7 @@ static void await_tick(struct mesh_cluster *cluster)
     if (cluster->now_ns >= vote->await_at_ns) {
         for (unsigned i = 0; is_it && i < list->count; i++)
             if (memcmp(list->members[i].incarnation, cluster->config.incarnation, 16) != 0)
-                mesh_cluster_alive_say(cluster, list->members[i].addr, MESH_ALIVE_ASKS, cluster->now_ns);
+                mesh_cluster_alive_send(cluster, list->members[i].addr, MESH_ALIVE_ASKS, cluster->now_ns);
         vote->await_tries++;
         vote->await_at_ns = cluster->now_ns + vote->await_ns;
         vote->await_ns *= 3;
@@ -266,15 +266,15 @@ static bool brings_join_back(const struct mesh_cluster *cluster, const struct me
 {
     uint8_t nonce[16];
 
-    mesh_cluster_join_nonce(cluster->suit.nonce, nonce);
-    return cluster->suit.is_active && memcmp(self->nonce, nonce, sizeof nonce) == 0;
+    mesh_cluster_join_nonce(cluster->joining.nonce, nonce);
+    return cluster->joining.is_active && memcmp(self->nonce, nonce, sizeof nonce) == 0;
 }
 
-/* The courted cluster has a plan with this process: what its own cluster plans meanwhile comes to nothing. */
+/* The cluster it is joining has a plan with this process: what its own cluster plans meanwhile comes to nothing. */
 static void follow_host(struct mesh_cluster *cluster)
 {
-    cluster->suit.until_ns = cluster->now_ns + SUIT_NS;
-    cluster->vote.host_until_ns = cluster->now_ns + HOST_NS;
+    cluster->joining.until_ns = cluster->now_ns + JOINING_NS;
+    cluster->vote.other_plan_until_ns = cluster->now_ns + OTHER_PLAN_NS;
     if (cluster->plan.stage && cluster->plan.stage != MESH_STAGE_COMMIT && !cluster->plan.is_urgent)
         mesh_cluster_ballot_stop(cluster);
 }
@@ -315,9 +315,9 @@ int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_in
         return MESH_ERANGE; /* an epoch with the last number would be the last */
     if (memcmp(plan->proposer, in->incarnation, sizeof plan->proposer) != 0)
         return MESH_ESENDER;
-    if (!is_member && !cluster->suit.is_active)
+    if (!is_member && !cluster->joining.is_active)
         return MESH_ESENDER;
-    if (plan->number <= cluster->epoch.number || (!is_members && !cluster->suit.is_active)) {
+    if (plan->number <= cluster->epoch.number || (!is_members && !cluster->joining.is_active)) {
         say_vote(cluster, in->from, &ballot, (enum mesh_stage)plan->stage, MESH_ANSWER_ELSEWHERE);
         return MESH_EEPOCH;
     }
@@ -327,7 +327,7 @@ int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_in
         memcpy(vote->rival, cluster->vote.promised.proposer, sizeof vote->rival);
         return MESH_ESTATE;
     }
-    if (is_members && plan->stage != MESH_STAGE_PROPOSE && cluster->now_ns < cluster->vote.host_until_ns) {
+    if (is_members && plan->stage != MESH_STAGE_PROPOSE && cluster->now_ns < cluster->vote.other_plan_until_ns) {
         say_vote(cluster, in->from, &ballot, (enum mesh_stage)plan->stage, MESH_ANSWER_UNASKED); /* another cluster takes it in */
         return MESH_ESTATE;
     }
@@ -343,7 +343,7 @@ int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_in
 
 static void acknowledge(struct mesh_cluster *cluster, struct mesh_addr to, uint32_t number)
 {
-    mesh_cluster_alive_say(cluster, to, MESH_ALIVE_COMMIT, number);
+    mesh_cluster_alive_send(cluster, to, MESH_ALIVE_COMMIT, number);
 }
 
 static int install(struct mesh_cluster *cluster)

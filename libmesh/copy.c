@@ -17,10 +17,10 @@ enum {
     OFF_PART = 3
 };
 
-/* All ranks wait for what one has lost, at least for mesh_peer_patience_ns. */
+/* All ranks wait for what one has lost, at least for mesh_peer_timeout_ns. */
 static uint32_t worth_ppm(const struct mesh *mesh, const struct mesh_peer *peer)
 {
-    const uint64_t saved_ns = mesh_peer_patience_ns(peer) * mesh->config.rank_count;
+    const uint64_t saved_ns = mesh_peer_timeout_ns(peer) * mesh->config.rank_count;
     const uint64_t loss_ppm = COPY_NS * UINT64_C(1000000) / saved_ns;
 
     if (mesh->config.copy_loss_ppm)

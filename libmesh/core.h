@@ -149,10 +149,10 @@ struct mesh_peer {
     uint64_t number; /* last spent in the space for this peer */
 
     /* exchange */
-    uint64_t through;      /* of the peer */
-    uint64_t told_through; /* ours, as last told */
-    uint64_t heard_end;    /* highest gather it sent a tile of */
-    uint64_t early_end;    /* highest gather of which a tile had to be dropped for not being open */
+    uint64_t through;           /* of the peer */
+    uint64_t announced_through; /* ours, as last told */
+    uint64_t heard_end;         /* highest gather it sent a tile of */
+    uint64_t early_end;         /* highest gather of which a tile had to be dropped for not being open */
     struct mesh_not_yet not_yet;
     struct mesh_resend resends[MESH_RESEND_QUEUE];
     unsigned resend_first, resend_count;
@@ -178,14 +178,14 @@ struct mesh_peer {
     uint64_t probe_at_ns, probe_again_ns;               /* the next try; the time until three more, if these are not answered */
     uint32_t path_bytes;                                /* larger ones do not leave this machine; 0: not known */
     uint32_t naks_in_a_row;
-    bool is_repairing;                   /* asked for a resend since it last had something complete */
-    uint64_t starving_ns, starving_lost; /* it has been asked in vain since then, and what was lost of it by then; 0: it has not */
-    uint32_t starving_asks;              /* so often */
-    uint64_t fed_ns;                     /* since then it has asked again and again for the same, and was given it; 0: it has not */
-    uint32_t fed_asks;                   /* so often */
-    struct mesh_resend fed;              /* its question began there */
-    uint32_t group_naks;                 /* since group_seen has grown */
-    uint64_t group_seen;                 /* highest number to everybody that it has reported */
+    bool is_repairing;                       /* asked for a resend since it last had something complete */
+    uint64_t unanswered_ns, unanswered_lost; /* it has been asked in vain since then, and what was lost of it by then; 0: it has not */
+    uint32_t unanswered_naks;                /* so often */
+    uint64_t repeated_ns;                    /* since then it has asked again and again for the same, and was given it; 0: it has not */
+    uint32_t repeated_naks;                  /* so often */
+    struct mesh_resend repeated;             /* its question began there */
+    uint32_t group_naks;                     /* since group_seen has grown */
+    uint64_t group_seen;                     /* highest number to everybody that it has reported */
 
     struct mesh_channel channel;
     struct mesh_peer_stats stats;
@@ -288,8 +288,8 @@ struct mesh {
     bool stranger_waits;
     unsigned goodbyes; /* still to be written, over all peers */
     bool is_leaving;
-    bool told_drained; /* to the tap, and nothing has happened since */
-    uint64_t told_ns;  /* the time of the last call with one that was told */
+    bool taped_drained; /* DRAINED was told to the tap, and nothing has happened since */
+    uint64_t taped_ns;  /* the time of the last call with one that was told */
 
     struct mesh_peer peers[];
 };
@@ -423,8 +423,8 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
 void mesh_goodbye_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
 void mesh_solicit_sent(struct mesh *mesh);
 void mesh_solicit_tick(struct mesh *mesh);
-uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer); /* how long an answer may take */
-uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer);   /* how long a tile and then a NAK may be on their way */
+uint64_t mesh_peer_timeout_ns(const struct mesh_peer *peer); /* how long an answer may take */
+uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer);  /* how long a tile and then a NAK may be on their way */
 
 /* ---- probe.c ---- */
 void mesh_probe_start(struct mesh *mesh, struct mesh_peer *peer);

@@ -148,7 +148,7 @@ bool mesh_status_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_pa
 
 static bool must_be_told(const struct mesh *mesh, const struct mesh_peer *peer)
 {
-    return peer->state == MESH_PEER_UP && peer->told_through < mesh->through;
+    return peer->state == MESH_PEER_UP && peer->announced_through < mesh->through;
 }
 
 /* Usually the next tile tells it. A rank without rows sends a STATUS after two gathers, so that no rank ahead has to wait. */
@@ -159,7 +159,7 @@ void mesh_status_advanced(struct mesh *mesh)
     for (uint16_t rank = 0; rank < mesh->config.rank_count; rank++) {
         struct mesh_peer *peer = &mesh->peers[rank];
 
-        if (must_be_told(mesh, peer) && peer->told_through < before)
+        if (must_be_told(mesh, peer) && peer->announced_through < before)
             mesh_pend(mesh, peer, MESH_PENDING_STATUS);
     }
     mesh->status_at_ns = mesh->now_ns + IDLE_NS;

@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-enum { QUEUE_PATIENCE = 4 };
+enum { QUEUE_TIMEOUTS = 4 };
 
 static bool overlaps(const struct mesh_range *a, const struct mesh_range *b)
 {
@@ -31,7 +31,7 @@ static bool is_queued(const struct mesh *mesh, const struct mesh_slot *slot, con
 {
     for (int16_t i = slot->queue_first; i >= 0; i = mesh->published[i].next)
         if (overlaps(&mesh->published[i].range, range))
-            return mesh->now_ns - mesh->published[i].ready_ns < QUEUE_PATIENCE * mesh_peer_patience_ns(peer);
+            return mesh->now_ns - mesh->published[i].ready_ns < QUEUE_TIMEOUTS * mesh_peer_timeout_ns(peer);
     return mesh->current.end == slot->end && (mesh->current_ranks >> peer->rank & 1) && overlaps(&mesh->current.range, range);
 }
 

@@ -110,18 +110,18 @@ void mesh_group_tick(struct mesh *mesh)
 
 uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet)
 {
-    uint64_t told[MESH_RANKS_MAX];
+    uint64_t announced[MESH_RANKS_MAX];
     const uint64_t unheard = mesh->others & ~mesh->group_hears; /* these may not hear it */
 
     for (uint64_t ranks = unheard; ranks; ranks &= ranks - 1)
-        told[__builtin_ctzll(ranks)] = mesh->peers[__builtin_ctzll(ranks)].told_through;
+        announced[__builtin_ctzll(ranks)] = mesh->peers[__builtin_ctzll(ranks)].announced_through;
     mesh->group_is_due = false;
     packet->message.header.type = MESH_TYPE_PROBE;
     packet->message.header.flags = 0;
     packet->message.as.probe.bytes = MESH_DATAGRAM_BYTES_MIN; /* no other probe has this size, nor its answer */
     mesh_write_all(mesh, packet, true);
     for (uint64_t ranks = unheard; ranks; ranks &= ranks - 1)
-        mesh->peers[__builtin_ctzll(ranks)].told_through = told[__builtin_ctzll(ranks)];
+        mesh->peers[__builtin_ctzll(ranks)].announced_through = announced[__builtin_ctzll(ranks)];
     return mesh->others;
 }
 

@@ -35,18 +35,18 @@ static void set_timer(struct mesh *mesh, struct mesh_owed *owed, uint64_t at_ns)
 static void ask(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, uint16_t limit)
 {
     struct mesh_owed *owed = &slot->owed[peer->rank];
-    const uint64_t patience_ns = mesh_peer_patience_ns(peer);
+    const uint64_t timeout_ns = mesh_peer_timeout_ns(peer);
     uint64_t delay_ns_max;
 
     assert(owed->missing);
-    if (!peer->starving_ns) {
-        peer->starving_ns = mesh->now_ns;
-        peer->starving_lost = peer->stats.lost;
-        peer->starving_asks = 0;
+    if (!peer->unanswered_ns) {
+        peer->unanswered_ns = mesh->now_ns;
+        peer->unanswered_lost = peer->stats.lost;
+        peer->unanswered_naks = 0;
     }
-    peer->starving_asks++;
-    delay_ns_max = patience_ns > DELAY_NS_MAX ? patience_ns : DELAY_NS_MAX;
-    owed->delay_ns = owed->delay_ns ? owed->delay_ns * 2 : patience_ns;
+    peer->unanswered_naks++;
+    delay_ns_max = timeout_ns > DELAY_NS_MAX ? timeout_ns : DELAY_NS_MAX;
+    owed->delay_ns = owed->delay_ns ? owed->delay_ns * 2 : timeout_ns;
     if (owed->delay_ns > delay_ns_max)
         owed->delay_ns = delay_ns_max;
     owed->limit = limit;
@@ -111,7 +111,7 @@ void mesh_nak_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, 
 {
     struct mesh_owed *owed = &slot->owed[rank];
 
-    mesh->peers[rank].starving_ns = 0;
+    mesh->peers[rank].unanswered_ns = 0;
     if (is_resend)
         owed->was_resent = true;
     if (owed->missing == blocks) {
@@ -124,7 +124,7 @@ void mesh_nak_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, 
     owed->asked -= blocks < owed->asked ? blocks : owed->asked;
     owed->delay_ns = 0;
     if (owed->asked || owed->is_due) {
-        set_timer(mesh, owed, mesh->now_ns + mesh_peer_patience_ns(&mesh->peers[rank]));
+        set_timer(mesh, owed, mesh->now_ns + mesh_peer_timeout_ns(&mesh->peers[rank]));
         return;
     }
     owed->is_outstanding = false;
@@ -168,12 +168,12 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
     for (uint16_t rank = 0; rank < mesh->config.rank_count && slot->base_ns; rank++) {
         const struct mesh_peer *peer = &mesh->peers[rank];
         const uint64_t since_ns = peer->heard_ns > slot->base_ns ? peer->heard_ns : slot->base_ns;
-        uint64_t patience_ns;
+        uint64_t timeout_ns;
 
         if (!slot->owed[rank].missing || peer->state != MESH_PEER_UP || since_ns >= seen_ns)
             continue;
-        patience_ns = SILENCES * late_ns(mesh_pace_of((struct mesh *)mesh, slot, rank));
-        if (seen_ns - since_ns >= (patience_ns > SILENT_NS_MIN ? patience_ns : SILENT_NS_MIN))
+        timeout_ns = SILENCES * late_ns(mesh_pace_of((struct mesh *)mesh, slot, rank));
+        if (seen_ns - since_ns >= (timeout_ns > SILENT_NS_MIN ? timeout_ns : SILENT_NS_MIN))
             silent |= UINT64_C(1) << rank;
     }
     return silent;
@@ -182,14 +182,14 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
 /* The peer has been asked often for what this rank waits for, and so much of what it sent was lost that this must have been among it. */
 static bool asks_in_vain(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t now_ns)
 {
-    return mesh->held < mesh->opened && mesh_slot_at((struct mesh *)mesh, mesh->held)->owed[peer->rank].missing && peer->starving_ns &&
-           now_ns >= peer->starving_ns + STARVED_NS && peer->starving_asks >= STARVED_ASKS &&
-           peer->stats.lost >= peer->starving_lost + STARVED_LOST;
+    return mesh->held < mesh->opened && mesh_slot_at((struct mesh *)mesh, mesh->held)->owed[peer->rank].missing && peer->unanswered_ns &&
+           now_ns >= peer->unanswered_ns + STARVED_NS && peer->unanswered_naks >= STARVED_ASKS &&
+           peer->stats.lost >= peer->unanswered_lost + STARVED_LOST;
 }
 
 static bool gives_in_vain(const struct mesh_peer *peer, uint64_t now_ns)
 {
-    return peer->fed_ns && now_ns >= peer->fed_ns + STARVED_NS && peer->fed_asks >= STARVED_ASKS;
+    return peer->repeated_ns && now_ns >= peer->repeated_ns + STARVED_NS && peer->repeated_naks >= STARVED_ASKS;
 }
 
 /* A large fragment of a record has been sent to the peer again and again. */
@@ -374,13 +374,13 @@ static uint64_t expected_ns(struct mesh *mesh, const struct mesh_slot *slot)
 /* A NAK asks for what is missing from the lowest on: does the peer go on missing the same? */
 static void note_fed(const struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *first)
 {
-    if (!peer->fed_ns || peer->fed.end != end || peer->fed.range.token_first != first->token_first ||
-        peer->fed.range.block_first != first->block_first) {
-        peer->fed_ns = mesh->now_ns;
-        peer->fed_asks = 0;
-        peer->fed = (struct mesh_resend){end, *first};
+    if (!peer->repeated_ns || peer->repeated.end != end || peer->repeated.range.token_first != first->token_first ||
+        peer->repeated.range.block_first != first->block_first) {
+        peer->repeated_ns = mesh->now_ns;
+        peer->repeated_naks = 0;
+        peer->repeated = (struct mesh_resend){end, *first};
     }
-    peer->fed_asks++;
+    peer->repeated_naks++;
 }
 
 void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
@@ -429,7 +429,7 @@ void mesh_not_yet_apply(struct mesh *mesh, struct mesh_peer *peer, const struct 
     struct mesh_owed *owed;
 
     peer->stats.not_yet_received++;
-    peer->starving_ns = 0;
+    peer->unanswered_ns = 0;
     if (!slot || !slot->owed[peer->rank].missing)
         return;
     owed = &slot->owed[peer->rank];
@@ -443,5 +443,5 @@ void mesh_not_yet_apply(struct mesh *mesh, struct mesh_peer *peer, const struct 
     if (wait_ns > NOT_YET_NS_MAX)
         wait_ns = NOT_YET_NS_MAX;
     owed->is_outstanding = owed->is_due = false;
-    set_timer(mesh, owed, mesh->now_ns + wait_ns + mesh_peer_patience_ns(peer));
+    set_timer(mesh, owed, mesh->now_ns + wait_ns + mesh_peer_timeout_ns(peer));
 }

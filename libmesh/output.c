@@ -34,7 +34,7 @@ void mesh_write_peer(struct mesh *mesh, struct mesh_peer *peer, struct mesh_pack
     header->number = ++peer->number;
     packet->size = mesh_wire_encode(&packet->message, packet->bytes, packet->capacity);
     mesh_credit_spend(mesh, peer, is_exempt ? 0 : mesh_credit_cost(packet->size));
-    peer->told_through = mesh->through;
+    peer->announced_through = mesh->through;
     count(peer, packet->size);
 }
 
@@ -53,7 +53,7 @@ void mesh_write_all(struct mesh *mesh, struct mesh_packet *packet, bool is_exemp
 
         if (peer->state != MESH_PEER_UP)
             continue;
-        peer->told_through = mesh->through;
+        peer->announced_through = mesh->through;
         count(peer, packet->size);
     }
 }

@@ -13,10 +13,10 @@ enum {
     PING_NS = 200000000,
     SOLICIT_NS = 5000000,
     SOLICIT_NS_MAX = 80000000,
-    PATIENCE_NS_MIN = 500000,
+    TIMEOUT_NS_MIN = 500000,
     FLIGHT_NS_MIN = 100000,
-    PATIENCE_NS_UNKNOWN = 2000000,
-    PATIENCE_NS_MAX = 1000000000
+    TIMEOUT_NS_UNKNOWN = 2000000,
+    TIMEOUT_NS_MAX = 1000000000
 };
 
 void mesh_peer_up(struct mesh *mesh, struct mesh_peer *peer)
@@ -129,21 +129,21 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
 
 static uint64_t round_ns(const struct mesh_peer *peer, uint64_t least_ns)
 {
-    uint64_t patience_ns = peer->rtt_ns ? peer->rtt_ns + 4 * peer->rtt_deviation_ns : PATIENCE_NS_UNKNOWN;
+    uint64_t timeout_ns = peer->rtt_ns ? peer->rtt_ns + 4 * peer->rtt_deviation_ns : TIMEOUT_NS_UNKNOWN;
 
-    if (patience_ns < least_ns)
+    if (timeout_ns < least_ns)
         return least_ns;
-    return patience_ns < PATIENCE_NS_MAX ? patience_ns : PATIENCE_NS_MAX;
+    return timeout_ns < TIMEOUT_NS_MAX ? timeout_ns : TIMEOUT_NS_MAX;
 }
 
 /* How long an answer may take before it is asked for again. */
-uint64_t mesh_peer_patience_ns(const struct mesh_peer *peer)
+uint64_t mesh_peer_timeout_ns(const struct mesh_peer *peer)
 {
-    return round_ns(peer, PATIENCE_NS_MIN);
+    return round_ns(peer, TIMEOUT_NS_MIN);
 }
 
 /* How long after it was sent a tile may still be on its way when the peer's NAK for it comes. The NAK has been under way, too, so this is a
- * whole RTT; without mesh_peer_patience_ns's floor, or each last tile that is lost would cost that floor. */
+ * whole RTT; without mesh_peer_timeout_ns's floor, or each last tile that is lost would cost that floor. */
 uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer)
 {
     return round_ns(peer, FLIGHT_NS_MIN);

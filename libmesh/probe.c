@@ -103,5 +103,5 @@ void mesh_probe_on_progress(struct mesh_peer *peer)
     if (!peer->is_repairing)
         peer->naks_in_a_row = 0;
     peer->is_repairing = false;
-    peer->fed_ns = 0;
+    peer->repeated_ns = 0;
 }

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#include "words.h"
+#include "text.h"
 
 static const struct {
     const char *what, *advice;
@@ -21,24 +21,24 @@ static const struct {
 
 void mesh_reason_write(char out[MESH_REASON_BYTES], uint16_t rank, bool is_theirs, const struct mesh_refuse *refuse)
 {
-    struct mesh_words text = {out, out + MESH_REASON_BYTES - 1};
+    struct mesh_text text = {out, out + MESH_REASON_BYTES - 1};
     /* Theirs: they found what is ours. */
     uint64_t rank_has = is_theirs ? refuse->expected : refuse->found;
     uint64_t we_have = is_theirs ? refuse->found : refuse->expected;
 
     assert(refuse->reason >= MESH_REFUSE_VERSION && refuse->reason <= MESH_REFUSE_STRANGER);
-    mesh_words_add(&text, "rank ");
-    mesh_words_add_number(&text, rank);
+    mesh_text_add(&text, "rank ");
+    mesh_text_add_number(&text, rank);
     if (refuse->reason == MESH_REFUSE_STRANGER) {
-        mesh_words_add(&text, " does not know this node's address for its rank");
+        mesh_text_add(&text, " does not know this node's address for its rank");
     } else {
-        mesh_words_add(&text, is_theirs ? " refuses this node: its " : ": its ");
-        mesh_words_add(&text, reasons[refuse->reason].what);
-        mesh_words_add(&text, " is ");
-        (reasons[refuse->reason].is_hex ? mesh_words_add_hex : mesh_words_add_number)(&text, rank_has);
-        mesh_words_add(&text, ", this node's is ");
-        (reasons[refuse->reason].is_hex ? mesh_words_add_hex : mesh_words_add_number)(&text, we_have);
+        mesh_text_add(&text, is_theirs ? " refuses this node: its " : ": its ");
+        mesh_text_add(&text, reasons[refuse->reason].what);
+        mesh_text_add(&text, " is ");
+        (reasons[refuse->reason].is_hex ? mesh_text_add_hex : mesh_text_add_number)(&text, rank_has);
+        mesh_text_add(&text, ", this node's is ");
+        (reasons[refuse->reason].is_hex ? mesh_text_add_hex : mesh_text_add_number)(&text, we_have);
     }
-    mesh_words_add(&text, ": ");
-    mesh_words_add(&text, reasons[refuse->reason].advice);
+    mesh_text_add(&text, ": ");
+    mesh_text_add(&text, reasons[refuse->reason].advice);
 }

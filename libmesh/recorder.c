@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "recorder_rest.h"
 #include "recorder_ring.h"
+#include "recorder_sleep.h"
 
 enum {
     RECORDER_NICE = 10,
@@ -21,7 +21,7 @@ enum {
     RECORDER_TAKEN_AT_ONCE = 256
 };
 
-static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, again_ns_default = 1000000000, second_ns = 1000000000,
+static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, retry_ns_default = 1000000000, second_ns = 1000000000,
                       not_whole_ns = 1000000;
 
 /* In the ring, before the content. */
@@ -44,11 +44,11 @@ struct mesh_recorder {
     _Atomic uint64_t writing_since_ns; /* the present call of the store's write; 0: none */
     _Atomic bool is_ending;
     _Atomic bool is_resting; /* until a batch is due: to be woken when the ring fills before */
-    struct recorder_rest rest;
+    struct recorder_sleep sleep;
     pthread_t thread;
     pthread_mutex_t reading; /* guards the ring's reading side, the store, and the next field */
-    uint64_t helped;         /* entries that the store has taken since the last turn */
-    uint64_t turned;         /* that were taken before, and are to be written; for the recorder's thread alone */
+    uint64_t helped;         /* entries that the store has taken since the last swap */
+    uint64_t swapped;        /* that were taken before, and are to be written; for the recorder's thread alone */
     pthread_mutex_t mutex;   /* the rest */
     char why[MESH_RECORDER_REASON_BYTES];
 };
@@ -75,11 +75,11 @@ static bool is_due(struct mesh_recorder *recorder)
     return recorder_ring_used(&recorder->ring) > recorder->ring.capacity / 8;
 }
 
-/* Once for each rest: what is put until the thread runs wakes nobody. */
+/* Once for each sleep: what is put until the thread runs wakes nobody. */
 static void wake(struct mesh_recorder *recorder)
 {
     if (atomic_load_explicit(&recorder->is_resting, memory_order_relaxed) && atomic_exchange(&recorder->is_resting, false))
-        recorder_rest_wake(&recorder->rest);
+        recorder_sleep_wake(&recorder->sleep);
 }
 
 static uint8_t *begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes)
@@ -292,20 +292,20 @@ static enum stored write_batch(struct mesh_recorder *recorder, struct mesh_recor
         fail(recorder, why);
         return STORE_FAILED;
     }
-    atomic_fetch_add(&recorder->entries, batch->entries + recorder->turned);
-    recorder->turned = 0;
+    atomic_fetch_add(&recorder->entries, batch->entries + recorder->swapped);
+    recorder->swapped = 0;
     atomic_fetch_add(&recorder->batches, 1);
     atomic_store(&recorder->is_failing, false);
     return STORED_SOME;
 }
 
 /* With recorder->reading locked. */
-static void turn(struct mesh_recorder *recorder)
+static void swap(struct mesh_recorder *recorder)
 {
-    if (recorder->turned > 0 || recorder->helped == 0)
+    if (recorder->swapped > 0 || recorder->helped == 0)
         return;
-    recorder->config.store.turn(recorder->config.store.app);
-    recorder->turned = recorder->helped;
+    recorder->config.store.swap(recorder->config.store.app);
+    recorder->swapped = recorder->helped;
     recorder->helped = 0;
 }
 
@@ -315,9 +315,9 @@ static enum stored store_taken(struct mesh_recorder *recorder)
     struct mesh_recorder_batch none = {.recorder = recorder};
 
     pthread_mutex_lock(&recorder->reading);
-    turn(recorder);
+    swap(recorder);
     pthread_mutex_unlock(&recorder->reading);
-    return recorder->turned > 0 ? write_batch(recorder, &none) : STORED_NOTHING;
+    return recorder->swapped > 0 ? write_batch(recorder, &none) : STORED_NOTHING;
 }
 
 /* Store what is in the ring, at most `most` bytes of it; nothing where its first entry is not whole. With recorder->reading locked. */
@@ -328,7 +328,7 @@ static enum stored store_ring(struct mesh_recorder *recorder, uint64_t most)
 
     if (!recorder_ring_has_next(&recorder->ring))
         return STORED_NOTHING;
-    turn(recorder);
+    swap(recorder);
     stored = write_batch(recorder, &batch);
     if (stored == STORE_FAILED)
         recorder_ring_rewind(&recorder->ring);
@@ -358,18 +358,18 @@ static enum stored store(struct mesh_recorder *recorder)
     return takes && stored == STORED_SOME && recorder_ring_used(&recorder->ring) > 0 ? STORED_PART : stored;
 }
 
-uint64_t mesh_recorder_rest_ns(uint64_t now_ns, uint64_t batch_ns)
+uint64_t mesh_recorder_sleep_ns(uint64_t now_ns, uint64_t batch_ns)
 {
     const uint64_t left_ns = batch_ns - now_ns % batch_ns;
 
     return left_ns < batch_ns / 16 ? left_ns + batch_ns : left_ns; /* woken a little early: the last batch was that one */
 }
 
-static void rest_until_due(struct mesh_recorder *recorder)
+static void sleep_until_due(struct mesh_recorder *recorder)
 {
     atomic_store(&recorder->is_resting, true);
     if (!is_due(recorder)) /* look again: entries put before the line above have woken nobody */
-        recorder_rest_for(&recorder->rest, mesh_recorder_rest_ns(clock_ns(CLOCK_REALTIME), recorder->config.batch_ns));
+        recorder_sleep_for(&recorder->sleep, mesh_recorder_sleep_ns(clock_ns(CLOCK_REALTIME), recorder->config.batch_ns));
     atomic_store(&recorder->is_resting, false);
 }
 
@@ -393,11 +393,11 @@ static void *run(void *argument)
         const enum stored stored = store(recorder);
 
         if (stored == STORE_FAILED)
-            recorder_rest_for(&recorder->rest, recorder->config.again_ns);
+            recorder_sleep_for(&recorder->sleep, recorder->config.retry_ns);
         else if (stored == STORED_NOTHING && is_due(recorder))
-            recorder_rest_for(&recorder->rest, not_whole_ns); /* enough is there, behind an entry that somebody is still writing */
+            recorder_sleep_for(&recorder->sleep, not_whole_ns); /* enough is there, behind an entry that somebody is still writing */
         else if (stored != STORED_PART)
-            rest_until_due(recorder);
+            sleep_until_due(recorder);
     }
     return NULL;
 }
@@ -440,7 +440,7 @@ int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_record
     memset(opened, 0, sizeof *opened);
     opened->config = *config;
     opened->config.batch_ns = config->batch_ns > 0 ? config->batch_ns : batch_ns_default;
-    opened->config.again_ns = config->again_ns > 0 ? config->again_ns : again_ns_default;
+    opened->config.retry_ns = config->retry_ns > 0 ? config->retry_ns : retry_ns_default;
     if (recorder_ring_open(&opened->ring, ring_bytes) != 0) {
         free(opened);
         return MESH_ENOMEM;
@@ -461,7 +461,7 @@ static void store_rest(struct mesh_recorder *recorder)
     bool is_all = false;
     enum stored stored = STORED_NOTHING;
 
-    while (stored != STORE_FAILED && !(is_all && recorder_ring_used(&recorder->ring) == 0 && recorder->helped + recorder->turned == 0)) {
+    while (stored != STORE_FAILED && !(is_all && recorder_ring_used(&recorder->ring) == 0 && recorder->helped + recorder->swapped == 0)) {
         is_all = true;
         for (uint16_t lane = 0; lane < MESH_RECORDER_LANES; lane++)
             is_all = put_gap(recorder, lane, true) && is_all;
@@ -485,10 +485,10 @@ void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_st
     if (recorder == NULL)
         return;
     atomic_store(&recorder->is_ending, true);
-    recorder_rest_wake(&recorder->rest);
+    recorder_sleep_wake(&recorder->sleep);
     pthread_join(recorder->thread, NULL);
     store_rest(recorder);
-    atomic_fetch_add(&recorder->lost, count_rest(recorder) + recorder->helped + recorder->turned);
+    atomic_fetch_add(&recorder->lost, count_rest(recorder) + recorder->helped + recorder->swapped);
     if (stats != NULL)
         mesh_recorder_get_stats(recorder, stats);
     release(recorder);

@@ -70,14 +70,14 @@ static bool keep(const struct mesh_tape_entry *entry, struct mesh_tape_entry *ke
     return mesh_tape_decode(*bytes, size, kept, &used) == 0;
 }
 
-static void differ(struct mesh_rerun *rerun, enum mesh_rerun_how how, const struct mesh_tape_entry *actual)
+static void differ(struct mesh_rerun *rerun, enum mesh_rerun_outcome outcome, const struct mesh_tape_entry *actual)
 {
     struct mesh_rerun_difference *difference = &rerun->difference;
     size_t used;
 
-    if (difference->how != MESH_RERUN_SAME)
+    if (difference->outcome != MESH_RERUN_SAME)
         return;
-    difference->how = how;
+    difference->outcome = outcome;
     difference->index = rerun->index;
     difference->input_index = rerun->input_index;
     if (rerun->input_size)
@@ -98,11 +98,11 @@ static void told(void *user, const struct mesh_tape_entry *actual)
         return;
     rerun->is_answered = true;
     if (!rerun->expected && actual->call.kind != MESH_TAPE_SESSIONS_NONE && actual->call.kind != MESH_TAPE_SESSIONS_DRAINED)
-        differ(rerun, MESH_RERUN_MORE, actual);
+        differ(rerun, MESH_RERUN_EXTRA, actual);
     else if (!rerun->expected)
         rerun->is_answered = false; /* an answer that there is no more is no difference */
     else if (!same(rerun, rerun->expected, actual))
-        differ(rerun, MESH_RERUN_OTHER, actual);
+        differ(rerun, MESH_RERUN_DIFFERENT, actual);
 }
 
 /* ---- memory ---- */
@@ -306,7 +306,7 @@ int mesh_rerun_feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entr
     mesh_rerun_call_fn *call = NULL;
     int err;
 
-    assert(rerun->difference.how == MESH_RERUN_SAME);
+    assert(rerun->difference.outcome == MESH_RERUN_SAME);
     err = find_call(rerun, entry, &call);
     if (err)
         return err;
@@ -325,9 +325,9 @@ int mesh_rerun_feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entr
     if (err == 1)
         differ(rerun, MESH_RERUN_IMPOSSIBLE, NULL);
     else if (!rerun->is_answered)
-        differ(rerun, MESH_RERUN_NOTHING, NULL);
+        differ(rerun, MESH_RERUN_MISSING, NULL);
     rerun->index++;
-    return rerun->difference.how == MESH_RERUN_SAME ? 0 : 1;
+    return rerun->difference.outcome == MESH_RERUN_SAME ? 0 : 1;
 }
 
 int mesh_rerun_finish(struct mesh_rerun *rerun)
@@ -336,7 +336,7 @@ int mesh_rerun_finish(struct mesh_rerun *rerun)
     struct mesh_event event;
     struct mesh_cluster_event cluster_event;
 
-    assert(rerun->difference.how == MESH_RERUN_SAME);
+    assert(rerun->difference.outcome == MESH_RERUN_SAME);
     rerun->expected = NULL;
     rerun->is_answered = false;
     while (rerun->sessions && mesh_rerun_sessions_have_more(rerun))
@@ -348,7 +348,7 @@ int mesh_rerun_finish(struct mesh_rerun *rerun)
         while (mesh_cluster_next_datagram(rerun->cluster, rerun->now_ns, rerun->packet, sizeof rerun->packet, &output))
             ;
     }
-    return rerun->difference.how == MESH_RERUN_SAME ? 0 : 1;
+    return rerun->difference.outcome == MESH_RERUN_SAME ? 0 : 1;
 }
 
 uint32_t mesh_rerun_state_hash(const struct mesh_rerun *rerun)

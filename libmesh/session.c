@@ -22,7 +22,7 @@ static size_t aligned(size_t bytes)
 
 size_t mesh_sessions_memory_bytes(unsigned capacity)
 {
-    return aligned(sizeof(struct mesh_sessions)) + capacity * aligned(mesh_line_memory_bytes());
+    return aligned(sizeof(struct mesh_sessions)) + capacity * aligned(mesh_connection_memory_bytes());
 }
 
 int mesh_sessions_init(struct mesh_sessions **out, const struct mesh_sessions_config *config, void *memory, size_t memory_bytes,
@@ -39,7 +39,7 @@ int mesh_sessions_init(struct mesh_sessions **out, const struct mesh_sessions_co
         s->config.version = MESH_WIRE_VERSION;
     s->now_ns = now_ns;
     for (unsigned i = 0; i < config->capacity; i++)
-        s->slots[i].memory = (uint8_t *)memory + aligned(sizeof *s) + i * aligned(mesh_line_memory_bytes());
+        s->slots[i].memory = (uint8_t *)memory + aligned(sizeof *s) + i * aligned(mesh_connection_memory_bytes());
     if (config->tap)
         mesh_sessions_tap_init(s);
     *out = s;
@@ -57,7 +57,7 @@ int mesh_sessions_refuse(struct mesh_sessions *s, enum mesh_session_refusal refu
 struct mesh_session_slot *mesh_sessions_find(struct mesh_sessions *s, uint32_t session)
 {
     for (unsigned i = 0; i < s->config.capacity; i++)
-        if (s->slots[i].line.state != MESH_LINE_FREE && s->slots[i].line.session == session)
+        if (s->slots[i].connection.state != MESH_CONNECTION_FREE && s->slots[i].connection.session == session)
             return &s->slots[i];
     return NULL;
 }
@@ -71,19 +71,19 @@ static void free_slot(struct mesh_sessions *s, struct mesh_session_slot *slot)
     past->until_ns = s->now_ns + 2 * MESH_COOKIE_WINDOW_NS;
     s->past_count++;
     s->stats.open_now--;
-    mesh_line_free(&slot->line);
+    mesh_connection_free(&slot->connection);
 }
 
 /* After anything that may have ended a session. One that never was up is of no interest to the application. */
 static void sweep(struct mesh_sessions *s, struct mesh_session_slot *slot)
 {
-    struct mesh_line *line = &slot->line;
+    struct mesh_connection *connection = &slot->connection;
 
-    if (line->why && !slot->was_up && line->state == MESH_LINE_OPENING) {
+    if (connection->why && !slot->was_up && connection->state == MESH_CONNECTION_OPENING) {
         s->stats.never_up++;
-        line->state = MESH_LINE_OVER;
+        connection->state = MESH_CONNECTION_OVER;
     }
-    if (line->state == MESH_LINE_OVER)
+    if (connection->state == MESH_CONNECTION_OVER)
         free_slot(s, slot);
 }
 
@@ -94,17 +94,17 @@ static int receive_session(struct mesh_sessions *s, const struct mesh_addr *from
     enum mesh_session_refusal refusal;
     int err;
 
-    if (!slot || slot->line.state == MESH_LINE_LEAVING)
+    if (!slot || slot->connection.state == MESH_CONNECTION_LEAVING)
         return mesh_sessions_refuse(s, MESH_SESSION_BY_UNKNOWN, MESH_EEPOCH);
-    if (!mesh_addr_equal(&slot->line.addr, from))
+    if (!mesh_addr_equal(&slot->connection.addr, from))
         return mesh_sessions_refuse(s, MESH_SESSION_BY_SENDER, MESH_ESENDER);
     if (!mesh_session_has_mode(s->config.guard, s->packet, &refusal))
         return mesh_sessions_refuse(s, refusal, MESH_EAUTH);
-    err = mesh_line_open(&slot->line, s->packet, bytes);
+    err = mesh_connection_open(&slot->connection, s->packet, bytes);
     if (err)
         return err == MESH_EAUTH ? mesh_sessions_refuse(s, MESH_SESSION_BY_TAG, err) : err;
     *is_opened = true;
-    err = mesh_line_receive(&slot->line, s->now_ns, *from, s->packet, bytes);
+    err = mesh_connection_receive(&slot->connection, s->now_ns, *from, s->packet, bytes);
     sweep(s, slot);
     return err;
 }
@@ -151,7 +151,7 @@ void mesh_sessions_tick(struct mesh_sessions *s, uint64_t now_ns)
     if (now_ns < mesh_sessions_timeout(s))
         return;
     for (unsigned i = 0; i < s->config.capacity; i++) {
-        mesh_line_tick(&s->slots[i].line, now_ns);
+        mesh_connection_tick(&s->slots[i].connection, now_ns);
         sweep(s, &s->slots[i]);
     }
     if (s->config.tap)
@@ -163,9 +163,9 @@ uint64_t mesh_sessions_timeout(const struct mesh_sessions *s)
     uint64_t due_ns = UINT64_MAX;
 
     for (unsigned i = 0; i < s->config.capacity; i++) {
-        uint64_t line_ns = mesh_line_timeout(&s->slots[i].line);
+        uint64_t connection_ns = mesh_connection_timeout(&s->slots[i].connection);
 
-        due_ns = line_ns < due_ns ? line_ns : due_ns;
+        due_ns = connection_ns < due_ns ? connection_ns : due_ns;
     }
     return due_ns;
 }
@@ -179,7 +179,7 @@ int mesh_sessions_send(struct mesh_sessions *s, uint64_t now_ns, uint32_t sessio
 
     assert(now_ns >= s->now_ns);
     s->now_ns = now_ns;
-    err = slot ? mesh_line_send(&slot->line, now_ns, record, record_bytes) : MESH_ESTATE;
+    err = slot ? mesh_connection_send(&slot->connection, now_ns, record, record_bytes) : MESH_ESTATE;
     if (!err && s->config.tap)
         mesh_sessions_tap_send(s, session, record, record_bytes);
     return err;
@@ -189,15 +189,15 @@ size_t mesh_sessions_room_bytes(struct mesh_sessions *s, uint32_t session)
 {
     struct mesh_session_slot *slot = mesh_sessions_find(s, session);
 
-    return slot ? mesh_line_room_bytes(&slot->line) : 0;
+    return slot ? mesh_connection_room_bytes(&slot->connection) : 0;
 }
 
 static void close_slot(struct mesh_sessions *s, struct mesh_session_slot *slot)
 {
-    if (slot->line.state != MESH_LINE_OPENING && slot->line.state != MESH_LINE_UP)
+    if (slot->connection.state != MESH_CONNECTION_OPENING && slot->connection.state != MESH_CONNECTION_UP)
         return;
     s->stats.closed_here++;
-    mesh_line_close(&slot->line, s->now_ns);
+    mesh_connection_close(&slot->connection, s->now_ns);
     sweep(s, slot);
 }
 
@@ -244,9 +244,9 @@ static bool next_event(struct mesh_sessions *s, struct mesh_session_event *event
     for (unsigned i = 0; i < s->config.capacity; i++, s->turn = (s->turn + 1) % s->config.capacity) {
         struct mesh_session_slot *slot = &s->slots[s->turn];
 
-        if (slot->line.state != MESH_LINE_OPENING && slot->line.state != MESH_LINE_UP)
+        if (slot->connection.state != MESH_CONNECTION_OPENING && slot->connection.state != MESH_CONNECTION_UP)
             continue;
-        if (mesh_line_next_event(&slot->line, event)) {
+        if (mesh_connection_next_event(&slot->connection, event)) {
             note_event(s, slot, event);
             return true;
         }
@@ -269,18 +269,19 @@ bool mesh_sessions_next_event(struct mesh_sessions *s, uint64_t now_ns, struct m
     return has_event;
 }
 
-/* Not sealed. *line: whose it is; NULL: an answer to a call, of no session. */
-static size_t next_datagram(struct mesh_sessions *s, uint8_t *packet, size_t capacity, struct mesh_addr *to, const struct mesh_line **line)
+/* Not sealed. *connection: whose it is; NULL: an answer to a call, of no session. */
+static size_t next_datagram(struct mesh_sessions *s, uint8_t *packet, size_t capacity, struct mesh_addr *to,
+                            const struct mesh_connection **connection)
 {
-    *line = NULL;
+    *connection = NULL;
     if (s->answer_count)
         return mesh_sessions_write_answer(s, packet, capacity, to);
     for (unsigned i = 0; i < s->config.capacity; i++) {
         struct mesh_session_slot *slot = &s->slots[i];
-        size_t bytes = mesh_line_next_datagram(&slot->line, s->now_ns, packet, capacity);
+        size_t bytes = mesh_connection_next_datagram(&slot->connection, s->now_ns, packet, capacity);
 
-        *to = slot->line.addr;
-        *line = &slot->line;
+        *to = slot->connection.addr;
+        *connection = &slot->connection;
         if (bytes)
             return bytes;
         sweep(s, slot);
@@ -290,16 +291,16 @@ static size_t next_datagram(struct mesh_sessions *s, uint8_t *packet, size_t cap
 
 size_t mesh_sessions_next_datagram(struct mesh_sessions *s, uint64_t now_ns, uint8_t *packet, size_t capacity, struct mesh_addr *to)
 {
-    const struct mesh_line *line;
+    const struct mesh_connection *connection;
     size_t bytes;
 
     assert(now_ns >= s->now_ns);
     assert(capacity >= MESH_SESSION_DATAGRAM_BYTES);
     s->now_ns = now_ns;
-    while ((bytes = next_datagram(s, packet, capacity, to, &line))) {
+    while ((bytes = next_datagram(s, packet, capacity, to, &connection))) {
         if (s->config.tap)
             mesh_sessions_tap_datagram(s, to, packet, bytes);
-        if (line ? mesh_line_seal(line, packet, bytes) : mesh_session_seal_outside(s->config.guard, packet, bytes))
+        if (connection ? mesh_connection_seal(connection, packet, bytes) : mesh_session_seal_outside(s->config.guard, packet, bytes))
             return bytes;
     }
     if (s->config.tap)
@@ -312,15 +313,15 @@ void mesh_sessions_get_stats(const struct mesh_sessions *s, struct mesh_sessions
     *stats = s->stats;
 }
 
-unsigned mesh_sessions_places(const struct mesh_sessions *s, struct mesh_session_place out[MESH_SESSIONS_MAX])
+unsigned mesh_sessions_peers(const struct mesh_sessions *s, struct mesh_session_peer out[MESH_SESSIONS_MAX])
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < s->config.capacity; i++) {
-        const struct mesh_line *line = &s->slots[i].line;
+        const struct mesh_connection *connection = &s->slots[i].connection;
 
-        if (line->state != MESH_LINE_FREE && line->state != MESH_LINE_LEAVING)
-            out[count++] = (struct mesh_session_place){.session = line->session, .addr = line->addr};
+        if (connection->state != MESH_CONNECTION_FREE && connection->state != MESH_CONNECTION_LEAVING)
+            out[count++] = (struct mesh_session_peer){.session = connection->session, .addr = connection->addr};
     }
     return count;
 }

@@ -68,7 +68,7 @@ static bool is_cookie(const struct mesh_sessions *s, const struct mesh_addr *add
 static struct mesh_session_slot *find_client(struct mesh_sessions *s, const uint8_t *incarnation)
 {
     for (unsigned i = 0; i < s->config.capacity; i++)
-        if (s->slots[i].line.state != MESH_LINE_FREE && !memcmp(s->slots[i].client, incarnation, MESH_INCARNATION_BYTES))
+        if (s->slots[i].connection.state != MESH_CONNECTION_FREE && !memcmp(s->slots[i].client, incarnation, MESH_INCARNATION_BYTES))
             return &s->slots[i];
     return NULL;
 }
@@ -76,7 +76,7 @@ static struct mesh_session_slot *find_client(struct mesh_sessions *s, const uint
 static struct mesh_session_slot *find_free(struct mesh_sessions *s)
 {
     for (unsigned i = 0; i < s->config.capacity; i++)
-        if (s->slots[i].line.state == MESH_LINE_FREE)
+        if (s->slots[i].connection.state == MESH_CONNECTION_FREE)
             return &s->slots[i];
     return NULL;
 }
@@ -146,14 +146,14 @@ static void answer_cookie(struct mesh_sessions *s, const struct mesh_addr *to, c
 
 static void answer_session(struct mesh_sessions *s, const struct mesh_session_slot *slot)
 {
-    struct mesh_session_answer *answer = push_answer(s, &slot->line.addr, MESH_TYPE_CALL_ANSWER);
+    struct mesh_session_answer *answer = push_answer(s, &slot->connection.addr, MESH_TYPE_CALL_ANSWER);
 
     if (!answer)
         return;
     memcpy(answer->as.answer.incarnation, s->config.incarnation, sizeof answer->as.answer.incarnation);
     answer->as.answer.nonce = slot->nonce;
     memcpy(answer->as.answer.identity, slot->identity, sizeof slot->identity);
-    answer->as.answer.session = slot->line.session;
+    answer->as.answer.session = slot->connection.session;
 }
 
 /* ---- calls ---- */
@@ -173,17 +173,17 @@ static uint32_t draw_session(struct mesh_sessions *s)
 static int open_session(struct mesh_sessions *s, struct mesh_session_slot *slot, const struct mesh_addr *from,
                         const struct mesh_calling *call)
 {
-    struct mesh_line_config config = {.rank = 0,
-                                      .slot = (unsigned)(slot - s->slots),
-                                      .session = draw_session(s),
-                                      .guard = s->config.guard,
-                                      .addr = *from,
-                                      .own = slot->identity,
-                                      .other = call->incarnation};
+    struct mesh_connection_config config = {.rank = 0,
+                                            .slot = (unsigned)(slot - s->slots),
+                                            .session = draw_session(s),
+                                            .guard = s->config.guard,
+                                            .addr = *from,
+                                            .own = slot->identity,
+                                            .other = call->incarnation};
     int err;
 
     draw(s, slot->identity);
-    err = mesh_line_start(&slot->line, &config, slot->memory, s->now_ns);
+    err = mesh_connection_start(&slot->connection, &config, slot->memory, s->now_ns);
     if (err)
         return err;
     memcpy(slot->client, call->incarnation, sizeof slot->client);
@@ -206,7 +206,7 @@ static int receive_call(struct mesh_sessions *s, const struct mesh_addr *from, c
     forget_past(s);
     slot = find_client(s, call->incarnation);
     if (slot) {
-        if (slot->nonce != call->nonce || !mesh_addr_equal(&slot->line.addr, from))
+        if (slot->nonce != call->nonce || !mesh_addr_equal(&slot->connection.addr, from))
             return mesh_sessions_refuse(s, MESH_SESSION_BY_REPLAY, MESH_EDUPLICATE);
         answer_session(s, slot); /* the answer was lost, or this is the same call again */
         return 0;

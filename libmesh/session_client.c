@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "session_line.h"
+#include "session_connection.h"
 
 enum { DELAY_NS = 5000000, DELAY_NS_MAX = 200000000 };
 
@@ -10,14 +10,14 @@ enum state { CALLING, ANSWERED, FAILED, OVER };
 
 struct mesh_call {
     struct mesh_call_config config;
-    enum state state; /* ANSWERED: the line says the rest */
+    enum state state; /* ANSWERED: the connection says the rest */
     uint64_t now_ns, number;
     uint64_t give_up_ns, call_at_ns, delay_ns;
     bool is_due, is_told;
     uint8_t cookie[16];
     enum mesh_session_why why; /* FAILED */
     uint8_t version;
-    struct mesh_line line;
+    struct mesh_connection connection;
     void *memory;
     uint8_t packet[MESH_SESSION_DATAGRAM_BYTES];
 };
@@ -29,7 +29,7 @@ static size_t aligned(size_t bytes)
 
 size_t mesh_call_memory_bytes(void)
 {
-    return aligned(sizeof(struct mesh_call)) + aligned(mesh_line_memory_bytes());
+    return aligned(sizeof(struct mesh_call)) + aligned(mesh_connection_memory_bytes());
 }
 
 int mesh_call_init(struct mesh_call **out, const struct mesh_call_config *config, void *memory, size_t memory_bytes, uint64_t now_ns)
@@ -53,27 +53,27 @@ int mesh_call_init(struct mesh_call **out, const struct mesh_call_config *config
 
 static bool is_opening(const struct mesh_call *call)
 {
-    return call->state == CALLING || (call->state == ANSWERED && call->line.state == MESH_LINE_OPENING);
+    return call->state == CALLING || (call->state == ANSWERED && call->connection.state == MESH_CONNECTION_OPENING);
 }
 
 static void fail(struct mesh_call *call, enum mesh_session_why why)
 {
-    mesh_line_free(&call->line);
+    mesh_connection_free(&call->connection);
     call->state = FAILED;
     call->why = why;
 }
 
-/* After anything that may have ended the line. */
+/* After anything that may have ended the connection. */
 static void sweep(struct mesh_call *call)
 {
     if (call->state != ANSWERED)
         return;
-    if (call->line.state == MESH_LINE_OPENING && call->line.why)
-        fail(call, call->line.why == MESH_SESSION_SILENT ? MESH_SESSION_NO_ANSWER : call->line.why);
-    else if (call->line.state == MESH_LINE_OVER)
+    if (call->connection.state == MESH_CONNECTION_OPENING && call->connection.why)
+        fail(call, call->connection.why == MESH_SESSION_SILENT ? MESH_SESSION_NO_ANSWER : call->connection.why);
+    else if (call->connection.state == MESH_CONNECTION_OVER)
         call->state = OVER;
     if (call->state == OVER)
-        mesh_line_free(&call->line);
+        mesh_connection_free(&call->connection);
 }
 
 /* ---- answers ---- */
@@ -90,19 +90,19 @@ static void take_cookie(struct mesh_call *call, const struct mesh_call_answer *a
 
 static int take_answer(struct mesh_call *call, const struct mesh_call_answer *answer)
 {
-    const struct mesh_line_config config = {.rank = 1,
-                                            .session = answer->session,
-                                            .guard = call->config.guard,
-                                            .addr = call->config.addr,
-                                            .own = call->config.incarnation,
-                                            .other = answer->identity};
+    const struct mesh_connection_config config = {.rank = 1,
+                                                  .session = answer->session,
+                                                  .guard = call->config.guard,
+                                                  .addr = call->config.addr,
+                                                  .own = call->config.incarnation,
+                                                  .other = answer->identity};
     int err;
 
     if (!answer->session) {
         take_cookie(call, answer);
         return 0;
     }
-    err = mesh_line_start(&call->line, &config, call->memory, call->now_ns);
+    err = mesh_connection_start(&call->connection, &config, call->memory, call->now_ns);
     if (!err)
         call->state = ANSWERED;
     return err;
@@ -148,13 +148,13 @@ static int receive_session(struct mesh_call *call, struct mesh_addr from, size_t
     enum mesh_session_refusal ignored;
     int err;
 
-    if (call->state != ANSWERED || header->epoch != (MESH_SESSION_EPOCH | call->line.session))
+    if (call->state != ANSWERED || header->epoch != (MESH_SESSION_EPOCH | call->connection.session))
         return MESH_EEPOCH;
     if (!mesh_session_has_mode(call->config.guard, call->packet, &ignored))
         return MESH_EAUTH;
-    err = mesh_line_open(&call->line, call->packet, bytes);
+    err = mesh_connection_open(&call->connection, call->packet, bytes);
     if (!err)
-        err = mesh_line_receive(&call->line, call->now_ns, from, call->packet, bytes);
+        err = mesh_connection_receive(&call->connection, call->now_ns, from, call->packet, bytes);
     sweep(call);
     return err;
 }
@@ -193,7 +193,7 @@ void mesh_call_tick(struct mesh_call *call, uint64_t now_ns)
         call->delay_ns = call->delay_ns * 2 < DELAY_NS_MAX ? call->delay_ns * 2 : DELAY_NS_MAX;
     }
     if (call->state == ANSWERED) {
-        mesh_line_tick(&call->line, now_ns);
+        mesh_connection_tick(&call->connection, now_ns);
         sweep(call);
     }
 }
@@ -205,7 +205,7 @@ uint64_t mesh_call_timeout(const struct mesh_call *call)
     if (call->state == CALLING)
         due_ns = call->call_at_ns;
     else if (call->state == ANSWERED)
-        due_ns = mesh_line_timeout(&call->line);
+        due_ns = mesh_connection_timeout(&call->connection);
     return is_opening(call) && call->give_up_ns < due_ns ? call->give_up_ns : due_ns;
 }
 
@@ -215,7 +215,7 @@ int mesh_call_send(struct mesh_call *call, uint64_t now_ns, const uint8_t *recor
 {
     assert(now_ns >= call->now_ns);
     call->now_ns = now_ns;
-    return call->state == ANSWERED ? mesh_line_send(&call->line, now_ns, record, record_bytes) : MESH_ESTATE;
+    return call->state == ANSWERED ? mesh_connection_send(&call->connection, now_ns, record, record_bytes) : MESH_ESTATE;
 }
 
 void mesh_call_close(struct mesh_call *call, uint64_t now_ns)
@@ -225,7 +225,7 @@ void mesh_call_close(struct mesh_call *call, uint64_t now_ns)
     if (call->state == CALLING)
         call->state = OVER;
     if (call->state == ANSWERED)
-        mesh_line_close(&call->line, now_ns);
+        mesh_connection_close(&call->connection, now_ns);
     sweep(call);
 }
 
@@ -238,8 +238,8 @@ bool mesh_call_next_event(struct mesh_call *call, uint64_t now_ns, struct mesh_s
 {
     assert(now_ns >= call->now_ns);
     call->now_ns = now_ns;
-    if (call->state == ANSWERED && (call->line.state == MESH_LINE_OPENING || call->line.state == MESH_LINE_UP)) {
-        const bool has_event = mesh_line_next_event(&call->line, event);
+    if (call->state == ANSWERED && (call->connection.state == MESH_CONNECTION_OPENING || call->connection.state == MESH_CONNECTION_UP)) {
+        const bool has_event = mesh_connection_next_event(&call->connection, event);
 
         sweep(call);
         if (has_event)
@@ -278,8 +278,8 @@ size_t mesh_call_next_datagram(struct mesh_call *call, uint64_t now_ns, uint8_t 
         bytes = write_call(call, packet, capacity);
     } else if (call->state == ANSWERED) {
         do
-            bytes = mesh_line_next_datagram(&call->line, now_ns, packet, capacity);
-        while (bytes && !mesh_line_seal(&call->line, packet, bytes));
+            bytes = mesh_connection_next_datagram(&call->connection, now_ns, packet, capacity);
+        while (bytes && !mesh_connection_seal(&call->connection, packet, bytes));
         sweep(call);
     }
     return bytes;

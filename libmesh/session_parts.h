@@ -2,7 +2,7 @@
 #ifndef MESH_SESSION_PARTS_H
 #define MESH_SESSION_PARTS_H
 
-#include "session_line.h"
+#include "session_connection.h"
 
 enum {
     MESH_SESSION_ANSWERS = 32,
@@ -26,7 +26,7 @@ struct mesh_session_past {
 };
 
 struct mesh_session_slot {
-    struct mesh_line line;
+    struct mesh_connection connection;
     uint8_t client[MESH_INCARNATION_BYTES], identity[MESH_INCARNATION_BYTES];
     uint64_t nonce;
     bool was_up;
@@ -38,8 +38,8 @@ struct mesh_sessions {
     uint64_t now_ns, number, drawn;
     struct mesh_sessions_stats stats;
     bool is_ending;
-    bool told_none, told_drained; /* to the tap, and nothing else since */
-    unsigned turn;                /* whose event is next */
+    bool taped_none, taped_drained; /* NONE, DRAINED were told to the tap, and nothing else since */
+    unsigned turn;                  /* whose event is next */
     struct mesh_session_answer answers[MESH_SESSION_ANSWERS];
     unsigned answer_first, answer_count;
     struct mesh_session_past past[MESH_SESSION_PAST];

@@ -12,7 +12,7 @@ static void put(struct mesh_sessions *s, struct mesh_tape_entry *entry, enum mes
     const struct mesh_tap *tap = s->config.tap;
 
     if (kind != MESH_TAPE_SESSIONS_NONE && kind != MESH_TAPE_SESSIONS_DRAINED)
-        s->told_none = s->told_drained = false;
+        s->taped_none = s->taped_drained = false;
     entry->call.kind = (uint8_t)kind;
     entry->call.at_ns = s->now_ns;
     entry->call.due_ns = mesh_sessions_timeout(s);
@@ -57,13 +57,13 @@ void mesh_sessions_tap_receive(struct mesh_sessions *s, int err, const struct me
 void mesh_sessions_tap_plain(struct mesh_sessions *s, enum mesh_tape_kind kind)
 {
     struct mesh_tape_entry entry = {.call = {.error = 0}};
-    bool ignored = false, *told = kind == MESH_TAPE_SESSIONS_NONE      ? &s->told_none
-                                  : kind == MESH_TAPE_SESSIONS_DRAINED ? &s->told_drained
-                                                                       : &ignored;
+    bool ignored = false, *taped = kind == MESH_TAPE_SESSIONS_NONE      ? &s->taped_none
+                                   : kind == MESH_TAPE_SESSIONS_DRAINED ? &s->taped_drained
+                                                                        : &ignored;
 
-    if (!*told)
+    if (!*taped)
         put(s, &entry, kind);
-    *told = true;
+    *taped = true;
 }
 
 void mesh_sessions_tap_send(struct mesh_sessions *s, uint32_t session, const uint8_t *record, size_t bytes)

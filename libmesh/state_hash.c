@@ -44,7 +44,7 @@ static uint64_t hash_peer(uint64_t hash, const struct mesh_peer *peer)
     hash = mix(mix(mix(hash, peer->nonce), peer->echo), peer->hello_at_ns);
     hash = hash_window(hash_window(hash, &peer->seen[0]), &peer->seen[1]);
     hash = mix(mix(mix(hash, peer->gap_at_ns), peer->number), peer->through);
-    hash = mix(mix(mix(hash, peer->told_through), peer->heard_end), peer->early_end);
+    hash = mix(mix(mix(hash, peer->announced_through), peer->heard_end), peer->early_end);
     hash = mix(mix(mix(hash, peer->reported[0]), peer->reported[1]), peer->cost_sent);
     hash = mix(mix(mix(hash, peer->window_bytes), peer->consumed_bytes), peer->stats.datagram_bytes);
     hash = mix(mix(mix(mix(hash, peer->ping_at_ns), peer->ping_origin_ns), peer->ping_answered_ns), peer->rtt_ns);

@@ -47,11 +47,11 @@ static void put(struct mesh *mesh, struct mesh_tape_entry *entry, enum mesh_tape
 
     /* Calls without a time of their own may follow vain requests for a datagram, whose times were not told. */
     if (kind != MESH_TAPE_EVENT && kind != MESH_TAPE_PEER && kind != MESH_TAPE_PATH && kind != MESH_TAPE_GROUP)
-        mesh->told_ns = mesh->now_ns;
+        mesh->taped_ns = mesh->now_ns;
     entry->call.kind = (uint8_t)kind;
-    entry->call.at_ns = mesh->told_ns;
+    entry->call.at_ns = mesh->taped_ns;
     entry->call.due_ns = mesh_timeout(mesh);
-    mesh->told_drained = kind == MESH_TAPE_DRAINED;
+    mesh->taped_drained = kind == MESH_TAPE_DRAINED;
     tap->put(tap->user, entry);
 }
 
@@ -243,6 +243,6 @@ void mesh_tap_drained(struct mesh *mesh)
     begin(&entry);
     entry.drained = (struct mesh_tape_drained){.error = 0};
 
-    if (!mesh->told_drained)
+    if (!mesh->taped_drained)
         put(mesh, &entry, MESH_TAPE_DRAINED);
 }

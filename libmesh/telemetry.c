@@ -54,11 +54,11 @@ const char *mesh_telemetry_state_name(unsigned state)
     return word(words, MESH_NODE_STATES, state);
 }
 
-const char *mesh_telemetry_doing_name(unsigned doing)
+const char *mesh_telemetry_worker_name(unsigned state)
 {
-    static const char *const words[MESH_WORKER_DOINGS] = {"idle", "computing", "waiting"};
+    static const char *const words[MESH_WORKER_STATES] = {"idle", "computing", "waiting"};
 
-    return word(words, MESH_WORKER_DOINGS, doing);
+    return word(words, MESH_WORKER_STATES, state);
 }
 
 const char *mesh_telemetry_request_name(unsigned state)
@@ -68,14 +68,14 @@ const char *mesh_telemetry_request_name(unsigned state)
     return word(words, MESH_REQUEST_STATES, state);
 }
 
-const char *mesh_telemetry_happening_name(unsigned happening)
+const char *mesh_telemetry_event_name(unsigned event)
 {
-    static const char *const words[MESH_HAPPENINGS] = {
+    static const char *const words[MESH_NODE_EVENTS] = {
         NULL,     "start",   "epoch",   "prepare", "loaded",         "lost",      "back",    "suspected",
         "joined", "refused", "evicted", "leaving", "request failed", "no memory", "trouble", "mended",
     };
 
-    return word(words, MESH_HAPPENINGS, happening);
+    return word(words, MESH_NODE_EVENTS, event);
 }
 
 const struct mesh_metric *mesh_metric_find(const struct mesh_telemetry_part *part, const char *name)

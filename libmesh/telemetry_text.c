@@ -70,7 +70,7 @@ size_t mesh_telemetry_write_protocol(char *out, size_t capacity)
         add(&text, "| %u | %s | `%s` | %s |\n", i, mesh_telemetry_latency_texts[i].name, mesh_telemetry_latency_texts[i].metric,
             mesh_telemetry_latency_texts[i].meaning);
     add(&text, "\n### Telemetry: events\n\n| number | name |\n|---:|---|\n");
-    for (unsigned i = 1; i < MESH_HAPPENINGS; i++)
-        add(&text, "| %u | %s |\n", i, mesh_telemetry_happening_name(i));
+    for (unsigned i = 1; i < MESH_NODE_EVENTS; i++)
+        add(&text, "| %u | %s |\n", i, mesh_telemetry_event_name(i));
     return text.size;
 }

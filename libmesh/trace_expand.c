@@ -180,15 +180,15 @@ static int expand_chunk(struct expanding *e)
 
 static int expand_all(struct expanding *e)
 {
-    struct mesh_trace_reading *reading;
-    int err = mesh_trace_read(e->trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), got = 0;
+    struct mesh_trace_cursor *cursor;
+    int err = mesh_trace_read(e->trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), got = 0;
 
     if (err != 0)
         return err;
-    while (err == 0 && (got = mesh_trace_next(reading, &e->chunk)) == 1)
+    while (err == 0 && (got = mesh_trace_next(cursor, &e->chunk)) == 1)
         if (e->chunk.expanded == 0)
             err = expand_chunk(e);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return err != 0 ? err : got;
 }
 

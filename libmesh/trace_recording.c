@@ -158,7 +158,7 @@ void mesh_recording_add_report(struct mesh_recording *recording, const struct me
 static int open_recorder(struct mesh_recording *recording, uint64_t ring_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
     const struct mesh_recorder_config config = {
-        .store = {.write = recording_store_write, .take = recording_store_take, .turn = recording_store_turn, .app = &recording->store},
+        .store = {.write = recording_store_write, .take = recording_store_take, .swap = recording_store_swap, .app = &recording->store},
         .ring_bytes = ring_bytes};
     const int err = mesh_recorder_open(&recording->recorder, &config);
 

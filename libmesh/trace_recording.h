@@ -104,7 +104,7 @@ struct recording_store {
 int recording_store_open(struct recording_store *store, const struct mesh_recording_config *config, char reason[MESH_TRACE_REASON_BYTES]);
 int recording_store_write(void *store, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
 bool recording_store_take(void *store, const struct mesh_recorder_entry *entry);
-void recording_store_turn(void *store);
+void recording_store_swap(void *store);
 void recording_store_close(struct recording_store *store);
 
 /* ---- rows as bytes: the struct, in which pointers are replaced by offsets, then what they point to ---- */

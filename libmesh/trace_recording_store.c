@@ -273,7 +273,7 @@ bool recording_store_take(void *app, const struct mesh_recorder_entry *entry)
     return compact_bytes(chunk->compact) + entry->bytes <= HELPED_BYTES_MAX && put_call(calls, chunk, entry);
 }
 
-void recording_store_turn(void *app)
+void recording_store_swap(void *app)
 {
     struct recording_store *store = app;
 

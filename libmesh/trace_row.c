@@ -126,7 +126,7 @@ int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const 
 
 /* ---- reading ---- */
 
-struct mesh_trace_reading {
+struct mesh_trace_cursor {
     struct mesh_trace *trace;
     const struct trace_table *table;
     sqlite3_stmt *statement;
@@ -158,12 +158,12 @@ int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint
     return err;
 }
 
-int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_reading **reading)
+int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_cursor **cursor)
 {
     int err = prepare_table(trace, table);
-    struct mesh_trace_reading *made;
+    struct mesh_trace_cursor *made;
 
-    *reading = NULL;
+    *cursor = NULL;
     if (err != 0) {
         return err;
     }
@@ -179,7 +179,7 @@ int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint6
         return err;
     }
     sqlite3_bind_int64(made->statement, 1, (int64_t)first);
-    *reading = made;
+    *cursor = made;
     return 0;
 }
 
@@ -211,29 +211,29 @@ static void get_column(sqlite3_stmt *statement, int place, enum trace_type type,
     }
 }
 
-int mesh_trace_next(struct mesh_trace_reading *reading, void *row)
+int mesh_trace_next(struct mesh_trace_cursor *cursor, void *row)
 {
     int step;
 
-    if (reading->is_over) {
-        return reading->err; /* SQLite would begin again */
+    if (cursor->is_over) {
+        return cursor->err; /* SQLite would begin again */
     }
-    step = sqlite3_step(reading->statement);
+    step = sqlite3_step(cursor->statement);
     if (step != SQLITE_ROW) {
-        reading->is_over = true;
-        reading->err = step == SQLITE_DONE ? 0 : trace_error(reading->trace, "reading");
-        return reading->err;
+        cursor->is_over = true;
+        cursor->err = step == SQLITE_DONE ? 0 : trace_error(cursor->trace, "reading");
+        return cursor->err;
     }
-    for (int i = 0; i < reading->table->column_count; i++) {
-        get_column(reading->statement, i, reading->table->columns[i].type, (char *)row + reading->table->columns[i].offset);
+    for (int i = 0; i < cursor->table->column_count; i++) {
+        get_column(cursor->statement, i, cursor->table->columns[i].type, (char *)row + cursor->table->columns[i].offset);
     }
     return 1;
 }
 
-void mesh_trace_end(struct mesh_trace_reading *reading)
+void mesh_trace_end(struct mesh_trace_cursor *cursor)
 {
-    if (reading) {
-        sqlite3_finalize(reading->statement);
-        free(reading);
+    if (cursor) {
+        sqlite3_finalize(cursor->statement);
+        free(cursor);
     }
 }

@@ -15,7 +15,7 @@ int64_t feed_wall_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-void feed_init(struct feed *feed, const struct mesh_caller_config *config)
+void feed_init(struct feed *feed, const struct mesh_client_config *config)
 {
     *feed = (struct feed){.config = *config};
     if (config->key != NULL)
@@ -25,8 +25,8 @@ void feed_init(struct feed *feed, const struct mesh_caller_config *config)
 
 void feed_close(struct feed *feed)
 {
-    mesh_caller_close(feed->caller);
-    feed->caller = NULL;
+    mesh_client_close(feed->client);
+    feed->client = NULL;
     mesh_wipe(&feed->key, sizeof feed->key);
 }
 
@@ -59,16 +59,16 @@ static void read_key_again(struct feed *feed)
 
 static int open_session(struct feed *feed, struct fleet *fleet, uint64_t now_ns, struct fail *fail)
 {
-    struct mesh_caller_config config = feed->config;
-    struct mesh_caller_why why;
+    struct mesh_client_config config = feed->config;
+    struct mesh_client_error why;
 
     if (feed->tries > 0)
         read_key_again(feed);
     config.address = whom_to_try(feed, fleet);
     config.timeout_ns = (feed->tries == 0 && feed->patience_ms > 0 ? feed->patience_ms : FEED_OPEN_MS) * ms_ns;
     feed->patience_ms = 0;
-    feed->caller = mesh_caller_open(&config, &why);
-    if (feed->caller != NULL) {
+    feed->client = mesh_client_open(&config, &why);
+    if (feed->client != NULL) {
         feed->tries = 0;
         feed->next_watch_ns = 0;
         feed->asked_ns = mesh_udp_now_ns();
@@ -85,15 +85,15 @@ static int open_session(struct feed *feed, struct fleet *fleet, uint64_t now_ns,
 
 static void lose(struct feed *feed, struct fleet *fleet, const char *why)
 {
-    mesh_caller_close(feed->caller);
-    feed->caller = NULL;
+    mesh_client_close(feed->client);
+    feed->client = NULL;
     feed->tries = fleet->ticks > 0; /* another member first */
     feed->next_try_ns = 0;
     fleet_set_connected(fleet, mesh_udp_now_ns(), feed_wall_ns(), false, why);
 }
 
 /* Subscribe, or renew the subscription. */
-static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struct mesh_caller_why *why)
+static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struct mesh_client_error *why)
 {
     const uint32_t most = MESH_TELEMETRY_INTERVAL_MS_MAX, least = MESH_TELEMETRY_INTERVAL_MS_MIN;
     const struct mesh_telemetry_watch wish = {
@@ -112,7 +112,7 @@ static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struc
     feed->interval_ms = interval_ms;
     feed->next_watch_ns = now_ns + FEED_LEASE_MS / 3 * ms_ns;
     mesh_telemetry_write_watch(&wish, record);
-    return mesh_caller_send(feed->caller, record, sizeof record, why);
+    return mesh_client_send(feed->client, record, sizeof record, why);
 }
 
 /* Has no report come for so long that the node counts as silent, well before its session ends? */
@@ -135,12 +135,12 @@ static bool is_refusal(const uint8_t *record, size_t bytes, char *text, size_t t
 int feed_poll(struct feed *feed, struct fleet *fleet, uint32_t interval_ms, uint64_t wait_ns, struct fail *fail)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
-    struct mesh_caller_why why = {0};
+    struct mesh_client_error why = {0};
     const uint8_t *record;
     size_t bytes;
     int got;
 
-    if (feed->caller == NULL) {
+    if (feed->client == NULL) {
         if (now_ns >= feed->next_try_ns)
             return open_session(feed, fleet, now_ns, fail);
         const struct timespec pause = {0, (long)(wait_ns < 999999999 ? wait_ns : 999999999)};
@@ -152,7 +152,7 @@ int feed_poll(struct feed *feed, struct fleet *fleet, uint32_t interval_ms, uint
         return 0;
     }
     for (int i = 0; i < RECORDS_AT_ONCE; i++) {
-        got = mesh_caller_receive(feed->caller, &record, &bytes, i == 0 ? wait_ns : 0, &why);
+        got = mesh_client_receive(feed->client, &record, &bytes, i == 0 ? wait_ns : 0, &why);
         if (got < 0) {
             lose(feed, fleet, why.text);
             return 0;

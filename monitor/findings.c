@@ -246,8 +246,8 @@ static bool is_over(const struct list *list, const struct fleet_event *trouble, 
 {
     for (int i = 0; i < newer; i++)
         if (events[i]->node == trouble->node && events[i]->tick <= list->tick &&
-            (events[i]->happened == MESH_HAPPENED_START ||
-             (events[i]->happened == MESH_HAPPENED_MENDED && strncmp(trouble->text, events[i]->text, strlen(events[i]->text)) == 0)))
+            (events[i]->happened == MESH_NODE_EVENT_START ||
+             (events[i]->happened == MESH_NODE_EVENT_MENDED && strncmp(trouble->text, events[i]->text, strlen(events[i]->text)) == 0)))
             return true;
     return false;
 }
@@ -272,7 +272,7 @@ static void find_troubles(struct list *list)
         const struct fleet_event *event = events[i];
         char rank[8];
 
-        if (event->happened != MESH_HAPPENED_TROUBLE || event->node < 0 || event->tick > list->tick ||
+        if (event->happened != MESH_NODE_EVENT_TROUBLE || event->node < 0 || event->tick > list->tick ||
             !fleet_is_alive(fleet_state_at(list->fleet, event->node, list->tick)) || is_over(list, event, events, i) ||
             is_said(event, said, count))
             continue;

@@ -314,9 +314,9 @@ static bool is_seen(struct fleet_node *node, uint32_t number)
 
 static bool is_bad(unsigned happened)
 {
-    return happened == MESH_HAPPENED_LOST || happened == MESH_HAPPENED_SUSPECTED || happened == MESH_HAPPENED_REFUSED ||
-           happened == MESH_HAPPENED_EVICTED || happened == MESH_HAPPENED_REQUEST_FAILED || happened == MESH_HAPPENED_SHORT ||
-           happened == MESH_HAPPENED_TROUBLE;
+    return happened == MESH_NODE_EVENT_LOST || happened == MESH_NODE_EVENT_SUSPECTED || happened == MESH_NODE_EVENT_REFUSED ||
+           happened == MESH_NODE_EVENT_EVICTED || happened == MESH_NODE_EVENT_REQUEST_FAILED || happened == MESH_NODE_EVENT_SHORT ||
+           happened == MESH_NODE_EVENT_TROUBLE;
 }
 
 static int event_about(struct intake *in, const struct mesh_telemetry_event *event)
@@ -333,7 +333,7 @@ static void take_farewell(struct intake *in, const struct mesh_telemetry_event *
 {
     const bool is_recent = in->head->now_ns < told->when_ns + farewell_ns; /* old events are reported, too */
 
-    if (told->happened == MESH_HAPPENED_LEAVING && about >= 0 && about != in->node && is_recent)
+    if (told->happened == MESH_NODE_EVENT_LEAVING && about >= 0 && about != in->node && is_recent)
         in->fleet->nodes[about].left_ns = in->now_ns;
 }
 

@@ -116,12 +116,12 @@ static void settle(struct arguments *a, char path[SETTINGS_PATH_MAX])
         a->live.glyphs = GLYPHS_ASCII;
 }
 
-static int prepare(struct arguments *a, struct mesh_key *key, struct mesh_caller_config *config, struct fail *fail)
+static int prepare(struct arguments *a, struct mesh_key *key, struct mesh_client_config *config, struct fail *fail)
 {
     char reason[300];
     int err;
 
-    *config = (struct mesh_caller_config){
+    *config = (struct mesh_client_config){
         .address = a->to != NULL ? a->to : "127.0.0.1:7411", .key = key, .key_file = a->key_path, .cluster = a->name};
     if (!a->has_security)
         a->security = a->key_path != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
@@ -164,7 +164,7 @@ static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
 {
     static struct feed feed;
     static char path[SETTINGS_PATH_MAX]; /* lives as long as the arguments, which point to it */
-    struct mesh_caller_config config;
+    struct mesh_client_config config;
     struct mesh_key key = {{0}};
     bool is_batch;
     int result;

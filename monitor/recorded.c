@@ -18,7 +18,7 @@ enum { PARTS_MAX = 64, PATH_BYTES = 4096 };
 struct source {
     char *path;
     struct mesh_trace *trace;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     int64_t unix_from_own_ns; /* the wall clock minus its own clock */
     struct mesh_trace_report row;
     bool has_row;
@@ -121,7 +121,7 @@ static bool is_time(int64_t ns)
 
 static int next_row(struct source *s, struct fail *fail)
 {
-    const int got = mesh_trace_next(s->reading, &s->row);
+    const int got = mesh_trace_next(s->cursor, &s->row);
 
     s->has_row = got > 0;
     if (got > 0 &&
@@ -135,10 +135,10 @@ static int rewind_source(struct source *s, struct fail *fail)
 {
     int err;
 
-    mesh_trace_end(s->reading);
-    s->reading = NULL;
+    mesh_trace_end(s->cursor);
+    s->cursor = NULL;
     s->has_row = false;
-    err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_REPORT, 0, &s->reading);
+    err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_REPORT, 0, &s->cursor);
     return err != 0 ? failed(s, err, fail) : next_row(s, fail);
 }
 
@@ -238,7 +238,7 @@ static int compare_tokens(const void *a, const void *b)
 
 static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_token row;
     uint64_t count;
     int err = mesh_trace_count(s->trace, MESH_TRACE_TABLE_TOKEN, &count), got = 0;
@@ -248,12 +248,12 @@ static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
         r->tokens = malloc(count * sizeof *r->tokens);
         if (r->tokens == NULL)
             return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-        err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_TOKEN, 0, &reading);
-        while (err == 0 && r->token_count < count && (got = mesh_trace_next(reading, &row)) > 0)
+        err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_TOKEN, 0, &cursor);
+        while (err == 0 && r->token_count < count && (got = mesh_trace_next(cursor, &row)) > 0)
             if (is_time(row.t_ns))
                 r->tokens[r->token_count++] = (struct recorded_token){wall_of(s, row.t_ns), row.request, row.position};
         if (err == 0)
-            mesh_trace_end(reading);
+            mesh_trace_end(cursor);
     }
     if (err != 0 || got < 0)
         return failed(s, err != 0 ? err : got, fail);
@@ -300,7 +300,7 @@ int recorded_open(struct recorded **recorded, const char *const *paths, size_t c
 void recorded_close(struct recorded *r)
 {
     for (size_t i = 0; r != NULL && i < r->count; i++) {
-        mesh_trace_end(r->source[i].reading);
+        mesh_trace_end(r->source[i].cursor);
         mesh_trace_close(r->source[i].trace);
         free(r->source[i].path);
     }

@@ -95,7 +95,7 @@ static void put_workers(struct json *json, const struct fleet_node *node)
             continue;
         json_object_begin(json, NULL);
         json_uint(json, "worker", i);
-        json_text(json, "doing", mesh_telemetry_doing_name(node->workers[i].now.doing));
+        json_text(json, "doing", mesh_telemetry_worker_name(node->workers[i].now.doing));
         put_time(json, node->workers[i].time);
         put_counters(json, MESH_TELEMETRY_WORKER, &node->workers[i].now);
         json_object_end(json);
@@ -164,7 +164,7 @@ static void put_events(struct json *json, const struct fleet *fleet, uint64_t fi
         json_int(json, "unix_ms", list[i]->wall_ns / 1000000);
         put_rank(json, "rank", fleet, list[i]->node);
         put_address(json, "address", fleet_event_teller(fleet, list[i]));
-        json_text(json, "happened", list[i]->happened != 0 ? mesh_telemetry_happening_name(list[i]->happened) : "monitor");
+        json_text(json, "happened", list[i]->happened != 0 ? mesh_telemetry_event_name(list[i]->happened) : "monitor");
         json_text(json, "level", list[i]->is_bad ? "bad" : "note");
         json_uint(json, "epoch", list[i]->epoch);
         put_rank(json, "about", fleet, list[i]->about);
@@ -271,7 +271,7 @@ static void draw_events(struct canvas *canvas, struct area area, const struct fl
 
         figure_when(event->wall_ns, now_wall_ns, clock);
         canvas_print(canvas, area, 1, y++, STYLE_NORMAL, "%s %s%s%s%s%s%s%s", clock, teller, teller[0] != '\0' ? " " : "",
-                     event->happened != 0 ? mesh_telemetry_happening_name(event->happened) : "", event->happened != 0 ? ": " : "",
+                     event->happened != 0 ? mesh_telemetry_event_name(event->happened) : "", event->happened != 0 ? ": " : "",
                      is_named ? "" : subject, is_named ? "" : " ", event->text);
     }
 }

@@ -19,7 +19,7 @@ static bool matches(const struct view *view, const struct fleet_event *event, co
 {
     return ui_matches(event->text, pattern) || ui_matches(fleet_event_teller(view->fleet, event), pattern) ||
            ui_matches(fleet_event_subject(view->fleet, event), pattern) ||
-           (event->happened != 0 && ui_matches(mesh_telemetry_happening_name(event->happened), pattern));
+           (event->happened != 0 && ui_matches(mesh_telemetry_event_name(event->happened), pattern));
 }
 
 /* Kept events, up to the shown time, that match the pattern; newest first. */
@@ -75,7 +75,7 @@ static void draw_event(struct view *view, struct area line, const struct columns
     else
         canvas_print(view->canvas, teller, 0, 0, STYLE_DIM, "node %s", view_name(view, event->node, name));
     x += columns->teller + 1;
-    columns_used = canvas_text(view->canvas, line, x, 0, style, mesh_telemetry_happening_name(event->happened));
+    columns_used = canvas_text(view->canvas, line, x, 0, style, mesh_telemetry_event_name(event->happened));
     x += (columns_used > HAPPENED_COLUMNS ? columns_used : HAPPENED_COLUMNS) + 1;
     if (!names_subject(view, event))
         x += canvas_print(view->canvas, line, x, 0, style, "%s ", fleet_event_subject(view->fleet, event));
@@ -94,7 +94,7 @@ static void draw_whole(struct view *view, struct area area, const struct fleet_e
         snprintf(rank, sizeof rank, ", node %s", view_name(view, event->node, name));
     snprintf(name, sizeof name, "%s  %.64s%s", moment, is_own ? "the monitor" : fleet_event_teller(view->fleet, event), rank);
     canvas_rule(view->canvas, area, name);
-    snprintf(text, sizeof text, "%s%s%s%s%s", is_own ? "" : mesh_telemetry_happening_name(event->happened), is_own ? "" : "  ", subject,
+    snprintf(text, sizeof text, "%s%s%s%s%s", is_own ? "" : mesh_telemetry_event_name(event->happened), is_own ? "" : "  ", subject,
              subject[0] != '\0' ? " " : "", event->text);
     canvas_text_wrapped(view->canvas, area_part(area, 1, 1, area.width - 2, area.height), STYLE_NORMAL, text);
 }

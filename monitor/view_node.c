@@ -27,7 +27,7 @@ static void draw_worker(struct view *view, struct area place, const struct fleet
     columns_time_bar(view->canvas, area_part(place, BAR_BEGIN, 0, bar, 1), worker->time);
     figure_fraction((double)worker->time[TIME_COMPUTE], busy);
     canvas_text_right(view->canvas, place, BAR_BEGIN + bar + 6, 0, STYLE_NORMAL, busy);
-    snprintf(text, sizeof text, "%s", mesh_telemetry_doing_name(worker->now.doing));
+    snprintf(text, sizeof text, "%s", mesh_telemetry_worker_name(worker->now.doing));
     if (worker->now.doing == MESH_WORKER_WAITING && whom >= 0 && is_narrow)
         snprintf(text, sizeof text, "waits for %s", view_name(view, whom, name));
     else if (worker->now.doing == MESH_WORKER_WAITING && whom >= 0)

@@ -60,10 +60,10 @@ static void watch_signals(void)
             signal(others[i], SIG_IGN);
 }
 
-static struct mesh_caller *open_caller(struct target *target, struct fail *fail)
+static struct mesh_client *open_caller(struct target *target, struct fail *fail)
 {
-    struct mesh_caller_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
-    struct mesh_caller *caller;
+    struct mesh_client_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
+    struct mesh_client *caller;
     char reason[300];
 
     if (!target->has_security)
@@ -85,7 +85,7 @@ static struct mesh_caller *open_caller(struct target *target, struct fail *fail)
     return caller;
 }
 
-static int send_talk(struct mesh_caller *caller, const struct talk *talk, struct fail *fail)
+static int send_talk(struct mesh_client *caller, const struct talk *talk, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
@@ -93,7 +93,7 @@ static int send_talk(struct mesh_caller *caller, const struct talk *talk, struct
 }
 
 /* The next record; 0 when there is none yet. */
-static int next_talk(struct mesh_caller *caller, struct talk *talk, struct fail *fail)
+static int next_talk(struct mesh_client *caller, struct talk *talk, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
@@ -220,7 +220,7 @@ static int end_events(struct asking *a, int result, const struct fail *fail)
     return result;
 }
 
-static int listen_to(struct asking *a, struct mesh_caller *caller, struct fail *fail)
+static int listen_to(struct asking *a, struct mesh_client *caller, struct fail *fail)
 {
     const struct talk cancel = {.kind = TALK_CANCEL};
     struct talk talk;
@@ -249,7 +249,7 @@ static int ask_node(struct asking *a, struct fail *fail)
 {
     static uint8_t ids[TALK_TEXT_MAX];
     struct talk question = {.kind = TALK_ASK, .ask = a->ask, .text = a->prompt};
-    struct mesh_caller *caller;
+    struct mesh_client *caller;
     int result;
 
     if (a->prompt_ids != NULL) {
@@ -363,7 +363,7 @@ static int print_status(const struct talk *talk, struct fail *fail)
 static int status(struct target *target, struct fail *fail)
 {
     const struct talk question = {.kind = target->json ? TALK_STATUS : TALK_STATUS_TEXT};
-    struct mesh_caller *caller = open_caller(target, fail);
+    struct mesh_client *caller = open_caller(target, fail);
     struct talk talk = {0};
     int result, tries = 0;
 

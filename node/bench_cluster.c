@@ -256,9 +256,9 @@ uint64_t bench_cluster_thread_ns(const struct bench_cluster *cluster, uint16_t i
 
 /* ---- questions ---- */
 
-static struct mesh_caller *call(struct bench_cluster *cluster, uint16_t i, struct fail *fail)
+static struct mesh_client *call(struct bench_cluster *cluster, uint16_t i, struct fail *fail)
 {
-    const struct mesh_caller_config config = {.address = cluster->address[i],
+    const struct mesh_client_config config = {.address = cluster->address[i],
                                               .security = cluster->is_sealed ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE,
                                               .key = &cluster->key,
                                               .cluster = "mesh",
@@ -267,7 +267,7 @@ static struct mesh_caller *call(struct bench_cluster *cluster, uint16_t i, struc
     return caller_open(&config, fail);
 }
 
-static int say(struct mesh_caller *caller, const struct talk *talk, struct fail *fail)
+static int say(struct mesh_client *caller, const struct talk *talk, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
@@ -275,7 +275,7 @@ static int say(struct mesh_caller *caller, const struct talk *talk, struct fail 
 }
 
 /* 1: a record; 0: none for a while; -1: failure. */
-static int hear(struct mesh_caller *caller, struct talk *talk, struct fail *fail)
+static int hear(struct mesh_client *caller, struct talk *talk, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
@@ -292,7 +292,7 @@ int bench_cluster_status(struct bench_cluster *cluster, uint16_t i, char *text, 
 {
     static struct talk talk;
     const struct talk question = {.kind = TALK_STATUS};
-    struct mesh_caller *caller = call(cluster, i, fail);
+    struct mesh_client *caller = call(cluster, i, fail);
     int got = caller == NULL ? -1 : say(caller, &question, fail);
 
     for (int tries = 0; got == 0 && tries < 10; tries++)
@@ -336,7 +336,7 @@ int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct ben
                             .ask = {.predict = generation->tokens, .sampling = {.top_p = 1, .repeat_penalty = 1}, .ignore_end = true},
                             .text = "Once upon a time",
                             .text_size = 16};
-    struct mesh_caller *caller = call(cluster, i, fail);
+    struct mesh_client *caller = call(cluster, i, fail);
     int got;
 
     generation->count = generation->first = 0;

@@ -162,21 +162,21 @@ static int run_chunk(struct mesh_rerun *rerun, const struct mesh_trace_chunk *ch
 /* The endpoints of a trace; a killed node's trace may end anywhere. */
 static int run_again(struct mesh_trace *trace, struct mesh_rerun *rerun, uint8_t *records, struct again *again)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_rerun_stats stats;
     struct mesh_trace_chunk chunk;
-    int err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading);
+    int err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor);
 
     if (err != 0)
         return err;
-    while (err == 0 && (err = mesh_trace_next(reading, &chunk)) == 1) {
+    while (err == 0 && (err = mesh_trace_next(cursor, &chunk)) == 1) {
         err = 0;
         if (chunk.core != MESH_TRACE_CORE_MESH || chunk.bytes > MESH_TRACE_BLOB_BYTES_MAX)
             continue;
         err = mesh_trace_get_chunk(trace, &chunk, records);
         err = err != 0 ? err : run_chunk(rerun, &chunk, records, again);
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_rerun_get_stats(rerun, &stats);
     again->calls = stats.entries;
     again->datagrams = stats.datagrams_in + stats.datagrams_out;

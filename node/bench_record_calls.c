@@ -45,7 +45,7 @@ static int hear_chunk(struct heard *heard, const uint8_t *records, size_t bytes)
 
 static int hear_all(struct heard *heard, struct mesh_trace *trace)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk chunk;
     uint64_t rows;
     int err = mesh_trace_count(trace, MESH_TRACE_TABLE_CHUNK, &rows);
@@ -54,10 +54,10 @@ static int hear_all(struct heard *heard, struct mesh_trace *trace)
     heard->chunk = err == 0 ? calloc(rows + 1, sizeof *heard->chunk) : NULL;
     if (heard->call == NULL || heard->chunk == NULL)
         return MESH_ENOMEM;
-    err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading);
+    err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor);
     if (err != 0)
         return err;
-    while (err == 0 && heard->chunks < rows && heard->count < CALLS_MAX && (err = mesh_trace_next(reading, &chunk)) == 1) {
+    while (err == 0 && heard->chunks < rows && heard->count < CALLS_MAX && (err = mesh_trace_next(cursor, &chunk)) == 1) {
         err = 0;
         if (chunk.core != MESH_TRACE_CORE_MESH || chunk.bytes > MESH_TRACE_BLOB_BYTES_MAX)
             continue;
@@ -66,7 +66,7 @@ static int hear_all(struct heard *heard, struct mesh_trace *trace)
         err = records == NULL ? MESH_ENOMEM : mesh_trace_get_chunk(trace, &chunk, records);
         err = err != 0 ? err : hear_chunk(heard, records, chunk.bytes);
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return err;
 }
 

@@ -23,7 +23,7 @@ enum { NODES = 3, INTERVAL_MS = 100, LEASE_MS = 5000, PAIRS = 30, PAIRS_QUICK = 
 
 static const uint64_t again_after_ns = 2000000000, look_at_pipe_ns = 20000000;
 
-static int say(struct mesh_caller *caller, bool is_wanted, struct fail *fail)
+static int say(struct mesh_client *caller, bool is_wanted, struct fail *fail)
 {
     const struct mesh_telemetry_watch wish = {
         .interval_ms = INTERVAL_MS, .lease_ms = is_wanted ? LEASE_MS : 0, .kinds = MESH_TELEMETRY_ALL};
@@ -36,13 +36,13 @@ static int say(struct mesh_caller *caller, bool is_wanted, struct fail *fail)
 /* Runs in a process of its own until killed; each byte from the pipe says whether to watch. Returns when something goes wrong. */
 static void watch(const struct bench_cluster *cluster, int pipe_end)
 {
-    const struct mesh_caller_config config = {.address = cluster->address[1],
+    const struct mesh_client_config config = {.address = cluster->address[1],
                                               .security = cluster->is_sealed ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE,
                                               .key = &cluster->key,
                                               .cluster = "mesh"};
     uint64_t again_ns = UINT64_MAX;
     struct fail fail;
-    struct mesh_caller *caller = caller_open(&config, &fail);
+    struct mesh_client *caller = caller_open(&config, &fail);
     uint8_t wanted = 0;
 
     fcntl(pipe_end, F_SETFL, O_NONBLOCK);

@@ -88,7 +88,7 @@ void bulk_why(const struct bulk_record *refused, char out[BULK_WHY_BYTES])
 
 /* ---- the side that asks ---- */
 
-void bulk_init(struct bulk *bulk, struct mesh_caller *caller)
+void bulk_init(struct bulk *bulk, struct mesh_client *caller)
 {
     *bulk = (struct bulk){.caller = caller};
 }

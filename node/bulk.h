@@ -68,14 +68,14 @@ struct bulk_open {
 
 /* Requests to one node. One thread at a time; several threads may each have one of their own. */
 struct bulk {
-    struct mesh_caller *caller; /* borrowed */
+    struct mesh_client *caller; /* borrowed */
     uint32_t tag;
     struct bulk_open open[BULK_OPEN_MAX];
     unsigned open_count;
 };
 
 /* caller is open, and carries nothing else from now on. */
-void bulk_init(struct bulk *bulk, struct mesh_caller *caller);
+void bulk_init(struct bulk *bulk, struct mesh_client *caller);
 
 /* GET: at most BULK_OPEN_MAX are open (asserted). *tag identifies its answers. -1: the session is over. */
 int bulk_ask(struct bulk *bulk, const struct bulk_want *want, uint32_t *tag, struct fail *fail);

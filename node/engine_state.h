@@ -110,7 +110,7 @@ struct worker {
     bool goes_on;     /* mark_ns is still now: it has done nothing since */
     /* written by this worker, read by any thread that asks for figures; engine_time.c */
     _Atomic uint64_t compute_ns, weight_bytes, decode_ns, decode_bytes, send_ns, poll_ns, wait_ns, idle_ns, waited_ns[MESH_RANKS_MAX];
-    _Atomic uint32_t doing;                                              /* enum mesh_worker_doing */
+    _Atomic uint32_t doing;                                              /* enum mesh_worker_state */
     _Atomic uint64_t wait_serial, wait_since_ns, wait_what;              /* the wait it is in */
     _Atomic uint64_t stall_serial, stall_ns, stall_begin_ns, stall_what; /* its longest of a step */
 } __attribute__((aligned(64)));

@@ -188,7 +188,7 @@ static bool take_session(struct gate *gate, const struct look *look)
     enum mesh_session_refusal why = MESH_SESSION_BY_UNKNOWN;
 
     for (unsigned i = 0; i < gate->session_count; i++) {
-        const struct mesh_session_place *place = &gate->session[i];
+        const struct mesh_session_peer *place = &gate->session[i];
 
         if (place->session != session)
             continue;
@@ -285,7 +285,7 @@ bool gate_next_unreachable(struct gate *gate, struct mesh_addr *addr)
 
 /* ---- main thread ---- */
 
-void gate_set_sessions(struct gate *gate, const struct mesh_session_place *places, unsigned place_count)
+void gate_set_sessions(struct gate *gate, const struct mesh_session_peer *places, unsigned place_count)
 {
     lock(gate);
     memcpy(gate->session, places, place_count * sizeof *places);

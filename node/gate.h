@@ -56,7 +56,7 @@ struct gate {
     struct gate_sender sender[GATE_SETS][GATE_WAYS];
     uint64_t tick;
     struct gate_bucket all, source[GATE_SOURCES];
-    struct mesh_session_place session[MESH_SESSIONS_MAX];
+    struct mesh_session_peer session[MESH_SESSIONS_MAX];
     unsigned session_count;
     struct mesh_addr unreachable[GATE_UNREACHABLE];
     unsigned unreachable_count;
@@ -78,7 +78,7 @@ bool gate_tell_unreachable(struct gate *gate, struct mesh_addr addr);
 bool gate_next_unreachable(struct gate *gate, struct mesh_addr *addr); /* main thread */
 
 /* Main thread: the sessions that are open now. */
-void gate_set_sessions(struct gate *gate, const struct mesh_session_place *places, unsigned count);
+void gate_set_sessions(struct gate *gate, const struct mesh_session_peer *places, unsigned count);
 
 /* Main thread: the members of the epoch that begins, at most MESH_RANKS_MAX. */
 void gate_set_members(struct gate *gate, const struct mesh_cluster_member *members, unsigned count);

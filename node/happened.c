@@ -21,7 +21,7 @@ void happened_note(struct happenings *h, const struct mesh_telemetry_event *even
 {
     struct happened *place = &h->ring[++h->count % HAPPENED_MAX];
 
-    assert(event->happened < MESH_HAPPENINGS);
+    assert(event->happened < MESH_NODE_EVENTS);
     h->by_kind[event->happened]++;
     place->event = *event;
     place->event.number = h->count;

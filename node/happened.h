@@ -17,7 +17,7 @@ struct happened {
 struct happenings {
     struct happened ring[HAPPENED_MAX]; /* by number, modulo */
     uint32_t count;
-    uint32_t by_kind[MESH_HAPPENINGS];
+    uint32_t by_kind[MESH_NODE_EVENTS];
 };
 
 /* event: all fields but its number, which is assigned here. text: the reason in words; if too long, cut

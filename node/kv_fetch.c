@@ -55,7 +55,7 @@ static void give_up(struct kv_fetch_source *source)
 
 static bool open_source(struct kv_fetch *fetch, struct kv_fetch_source *source)
 {
-    const struct mesh_caller_config config = {
+    const struct mesh_client_config config = {
         .address = source->address,
         .security = fetch->security,
         .key = fetch->key,

@@ -53,7 +53,7 @@ static void describe_shift(struct member *m, struct member_telemetry *t)
 
 int member_telemetry_open(struct member *m, struct fail *fail)
 {
-    struct mesh_telemetry_event event = {.happened = MESH_HAPPENED_EPOCH, .epoch = m->config.epoch, .rank = m->config.rank};
+    struct mesh_telemetry_event event = {.happened = MESH_NODE_EVENT_EPOCH, .epoch = m->config.epoch, .rank = m->config.rank};
     struct member_telemetry *t;
 
     if (m->config.recording == NULL)

@@ -116,8 +116,8 @@ static void write_events(FILE *out, const struct happenings *happenings)
     char labels[LABELS_BYTES];
 
     write_head(out, MESH_METRIC_EVENTS, "counter", "Events of the node since it started, by kind");
-    for (unsigned i = 1; i < MESH_HAPPENINGS; i++) {
-        snprintf(labels, sizeof labels, "{event=\"%s\"}", mesh_telemetry_happening_name(i));
+    for (unsigned i = 1; i < MESH_NODE_EVENTS; i++) {
+        snprintf(labels, sizeof labels, "{event=\"%s\"}", mesh_telemetry_event_name(i));
         write_value(out, MESH_METRIC_EVENTS, labels, (double)happenings->by_kind[i]);
     }
 }

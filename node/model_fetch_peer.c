@@ -362,7 +362,7 @@ static enum outcome open_cache(struct fetch *f, const struct model_info *info, s
     return check_cache(f, info->name, fail);
 }
 
-static enum outcome fetch_from(struct fetch *f, struct mesh_caller *caller, struct fail *fail)
+static enum outcome fetch_from(struct fetch *f, struct mesh_client *caller, struct fail *fail)
 {
     const uint64_t asked_ns = mesh_udp_now_ns();
     struct model_info info = f->part->info;
@@ -390,13 +390,13 @@ static enum outcome fetch_from(struct fetch *f, struct mesh_caller *caller, stru
 enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail *fail)
 {
     const struct model_fetch_config *c = f->config;
-    const struct mesh_caller_config config = {.address = f->from,
+    const struct mesh_client_config config = {.address = f->from,
                                               .security = c->security,
                                               .key = c->key,
                                               .key_file = c->key_file,
                                               .cluster = c->cluster,
                                               .timeout_ns = c->stops != NULL ? SECOND_NS : CALL_NS};
-    struct mesh_caller *caller;
+    struct mesh_client *caller;
     enum outcome outcome;
     char text[120];
 

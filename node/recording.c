@@ -380,7 +380,7 @@ void recording_event(struct recording *recording, const struct mesh_telemetry_ev
 {
     const struct mesh_trace_event row = {
         .t_ns = (int64_t)event->when_ns,
-        .kind = mesh_telemetry_happening_name(event->happened),
+        .kind = mesh_telemetry_event_name(event->happened),
         .severity = 1,
         .peer = event->rank == MESH_TELEMETRY_NOBODY ? MESH_TRACE_NULL : event->rank,
         .epoch = event->epoch,

@@ -85,7 +85,7 @@ static void take_cluster(struct server *server, uint64_t now_ns, const struct in
 
 static void take_outside(struct server *server)
 {
-    struct mesh_session_place places[MESH_SESSIONS_MAX];
+    struct mesh_session_peer places[MESH_SESSIONS_MAX];
     struct inbox_packet *packet;
 
     while ((packet = inbox_ring_first(&server->gate.ring)) != NULL) {
@@ -97,7 +97,7 @@ static void take_outside(struct server *server)
             take_cluster(server, now_ns, packet);
         inbox_ring_drop(&server->gate.ring);
     }
-    gate_set_sessions(&server->gate, places, mesh_sessions_places(server->sessions, places));
+    gate_set_sessions(&server->gate, places, mesh_sessions_peers(server->sessions, places));
 }
 
 static void send_outside(struct server *server)
@@ -164,7 +164,7 @@ static void begin_draining(struct server *server, uint64_t now_ns)
     const unsigned running = serve_count_requests(server);
 
     server->is_draining = true;
-    serve_note(server, MESH_HAPPENED_LEAVING, MESH_TELEMETRY_NOBODY, NULL, "signal received; %u requests run", running);
+    serve_note(server, MESH_NODE_EVENT_LEAVING, MESH_TELEMETRY_NOBODY, NULL, "signal received; %u requests run", running);
     server->drain_by_ns = now_ns + server->config->drain_s * UINT64_C(1000000000);
     notify_manager("STOPPING=1\nSTATUS=leaving");
     if (running > 0 && server->config->drain_s > 0)
@@ -209,7 +209,7 @@ static bool is_finished(const struct server *server)
 static void note_loaded(struct server *server)
 {
     if (server->change.loaded_ns == 0)
-        serve_note(server, MESH_HAPPENED_LOADED, server->shift->rank, NULL, "all of this node's share");
+        serve_note(server, MESH_NODE_EVENT_LOADED, server->shift->rank, NULL, "all of this node's share");
     change_load(&server->change, mesh_udp_now_ns());
 }
 

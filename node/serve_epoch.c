@@ -57,7 +57,7 @@ void serve_take_news(struct server *server)
             job_take(job, &news);
         serve_record_news(server, &news);
         if (job != NULL && news.is_done && (news.reason == ENGINE_DONE_ERROR || news.reason == ENGINE_DONE_REFUSED))
-            serve_note(server, MESH_HAPPENED_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", news.request,
+            serve_note(server, MESH_NODE_EVENT_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", news.request,
                        news.reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
         if (!news.is_done && change_token(&server->change, news.when_ns)) {
             engine_figures(server->shift->engine, &figures);
@@ -98,7 +98,7 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
     server->memory.has_told_refusal = false;
     serve_begin_shares(server);
     serve_watch_epoch(server);
-    serve_note(server, MESH_HAPPENED_EPOCH, server->shift->rank, NULL, "%u member%s%s", server->shift->count,
+    serve_note(server, MESH_NODE_EVENT_EPOCH, server->shift->rank, NULL, "%u member%s%s", server->shift->count,
                server->shift->count == 1 ? "" : "s", server->prepared_epochs > prepared ? ", prepared" : "");
     serve_log_epoch(server);
     recording_epoch(server->recording, mesh_udp_now_ns(), epoch->number, epoch->id, server->shift->rank, server->shift->member,
@@ -134,7 +134,7 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     server->next_plan = plan->plan;
     server->next_is_told = false;
     server->next_since_ns = 0;
-    serve_note(server, MESH_HAPPENED_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s", plan->number,
+    serve_note(server, MESH_NODE_EVENT_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s", plan->number,
                plan->member_count, plan->member_count == 1 ? "" : "s");
     if (plan->own_rank < 0 || serve_lacks_memory(server, plan, &missing_bytes) || (server->memory.is_refused && plan->member_count == 1)) {
         tell_ready(server); /* this node leaves, or no member will load, or there is nothing to load beside */
@@ -199,14 +199,14 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
     server->has_company = true;
     mesh_addr_format(event->addr, address);
     if (event->has_left) {
-        serve_note(server, MESH_HAPPENED_LEAVING, event->rank, &event->addr, "%s has left", address);
+        serve_note(server, MESH_NODE_EVENT_LEAVING, event->rank, &event->addr, "%s has left", address);
         serve_say(server, "left: %s (it was rank %u)", address, event->rank);
         return;
     }
     serve_note(server,
-               event->type == MESH_CLUSTER_PEER_LOST   ? MESH_HAPPENED_LOST
-               : event->type == MESH_CLUSTER_PEER_BACK ? MESH_HAPPENED_BACK
-                                                       : MESH_HAPPENED_REFUSED,
+               event->type == MESH_CLUSTER_PEER_LOST   ? MESH_NODE_EVENT_LOST
+               : event->type == MESH_CLUSTER_PEER_BACK ? MESH_NODE_EVENT_BACK
+                                                       : MESH_NODE_EVENT_REFUSED,
                event->type == MESH_CLUSTER_REFUSED ? MESH_TELEMETRY_NOBODY : event->rank, &event->addr, "%s%s%s", address,
                event->type == MESH_CLUSTER_REFUSED ? ": " : "", event->type == MESH_CLUSTER_REFUSED ? event->reason : "");
     if (event->type == MESH_CLUSTER_PEER_LOST)
@@ -239,10 +239,10 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
         serve_forget_lack(server);
         serve_end_epoch(server);
         serve_watch_epoch(server);
-        serve_note(server, MESH_HAPPENED_EVICTED, MESH_TELEMETRY_NOBODY, NULL, "joining the others again");
+        serve_note(server, MESH_NODE_EVENT_EVICTED, MESH_TELEMETRY_NOBODY, NULL, "joining the others again");
         break;
     case MESH_CLUSTER_JOINED:
-        serve_note(server, MESH_HAPPENED_JOINED, MESH_TELEMETRY_NOBODY, &event->addr, "taken in");
+        serve_note(server, MESH_NODE_EVENT_JOINED, MESH_TELEMETRY_NOBODY, &event->addr, "taken in");
         break;
     case MESH_CLUSTER_LEFT:
         serve_forget_lack(server);
@@ -329,7 +329,7 @@ static void suspect(struct server *server, uint16_t rank)
     if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && !peer.is_suspected &&
         now_ns - server->suspected_ns[rank] >= SUSPECTED_NS) {
         server->suspected_ns[rank] = now_ns;
-        serve_note(server, MESH_HAPPENED_SUSPECTED, rank, &server->shift->member[rank].addr, "silent, or its port is unreachable");
+        serve_note(server, MESH_NODE_EVENT_SUSPECTED, rank, &server->shift->member[rank].addr, "silent, or its port is unreachable");
     }
     change_suspect(&server->change, now_ns);
     mesh_cluster_suspect(server->cluster, now_ns, rank);

@@ -110,7 +110,7 @@ static void say_lack(struct server *server, bool is_other)
     if (!is_other && strcmp(missing, m->said) == 0)
         return;
     memcpy(m->said, missing, sizeof m->said);
-    serve_note(server, MESH_HAPPENED_SHORT, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s: %s are missing", m->number,
+    serve_note(server, MESH_NODE_EVENT_SHORT, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s: %s are missing", m->number,
                m->count, m->count == 1 ? "" : "s", missing);
     serve_say(server,
               "epoch %" PRIu32

@@ -124,7 +124,7 @@ static void watch_send_errors(struct server *server, uint64_t now_ns)
     while (send_errors_next(&server->send_errors, text, &is_again)) {
         serve_say(server, "%s", text);
         if (!is_again)
-            serve_note(server, MESH_HAPPENED_TROUBLE, MESH_TELEMETRY_NOBODY, NULL, "%s", text);
+            serve_note(server, MESH_NODE_EVENT_TROUBLE, MESH_TELEMETRY_NOBODY, NULL, "%s", text);
     }
     if (send_errors_present(&server->send_errors, now_ns, text))
         troubles_begin(&server->troubles, now_ns, TROUBLE_UNREACHABLE, NULL, SEND_ERRORS_WHAT, text + sizeof SEND_ERRORS_WHAT - 1);

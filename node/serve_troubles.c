@@ -14,7 +14,7 @@
 
 static void note_over(struct server *server, const struct mesh_addr *about, const struct trouble *over)
 {
-    serve_note(server, MESH_HAPPENED_MENDED, MESH_TELEMETRY_NOBODY, about, "%.*s", (int)over->what_bytes, over->text);
+    serve_note(server, MESH_NODE_EVENT_MENDED, MESH_TELEMETRY_NOBODY, about, "%.*s", (int)over->what_bytes, over->text);
 }
 
 void serve_trouble(struct server *server, enum trouble_kind kind, const struct mesh_addr *about, const char *what, const char *format, ...)
@@ -33,7 +33,7 @@ void serve_trouble(struct server *server, enum trouble_kind kind, const struct m
     if (begun == NULL)
         return;
     serve_say(server, "%s", begun->text);
-    serve_note(server, MESH_HAPPENED_TROUBLE, MESH_TELEMETRY_NOBODY, about, "%s", begun->text);
+    serve_note(server, MESH_NODE_EVENT_TROUBLE, MESH_TELEMETRY_NOBODY, about, "%s", begun->text);
 }
 
 bool serve_trouble_over(struct server *server, enum trouble_kind kind, const struct mesh_addr *about)

@@ -20,7 +20,7 @@ uint64_t serve_unix_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-void serve_note(struct server *server, enum mesh_happening happened, uint16_t rank, const struct mesh_addr *addr, const char *format, ...)
+void serve_note(struct server *server, enum mesh_node_event happened, uint16_t rank, const struct mesh_addr *addr, const char *format, ...)
 {
     struct mesh_telemetry_event event = {
         .happened = (uint8_t)happened,
@@ -154,7 +154,7 @@ int serve_watch_open(struct server *server, struct fail *fail)
     server->watching.start_ns = mesh_udp_now_ns();
     if (measure_init(&server->watching.measure) < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    serve_note(server, MESH_HAPPENED_START, MESH_TELEMETRY_NOBODY, NULL, "mesh-node " MESH_VERSION);
+    serve_note(server, MESH_NODE_EVENT_START, MESH_TELEMETRY_NOBODY, NULL, "mesh-node " MESH_VERSION);
     return 0;
 }
 

@@ -48,7 +48,7 @@ void serve_say_figures(struct server *server); /* its work since the start, and 
 uint64_t serve_unix_ms(void); /* wall clock */
 
 /* Something happened. addr NULL: about no node. */
-__attribute__((format(printf, 5, 6))) void serve_note(struct server *server, enum mesh_happening happened, uint16_t rank,
+__attribute__((format(printf, 5, 6))) void serve_note(struct server *server, enum mesh_node_event happened, uint16_t rank,
                                                       const struct mesh_addr *addr, const char *format, ...);
 
 #endif

@@ -65,7 +65,7 @@ static void write_tail(struct json *json, const struct mesh_telemetry_item *item
         json_string(json, "model", (const char *)item->tail, item->tail_bytes);
         break;
     case MESH_TELEMETRY_EVENT:
-        json_text(json, "what", mesh_telemetry_happening_name(item->event.happened));
+        json_text(json, "what", mesh_telemetry_event_name(item->event.happened));
         json_string(json, "text", (const char *)item->tail, item->tail_bytes);
         break;
     case MESH_TELEMETRY_LATENCY:
@@ -113,7 +113,7 @@ static int take(struct json *json, const uint8_t *record, size_t bytes, struct f
     return 0;
 }
 
-int telemetry_lines(struct mesh_caller *caller, uint32_t seconds, struct fail *fail)
+int telemetry_lines(struct mesh_client *caller, uint32_t seconds, struct fail *fail)
 {
     const struct mesh_telemetry_watch watch = {.interval_ms = INTERVAL_MS, .lease_ms = LEASE_MS, .kinds = MESH_TELEMETRY_ALL};
     const uint64_t end_ns = mesh_udp_now_ns() + seconds * SECOND_NS;

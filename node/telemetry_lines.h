@@ -5,6 +5,6 @@
 #include "caller.h"
 
 /* Watch through an open session for that long, and print every item of every report on stdout, one object per line. */
-int telemetry_lines(struct mesh_caller *caller, uint32_t seconds, struct fail *fail);
+int telemetry_lines(struct mesh_client *caller, uint32_t seconds, struct fail *fail);
 
 #endif

@@ -106,16 +106,16 @@ static void read_shares(struct compute_tape *tape, const struct mesh_trace_epoch
 
 static int find_shares(const char *path, struct mesh_trace *trace, struct compute_tape *tape, struct fail *fail)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_epoch row;
-    int err = mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &reading);
+    int err = mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &cursor);
 
     if (err != 0)
         return trace_failed(path, trace, err, fail);
-    while ((err = mesh_trace_next(reading, &row)) == 1)
+    while ((err = mesh_trace_next(cursor, &row)) == 1)
         if ((uint64_t)row.epoch == tape->chunk.instance && row.rank == tape->init.rank)
             read_shares(tape, &row);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return err < 0 ? trace_failed(path, trace, err, fail) : 0;
 }
 
@@ -159,20 +159,20 @@ static int look_at_chunk(struct compute_tapes *t, size_t path, struct mesh_trace
 static int find_in(struct compute_tapes *t, size_t path, struct mesh_trace *trace, struct fail *fail)
 {
     uint8_t *records = malloc(MESH_TRACE_BLOB_BYTES_MAX);
-    struct mesh_trace_reading *reading = NULL;
+    struct mesh_trace_cursor *cursor = NULL;
     struct mesh_trace_chunk chunk;
     int result = 0, err;
 
     if (records == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory for a chunk of calls: close other programs");
-    err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading);
-    while (err == 0 && result == 0 && (err = mesh_trace_next(reading, &chunk)) == 1) {
+    err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor);
+    while (err == 0 && result == 0 && (err = mesh_trace_next(cursor, &chunk)) == 1) {
         result = look_at_chunk(t, path, trace, &chunk, records, fail);
         err = 0;
     }
     if (result == 0 && err < 0)
         result = trace_failed(t->paths[path], trace, err, fail);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     free(records);
     return result;
 }

@@ -118,30 +118,30 @@ static int no_memory(struct fail *fail)
 
 static int read_tokens(struct compute_tokens *t, const char *path, struct mesh_trace *trace, struct fail *fail)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_token row;
-    int result = 0, err = mesh_trace_read(trace, MESH_TRACE_TABLE_TOKEN, 0, &reading);
+    int result = 0, err = mesh_trace_read(trace, MESH_TRACE_TABLE_TOKEN, 0, &cursor);
 
     if (err != 0)
         return trace_failed(path, trace, err, fail);
-    while (result == 0 && (err = mesh_trace_next(reading, &row)) == 1)
+    while (result == 0 && (err = mesh_trace_next(cursor, &row)) == 1)
         result = add_token(t, &row) == 0 ? 0 : no_memory(fail);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return result == 0 && err < 0 ? trace_failed(path, trace, err, fail) : result;
 }
 
 static int read_requests(struct compute_tokens *t, const char *path, struct mesh_trace *trace, struct fail *fail)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_request row;
-    int result = 0, err = mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &reading);
+    int result = 0, err = mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &cursor);
 
     if (err != 0)
         return trace_failed(path, trace, err, fail);
-    while (result == 0 && (err = mesh_trace_next(reading, &row)) == 1)
+    while (result == 0 && (err = mesh_trace_next(cursor, &row)) == 1)
         if (row.kind != NULL && strcmp(row.kind, "begin") == 0 && row.prompt.size >= sizeof(uint32_t) && row.request != 0)
             result = add_request(t, &row) == 0 ? 0 : no_memory(fail);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return result == 0 && err < 0 ? trace_failed(path, trace, err, fail) : result;
 }
 

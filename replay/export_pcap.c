@@ -210,18 +210,18 @@ static int put_datagram(struct pcap *pcap, const struct mesh_trace_datagram *row
 
 static int put_trace(struct pcap *pcap)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_datagram row;
     int result = find_own(pcap), got = 0;
 
     if (result != 0)
         return result;
-    got = mesh_trace_read(pcap->trace, MESH_TRACE_TABLE_DATAGRAM, 0, &reading);
+    got = mesh_trace_read(pcap->trace, MESH_TRACE_TABLE_DATAGRAM, 0, &cursor);
     if (got != 0)
         return trace_failed(pcap->path, pcap->trace, got, pcap->fail);
-    while (result == 0 && (got = mesh_trace_next(reading, &row)) == 1)
+    while (result == 0 && (got = mesh_trace_next(cursor, &row)) == 1)
         result = put_datagram(pcap, &row);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return got < 0 ? trace_failed(pcap->path, pcap->trace, got, pcap->fail) : result;
 }
 

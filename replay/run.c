@@ -43,20 +43,20 @@ static int64_t meta_number(struct mesh_trace *trace, const char *key)
 static int count_nodes(const char *path, struct mesh_trace *trace, uint16_t *count, struct fail *fail)
 {
     static const char key[] = "\"address\":";
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_epoch row;
-    int err = mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &reading);
+    int err = mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &cursor);
 
     if (err != 0)
         return trace_failed(path, trace, err, fail);
-    while ((err = mesh_trace_next(reading, &row)) == 1) {
+    while ((err = mesh_trace_next(cursor, &row)) == 1) {
         uint16_t members = 0;
 
         for (const char *at = row.members; at != NULL && (at = strstr(at, key)) != NULL; at += sizeof key - 1)
             members++;
         *count = members > *count ? members : *count;
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return err < 0 ? trace_failed(path, trace, err, fail) : 0;
 }
 

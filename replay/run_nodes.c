@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "mesh/program/endings.h"
+#include "mesh/program/signals.h"
 #include "run_folder.h"
 
 enum { TRY_US = 50000, SHORT_TRY_US = 2000, SHORT_SECONDS = 60, STOP_TRIES = 600, STATUS_BYTES = 65536, NOT_FOUND = 127 };
@@ -159,12 +159,12 @@ static void remove_doomed(int number)
 static void watch_signals(struct run_nodes *nodes)
 {
     doomed = nodes;
-    endings_watch(remove_doomed);
+    signals_catch(remove_doomed);
 }
 
 static void leave_signals(void)
 {
-    endings_leave(remove_doomed);
+    signals_reset(remove_doomed);
     doomed = NULL;
 }
 

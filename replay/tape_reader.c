@@ -22,9 +22,9 @@ void tape_reader_open(struct tape_reader *r, const char *const *paths, size_t pa
 
 static void close_file(struct tape_reader *r)
 {
-    mesh_trace_end(r->reading);
+    mesh_trace_end(r->cursor);
     mesh_trace_close(r->trace);
-    r->reading = NULL;
+    r->cursor = NULL;
     r->trace = NULL;
 }
 
@@ -42,7 +42,7 @@ static int open_file(struct tape_reader *r, struct fail *fail)
     r->trace = trace_open(r->paths[r->path], fail);
     if (r->trace == NULL)
         return -1;
-    err = mesh_trace_read(r->trace, MESH_TRACE_TABLE_CHUNK, r->from, &r->reading);
+    err = mesh_trace_read(r->trace, MESH_TRACE_TABLE_CHUNK, r->from, &r->cursor);
     if (err != 0)
         return trace_failed(r->paths[r->path], r->trace, err, fail);
     r->from = 0;
@@ -78,7 +78,7 @@ static int next_in_file(struct tape_reader *r, struct fail *fail)
     struct mesh_trace_chunk chunk;
     int err;
 
-    while ((err = mesh_trace_next(r->reading, &chunk)) == 1) {
+    while ((err = mesh_trace_next(r->cursor, &chunk)) == 1) {
         if (chunk.core != r->core || chunk.instance != r->instance || chunk.node != r->node || chunk.first < r->next)
             continue;
         if (chunk.first == r->next)

@@ -10,7 +10,7 @@ struct tape_reader {
     size_t path_count, path;  /* path: the one that is being read */
     uint64_t from;            /* chunk with which the core begins, in the first file */
     struct mesh_trace *trace;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     int64_t core;
     uint64_t node, instance, next; /* next: number of the next call */
     uint64_t missing;              /* calls that the recorder had to leave out: the tape ends there */

@@ -59,12 +59,12 @@ static void write_difference(FILE *out, const struct verify_core *core)
 
 static const char *summary_of(const struct mesh_rerun_difference *difference)
 {
-    switch (difference->how) {
-    case MESH_RERUN_NOTHING:
+    switch (difference->outcome) {
+    case MESH_RERUN_MISSING:
         return "the core gives none where one was recorded";
     case MESH_RERUN_IMPOSSIBLE:
         return difference->reason;
-    case MESH_RERUN_MORE:
+    case MESH_RERUN_EXTRA:
         return "the core gives one that was not recorded";
     default:
         return "it differs from the recorded one";

@@ -141,13 +141,13 @@ static int take_chunk(struct verify *verify, const char *path, const struct mesh
 
 static int run_trace(struct verify *verify, const char *path, struct mesh_trace *trace, struct fail *fail)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk chunk;
-    int result = 0, err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading);
+    int result = 0, err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor);
 
     if (err != 0)
         return trace_failed(path, trace, err, fail);
-    while (result == 0 && (err = mesh_trace_next(reading, &chunk)) == 1) {
+    while (result == 0 && (err = mesh_trace_next(cursor, &chunk)) == 1) {
         if (chunk.bytes > MESH_TRACE_BLOB_BYTES_MAX)
             result =
                 fail_set(fail, EXIT_BAD_FILE, "%.200s: chunk %" PRIu64 ": %" PRIu64 " bytes: no recorder writes that many; record again",
@@ -159,7 +159,7 @@ static int run_trace(struct verify *verify, const char *path, struct mesh_trace 
     }
     if (result == 0 && err < 0)
         result = trace_failed(path, trace, err, fail);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return result;
 }
 

@@ -3,12 +3,12 @@
  * usage: status HOST:PORT [KEY-FILE [CLUSTER]]
  * A question is one record, answered by one or more. PROTOCOL.md has the layout of all records: "Questions", "Bulk transfers" and, for
  * telemetry, "Telemetry". C11 or C++17; `pkg-config --cflags --libs libmesh` prints the flags. */
-#include <mesh/caller.h>
+#include <mesh/client.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { ASK_STATUS_TEXT = 4, ANSWER_STATE = 18, ANSWER_REFUSED = 19 }; /* the first byte of a record */
-#define PATIENCE_NS UINT64_C(5000000000)
+#define TIMEOUT_NS UINT64_C(5000000000)
 
 /* Integers are little-endian. */
 static uint32_t u32_of(const uint8_t *bytes)
@@ -24,19 +24,19 @@ static bool print_text(FILE *file, const uint8_t *record, size_t bytes)
     return fwrite(record + 5, 1, bytes - 5, file) == bytes - 5;
 }
 
-static int ask(struct mesh_caller *caller)
+static int ask(struct mesh_client *client)
 {
     const uint8_t question = ASK_STATUS_TEXT;
     const uint8_t *record; /* valid until the next call */
-    struct mesh_caller_why why;
+    struct mesh_client_error why;
     size_t bytes;
     int got;
 
-    if (mesh_caller_send(caller, &question, sizeof question, &why) != 0) {
+    if (mesh_client_send(client, &question, sizeof question, &why) != 0) {
         fprintf(stderr, "%s\n", why.text);
         return 1;
     }
-    got = mesh_caller_receive(caller, &record, &bytes, PATIENCE_NS, &why);
+    got = mesh_client_receive(client, &record, &bytes, TIMEOUT_NS, &why);
     if (got < 0)
         fprintf(stderr, "%s\n", why.text);
     else if (got == 0)
@@ -50,9 +50,9 @@ static int ask(struct mesh_caller *caller)
 
 int main(int argc, char **argv)
 {
-    struct mesh_caller_config config;
-    struct mesh_caller_why why;
-    struct mesh_caller *caller;
+    struct mesh_client_config config;
+    struct mesh_client_error why;
+    struct mesh_client *client;
     struct mesh_key key;
     char reason[200];
     int code;
@@ -73,14 +73,14 @@ int main(int argc, char **argv)
         config.key = &key;
         config.key_file = argv[2]; /* for messages */
     }
-    caller = mesh_caller_open(&config, &why);
+    client = mesh_client_open(&config, &why);
     if (argc > 2)
         mesh_wipe(&key, sizeof key);
-    if (caller == NULL) {
+    if (client == NULL) {
         fprintf(stderr, "%s\n", why.text);
         return 1;
     }
-    code = ask(caller);
-    mesh_caller_close(caller);
+    code = ask(client);
+    mesh_client_close(client);
     return code;
 }

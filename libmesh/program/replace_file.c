@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mesh/program/endings.h"
+#include "mesh/program/signals.h"
 
 enum { ATTEMPTS = 100, LINKS_MAX = 40 /* in a row, as the kernel has it */ };
 
@@ -28,12 +28,12 @@ static void remove_doomed(int number)
 static void watch_signals(char *path)
 {
     doomed = path;
-    endings_watch(remove_doomed);
+    signals_catch(remove_doomed);
 }
 
 static void leave_signals(void)
 {
-    endings_leave(remove_doomed);
+    signals_reset(remove_doomed);
     doomed = NULL;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "mesh/caller.h"
+#include "mesh/client.h"
 #include "mesh/telemetry.h"
 #include "mesh/udp.h"
 #include "tests/unit/telemetry_file.h"
@@ -20,16 +20,16 @@ static void on_end(int number)
     is_over = number;
 }
 
-static int subscribe(struct mesh_caller *caller, uint16_t interval_ms, struct mesh_caller_why *why)
+static int subscribe(struct mesh_client *client, uint16_t interval_ms, struct mesh_client_error *why)
 {
     const struct mesh_telemetry_watch wish = {.interval_ms = interval_ms, .lease_ms = LEASE_MS, .kinds = MESH_TELEMETRY_ALL};
     uint8_t record[MESH_TELEMETRY_WATCH_BYTES];
 
     mesh_telemetry_write_watch(&wish, record);
-    return mesh_caller_send(caller, record, sizeof record, why);
+    return mesh_client_send(client, record, sizeof record, why);
 }
 
-static int keep(struct mesh_caller *caller, uint16_t interval_ms, struct telemetry_file *out, struct mesh_caller_why *why)
+static int keep(struct mesh_client *client, uint16_t interval_ms, struct telemetry_file *out, struct mesh_client_error *why)
 {
     const uint64_t begin_ns = mesh_udp_now_ns();
     uint64_t again_ns = begin_ns;
@@ -40,10 +40,10 @@ static int keep(struct mesh_caller *caller, uint16_t interval_ms, struct telemet
         size_t bytes;
         int got;
 
-        if (now_ns >= again_ns && subscribe(caller, interval_ms, why) < 0)
+        if (now_ns >= again_ns && subscribe(client, interval_ms, why) < 0)
             return -1;
         again_ns = now_ns >= again_ns ? now_ns + AGAIN_NS : again_ns;
-        got = mesh_caller_receive(caller, &record, &bytes, WAIT_NS, why);
+        got = mesh_client_receive(client, &record, &bytes, WAIT_NS, why);
         if (got < 0)
             return -1;
         if (got > 0 && telemetry_file_put(out, mesh_udp_now_ns() - begin_ns, record, bytes) < 0) {
@@ -56,11 +56,11 @@ static int keep(struct mesh_caller *caller, uint16_t interval_ms, struct telemet
 
 int main(int argc, char **argv)
 {
-    const struct mesh_caller_config config = {.address = argc > 1 ? argv[1] : "", .security = MESH_SECURITY_NONE, .cluster = "mesh"};
+    const struct mesh_client_config config = {.address = argc > 1 ? argv[1] : "", .security = MESH_SECURITY_NONE, .cluster = "mesh"};
     const unsigned long interval_ms = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     static struct telemetry_file out;
-    struct mesh_caller_why why = {0};
-    struct mesh_caller *caller;
+    struct mesh_client_error why = {0};
+    struct mesh_client *client;
     struct timespec wall;
     FILE *file;
     int result;
@@ -77,9 +77,9 @@ int main(int argc, char **argv)
         perror(argv[3]);
         return 4;
     }
-    caller = mesh_caller_open(&config, &why);
-    result = caller == NULL ? -1 : keep(caller, (uint16_t)interval_ms, &out, &why);
-    mesh_caller_close(caller);
+    client = mesh_client_open(&config, &why);
+    result = client == NULL ? -1 : keep(client, (uint16_t)interval_ms, &out, &why);
+    mesh_client_close(client);
     if (fclose(file) != 0 || result < 0) {
         fprintf(stderr, "record-telemetry: %s\n", why.text[0] != '\0' ? why.text : "the file cannot be written");
         return 4;

@@ -7,7 +7,7 @@
 core=()
 for object in "$BUILD"/libmesh/*.o; do
     case $(basename "$object" .o) in
-    udp* | caller | addr | lab | heap | sim* | *_text) ;; # drivers, the simulator and what only they use, text for people
+    udp* | client | addr | lab | heap | sim* | *_text) ;; # drivers, the simulator and what only they use, text for people
     recorder*) ;;                                         # a thread
     trace*) ;;                                            # the trace store: files, and what went on before
     rerun*) ;;                                            # calls of a tape given again

@@ -269,7 +269,7 @@ static void report_start(struct outlet *out)
     struct mesh_telemetry_item item = {.kind = MESH_TELEMETRY_EVENT, .tail = (const uint8_t *)"with 2 threads", .tail_bytes = 14};
 
     item.event = (struct mesh_telemetry_event){.number = 1,
-                                               .happened = MESH_HAPPENED_START,
+                                               .happened = MESH_NODE_EVENT_START,
                                                .when_ns = begin_ns,
                                                .unix_ms = begin_unix_ms,
                                                .epoch = 0,

@@ -225,10 +225,10 @@ static uint64_t drain(void *app, uint64_t now_ns)
     while (mesh_cluster_next_event(member->cluster, &event))
         on_event(member->members, member, &event);
     mesh_cluster_get_stats(member->cluster, &stats);
-    if (stats.notes_lost && !stats.pauses) /* a stopped process finds all datagrams that have arrived meanwhile at once */
-        simmembers_fail(member->members, member, "the queue of notes overflowed");
-    if (stats.notes_high > member->members->notes_high)
-        member->members->notes_high = stats.notes_high;
+    if (stats.queue_lost && !stats.pauses) /* a stopped process finds all datagrams that have arrived meanwhile at once */
+        simmembers_fail(member->members, member, "the queue of messages overflowed");
+    if (stats.queue_max > member->members->queue_max)
+        member->members->queue_max = stats.queue_max;
     return member->members->beside ? member->members->beside->work(member, to_own(member, now_ns)) : 0;
 }
 

@@ -71,7 +71,7 @@ struct simmembers {
     size_t seen_count, seen_capacity;
     uint64_t epochs; /* number of distinct epochs */
     uint64_t installs;
-    uint64_t notes_high;
+    uint64_t queue_max;
     uint64_t received[MESH_TYPE_COUNT];
     /* Optional: true loses an arriving datagram. */
     bool (*loses)(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message);

@@ -147,7 +147,7 @@ static void report(void *app, uint32_t kinds)
     node->watch.tells_all_events = false;
 }
 
-static void note(struct simserve_node *node, enum mesh_happening happened, const char *text)
+static void note(struct simserve_node *node, enum mesh_node_event happened, const char *text)
 {
     const struct mesh_telemetry_event event = {
         .happened = (uint8_t)happened,
@@ -174,7 +174,7 @@ void simserve_watch_begin(struct simserve_node *node)
     memset(node->looked_until_ns, 0, sizeof node->looked_until_ns);
     node->outside_first = node->outside_end = 0;
     node->start_ns = own_ns(node);
-    note(node, MESH_HAPPENED_START, "");
+    note(node, MESH_NODE_EVENT_START, "");
 }
 
 void simserve_watch_end(struct simserve_node *node)
@@ -192,9 +192,9 @@ void simserve_watch_epoch(struct simserve_node *node)
     node->pieces.step_serial = 0;
     watch_epoch(&node->watch, shift->member, shift->count, shift->rank);
     if (shift->count > 0)
-        note(node, MESH_HAPPENED_EPOCH, "");
+        note(node, MESH_NODE_EVENT_EPOCH, "");
     else
-        note(node, MESH_HAPPENED_EVICTED, "");
+        note(node, MESH_NODE_EVENT_EVICTED, "");
 }
 
 bool simserve_watch_receive(struct simserve_node *node, struct mesh_addr from, const uint8_t *packet, size_t bytes)

@@ -125,10 +125,10 @@ static struct bulk_host sources;
 static uint8_t got[RESOURCE_BYTES + 1];
 static int late;
 
-static struct mesh_caller *start(enum mesh_security security, const struct mesh_lab *lab, struct bulk *bulk)
+static struct mesh_client *start(enum mesh_security security, const struct mesh_lab *lab, struct bulk *bulk)
 {
-    struct mesh_caller_config config = {.security = security, .key = &key, .cluster = "harbour"};
-    struct mesh_caller *caller;
+    struct mesh_client_config config = {.security = security, .key = &key, .cluster = "harbour"};
+    struct mesh_client *caller;
     struct fail fail;
 
     if (security != MESH_SECURITY_NONE && !mesh_seal_is_available()) {
@@ -146,7 +146,7 @@ static struct mesh_caller *start(enum mesh_security security, const struct mesh_
     return caller;
 }
 
-static void stop(struct mesh_caller *caller)
+static void stop(struct mesh_client *caller)
 {
     caller_close(caller);
     session_host_stop(&host);
@@ -169,7 +169,7 @@ static void check_range(struct bulk *bulk, uint64_t offset, uint64_t bytes, uint
 static void any_range_comes_as_it_is(void **state)
 {
     struct bulk bulk;
-    struct mesh_caller *caller = start(MESH_SECURITY_SEAL, NULL, &bulk);
+    struct mesh_client *caller = start(MESH_SECURITY_SEAL, NULL, &bulk);
 
     (void)state;
     check_range(&bulk, 0, BULK_TO_END, RESOURCE_BYTES);
@@ -187,7 +187,7 @@ static void it_comes_through_loss_duplicates_and_reordering(void **state)
 {
     const struct mesh_lab lab = {.loss_ppm = 50000, .duplicate_ppm = 20000, .reorder_ppm = 20000, .seed = 4};
     struct bulk bulk;
-    struct mesh_caller *caller = start(MESH_SECURITY_NONE, &lab, &bulk);
+    struct mesh_client *caller = start(MESH_SECURITY_NONE, &lab, &bulk);
 
     (void)state;
     check_range(&bulk, 100, 400000, 400000);
@@ -198,7 +198,7 @@ static void it_comes_through_loss_duplicates_and_reordering(void **state)
 static void it_comes_while_tokens_are_made(void **state)
 {
     struct bulk bulk;
-    struct mesh_caller *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    struct mesh_client *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
 
     (void)state;
     atomic_store(&host.is_busy, true);
@@ -210,7 +210,7 @@ static void several_are_open_at_once(void **state)
 {
     enum { COUNT = BULK_OPEN_MAX, EACH = 100000 };
     struct bulk bulk;
-    struct mesh_caller *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    struct mesh_client *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
     uint64_t next[COUNT];
     struct bulk_record record;
     uint32_t tag, first = 0;
@@ -245,7 +245,7 @@ static void what_is_not_there_is_refused_in_words(void **state)
     const struct bulk_want other = {.resource = BULK_MODEL_INFO, .bytes = 1}, beyond = {.resource = 200, .bytes = 1};
     const struct bulk_want refused = {.resource = BULK_KV, .args = {99}, .args_bytes = 1, .bytes = 1};
     struct bulk bulk;
-    struct mesh_caller *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    struct mesh_client *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
     struct fail fail;
 
     (void)state;
@@ -263,7 +263,7 @@ static void who_goes_away_leaves_nothing_behind(void **state)
 {
     const struct bulk_want want = {.resource = BULK_KV, .bytes = BULK_TO_END};
     struct bulk bulk;
-    struct mesh_caller *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    struct mesh_client *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
     const struct timespec pause = {.tv_nsec = 1000000};
     struct bulk_record record;
     struct fail fail;

@@ -32,15 +32,15 @@ static void start(enum mesh_security security, unsigned capacity, const struct m
     assert_true(session_host_start(&host, security, &key, "harbour", capacity, lab));
 }
 
-static struct mesh_caller *call(enum mesh_security security, struct fail *fail)
+static struct mesh_client *call(enum mesh_security security, struct fail *fail)
 {
-    const struct mesh_caller_config config = {
+    const struct mesh_client_config config = {
         .address = host.address, .security = security, .key = &key, .key_file = "mesh.key", .cluster = "harbour"};
 
     return caller_open(&config, fail);
 }
 
-static void check_echo(struct mesh_caller *caller, size_t bytes)
+static void check_echo(struct mesh_client *caller, size_t bytes)
 {
     const uint8_t *back;
     size_t back_bytes;
@@ -59,7 +59,7 @@ static void records_of_any_size_go_there_and_back(void **state)
     (void)state;
     for (int way = 0; way < 3; way++) {
         const uint8_t *back;
-        struct mesh_caller *caller;
+        struct mesh_client *caller;
         struct fail fail;
         size_t bytes;
 
@@ -86,7 +86,7 @@ static void records_of_any_size_go_there_and_back(void **state)
 static void a_session_works_through_loss_duplicates_and_reordering(void **state)
 {
     struct fail fail;
-    struct mesh_caller *caller;
+    struct mesh_client *caller;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, &(struct mesh_lab){.loss_ppm = 200000, .duplicate_ppm = 50000, .reorder_ppm = 50000, .seed = 4});
@@ -103,7 +103,7 @@ static void a_session_works_through_loss_duplicates_and_reordering(void **state)
 static void more_than_fits_waits_its_turn(void **state)
 {
     struct fail fail;
-    struct mesh_caller *caller;
+    struct mesh_client *caller;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, NULL);
@@ -127,11 +127,11 @@ static void more_than_fits_waits_its_turn(void **state)
 
 enum { PATIENCE_MS = 20000 };
 
-/* Sleeps on the descriptor, and no longer than mesh_caller_timeout says. */
-static void sleep_on(struct mesh_caller *caller)
+/* Sleeps on the descriptor, and no longer than mesh_client_timeout says. */
+static void sleep_on(struct mesh_client *caller)
 {
-    const uint64_t due_ns = mesh_caller_timeout(caller), now_ns = mesh_udp_now_ns();
-    struct pollfd one = {.fd = mesh_caller_fd(caller), .events = POLLIN};
+    const uint64_t due_ns = mesh_client_timeout(caller), now_ns = mesh_udp_now_ns();
+    struct pollfd one = {.fd = mesh_client_fd(caller), .events = POLLIN};
     int sleep_ms = PATIENCE_MS;
 
     if (due_ns <= now_ns)
@@ -144,7 +144,7 @@ static void sleep_on(struct mesh_caller *caller)
 static void a_program_may_sleep_on_the_descriptor_instead(void **state)
 {
     struct fail fail;
-    struct mesh_caller *caller;
+    struct mesh_client *caller;
     const uint8_t *back;
     size_t bytes;
 
@@ -166,7 +166,7 @@ static void a_program_may_sleep_on_the_descriptor_instead(void **state)
 
 /* ---- failures ---- */
 
-static void check_refused(const struct mesh_caller_config *config, enum exit_code exit_code, const char *text)
+static void check_refused(const struct mesh_client_config *config, enum exit_code exit_code, const char *text)
 {
     struct fail fail = {0};
 
@@ -180,7 +180,7 @@ static void check_refused(const struct mesh_caller_config *config, enum exit_cod
 static void no_answer_names_address_and_key(void **state)
 {
     static const struct mesh_key other = {{7}};
-    struct mesh_caller_config config = {.security = MESH_SECURITY_SEAL, .key = &other, .key_file = "other.key", .cluster = "harbour"};
+    struct mesh_client_config config = {.security = MESH_SECURITY_SEAL, .key = &other, .key_file = "other.key", .cluster = "harbour"};
 
     (void)state;
     start(MESH_SECURITY_SEAL, 4, NULL);
@@ -206,7 +206,7 @@ static void no_answer_names_address_and_key(void **state)
 
 static void addresses_that_are_none_are_refused(void **state)
 {
-    struct mesh_caller_config config = {.address = "nonsense", .cluster = ""};
+    struct mesh_client_config config = {.address = "nonsense", .cluster = ""};
 
     (void)state;
     check_refused(&config, EXIT_USAGE, "'nonsense'");
@@ -216,8 +216,8 @@ static void addresses_that_are_none_are_refused(void **state)
 
 static void what_may_not_be_missing_is_refused(void **state)
 {
-    const struct mesh_caller_config good = {.address = "127.0.0.1:1", .cluster = "harbour", .timeout_ns = 1};
-    struct mesh_caller_config config = good;
+    const struct mesh_client_config good = {.address = "127.0.0.1:1", .cluster = "harbour", .timeout_ns = 1};
+    struct mesh_client_config config = good;
 
     (void)state;
     config.address = NULL;
@@ -238,7 +238,7 @@ static void what_may_not_be_missing_is_refused(void **state)
 
 static void a_cluster_without_a_name_leaves_no_gap_in_the_message(void **state)
 {
-    struct mesh_caller_config config = {
+    struct mesh_client_config config = {
         .address = "127.0.0.1:1", .security = MESH_SECURITY_SEAL, .key = &key, .cluster = "", .timeout_ns = 1};
 
     (void)state;
@@ -249,33 +249,33 @@ static void a_cluster_without_a_name_leaves_no_gap_in_the_message(void **state)
 
 static void a_failure_returns_its_code(void **state)
 {
-    const struct mesh_caller_config config = {.address = host.address, .cluster = "harbour"};
-    struct mesh_caller_why why = {0};
-    struct mesh_caller *caller;
+    const struct mesh_client_config config = {.address = host.address, .cluster = "harbour"};
+    struct mesh_client_error why = {0};
+    struct mesh_client *caller;
     const uint8_t *back;
     size_t bytes;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, NULL);
-    caller = mesh_caller_open(&config, &why);
+    caller = mesh_client_open(&config, &why);
     assert_non_null(caller);
-    assert_int_equal(mesh_caller_send(caller, record, 0, &why), MESH_EINVAL);
+    assert_int_equal(mesh_client_send(caller, record, 0, &why), MESH_EINVAL);
     assert_int_equal(why.err, MESH_EINVAL);
     atomic_store(&host.closes, true);
-    assert_int_equal(mesh_caller_send(caller, record, 10, &why), 0);
-    assert_int_equal(mesh_caller_receive(caller, &back, &bytes, 20 * SECOND, &why), 1);
-    assert_int_equal(mesh_caller_receive(caller, &back, &bytes, 20 * SECOND, &why), MESH_ESYSTEM);
-    assert_int_equal(mesh_caller_send(caller, record, 10, &why), MESH_ESYSTEM);
+    assert_int_equal(mesh_client_send(caller, record, 10, &why), 0);
+    assert_int_equal(mesh_client_receive(caller, &back, &bytes, 20 * SECOND, &why), 1);
+    assert_int_equal(mesh_client_receive(caller, &back, &bytes, 20 * SECOND, &why), MESH_ESYSTEM);
+    assert_int_equal(mesh_client_send(caller, record, 10, &why), MESH_ESYSTEM);
     assert_int_equal(why.err, MESH_ESYSTEM);
-    mesh_caller_close(caller);
+    mesh_client_close(caller);
     session_host_stop(&host);
 }
 
 static void a_full_node_is_told_from_one_that_is_not_there(void **state)
 {
     struct fail fail;
-    struct mesh_caller *caller;
-    struct mesh_caller_config config = {.address = host.address, .cluster = "harbour"};
+    struct mesh_client *caller;
+    struct mesh_client_config config = {.address = host.address, .cluster = "harbour"};
 
     (void)state;
     start(MESH_SECURITY_NONE, 1, NULL);
@@ -289,7 +289,7 @@ static void a_full_node_is_told_from_one_that_is_not_there(void **state)
 static void what_the_node_said_before_it_closed_is_received_first(void **state)
 {
     struct fail fail = {0};
-    struct mesh_caller *caller;
+    struct mesh_client *caller;
     const uint8_t *back;
     size_t bytes;
 

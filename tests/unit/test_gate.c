@@ -281,7 +281,7 @@ static size_t write_session(uint32_t session)
 
 static void only_open_sessions_from_their_address_are_let_in(void **state)
 {
-    const struct mesh_session_place place = {.session = 12, .addr = member};
+    const struct mesh_session_peer place = {.session = 12, .addr = member};
 
     (void)state;
     gate_set_sessions(&gate, &place, 1);
@@ -294,7 +294,7 @@ static void only_open_sessions_from_their_address_are_let_in(void **state)
 
 static void what_is_said_in_a_session_leaves_room_for_members(void **state)
 {
-    const struct mesh_session_place place = {.session = 77, .addr = stranger};
+    const struct mesh_session_peer place = {.session = 77, .addr = stranger};
     const struct mesh_wire_part *part = mesh_wire_message(MESH_TYPE_PING);
     const size_t bytes = MESH_HEADER_BYTES + part->wire_bytes;
     uint8_t junk[INBOX_RING_BYTES] = {0};

@@ -12,7 +12,7 @@ static struct happenings happenings;
 
 static void note(uint32_t epoch, const char *text)
 {
-    const struct mesh_telemetry_event event = {.happened = MESH_HAPPENED_EPOCH, .epoch = epoch};
+    const struct mesh_telemetry_event event = {.happened = MESH_NODE_EVENT_EPOCH, .epoch = epoch};
 
     happened_note(&happenings, &event, text);
 }
@@ -31,8 +31,8 @@ static void events_are_numbered_from_one_and_the_last_ones_kept(void **state)
         assert_int_equal(happened_get(&happenings, i)->event.epoch, i);
         assert_string_equal(happened_get(&happenings, i)->text, "it began");
     }
-    assert_int_equal(happenings.by_kind[MESH_HAPPENED_EPOCH], 3 * HAPPENED_MAX);
-    assert_int_equal(happenings.by_kind[MESH_HAPPENED_LOST], 0);
+    assert_int_equal(happenings.by_kind[MESH_NODE_EVENT_EPOCH], 3 * HAPPENED_MAX);
+    assert_int_equal(happenings.by_kind[MESH_NODE_EVENT_LOST], 0);
 }
 
 static void a_long_text_is_cut_between_two_characters_with_a_mark(void **state)

@@ -146,7 +146,7 @@ static void tell_of_farewell(struct monitor_case *c, unsigned from, unsigned abo
     uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX], record[MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + MESH_TELEMETRY_PIECE_BYTES_MAX];
     struct mesh_telemetry_item item = {
         .kind = MESH_TELEMETRY_EVENT,
-        .event = {.number = teller->event_last + 1, .happened = MESH_HAPPENED_LEAVING, .when_ns = teller->head.now_ns - ago_ns},
+        .event = {.number = teller->event_last + 1, .happened = MESH_NODE_EVENT_LEAVING, .when_ns = teller->head.now_ns - ago_ns},
         .tail = (const uint8_t *)"has left",
         .tail_bytes = 8,
     };
@@ -247,7 +247,7 @@ static void a_node_that_loses_of_all_is_one_finding(void **state)
     assert_int_equal(links, 1);
 }
 
-static void happen(struct monitor_case *c, unsigned made, enum mesh_happening happened, const char *text)
+static void happen(struct monitor_case *c, unsigned made, enum mesh_node_event happened, const char *text)
 {
     struct fleet_event *event = fleet_add_event(&c->fleet, made_wall_ns(&c->made));
 
@@ -272,24 +272,24 @@ static void what_a_node_knows_of_its_network_is_found_until_it_is_mended(void **
     struct monitor_case *c = *state;
 
     monitor_case_run(c, 2);
-    happen(c, 1, MESH_HAPPENED_TROUBLE, "nothing can be sent to 10.0.0.1:7411: Operation not permitted");
-    happen(c, 1, MESH_HAPPENED_TROUBLE, "alone for 5 s: nothing comes");
+    happen(c, 1, MESH_NODE_EVENT_TROUBLE, "nothing can be sent to 10.0.0.1:7411: Operation not permitted");
+    happen(c, 1, MESH_NODE_EVENT_TROUBLE, "alone for 5 s: nothing comes");
     monitor_case_run(c, 1);
     assert_true(is_found(c, 0, "Node 1 at 10.0.0.2:7411: nothing can be sent to 10.0.0.1:7411: Operation not permitted"));
     assert_true(is_found(c, 0, "alone for 5 s"));
-    assert_false(is_found(c, 2, "nothing can be sent"));       /* it was not yet so at that time */
-    happen(c, 2, MESH_HAPPENED_MENDED, "nothing can be sent"); /* the event of another node */
+    assert_false(is_found(c, 2, "nothing can be sent"));         /* it was not yet so at that time */
+    happen(c, 2, MESH_NODE_EVENT_MENDED, "nothing can be sent"); /* the event of another node */
     monitor_case_run(c, 1);
     assert_true(is_found(c, 0, "nothing can be sent"));
-    happen(c, 1, MESH_HAPPENED_MENDED, "nothing can be sent");
+    happen(c, 1, MESH_NODE_EVENT_MENDED, "nothing can be sent");
     monitor_case_run(c, 1);
     assert_false(is_found(c, 0, "nothing can be sent"));
     assert_true(is_found(c, 1, "nothing can be sent"));
     assert_true(is_found(c, 0, "alone for 5 s"));
-    happen(c, 1, MESH_HAPPENED_TROUBLE, "nothing can be sent to 10.0.0.3:7411: Network is unreachable");
+    happen(c, 1, MESH_NODE_EVENT_TROUBLE, "nothing can be sent to 10.0.0.3:7411: Network is unreachable");
     monitor_case_run(c, 1);
     assert_true(is_found(c, 0, "10.0.0.3:7411: Network is unreachable"));
-    happen(c, 1, MESH_HAPPENED_START, "with 2 threads");
+    happen(c, 1, MESH_NODE_EVENT_START, "with 2 threads");
     monitor_case_run(c, 1);
     assert_false(is_found(c, 0, "unreachable") || is_found(c, 0, "alone"));
 }
@@ -300,7 +300,7 @@ static void what_several_nodes_say_alike_is_found_once(void **state)
 
     monitor_case_run(c, 2);
     for (unsigned i = 0; i < 3; i++)
-        happen(c, i, MESH_HAPPENED_TROUBLE, "10.0.0.4:7411 is lost and comes back again and again");
+        happen(c, i, MESH_NODE_EVENT_TROUBLE, "10.0.0.4:7411 is lost and comes back again and again");
     monitor_case_run(c, 1);
     assert_int_equal(count_found(c, "again and again"), 1);
 }

@@ -307,7 +307,7 @@ static void the_one_that_was_killed_stays_with_its_time_of_death(void **state)
     for (unsigned i = 0; i < tape->fleet.events_kept; i++) {
         const struct fleet_event *event = &tape->fleet.events[i];
 
-        is_told |= event->happened == MESH_HAPPENED_LOST && event->about == node(tape, SLOW);
+        is_told |= event->happened == MESH_NODE_EVENT_LOST && event->about == node(tape, SLOW);
     }
     assert_true(is_told);
 }

@@ -181,7 +181,7 @@ static void a_node_that_dies_stays_with_the_time_it_was_last_heard(void **state)
     check_screen(c, &ui, 120, 36, GLYPHS_FULL, "dead-120x36");
 }
 
-static void happen(struct monitor_case *c, int node, enum mesh_happening happened, const char *text)
+static void happen(struct monitor_case *c, int node, enum mesh_node_event happened, const char *text)
 {
     struct fleet_event *event = fleet_add_event(&c->fleet, made_wall_ns(&c->made));
 
@@ -199,7 +199,7 @@ static void a_bad_finding_has_the_lines_that_it_needs(void **state)
     struct monitor_case *c = *state;
     struct ui ui = fresh_ui(SCREEN_OVERVIEW);
 
-    happen(c, 0, MESH_HAPPENED_TROUBLE, large);
+    happen(c, 0, MESH_NODE_EVENT_TROUBLE, large);
     monitor_case_run(c, 1);
     check_screen(c, &ui, 80, 24, GLYPHS_FULL, "trouble-80x24");
     check_screen(c, &ui, 60, 15, GLYPHS_FULL, "trouble-60x15");
@@ -208,7 +208,7 @@ static void a_bad_finding_has_the_lines_that_it_needs(void **state)
         text[draw(c, &ui, width, 24, GLYPHS_FULL, text)] = '\0';
         assert_non_null(strstr(text, "1200"));
     }
-    happen(c, 0, MESH_HAPPENED_MENDED, "large datagrams do not pass");
+    happen(c, 0, MESH_NODE_EVENT_MENDED, "large datagrams do not pass");
     monitor_case_run(c, 1);
 }
 
@@ -238,7 +238,7 @@ static void the_selected_event_is_shown_with_all_of_its_text_and_its_date(void *
     fleet_reset(&c->fleet);
     event = fleet_add_event(&c->fleet, made_wall_ns(&c->made) - INT64_C(3 * 86400) * 1000000000);
     event->node = 1;
-    event->happened = MESH_HAPPENED_REQUEST_FAILED;
+    event->happened = MESH_NODE_EVENT_REQUEST_FAILED;
     snprintf(event->text, sizeof event->text,
              "request 0123456789abcdef: its prompt was longer than what the model can take, and so on to the end");
     text[draw(c, &ui, 80, 24, GLYPHS_FULL, text)] = '\0';

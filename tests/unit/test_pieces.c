@@ -75,7 +75,7 @@ static struct told report(struct measure *m, uint64_t interval_ms, uint32_t kind
     struct pieces_state state = {.serial = 0};
     const struct pieces_source source = {
         .incarnation = incarnation, .measure = m, .happenings = &happenings, .kinds = kinds, .steps_per_s = 24};
-    struct mesh_telemetry_event event = {.happened = MESH_HAPPENED_EPOCH, .when_ns = begin_ns};
+    struct mesh_telemetry_event event = {.happened = MESH_NODE_EVENT_EPOCH, .when_ns = begin_ns};
     struct told told = {.bytes = 0};
 
     happened_note(&happenings, &event, "began");

@@ -173,7 +173,7 @@ static int write_counting(void *app, struct mesh_recorder_batch *batch, char why
 static struct mesh_recorder *open_counting(struct counting *c)
 {
     const struct mesh_recorder_config config = {
-        .store = {.write = write_counting, .app = c}, .ring_bytes = RING_BYTES, .batch_ns = 1000000, .again_ns = 1000000};
+        .store = {.write = write_counting, .app = c}, .ring_bytes = RING_BYTES, .batch_ns = 1000000, .retry_ns = 1000000};
     struct mesh_recorder *recorder;
 
     assert_int_equal(mesh_recorder_open(&recorder, &config), 0);

@@ -27,7 +27,7 @@ struct numbers {
     atomic_bool is_standing;
     atomic_bool is_done; /* all entries are put */
     uint64_t refused;    /* puts that were refused */
-    uint64_t again_ns;   /* 0: soon */
+    uint64_t retry_ns;   /* 0: soon */
     struct mesh_recorder *recorder;
 };
 
@@ -51,7 +51,7 @@ static bool take(void *app, const struct mesh_recorder_entry *entry)
     return true;
 }
 
-static void turn(void *app)
+static void swap(void *app)
 {
     struct numbers *n = app;
 
@@ -87,10 +87,10 @@ static int write_numbers(void *app, struct mesh_recorder_batch *batch, char why[
 
 static struct mesh_recorder *open_numbers(struct numbers *n, uint64_t batch_ns)
 {
-    const struct mesh_recorder_config config = {.store = {.write = write_numbers, .take = take, .turn = turn, .app = n},
+    const struct mesh_recorder_config config = {.store = {.write = write_numbers, .take = take, .swap = swap, .app = n},
                                                 .ring_bytes = RING_BYTES,
                                                 .batch_ns = batch_ns,
-                                                .again_ns = n->again_ns > 0 ? n->again_ns : 100000};
+                                                .retry_ns = n->retry_ns > 0 ? n->retry_ns : 100000};
 
     assert_int_equal(mesh_recorder_open(&n->recorder, &config), 0);
     return n->recorder;
@@ -215,7 +215,7 @@ static void what_was_taken_and_not_written_counts_as_lost(void **state)
 
 static void what_was_taken_after_a_failure_is_stored_at_the_end(void **state)
 {
-    struct numbers n = {.failures_left = 1, .next = 2, .again_ns = UINT64_C(60000000000)};
+    struct numbers n = {.failures_left = 1, .next = 2, .retry_ns = UINT64_C(60000000000)};
     struct mesh_recorder *recorder = open_numbers(&n, 1000000);
     struct mesh_recorder_stats stats;
 
@@ -235,7 +235,7 @@ static void what_was_taken_after_a_failure_is_stored_at_the_end(void **state)
 }
 
 /* Ten entries are refused, so the thread stops ten times while there are more, all of which are put before it has written anything. After
- * those of the last eighth of the ring it would rest, for minutes. */
+ * those of the last eighth of the ring it would sleep, for minutes. */
 static void what_is_there_is_stored_without_rests_between(void **state)
 {
     struct numbers n = {.next = 2, .is_held = true};
@@ -261,10 +261,10 @@ static void batches_are_at_the_same_moments_of_the_day_for_all(void **state)
 
     (void)state;
     for (uint64_t now_ns = day_ns; now_ns < day_ns + 3 * batch_ns; now_ns += 1234567) {
-        const uint64_t rest_ns = mesh_recorder_rest_ns(now_ns, batch_ns);
+        const uint64_t sleep_ns = mesh_recorder_sleep_ns(now_ns, batch_ns);
 
-        assert_int_equal((now_ns + rest_ns) % batch_ns, 0);
-        assert_in_range(rest_ns, batch_ns / 16, batch_ns + batch_ns / 16);
+        assert_int_equal((now_ns + sleep_ns) % batch_ns, 0);
+        assert_in_range(sleep_ns, batch_ns / 16, batch_ns + batch_ns / 16);
     }
 }
 

@@ -98,13 +98,13 @@ static uint64_t count(struct mesh_trace *trace, enum mesh_trace_table table)
 static uint64_t each_call(struct mesh_trace *trace, uint64_t first, void (*take)(void *app, const struct mesh_tape_entry *call), void *app)
 {
     static uint8_t records[CHUNK_BYTES];
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk chunk;
     struct mesh_tape_entry call;
     uint64_t next = first;
 
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    while (mesh_trace_next(reading, &chunk) == 1) {
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &chunk) == 1) {
         size_t at = 0, used;
 
         assert_int_equal(chunk.first, next);
@@ -118,7 +118,7 @@ static uint64_t each_call(struct mesh_trace *trace, uint64_t first, void (*take)
         assert_int_equal(at, chunk.bytes);
         next += chunk.count;
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return next - first;
 }
 
@@ -154,7 +154,7 @@ static void an_endpoint_runs_again_from_what_was_recorded(void **state)
 
 struct datagrams {
     struct mesh_trace *trace;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
 };
 
 static void compare_datagram(void *app, const struct mesh_tape_entry *call)
@@ -167,7 +167,7 @@ static void compare_datagram(void *app, const struct mesh_tape_entry *call)
 
     if (call->call.kind != MESH_TAPE_RECEIVE && call->call.kind != MESH_TAPE_DATAGRAM)
         return;
-    assert_int_equal(mesh_trace_next(d->reading, &row), 1);
+    assert_int_equal(mesh_trace_next(d->cursor, &row), 1);
     assert_int_equal(row.direction, call->call.kind == MESH_TAPE_RECEIVE ? MESH_TRACE_RECEIVED : MESH_TRACE_SENT);
     assert_int_equal(row.t_ns, call->call.at_ns);
     assert_int_equal(mesh_trace_get_packet(d->trace, &row, packet, &bytes, &is_complete), 0);
@@ -189,9 +189,9 @@ static void whoever_reads_finds_rows_of_all_calls(bool keeps_all)
     tape_case_tell(mesh_recording_endpoint_tap(recording), STEPS);
     mesh_recording_close(recording, NULL);
     d.trace = open_trace(path);
-    assert_int_equal(mesh_trace_read(d.trace, MESH_TRACE_TABLE_DATAGRAM, 0, &d.reading), 0);
+    assert_int_equal(mesh_trace_read(d.trace, MESH_TRACE_TABLE_DATAGRAM, 0, &d.cursor), 0);
     calls = each_call(d.trace, 1, compare_datagram, &d);
-    mesh_trace_end(d.reading);
+    mesh_trace_end(d.cursor);
     rows = count(d.trace, MESH_TRACE_TABLE_INPUT) + count(d.trace, MESH_TRACE_TABLE_OUTPUT);
     assert_int_equal(rows, calls);
     mesh_trace_close(d.trace);
@@ -236,7 +236,7 @@ static void add_request(struct mesh_recording *recording)
 static void without_prompts_there_are_only_hashes(void **state)
 {
     struct mesh_recording *recording = open_recording(false, 0);
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_request request;
     struct mesh_trace_token token, other;
     struct mesh_trace *trace;
@@ -252,23 +252,23 @@ static void without_prompts_there_are_only_hashes(void **state)
     assert_true(hashed > 100);
     assert_int_equal(mesh_trace_get_meta(trace, "ids", text, sizeof text), 0);
     assert_string_equal(text, "hash");
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &request), 1);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &request), 1);
     assert_null(request.prompt.bytes);
     assert_int_equal(request.prompt_tokens, 2);
-    mesh_trace_end(reading);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_TOKEN, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &token), 1);
-    assert_int_equal(mesh_trace_next(reading, &other), 1);
+    mesh_trace_end(cursor);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_TOKEN, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &token), 1);
+    assert_int_equal(mesh_trace_next(cursor, &other), 1);
     assert_true(token.token != PROMPT && other.token != PROMPT && token.token != other.token);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
 }
 
 static void with_prompts_they_are_there(void **state)
 {
     struct mesh_recording *recording = open_recording(true, 0);
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_request request;
     struct mesh_trace_token token;
     struct mesh_trace *trace;
@@ -277,16 +277,16 @@ static void with_prompts_they_are_there(void **state)
     add_request(recording);
     mesh_recording_close(recording, NULL);
     trace = open_trace(path);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &request), 1);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &request), 1);
     assert_string_equal(request.kind, "begin");
     assert_int_equal(request.prompt.size, 8);
     assert_int_equal(*(const uint32_t *)request.prompt.bytes, PROMPT);
-    mesh_trace_end(reading);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_TOKEN, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &token), 1);
+    mesh_trace_end(cursor);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_TOKEN, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &token), 1);
     assert_int_equal(token.token, PROMPT);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
 }
 
@@ -347,7 +347,7 @@ static void calls_without_room_are_a_gap_and_a_jump_of_numbers(void **state)
     const uint64_t ticks = 100000; /* more than a ring takes at once */
     struct mesh_recording *recording = open_recording_of(true, 0, 1 << 16);
     struct mesh_recording_stats stats;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk chunk;
     struct mesh_trace_gap gap;
     struct mesh_trace *trace;
@@ -358,19 +358,19 @@ static void calls_without_room_are_a_gap_and_a_jump_of_numbers(void **state)
     mesh_recording_close(recording, &stats);
     assert_true(stats.recorder.lost > 0);
     trace = open_trace(path);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    while (mesh_trace_next(reading, &chunk) == 1) {
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &chunk) == 1) {
         jumped += chunk.first - (calls + jumped) - 1;
         calls += chunk.count;
     }
-    mesh_trace_end(reading);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_GAP, 0, &reading), 0);
-    while (mesh_trace_next(reading, &gap) == 1) {
+    mesh_trace_end(cursor);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_GAP, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &gap) == 1) {
         assert_string_equal(gap.what, "calls");
         assert_int_equal(gap.end_ns - gap.t_ns, gap.count - 1); /* the times are the ticks' numbers */
         missing += gap.count;
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     assert_int_equal(missing, stats.recorder.lost);
     assert_int_equal(calls + missing, ticks);
     assert_true(jumped <= missing); /* no chunk may follow the last gap */
@@ -379,14 +379,14 @@ static void calls_without_room_are_a_gap_and_a_jump_of_numbers(void **state)
 
 static uint64_t sum_of_gaps(struct mesh_trace *trace, const char *what)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_gap gap;
     uint64_t sum = 0;
 
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_GAP, 0, &reading), 0);
-    while (mesh_trace_next(reading, &gap) == 1)
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_GAP, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &gap) == 1)
         sum += strcmp(gap.what, what) == 0 ? gap.count : 0;
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return sum;
 }
 
@@ -394,7 +394,7 @@ static void count_and_compare(uint64_t ring_bytes)
 {
     struct mesh_recording *recording = open_recording_of(true, 0, ring_bytes);
     struct mesh_recording_stats stats;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk chunk;
     struct mesh_trace *trace;
     uint64_t calls = 0, bytes = 0;
@@ -403,12 +403,12 @@ static void count_and_compare(uint64_t ring_bytes)
     add_request(recording);
     mesh_recording_close(recording, &stats);
     trace = open_trace(path);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    while (mesh_trace_next(reading, &chunk) == 1) {
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &chunk) == 1) {
         calls += chunk.count;
         bytes += chunk.records.size;
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     assert_true(calls > 0);
     assert_int_equal(stats.calls, calls);
     assert_int_equal(stats.recorder.entries, calls + count(trace, MESH_TRACE_TABLE_REQUEST) + count(trace, MESH_TRACE_TABLE_TOKEN));

@@ -65,17 +65,17 @@ static void find_in_chunk(const uint8_t *records, size_t bytes)
 static void find_hashes(struct mesh_trace *trace)
 {
     uint8_t *records = malloc(CHUNK_BYTES);
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk chunk;
 
     assert_non_null(records);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    while (mesh_trace_next(reading, &chunk) == 1) {
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &chunk) == 1) {
         assert_true(chunk.bytes <= CHUNK_BYTES);
         assert_int_equal(mesh_trace_get_chunk(trace, &chunk, records), 0);
         find_in_chunk(records, chunk.bytes);
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     free(records);
     assert_int_equal(told.found, told.count);
 }

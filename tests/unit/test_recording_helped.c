@@ -48,21 +48,21 @@ static uint64_t record(struct mesh_recording *recording, const struct tape *tape
 static void compare_calls(struct mesh_trace *trace, const struct tape *tape, uint32_t epoch)
 {
     uint8_t *records = malloc(CHUNK_BYTES);
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk chunk;
     uint64_t calls = 0;
     size_t at = 0;
 
     assert_non_null(records);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    for (; mesh_trace_next(reading, &chunk) == 1; calls += chunk.count, at += chunk.bytes) {
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    for (; mesh_trace_next(cursor, &chunk) == 1; calls += chunk.count, at += chunk.bytes) {
         assert_int_equal(chunk.first, calls + 1);
         assert_int_equal(chunk.instance, epoch);
         assert_true(chunk.bytes <= CHUNK_BYTES && chunk.bytes <= tape->size - at);
         assert_int_equal(mesh_trace_get_chunk(trace, &chunk, records), 0);
         assert_memory_equal(records, tape->bytes + at, chunk.bytes);
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     free(records);
     assert_int_equal(calls, tape->count);
     assert_int_equal(at, tape->size);
@@ -73,7 +73,7 @@ static void a_recording_that_was_helped_with_has_the_same_calls_and_rows(void **
     struct trace_place *place = *state;
     struct mesh_recording_stats stats;
     struct mesh_recording *recording;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_token token;
     struct tape tape;
     uint64_t tokens, found = 0;
@@ -88,10 +88,10 @@ static void a_recording_that_was_helped_with_has_the_same_calls_and_rows(void **
     assert_int_equal(stats.calls, tape.count);
     assert_int_equal(mesh_trace_open(&place->trace, place->path, place->reason), 0);
     compare_calls(place->trace, &tape, epoch);
-    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_TOKEN, 0, &reading), 0);
-    for (; mesh_trace_next(reading, &token) == 1; found++)
+    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_TOKEN, 0, &cursor), 0);
+    for (; mesh_trace_next(cursor, &token) == 1; found++)
         assert_int_equal(token.position, found);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     assert_true(found == tokens && tokens > 10);
     tape_release(&tape);
 }

@@ -72,12 +72,12 @@ static void add_tokens(struct recording *recording, uint64_t request, uint32_t f
 }
 
 /* The next row of requests. */
-static void expect_row(struct mesh_trace_reading *reading, uint64_t request, const char *kind, int64_t prompt_tokens, int64_t tokens,
+static void expect_row(struct mesh_trace_cursor *cursor, uint64_t request, const char *kind, int64_t prompt_tokens, int64_t tokens,
                        const char *reason)
 {
     struct mesh_trace_request row;
 
-    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_next(cursor, &row), 1);
     assert_int_equal(row.request, request);
     assert_string_equal(row.kind, kind);
     assert_true(row.prompt_tokens == prompt_tokens);
@@ -93,7 +93,7 @@ static void ends_and_cancels_count_the_tokens_until_then(void **state)
     const uint32_t prompt[3] = {1, 2, 3};
     const struct request request = {.id = OWN, .prompt = prompt, .prompt_count = 3, .predict = 50};
     struct recording *recording = open_recording();
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace *trace;
 
     (void)state;
@@ -107,12 +107,12 @@ static void ends_and_cancels_count_the_tokens_until_then(void **state)
     recording_request_end(recording, 140, OTHERS, ENGINE_DONE_LENGTH);
     assert_int_equal(recording_close(recording, NULL), 0);
     trace = open_trace();
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &reading), 0);
-    expect_row(reading, OWN, "begin", 3, 50, NULL);
-    expect_row(reading, OWN, "cancel", 3, 4, "the client is gone");
-    expect_row(reading, OWN, "end", 3, 5, "cancelled");
-    expect_row(reading, OTHERS, "end", MESH_TRACE_NULL, 4, "length");
-    mesh_trace_end(reading);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &cursor), 0);
+    expect_row(cursor, OWN, "begin", 3, 50, NULL);
+    expect_row(cursor, OWN, "cancel", 3, 4, "the client is gone");
+    expect_row(cursor, OWN, "end", 3, 5, "cancelled");
+    expect_row(cursor, OTHERS, "end", MESH_TRACE_NULL, 4, "length");
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
 }
 
@@ -120,7 +120,7 @@ static void ends_and_cancels_count_the_tokens_until_then(void **state)
 static void requests_that_never_end_do_not_hinder_others(void **state)
 {
     struct recording *recording = open_recording();
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace *trace;
 
     (void)state;
@@ -129,9 +129,9 @@ static void requests_that_never_end_do_not_hinder_others(void **state)
     recording_request_end(recording, 140, 1000 + 10 * ENGINE_SLOTS_MAX, ENGINE_DONE_END);
     assert_int_equal(recording_close(recording, NULL), 0);
     trace = open_trace();
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &reading), 0);
-    expect_row(reading, 1000 + 10 * ENGINE_SLOTS_MAX, "end", MESH_TRACE_NULL, 2, "end");
-    mesh_trace_end(reading);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_REQUEST, 0, &cursor), 0);
+    expect_row(cursor, 1000 + 10 * ENGINE_SLOTS_MAX, "end", MESH_TRACE_NULL, 2, "end");
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
 }
 
@@ -149,7 +149,7 @@ static void an_epoch_has_the_config_of_its_endpoint(void **state)
     const struct mesh_cluster_member member = {.share = 1};
     const uint32_t dealt = 1;
     struct recording *recording = open_recording();
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_tape_entry init;
     struct mesh_trace_epoch row;
     struct mesh_trace *trace;
@@ -161,35 +161,35 @@ static void an_epoch_has_the_config_of_its_endpoint(void **state)
     recording_epoch(recording, 2, EPOCH + 1, NULL, 0, &member, &dealt, 1); /* alone: without an endpoint */
     assert_int_equal(recording_close(recording, NULL), 0);
     trace = open_trace();
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_EPOCH, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &row), 1);
     assert_int_equal(mesh_tape_decode(row.config.bytes, row.config.size, &init, &used), 0);
     assert_int_equal(used, row.config.size);
     assert_int_equal(init.call.kind, MESH_TAPE_INIT);
     assert_int_equal(init.init.epoch, EPOCH);
     assert_int_equal(init.init.datagram_bytes_max, 1400);
-    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_next(cursor, &row), 1);
     assert_int_equal(row.epoch, EPOCH + 1);
     assert_null(row.config.bytes);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
 }
 
 static void check_address(struct mesh_addr addr, bool has_ip, int64_t port)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_node row;
     struct mesh_trace *trace;
 
     assert_int_equal(recording_close(open_recording_at(addr), NULL), 0);
     trace = open_trace();
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_NODE, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_NODE, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &row), 1);
     assert_int_equal(row.ip.size, has_ip ? sizeof addr.ip : 0);
     if (has_ip)
         assert_memory_equal(row.ip.bytes, addr.ip, sizeof addr.ip);
     assert_true(row.port == port);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
     unlink(path);
 }

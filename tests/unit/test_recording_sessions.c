@@ -102,7 +102,7 @@ static void expect_nothing_said(const struct mesh_tape_entry *entry)
 static void sessions_run_again_from_what_was_recorded_and_nothing_said_is_in_it(void **state)
 {
     static uint8_t records[1 << 20];
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_rerun_stats stats;
     struct mesh_tape_entry entry;
     struct mesh_trace_chunk chunk;
@@ -113,8 +113,8 @@ static void sessions_run_again_from_what_was_recorded_and_nothing_said_is_in_it(
     record_session();
     assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
     assert_int_equal(mesh_rerun_open(&rerun, mesh_hash16), 0);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    while (mesh_trace_next(reading, &chunk) == 1) {
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &chunk) == 1) {
         assert_int_equal(chunk.core, MESH_TRACE_CORE_SESSION);
         assert_true(chunk.bytes <= sizeof records);
         assert_int_equal(mesh_trace_get_chunk(trace, &chunk, records), 0);
@@ -125,7 +125,7 @@ static void sessions_run_again_from_what_was_recorded_and_nothing_said_is_in_it(
             assert_int_equal(mesh_rerun_feed(rerun, &entry), 0);
         }
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
     assert_int_equal(mesh_rerun_finish(rerun), 0);
     mesh_rerun_get_stats(rerun, &stats);

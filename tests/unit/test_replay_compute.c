@@ -152,11 +152,11 @@ static void copy_meta(struct mesh_trace *from, struct mesh_trace *to, const stru
 
 static void copy_chunks(struct mesh_trace *from, struct mesh_trace *to)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk row;
 
-    assert_int_equal(mesh_trace_read(from, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    while (mesh_trace_next(reading, &row) == 1) {
+    assert_int_equal(mesh_trace_read(from, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &row) == 1) {
         uint8_t *records = malloc(row.bytes);
 
         assert_non_null(records);
@@ -164,32 +164,32 @@ static void copy_chunks(struct mesh_trace *from, struct mesh_trace *to)
         assert_int_equal(mesh_trace_add_chunk(to, &row, records, row.bytes, NULL), 0);
         free(records);
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
 }
 
 static void copy_rows(struct mesh_trace *from, struct mesh_trace *to, const struct change *change)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_epoch epoch;
     struct mesh_trace_token token;
     struct mesh_trace_request request;
 
-    assert_int_equal(mesh_trace_read(from, MESH_TRACE_TABLE_EPOCH, 0, &reading), 0);
-    while (mesh_trace_next(reading, &epoch) == 1) {
+    assert_int_equal(mesh_trace_read(from, MESH_TRACE_TABLE_EPOCH, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &epoch) == 1) {
         epoch.rows = change->rows != NULL ? change->rows : epoch.rows;
         assert_int_equal(mesh_trace_add_row_epoch(to, &epoch, NULL), 0);
     }
-    mesh_trace_end(reading);
-    assert_int_equal(mesh_trace_read(from, MESH_TRACE_TABLE_TOKEN, 0, &reading), 0);
-    while (mesh_trace_next(reading, &token) == 1) {
+    mesh_trace_end(cursor);
+    assert_int_equal(mesh_trace_read(from, MESH_TRACE_TABLE_TOKEN, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &token) == 1) {
         token.token += token.position == change->position;
         assert_int_equal(mesh_trace_add_row_token(to, &token, NULL), 0);
     }
-    mesh_trace_end(reading);
-    assert_int_equal(mesh_trace_read(from, MESH_TRACE_TABLE_REQUEST, 0, &reading), 0);
-    while (mesh_trace_next(reading, &request) == 1)
+    mesh_trace_end(cursor);
+    assert_int_equal(mesh_trace_read(from, MESH_TRACE_TABLE_REQUEST, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &request) == 1)
         assert_int_equal(mesh_trace_add_row_request(to, &request, NULL), 0);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
 }
 
 static void change_trace(const struct change *change)

@@ -69,7 +69,7 @@ static void expect_same(const struct tape *tape, struct mesh_rerun **rerun)
 
     if (err)
         fail_msg("entry %llu of %llu: %d %s, how %d, kind %u and %u, at %llu, due %llu and %llu", (unsigned long long)difference->index,
-                 (unsigned long long)tape->count, err, mesh_rerun_reason(*rerun), difference->how, difference->expected.call.kind,
+                 (unsigned long long)tape->count, err, mesh_rerun_reason(*rerun), difference->outcome, difference->expected.call.kind,
                  difference->actual.call.kind, (unsigned long long)difference->expected.call.at_ns,
                  (unsigned long long)difference->expected.call.due_ns, (unsigned long long)difference->actual.call.due_ns);
 }
@@ -303,7 +303,7 @@ static void a_changed_timer_is_found_at_the_input_that_starts_it(void **state)
     (void)state;
     record_exchange(false, false);
     difference = after(&change, &rerun);
-    assert_int_equal(difference->how, MESH_RERUN_OTHER);
+    assert_int_equal(difference->outcome, MESH_RERUN_DIFFERENT);
     assert_int_equal(difference->expected.call.kind, MESH_TAPE_RECEIVE);
     assert_int_equal(difference->actual.call.kind, MESH_TAPE_RECEIVE);
     assert_int_equal(difference->index, difference->input_index);
@@ -323,7 +323,7 @@ static void a_flipped_bit_is_found_in_the_tile_that_carries_it(void **state)
     (void)state;
     record_exchange(false, false);
     difference = after(&change, &rerun);
-    assert_int_equal(difference->how, MESH_RERUN_OTHER);
+    assert_int_equal(difference->outcome, MESH_RERUN_DIFFERENT);
     assert_int_equal(difference->expected.call.kind, MESH_TAPE_DATAGRAM);
     assert_true(difference->index > change.index);
     assert_int_equal(difference->expected.call.payload_bytes, difference->actual.call.payload_bytes);
@@ -345,7 +345,7 @@ static void a_datagram_that_is_missing_from_the_tape_is_found_at_the_next_thing_
     (void)state;
     record_exchange(false, false);
     difference = after(&change, &rerun);
-    assert_int_equal(difference->how, MESH_RERUN_OTHER);
+    assert_int_equal(difference->outcome, MESH_RERUN_DIFFERENT);
     assert_int_equal(difference->actual.call.kind, MESH_TAPE_DATAGRAM);
     assert_true(difference->index >= change.index);
     mesh_rerun_close(rerun);
@@ -426,7 +426,7 @@ static void a_gather_of_a_phase_that_no_step_has_was_never_there(void **state)
             last = index;
     tape_copy(&changed, &tapes[2], consume_another_phase, &last);
     assert_int_equal(tape_rerun(&changed, &rerun), 1);
-    assert_int_equal(mesh_rerun_difference(rerun)->how, MESH_RERUN_IMPOSSIBLE);
+    assert_int_equal(mesh_rerun_difference(rerun)->outcome, MESH_RERUN_IMPOSSIBLE);
     assert_string_equal(mesh_rerun_difference(rerun)->reason, "this core has no such gather");
     mesh_rerun_close(rerun);
     tape_release(&changed);

@@ -81,7 +81,7 @@ static void sessions_run_again_say_the_same_whatever_protected_them(void **state
     for (unsigned i = 0; i < 12; i++) {
         record_sessions(ways[i % 3], i + 1, false);
         if (run_again(&tape, &difference, &stats) != 0)
-            fail_msg("seed %u, entry %llu: how %d, kind %u and %u", i + 1, (unsigned long long)difference.index, difference.how,
+            fail_msg("seed %u, entry %llu: how %d, kind %u and %u", i + 1, (unsigned long long)difference.index, difference.outcome,
                      difference.expected.call.kind, difference.actual.call.kind);
         assert_int_equal(stats.entries, tape.count);
         assert_int_equal(stats.payloads_unknown, 0);
@@ -173,7 +173,7 @@ static bool alter_one(void *app, uint64_t index, struct mesh_tape_entry *entry)
     return !a->drops;
 }
 
-static void expect_difference(struct altering altering, enum mesh_rerun_how how, struct mesh_rerun_difference *difference)
+static void expect_difference(struct altering altering, enum mesh_rerun_outcome outcome, struct mesh_rerun_difference *difference)
 {
     struct tape other;
 
@@ -181,7 +181,7 @@ static void expect_difference(struct altering altering, enum mesh_rerun_how how,
     other.hash = tape.hash;
     assert_true(altering.is_done);
     assert_int_equal(run_again(&other, difference, NULL), 1);
-    assert_int_equal(difference->how, how);
+    assert_int_equal(difference->outcome, outcome);
     if (!altering.drops)
         assert_int_equal(difference->index, altering.altered);
     tape_release(&other);
@@ -208,13 +208,14 @@ static void the_first_difference_is_named(void **state)
 
     (void)state;
     record_sessions(MESH_SECURITY_NONE, 2, false);
-    expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_TICK, .after = 50, .alter = wait_longer}, MESH_RERUN_OTHER, &difference);
-    expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_EVENT, .alter = say_another_reason}, MESH_RERUN_OTHER, &difference);
+    expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_TICK, .after = 50, .alter = wait_longer}, MESH_RERUN_DIFFERENT,
+                      &difference);
+    expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_EVENT, .alter = say_another_reason}, MESH_RERUN_DIFFERENT, &difference);
     expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_SEND, .alter = take_another_session}, MESH_RERUN_IMPOSSIBLE,
                       &difference);
     assert_non_null(difference.reason);
-    expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_RECEIVE, .drops = true}, MESH_RERUN_NOTHING, &difference);
-    expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_DATAGRAM, .drops = true}, MESH_RERUN_OTHER, &difference);
+    expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_RECEIVE, .drops = true}, MESH_RERUN_MISSING, &difference);
+    expect_difference((struct altering){.kind = MESH_TAPE_SESSIONS_DATAGRAM, .drops = true}, MESH_RERUN_DIFFERENT, &difference);
     release();
 }
 

@@ -132,10 +132,10 @@ static void stop(pid_t child)
 
 /* ---- messages ---- */
 
-static struct mesh_caller *call(const struct process *as, struct mesh_addr at, uint64_t timeout_ns, struct fail *fail)
+static struct mesh_client *call(const struct process *as, struct mesh_addr at, uint64_t timeout_ns, struct fail *fail)
 {
     static char address[MESH_ADDR_TEXT_BYTES];
-    const struct mesh_caller_config config = {
+    const struct mesh_client_config config = {
         .address = address, .security = as->security, .key = as->key, .cluster = "mesh", .timeout_ns = timeout_ns, .version = as->version};
 
     mesh_addr_format(at, address);
@@ -148,7 +148,7 @@ static bool read_status(const struct process *as, struct mesh_addr at, char text
     static struct talk talk;
     const struct talk question = {.kind = TALK_STATUS};
     struct fail fail = {0};
-    struct mesh_caller *caller = call(as, at, SECOND_NS, &fail);
+    struct mesh_client *caller = call(as, at, SECOND_NS, &fail);
     const uint8_t *answer;
     size_t bytes;
     bool is_good = caller != NULL && caller_send(caller, record, talk_write(&question, record), &fail) == 0 &&
@@ -271,7 +271,7 @@ static void clients_that_do_not_belong_are_refused_and_counted(void **state)
         const pid_t node = start(cases[i].node, at, NULL);
         const long before = count_of(cases[i].node, at, "clients", cases[i].reason);
         struct fail fail = {0};
-        struct mesh_caller *caller = call(&cases[i].client, at, SECOND_NS, &fail);
+        struct mesh_client *caller = call(&cases[i].client, at, SECOND_NS, &fail);
         const bool counted = is_counted(cases[i].node, at, "clients", cases[i].reason, before);
 
         stop(node);

@@ -152,7 +152,7 @@ static void what_is_out_of_range_is_refused(void **state)
     assert_true(mesh_telemetry_put(&writer, &item));
     assert_int_equal(mesh_telemetry_check(piece, writer.used), 0);
     assert_int_equal(*doing, 2);
-    *doing = MESH_WORKER_DOINGS;
+    *doing = MESH_WORKER_STATES;
     assert_int_equal(mesh_telemetry_check(piece, writer.used), MESH_ERANGE);
     *doing = 2;
     piece[0] = MESH_TELEMETRY_VERSION + 1;
@@ -354,9 +354,9 @@ static void values_come_in_the_units_of_their_metrics(void **state)
     assert_true(mesh_metric_value(mesh_metric_find(part, "bytes_sent"), &link) == 7);
     assert_null(mesh_metric_find(part, "no such"));
     assert_string_equal(mesh_telemetry_state_name(MESH_NODE_UP), "up");
-    assert_string_equal(mesh_telemetry_happening_name(MESH_HAPPENED_REQUEST_FAILED), "request failed");
-    assert_string_equal(mesh_telemetry_happening_name(0), "?");
-    assert_string_equal(mesh_telemetry_doing_name(MESH_WORKER_DOINGS), "?");
+    assert_string_equal(mesh_telemetry_event_name(MESH_NODE_EVENT_REQUEST_FAILED), "request failed");
+    assert_string_equal(mesh_telemetry_event_name(0), "?");
+    assert_string_equal(mesh_telemetry_worker_name(MESH_WORKER_STATES), "?");
 }
 
 int main(void)

@@ -38,7 +38,7 @@ static void rows_come_back_as_they_were_written(void **state)
     struct trace_place *place = *state;
     struct mesh_trace_input row = {.node = 1, .t_ns = 5, .core = MESH_TRACE_CORE_MESH, .instance = UINT64_MAX, .kind = 3};
     struct mesh_trace_input read;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     uint64_t id, count;
 
     row.peer = MESH_TRACE_NULL;
@@ -56,21 +56,21 @@ static void rows_come_back_as_they_were_written(void **state)
 
     assert_int_equal(mesh_trace_count(place->trace, MESH_TRACE_TABLE_INPUT, &count), 0);
     assert_int_equal(count, 2);
-    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_INPUT, 1, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &read), 1);
+    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_INPUT, 1, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &read), 1);
     assert_int_equal(read.id, 1);
     assert_int_equal(read.instance, UINT64_MAX);
     assert_true(read.peer == MESH_TRACE_NULL);
     assert_int_equal(read.datagram, 9);
     assert_int_equal(read.args.size, 3);
     assert_memory_equal(read.args.bytes, "abc", 3);
-    assert_int_equal(mesh_trace_next(reading, &read), 1);
+    assert_int_equal(mesh_trace_next(cursor, &read), 1);
     assert_null(read.args.bytes);
     assert_int_equal(read.peer, 2);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(mesh_trace_next(reading, &read), 0); /* and does not begin anew */
+        assert_int_equal(mesh_trace_next(cursor, &read), 0); /* and does not begin anew */
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_end(NULL);
 }
 
@@ -111,7 +111,7 @@ static void calls_that_do_not_fit_are_refused(void **state)
     const struct mesh_trace_chunk chunk = {.node = 1};
     const struct mesh_trace_report report = {.node = 1};
     const enum mesh_trace_table none = MESH_TRACE_TABLE_COUNT;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     uint64_t count;
 
     check_refused(place, mesh_trace_add(place->trace, MESH_TRACE_TABLE_DATAGRAM, &datagram, NULL), MESH_EINVAL, "mesh_trace_add_datagram");
@@ -125,8 +125,8 @@ static void calls_that_do_not_fit_are_refused(void **state)
     check_refused(place, mesh_trace_add_chunk(place->trace, &chunk, packet, 10, NULL), MESH_EINVAL, "opened for reading");
     check_refused(place, mesh_trace_add_report(place->trace, &report, NULL), MESH_EINVAL, "opened for reading");
     check_refused(place, mesh_trace_count(place->trace, none, &count), MESH_EINVAL, "no table");
-    check_refused(place, mesh_trace_read(place->trace, none, 1, &reading), MESH_EINVAL, "no table");
-    assert_null(reading);
+    check_refused(place, mesh_trace_read(place->trace, none, 1, &cursor), MESH_EINVAL, "no table");
+    assert_null(cursor);
 }
 
 static void meta_is_text_by_key(void **state)
@@ -165,14 +165,14 @@ static struct mesh_trace_datagram there_and_back(struct trace_place *place, cons
 {
     static uint8_t read[MESH_TRACE_DATAGRAM_BYTES_MAX];
     struct mesh_trace_datagram row = {.node = 1, .t_ns = 3, .direction = MESH_TRACE_RECEIVED};
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     size_t read_bytes;
     uint64_t id;
     bool is_complete;
 
     assert_int_equal(mesh_trace_add_datagram(place->trace, &row, packet, packet_bytes, keep, &id), 0);
-    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_DATAGRAM, id, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_DATAGRAM, id, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &row), 1);
     assert_int_equal(row.id, id);
     assert_int_equal(mesh_trace_get_packet(place->trace, &row, read, &read_bytes, &is_complete), 0);
     assert_int_equal(read_bytes, packet_bytes);
@@ -182,7 +182,7 @@ static struct mesh_trace_datagram there_and_back(struct trace_place *place, cons
     } else {
         assert_memory_equal(read, packet, packet_bytes - (size_t)row.data_bytes);
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return row;
 }
 
@@ -274,15 +274,15 @@ static void a_chunk_comes_back_to_the_byte(void **state)
     static uint8_t records[60000], read[60000];
     struct trace_place *place = *state;
     struct mesh_trace_chunk row = {.node = 1, .core = MESH_TRACE_CORE_MESH, .first = 1, .count = 90};
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     const size_t bytes = make_records(records, sizeof records, row.count), wrong[] = {1, bytes - 2, bytes - 1, bytes + 1, bytes + 2};
     size_t stored;
 
     assert_int_equal(mesh_trace_add_chunk(place->trace, &row, records, bytes, &stored), 0);
     assert_true(stored < bytes);
     reopen(place);
-    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_read(place->trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &row), 1);
     assert_int_equal(row.coding, MESH_TRACE_COMPACT);
     assert_int_equal(row.bytes, bytes);
     assert_int_equal(mesh_trace_get_chunk(place->trace, &row, read), 0);
@@ -295,7 +295,7 @@ static void a_chunk_comes_back_to_the_byte(void **state)
     row.bytes = bytes;
     row.coding = MESH_TRACE_ZSTD_APART;
     assert_true(mesh_trace_get_chunk(place->trace, &row, read) < 0);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
 }
 
 static void an_existing_file_is_not_written_to(void **state)

@@ -87,7 +87,7 @@ static void a_chunk_of_schema_1_comes_back_to_the_byte(void **state)
     static uint8_t records[CALLS * 500], calls[CALLS * 200], data[CALLS * DATA], read[sizeof records];
     struct mesh_trace_chunk row = {.node = 1, .core = MESH_TRACE_CORE_MESH, .first = 1, .count = CALLS};
     size_t bytes = 0, calls_bytes = 0, fixed, payload;
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace *trace;
 
     (void)state;
@@ -111,13 +111,13 @@ static void a_chunk_of_schema_1_comes_back_to_the_byte(void **state)
     execute("UPDATE chunks SET coding = 3, bytes = (SELECT sum(bytes) FROM chunks), records = CAST(records || (SELECT records FROM chunks "
             "WHERE id = 2) AS BLOB) WHERE id = 1; DELETE FROM chunks WHERE id = 2; PRAGMA user_version = 1");
     assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &row), 1);
     assert_int_equal(row.coding, MESH_TRACE_ZSTD_APART);
     assert_int_equal(row.bytes, bytes);
     assert_int_equal(mesh_trace_get_chunk(trace, &row, read), 0);
     assert_memory_equal(read, records, bytes);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
 }
 
@@ -179,7 +179,7 @@ static void a_datagram_of_absurd_size_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
-        struct mesh_trace_reading *reading;
+        struct mesh_trace_cursor *cursor;
         struct mesh_trace_datagram row;
         struct mesh_trace *trace;
         size_t bytes;
@@ -189,11 +189,11 @@ static void a_datagram_of_absurd_size_is_refused(void **state)
         trace_case_make(path);
         execute(damages[i]);
         assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
-        assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_DATAGRAM, 1, &reading), 0); /* the first one is a tile */
-        assert_int_equal(mesh_trace_next(reading, &row), 1);
+        assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_DATAGRAM, 1, &cursor), 0); /* the first one is a tile */
+        assert_int_equal(mesh_trace_next(cursor, &row), 1);
         assert_true(mesh_trace_get_packet(trace, &row, packet, &bytes, &is_complete) < 0);
         assert_non_null(strstr(mesh_trace_reason(trace), "damaged"));
-        mesh_trace_end(reading);
+        mesh_trace_end(cursor);
         mesh_trace_close(trace);
     }
 }
@@ -276,7 +276,7 @@ static void flip(void *bytes, size_t bit)
 static void any_bit_that_flips_in_a_chunk_is_noticed(void **state)
 {
     static uint8_t records[60000], blob[60000];
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk row;
     struct mesh_trace *trace;
     unsigned refused = 0, numbers = 0;
@@ -284,8 +284,8 @@ static void any_bit_that_flips_in_a_chunk_is_noticed(void **state)
     (void)state;
     make_calls(&row);
     assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &reading), 0);
-    assert_int_equal(mesh_trace_next(reading, &row), 1);
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    assert_int_equal(mesh_trace_next(cursor, &row), 1);
     assert_int_equal(mesh_trace_get_chunk(trace, &row, records), 0);
     assert_true(row.records.size < sizeof blob && row.bytes < sizeof records);
     row.records.bytes = memcpy(blob, row.records.bytes, row.records.size);
@@ -304,7 +304,7 @@ static void any_bit_that_flips_in_a_chunk_is_noticed(void **state)
         flip(columns[bit / 64], bit % 64);
     }
     assert_int_equal(numbers, 64 * sizeof columns / sizeof *columns);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
 }
 
@@ -312,7 +312,7 @@ static void any_bit_that_flips_in_a_chunk_is_noticed(void **state)
 static void any_bit_that_flips_in_a_payload_is_noticed(void **state)
 {
     static uint8_t packet[MESH_TRACE_DATAGRAM_BYTES_MAX], payload[MESH_TRACE_DATAGRAM_BYTES_MAX];
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     struct mesh_trace_datagram row;
     struct mesh_trace *trace;
     unsigned payloads = 0;
@@ -321,8 +321,8 @@ static void any_bit_that_flips_in_a_payload_is_noticed(void **state)
 
     (void)state;
     assert_int_equal(mesh_trace_open(&trace, path, reason), 0);
-    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_DATAGRAM, 1, &reading), 0);
-    while (mesh_trace_next(reading, &row) == 1) {
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_DATAGRAM, 1, &cursor), 0);
+    while (mesh_trace_next(cursor, &row) == 1) {
         assert_int_equal(mesh_trace_get_packet(trace, &row, packet, &bytes, &is_complete), 0);
         payloads += row.payload.size > 0;
         if (row.payload.size > 0)
@@ -335,7 +335,7 @@ static void any_bit_that_flips_in_a_payload_is_noticed(void **state)
         }
     }
     assert_true(payloads > 0);
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     mesh_trace_close(trace);
 }
 

@@ -228,18 +228,18 @@ static int read_row(struct mesh_trace *trace, enum mesh_trace_table table, const
 
 static int read_table(struct mesh_trace *trace, enum mesh_trace_table table)
 {
-    struct mesh_trace_reading *reading;
+    struct mesh_trace_cursor *cursor;
     union row row;
-    int err = mesh_trace_read(trace, table, 0, &reading), got;
+    int err = mesh_trace_read(trace, table, 0, &cursor), got;
 
     if (err != 0)
         return err;
-    while ((got = mesh_trace_next(reading, &row)) == 1) {
+    while ((got = mesh_trace_next(cursor, &row)) == 1) {
         const int failed = read_row(trace, table, &row);
 
         err = err != 0 ? err : failed;
     }
-    mesh_trace_end(reading);
+    mesh_trace_end(cursor);
     return got < 0 ? got : err;
 }
 

@@ -178,7 +178,7 @@ struct mesh_cluster_stats {
     uint64_t suspicions, suspicions_wrong; /* members asked once more; that answered */
     uint64_t mistakes;                     /* members taken for dead that came back within 3 s: they have longer to answer now */
     uint64_t pauses;                       /* times the process was stopped */
-    uint64_t notes_lost, notes_high;       /* small messages for which the queue had no room; most that waited in it */
+    uint64_t queue_lost, queue_max;        /* small messages for which the queue had no room; most that waited in it */
 };
 
 struct mesh_cluster_peer_stats {

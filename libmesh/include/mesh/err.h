@@ -1,7 +1,7 @@
 /* Error codes shared by libmesh and the programs.
  *
  * Functions return 0 or a negative code. An output is written only on success, unless the function says otherwise: some write why they
- * failed (reason, struct mesh_caller_why), and a message that cannot be decoded may have been decoded in part (mesh_wire_decode).
+ * failed (reason, struct mesh_client_error), and a message that cannot be decoded may have been decoded in part (mesh_wire_decode).
  *
  * What is asserted: mistakes of the program that calls, and nothing else; also in release builds, where they end it as well (abort). Such
  * mistakes are a rank that does not exist, a buffer with less than the stated capacity, a time before that of an earlier call, calls in

@@ -55,7 +55,7 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
 /* Where entries go. */
 struct mesh_recorder_store {
     /* Called by the recorder's thread, and by the thread that closes it, while others may call take. Keep what was taken before the last
-     * turn, then all entries of the batch, which may be empty; or keep nothing, and return an error, with why in words: then all comes
+     * swap, then all entries of the batch, which may be empty; or keep nothing, and return an error, with why in words: then all comes
      * again later, with more. */
     int (*write)(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
     /* Called by helping threads, one at a time. Take the next entry into memory, quickly and without a system call. False: it is not taken,
@@ -63,15 +63,15 @@ struct mesh_recorder_store {
     bool (*take)(void *app, const struct mesh_recorder_entry *entry);
     /* What has been taken so far is for the next write to keep, and for later ones until one succeeds. Not called before that, nor at the
      * same time as take. */
-    void (*turn)(void *app);
+    void (*swap)(void *app);
     void *app;
 };
 
 struct mesh_recorder_config {
     struct mesh_recorder_store store;
     uint64_t ring_bytes; /* a power of 2, MESH_RECORDER_RING_BYTES_MIN to 2^31; 0: 16 MiB. An entry takes a quarter of it at most */
-    uint64_t batch_ns;   /* entries are stored together at multiples of it of the time of day (mesh_recorder_rest_ns); 0: 250 ms */
-    uint64_t again_ns;   /* after a failure; 0: 1 s */
+    uint64_t batch_ns;   /* entries are stored together at multiples of it of the time of day (mesh_recorder_sleep_ns); 0: 250 ms */
+    uint64_t retry_ns;   /* after a failure; 0: 1 s */
 };
 
 struct mesh_recorder_stats {
@@ -87,7 +87,7 @@ struct mesh_recorder_stats {
 
 /* From this time of day until the next batch: at most 17/16 of batch_ns. All recorders whose clocks agree store at the same moments: nodes
  * that wait for one another then wait for all of their recorders at once, and not for one after the other. Nothing else depends on it. */
-uint64_t mesh_recorder_rest_ns(uint64_t now_ns, uint64_t batch_ns);
+uint64_t mesh_recorder_sleep_ns(uint64_t now_ns, uint64_t batch_ns);
 
 struct mesh_recorder;
 

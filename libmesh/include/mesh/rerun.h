@@ -18,17 +18,17 @@ struct mesh_rerun;
 int mesh_rerun_open(struct mesh_rerun **rerun, void (*hash)(const void *data, size_t bytes, uint8_t out[16]));
 void mesh_rerun_close(struct mesh_rerun *rerun); /* NULL is fine */
 
-enum mesh_rerun_how {
+enum mesh_rerun_outcome {
     MESH_RERUN_SAME,
-    MESH_RERUN_OTHER,      /* expected and actual entry differ */
-    MESH_RERUN_NOTHING,    /* the core had nothing to tell where the tape has an entry */
+    MESH_RERUN_DIFFERENT,  /* expected and actual entry differ */
+    MESH_RERUN_MISSING,    /* the core had nothing to tell where the tape has an entry */
     MESH_RERUN_IMPOSSIBLE, /* the input cannot be given, because this core is in another state: reason */
-    MESH_RERUN_MORE        /* the tape is over, and the core has more to tell: actual */
+    MESH_RERUN_EXTRA       /* the tape is over, and the core has more to tell: actual */
 };
 
 /* The first difference. Entries are valid until the rerun is closed. */
 struct mesh_rerun_difference {
-    enum mesh_rerun_how how;
+    enum mesh_rerun_outcome outcome;
     uint64_t index;                                 /* of the tape's entry, from 0 */
     struct mesh_tape_entry input, expected, actual; /* kind 0: there is none. input: the last one, which it follows from */
     uint64_t input_index;

@@ -161,11 +161,11 @@ void mesh_sessions_get_stats(const struct mesh_sessions *sessions, struct mesh_s
 
 /* The sessions whose datagrams have an effect now, and the address that each must come from, so that a driver can turn others away. Returns
  * how many. */
-struct mesh_session_place {
+struct mesh_session_peer {
     uint32_t session;
     struct mesh_addr addr;
 };
-unsigned mesh_sessions_places(const struct mesh_sessions *sessions, struct mesh_session_place out[MESH_SESSIONS_MAX]);
+unsigned mesh_sessions_peers(const struct mesh_sessions *sessions, struct mesh_session_peer out[MESH_SESSIONS_MAX]);
 
 /* ---- client ---- */
 

@@ -42,11 +42,11 @@ enum mesh_node_state {
     MESH_NODE_STATES
 };
 
-enum mesh_worker_doing {
+enum mesh_worker_state {
     MESH_WORKER_IDLE, /* no step is open */
     MESH_WORKER_COMPUTING,
     MESH_WORKER_WAITING, /* for waits_for */
-    MESH_WORKER_DOINGS
+    MESH_WORKER_STATES
 };
 
 enum mesh_request_state {
@@ -58,30 +58,30 @@ enum mesh_request_state {
     MESH_REQUEST_STATES
 };
 
-enum mesh_happening {
-    MESH_HAPPENED_START = 1, /* of the process */
-    MESH_HAPPENED_EPOCH,     /* began */
-    MESH_HAPPENED_PREPARE,   /* it is loaded and copied for the next epoch */
-    MESH_HAPPENED_LOADED,
-    MESH_HAPPENED_LOST, /* a member of the last epoch is not in this one */
-    MESH_HAPPENED_BACK,
-    MESH_HAPPENED_SUSPECTED, /* silent while it owes something, or unreachable */
-    MESH_HAPPENED_JOINED,    /* this node was taken in by another cluster */
-    MESH_HAPPENED_REFUSED,   /* and this is why not */
-    MESH_HAPPENED_EVICTED,   /* the others went on without this node */
-    MESH_HAPPENED_LEAVING,
-    MESH_HAPPENED_REQUEST_FAILED,
-    MESH_HAPPENED_SHORT,   /* the epoch's members have too little memory for the model */
-    MESH_HAPPENED_TROUBLE, /* something is wrong with the network: what, why, what to do */
-    MESH_HAPPENED_MENDED,  /* a trouble is over; the text is how the trouble's begins */
-    MESH_HAPPENINGS
+enum mesh_node_event {
+    MESH_NODE_EVENT_START = 1, /* of the process */
+    MESH_NODE_EVENT_EPOCH,     /* began */
+    MESH_NODE_EVENT_PREPARE,   /* it is loaded and copied for the next epoch */
+    MESH_NODE_EVENT_LOADED,
+    MESH_NODE_EVENT_LOST, /* a member of the last epoch is not in this one */
+    MESH_NODE_EVENT_BACK,
+    MESH_NODE_EVENT_SUSPECTED, /* silent while it owes something, or unreachable */
+    MESH_NODE_EVENT_JOINED,    /* this node was taken in by another cluster */
+    MESH_NODE_EVENT_REFUSED,   /* and this is why not */
+    MESH_NODE_EVENT_EVICTED,   /* the others went on without this node */
+    MESH_NODE_EVENT_LEAVING,
+    MESH_NODE_EVENT_REQUEST_FAILED,
+    MESH_NODE_EVENT_SHORT,   /* the epoch's members have too little memory for the model */
+    MESH_NODE_EVENT_TROUBLE, /* something is wrong with the network: what, why, what to do */
+    MESH_NODE_EVENT_MENDED,  /* a trouble is over; the text is how the trouble's begins */
+    MESH_NODE_EVENTS
 };
 
 /* Words for people, JSON and labels: "up", "waiting", ...; "?" for what is not one. */
 const char *mesh_telemetry_state_name(unsigned state);
-const char *mesh_telemetry_doing_name(unsigned doing);
+const char *mesh_telemetry_worker_name(unsigned state);
 const char *mesh_telemetry_request_name(unsigned state);
-const char *mesh_telemetry_happening_name(unsigned happening);
+const char *mesh_telemetry_event_name(unsigned event);
 
 /* ---- the lists ---- */
 
@@ -188,7 +188,7 @@ const char *mesh_telemetry_happening_name(unsigned happening);
 
 #define MESH_TELEMETRY_WORKER_FIELDS(F) \
     F(worker,           u16,  0,  UINT16_MAX,          "",          LABEL,   "",                                          "which, from 0") \
-    F(doing,            u8,   0,  MESH_WORKER_DOINGS-1, "",         LABEL,   "",                                          "0: idle; 1: computing; 2: waiting") \
+    F(doing,            u8,   0,  MESH_WORKER_STATES-1, "",         LABEL,   "",                                          "0: idle; 1: computing; 2: waiting") \
     F(waits_for,        u16,  0,  UINT16_MAX,          "rank",      LABEL,   "",                                          "whose blocks it waits for; the own rank: another worker; 65535: nobody's") \
     F(waits_phase,      u16,  0,  UINT16_MAX,          "phase",     LABEL,   "",                                          "gather that it waits for; 65535: none") \
     F(compute_ns,       u64,  0,  UINT64_MAX,          "ns",        COUNTER, "mesh_worker_compute_seconds_total",         "Time computing") \
@@ -224,7 +224,7 @@ const char *mesh_telemetry_happening_name(unsigned happening);
 
 #define MESH_TELEMETRY_EVENT_FIELDS(F) \
     F(number,           u32,  1,  UINT32_MAX,          "",          LABEL,   "",                                          "of the event on its node, from 1; it may come more than once") \
-    F(happened,         u8,   1,  MESH_HAPPENINGS-1,   "",          LABEL,   "",                                          "what; see the table of events") \
+    F(happened,         u8,   1,  MESH_NODE_EVENTS-1,  "",          LABEL,   "",                                          "what; see the table of events") \
     F(when_ns,          u64,  0,  UINT64_MAX,          "ns",        LABEL,   "",                                          "the node's clock") \
     F(unix_ms,          u64,  0,  UINT64_C(1) << 48,   "ms",        LABEL,   "",                                          "wall clock") \
     F(epoch,            u32,  0,  INT32_MAX,           "",          LABEL,   "",                                          "then") \

@@ -308,14 +308,14 @@ int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, si
 /* How many rows a table has. */
 int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t *count);
 
-/* Read a table in the order of its ids, from `first` on. Several readings may be open at a time; close each before the trace. */
-struct mesh_trace_reading;
-int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_reading **reading);
+/* Read a table in the order of its ids, from `first` on. Several cursors may be open at a time; close each before the trace. */
+struct mesh_trace_cursor;
+int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t first, struct mesh_trace_cursor **cursor);
 
 /* 1: the next row is in *row (the table's struct; texts and blobs valid until the next call); 0: there are no more; else an error. After
  * either of these, later calls return the same. */
-int mesh_trace_next(struct mesh_trace_reading *reading, void *row);
-void mesh_trace_end(struct mesh_trace_reading *reading); /* NULL is fine */
+int mesh_trace_next(struct mesh_trace_cursor *cursor, void *row);
+void mesh_trace_end(struct mesh_trace_cursor *cursor); /* NULL is fine */
 
 /* A datagram's bytes as they were, put together from columns and payload: into packet (MESH_TRACE_DATAGRAM_BYTES_MAX); *packet_bytes of
  * them. Zeros stand for a payload that was not stored, and *is_complete is then false. A payload without its data_hash is damaged:

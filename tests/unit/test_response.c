@@ -27,15 +27,15 @@ static struct mesh_cluster *make(void)
 static void answer(struct mesh_cluster *cluster, uint64_t took_ms)
 {
     cluster->now_ns += CLUSTER_S;
-    mesh_cluster_patience_answer(cluster, &cluster->peers[0], cluster->now_ns - took_ms * CLUSTER_MS);
+    mesh_cluster_response_add(cluster, &cluster->peers[0], cluster->now_ns - took_ms * CLUSTER_MS);
 }
 
-/* Patience after a time in which the last answers were all in time. */
-static uint64_t patience_ms(struct mesh_cluster *cluster)
+/* The timeout after a time in which the last answers were all in time. */
+static uint64_t timeout_ms(struct mesh_cluster *cluster)
 {
     for (int i = 0; i < CLUSTER_ANSWERS; i++)
         answer(cluster, 1);
-    return mesh_cluster_patience_ns(cluster, &cluster->peers[0]) / CLUSTER_MS;
+    return mesh_cluster_response_timeout(cluster, &cluster->peers[0]) / CLUSTER_MS;
 }
 
 static void the_two_slowest_are_remembered_in_whatever_order_they_came(void **state)
@@ -48,7 +48,7 @@ static void the_two_slowest_are_remembered_in_whatever_order_they_came(void **st
 
         for (unsigned j = 0; j < 4; j++)
             answer(cluster, took_ms[i][j]);
-        assert_int_equal(patience_ms(cluster), 240); /* four times as long as the faster answer */
+        assert_int_equal(timeout_ms(cluster), 240); /* four times as long as the faster answer */
         free(cluster);
     }
 }
@@ -61,11 +61,11 @@ static void each_is_forgotten_after_ten_minutes(void **state)
     answer(cluster, 100);
     cluster->now_ns += 590 * CLUSTER_S;
     answer(cluster, 60);
-    assert_int_equal(patience_ms(cluster), 240);
+    assert_int_equal(timeout_ms(cluster), 240);
     cluster->now_ns += 10 * CLUSTER_S;
-    assert_int_equal(patience_ms(cluster), 7); /* one late answer has no effect */
+    assert_int_equal(timeout_ms(cluster), 7); /* one late answer has no effect */
     answer(cluster, 10);
-    assert_int_equal(patience_ms(cluster), 120);
+    assert_int_equal(timeout_ms(cluster), 120);
     free(cluster);
 }
 
@@ -77,10 +77,10 @@ static void who_is_asked_later_has_not_missed_what_was_before(void **state)
 
     (void)state;
     for (unsigned later_ms = 0; later_ms <= 30; later_ms += 10) {
-        peer->doubt = CLUSTER_ASKING;
+        peer->liveness = CLUSTER_ASKING;
         peer->asked_ns = cluster->now_ns - (30 - later_ms) * CLUSTER_MS;
         peer->asked_until_ns = peer->asked_ns + 7 * CLUSTER_MS;
-        mesh_cluster_patience_excuse(cluster, 30 * CLUSTER_MS);
+        mesh_cluster_response_excuse(cluster, 30 * CLUSTER_MS);
         assert_int_equal((peer->asked_until_ns - peer->asked_ns) / CLUSTER_MS, 7 + 30 - later_ms);
     }
     free(cluster);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define JOINER_NS      CLUSTER_S          /* a joiner that is silent for so long is forgotten */
-#define SILENT_NS      (100 * CLUSTER_MS) /* how long one rests that did not answer */
+#define SILENT_NS      (100 * CLUSTER_MS) /* how long one is kept out that did not answer */
 #define STARVED_NS     (15 * CLUSTER_S)   /* and one that starves another or is starved, then twice as long, since only steps show it */
 #define STARVED_NS_MAX (960 * CLUSTER_S)
 #define STARVED_OLD_NS (3600 * CLUSTER_S)
@@ -33,14 +33,14 @@ static uint64_t first8(const uint8_t *bytes)
 
 void mesh_cluster_where(const struct mesh_cluster *cluster, uint8_t ip[16], uint16_t *port)
 {
-    uint16_t leader = mesh_cluster_leader(cluster);
+    uint16_t coordinator = mesh_cluster_coordinator(cluster);
 
     memset(ip, 0, 16);
     *port = 0;
-    if (leader == cluster->epoch.rank)
+    if (coordinator == cluster->epoch.rank)
         return;
-    memcpy(ip, cluster->epoch.list.members[leader].addr.ip, 16);
-    *port = cluster->epoch.list.members[leader].addr.port;
+    memcpy(ip, cluster->epoch.list.members[coordinator].addr.ip, 16);
+    *port = cluster->epoch.list.members[coordinator].addr.port;
 }
 
 /* A scope is the number of a local interface: for a link-local address, that of the link by which the message came. */
@@ -81,7 +81,7 @@ static bool is_cookie(struct mesh_cluster *cluster, const struct cluster_input *
 
 static void say_cookie(struct mesh_cluster *cluster, const struct cluster_input *in, uint64_t nonce, bool is_waiting)
 {
-    struct mesh_cookie *cookie = mesh_cluster_say(cluster, in->from, MESH_TYPE_COOKIE);
+    struct mesh_cookie *cookie = mesh_cluster_enqueue(cluster, in->from, MESH_TYPE_COOKIE);
     struct cluster_standing standing;
 
     mesh_cluster_standing(cluster, &standing);
@@ -99,7 +99,7 @@ static void say_cookie(struct mesh_cluster *cluster, const struct cluster_input 
 
 static int deny(struct mesh_cluster *cluster, struct mesh_addr to, const struct mesh_deny *what)
 {
-    struct mesh_deny *message = mesh_cluster_say(cluster, to, MESH_TYPE_DENY);
+    struct mesh_deny *message = mesh_cluster_enqueue(cluster, to, MESH_TYPE_DENY);
 
     message->reason = what->reason;
     message->nonce = what->nonce;
@@ -109,7 +109,7 @@ static int deny(struct mesh_cluster *cluster, struct mesh_addr to, const struct 
     return MESH_EREFUSED;
 }
 
-int mesh_cluster_host_version(struct mesh_cluster *cluster, struct mesh_addr from, const struct mesh_header *header, size_t bytes)
+int mesh_cluster_admission_version(struct mesh_cluster *cluster, struct mesh_addr from, const struct mesh_header *header, size_t bytes)
 {
     struct mesh_deny what = {
         .reason = MESH_DENY_VERSION, .nonce = header->number, .found = header->version, .expected = cluster->config.version};
@@ -141,37 +141,37 @@ static bool fits(const struct mesh_cluster *cluster, const uint8_t name[16], con
     return (features & config->features_required) == config->features_required;
 }
 
-/* ---- resting ---- */
+/* ---- bans ---- */
 
-static struct cluster_rest *find_rest(const struct mesh_cluster *cluster, const uint8_t incarnation[16])
+static struct cluster_ban *find_ban(const struct mesh_cluster *cluster, const uint8_t incarnation[16])
 {
-    for (unsigned i = 0; i < CLUSTER_RESTS_MAX; i++)
-        if (cluster->rests[i].number && memcmp(cluster->rests[i].incarnation, incarnation, 16) == 0)
-            return (struct cluster_rest *)&cluster->rests[i];
+    for (unsigned i = 0; i < CLUSTER_BANS_MAX; i++)
+        if (cluster->bans[i].number && memcmp(cluster->bans[i].incarnation, incarnation, 16) == 0)
+            return (struct cluster_ban *)&cluster->bans[i];
     return NULL;
 }
 
-static struct cluster_rest *rest(struct mesh_cluster *cluster, const struct cluster_peer *peer, uint64_t rest_ns)
+static struct cluster_ban *ban(struct mesh_cluster *cluster, const struct cluster_peer *peer, uint64_t ban_ns)
 {
-    struct cluster_rest *place = find_rest(cluster, peer->incarnation);
+    struct cluster_ban *place = find_ban(cluster, peer->incarnation);
 
     if (!place) {
-        place = &cluster->rests[cluster->rest_next++ % CLUSTER_RESTS_MAX];
+        place = &cluster->bans[cluster->ban_next++ % CLUSTER_BANS_MAX];
         memset(place, 0, sizeof *place);
         memcpy(place->incarnation, peer->incarnation, sizeof place->incarnation);
     }
     place->number = peer->highest ? peer->highest : 1;
-    place->until_ns = cluster->now_ns + rest_ns;
+    place->until_ns = cluster->now_ns + ban_ns;
     place->unheard = UINT16_MAX;
     place->is_starved = false;
     return place;
 }
 
-void mesh_cluster_host_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
-                            uint64_t expected, uint64_t rest_ns)
+void mesh_cluster_admission_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
+                                 uint64_t expected, uint64_t ban_ns)
 {
     struct mesh_deny what = {.reason = (uint16_t)reason, .nonce = joiner->join_nonce, .found = found, .expected = expected};
-    struct cluster_rest *place = rest(cluster, joiner, rest_ns ? rest_ns : SILENT_NS);
+    struct cluster_ban *place = ban(cluster, joiner, ban_ns ? ban_ns : SILENT_NS);
 
     if (reason)
         deny(cluster, joiner->addr, &what);
@@ -183,18 +183,18 @@ void mesh_cluster_host_deny(struct mesh_cluster *cluster, struct cluster_peer *j
     joiner->is_used = joiner->rank >= 0;
 }
 
-bool mesh_cluster_host_starves(const struct mesh_cluster *cluster, const uint8_t incarnation[16])
+bool mesh_cluster_admission_starves(const struct mesh_cluster *cluster, const uint8_t incarnation[16])
 {
-    const struct cluster_rest *place = find_rest(cluster, incarnation);
+    const struct cluster_ban *place = find_ban(cluster, incarnation);
 
     return place && place->is_starved && cluster->now_ns < place->until_ns;
 }
 
 /* As the list of the epoch has it, in which its rank was left out. */
-struct mesh_addr mesh_cluster_host_starved_by(const struct mesh_cluster *cluster, const struct cluster_peer *member)
+struct mesh_addr mesh_cluster_admission_starved_by(const struct mesh_cluster *cluster, const struct cluster_peer *member)
 {
-    const struct cluster_rest *place = find_rest(cluster, member->incarnation);
-    const bool is_starved = member->is_out && mesh_cluster_host_starves(cluster, member->incarnation);
+    const struct cluster_ban *place = find_ban(cluster, member->incarnation);
+    const bool is_starved = member->is_out && mesh_cluster_admission_starves(cluster, member->incarnation);
 
     return is_starved && place->unheard < cluster->epoch.list.count ? cluster->epoch.list.members[place->unheard].addr
                                                                     : (struct mesh_addr){.port = 0};
@@ -202,19 +202,19 @@ struct mesh_addr mesh_cluster_host_starved_by(const struct mesh_cluster *cluster
 
 static uint64_t starved_ns(struct mesh_cluster *cluster, const struct cluster_peer *member)
 {
-    const struct cluster_rest *last = find_rest(cluster, member->incarnation);
+    const struct cluster_ban *last = find_ban(cluster, member->incarnation);
 
     if (!last || !last->starved_ns || cluster->now_ns > last->until_ns + STARVED_OLD_NS)
         return STARVED_NS;
     return 2 * last->starved_ns < STARVED_NS_MAX ? 2 * last->starved_ns : STARVED_NS_MAX;
 }
 
-void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard, bool is_starved)
+void mesh_cluster_admission_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard, bool is_starved)
 {
-    const uint64_t rest_ns = is_starved ? starved_ns(cluster, member) : CLUSTER_S;
-    struct cluster_rest *place = rest(cluster, member, rest_ns);
+    const uint64_t ban_ns = is_starved ? starved_ns(cluster, member) : CLUSTER_S;
+    struct cluster_ban *place = ban(cluster, member, ban_ns);
 
-    place->starved_ns = is_starved ? rest_ns : place->starved_ns;
+    place->starved_ns = is_starved ? ban_ns : place->starved_ns;
     place->is_starved = is_starved;
     place->unheard = unheard;
     place->needs_check = true;
@@ -222,7 +222,7 @@ void mesh_cluster_host_exclude(struct mesh_cluster *cluster, const struct cluste
 
 /* ---- questions ---- */
 
-int mesh_cluster_host_ask(struct mesh_cluster *cluster, const struct cluster_input *in)
+int mesh_cluster_admission_ask(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_ask *ask = &in->message->as.ask;
     struct mesh_deny what = {.nonce = ask->nonce};
@@ -246,7 +246,7 @@ static unsigned count_joiners(const struct mesh_cluster *cluster)
 /* There is room to note all that this lets in, since this process is a member: MESH_DENY_BUSY is not needed. */
 static bool is_full(const struct mesh_cluster *cluster, unsigned joiners, struct mesh_deny *what)
 {
-    unsigned lost = mesh_cluster_count(mesh_cluster_doubted(cluster, CLUSTER_DEAD, CLUSTER_GONE));
+    unsigned lost = mesh_cluster_count(mesh_cluster_ranks_by_liveness(cluster, CLUSTER_DEAD, CLUSTER_GONE));
     unsigned members = cluster->epoch.list.count - lost;
 
     what->reason = MESH_DENY_FULL;
@@ -271,8 +271,8 @@ static void suspect_predecessor(struct mesh_cluster *cluster, const struct clust
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
-        if (peer && peer != in->peer && peer->doubt == CLUSTER_TRUSTED && mesh_cluster_same_addr(&peer->addr, &in->from))
-            peer->doubt = CLUSTER_SUSPECTED;
+        if (peer && peer != in->peer && peer->liveness == CLUSTER_TRUSTED && mesh_cluster_same_addr(&peer->addr, &in->from))
+            peer->liveness = CLUSTER_SUSPECTED;
     }
 }
 
@@ -280,7 +280,7 @@ static void suspect_predecessor(struct mesh_cluster *cluster, const struct clust
 static struct cluster_peer *note_joiner(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_join *join = &in->message->as.join;
-    struct cluster_rest *place = find_rest(cluster, in->incarnation);
+    struct cluster_ban *place = find_ban(cluster, in->incarnation);
     struct cluster_peer *peer = in->peer ? in->peer : mesh_cluster_peer_add(cluster, in->incarnation, in->from);
 
     if (!peer)
@@ -310,14 +310,14 @@ static bool is_already_in(struct mesh_cluster *cluster, const struct cluster_inp
     static const uint8_t other[16];
 
     mesh_cluster_peer_state(cluster, in->peer, in->number, in->message->as.join.number, other, true);
-    return in->peer->doubt != CLUSTER_GONE;
+    return in->peer->liveness != CLUSTER_GONE;
 }
 
 static int check_join(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_join *join = &in->message->as.join;
     struct mesh_deny what = {.nonce = join->nonce};
-    struct cluster_rest *place = find_rest(cluster, in->incarnation);
+    struct cluster_ban *place = find_ban(cluster, in->incarnation);
 
     if (!fits(cluster, join->cluster, join->fingerprint, join->features, &what))
         return deny(cluster, in->from, &what);
@@ -353,7 +353,7 @@ static bool learn_addr(struct mesh_cluster *cluster, const struct cluster_input 
     return mesh_cluster_has_addr(&cluster->addr);
 }
 
-int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_input *in)
+int mesh_cluster_admission_join(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_join *join = &in->message->as.join;
     struct mesh_deny what = {.nonce = join->nonce};
@@ -363,7 +363,7 @@ int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_in
     if (err)
         return err;
     suspect_predecessor(cluster, in);
-    if (mesh_cluster_leader(cluster) != cluster->epoch.rank) {
+    if (mesh_cluster_coordinator(cluster) != cluster->epoch.rank) {
         say_cookie(cluster, in, join->nonce, false); /* it says where the coordinator is */
         return 0;
     }
@@ -389,7 +389,7 @@ int mesh_cluster_host_join(struct mesh_cluster *cluster, const struct cluster_in
     return 0;
 }
 
-int mesh_cluster_host_invite(struct mesh_cluster *cluster, const struct cluster_input *in)
+int mesh_cluster_admission_invite(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_invite *invite = &in->message->as.invite;
     struct cluster_standing theirs = {.members = invite->members, .number = invite->number}, ours;
@@ -405,7 +405,7 @@ int mesh_cluster_host_invite(struct mesh_cluster *cluster, const struct cluster_
     return 0;
 }
 
-void mesh_cluster_host_tick(struct mesh_cluster *cluster)
+void mesh_cluster_admission_tick(struct mesh_cluster *cluster)
 {
     for (unsigned i = 0; i < CLUSTER_PEERS_MAX; i++) {
         struct cluster_peer *peer = &cluster->peers[i];

@@ -1,26 +1,26 @@
 /* One end of a client session: its endpoint, and how it opens and ends. The same for the node and the client.
  *
  * Invariant: a datagram is opened by the guard before the endpoint sees it, from the session's address only. What the other side sent
- * before its goodbye is handed out before the line is over. */
-#ifndef MESH_SESSION_LINE_H
-#define MESH_SESSION_LINE_H
+ * before its goodbye is handed out before the connection is over. */
+#ifndef MESH_SESSION_CONNECTION_H
+#define MESH_SESSION_CONNECTION_H
 
 #include "mesh/session.h"
 #include "mesh/wire.h"
 
 enum { MESH_SESSION_OUTSIDE_BYTES_MAX = 128 }; /* a CALL, the longest datagram outside of sessions */
 
-enum mesh_line_state {
-    MESH_LINE_FREE,
-    MESH_LINE_OPENING, /* the other side has not answered yet */
-    MESH_LINE_UP,
-    MESH_LINE_CLOSING, /* closed here: what was sent is still delivered */
-    MESH_LINE_LEAVING, /* says goodbye */
-    MESH_LINE_OVER
+enum mesh_connection_state {
+    MESH_CONNECTION_FREE,
+    MESH_CONNECTION_OPENING, /* the other side has not answered yet */
+    MESH_CONNECTION_UP,
+    MESH_CONNECTION_CLOSING, /* closed here: what was sent is still delivered */
+    MESH_CONNECTION_LEAVING, /* says goodbye */
+    MESH_CONNECTION_OVER
 };
 
-struct mesh_line {
-    enum mesh_line_state state;
+struct mesh_connection {
+    enum mesh_connection_state state;
     uint16_t rank; /* own: 0 the node, 1 the client */
     unsigned slot; /* of the guard */
     uint32_t session;
@@ -31,7 +31,7 @@ struct mesh_line {
     enum mesh_session_why why; /* the other side has ended it, or is silent; 0: not yet */
 };
 
-struct mesh_line_config {
+struct mesh_connection_config {
     uint16_t rank;
     unsigned slot;
     uint32_t session;
@@ -40,25 +40,26 @@ struct mesh_line_config {
     const uint8_t *own, *other; /* (MESH_INCARNATION_BYTES) in the session's keys */
 };
 
-size_t mesh_line_memory_bytes(void);
-int mesh_line_start(struct mesh_line *line, const struct mesh_line_config *config, void *memory, uint64_t now_ns);
+size_t mesh_connection_memory_bytes(void);
+int mesh_connection_start(struct mesh_connection *connection, const struct mesh_connection_config *config, void *memory, uint64_t now_ns);
 
 /* Open a datagram of the session in place, then take it. MESH_ESTATE: none has an effect any more; MESH_EAUTH: the guard did not open
  * it. */
-int mesh_line_open(const struct mesh_line *line, uint8_t *packet, size_t bytes);
-int mesh_line_receive(struct mesh_line *line, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
-void mesh_line_tick(struct mesh_line *line, uint64_t now_ns);
-uint64_t mesh_line_timeout(const struct mesh_line *line);
-int mesh_line_send(struct mesh_line *line, uint64_t now_ns, const uint8_t *record, size_t record_bytes);
-size_t mesh_line_room_bytes(const struct mesh_line *line); /* the longest record that mesh_line_send takes now */
-void mesh_line_close(struct mesh_line *line, uint64_t now_ns);
+int mesh_connection_open(const struct mesh_connection *connection, uint8_t *packet, size_t bytes);
+int mesh_connection_receive(struct mesh_connection *connection, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet,
+                            size_t bytes);
+void mesh_connection_tick(struct mesh_connection *connection, uint64_t now_ns);
+uint64_t mesh_connection_timeout(const struct mesh_connection *connection);
+int mesh_connection_send(struct mesh_connection *connection, uint64_t now_ns, const uint8_t *record, size_t record_bytes);
+size_t mesh_connection_room_bytes(const struct mesh_connection *connection); /* the longest record that mesh_connection_send takes now */
+void mesh_connection_close(struct mesh_connection *connection, uint64_t now_ns);
 
 /* OPENED, RECORD and CLOSED. */
-bool mesh_line_next_event(struct mesh_line *line, struct mesh_session_event *event);
+bool mesh_connection_next_event(struct mesh_connection *connection, struct mesh_session_event *event);
 /* Not sealed; then seal it in place. False: it cannot be sent, so go on with the next one. */
-size_t mesh_line_next_datagram(struct mesh_line *line, uint64_t now_ns, uint8_t *packet, size_t capacity);
-bool mesh_line_seal(const struct mesh_line *line, uint8_t *packet, size_t bytes);
-void mesh_line_free(struct mesh_line *line); /* forget the keys; free already is fine */
+size_t mesh_connection_next_datagram(struct mesh_connection *connection, uint64_t now_ns, uint8_t *packet, size_t capacity);
+bool mesh_connection_seal(const struct mesh_connection *connection, uint8_t *packet, size_t bytes);
+void mesh_connection_free(struct mesh_connection *connection); /* forget the keys; free already is fine */
 
 /* ---- for datagrams outside of sessions, too ---- */
 

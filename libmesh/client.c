@@ -1,5 +1,5 @@
 /* The driver of one client session: a socket of its own, the clock, and the session's core. */
-#include "mesh/caller.h"
+#include "mesh/client.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -13,8 +13,8 @@
 
 enum { SECOND_NS = 1000000000 };
 
-struct mesh_caller {
-    struct mesh_caller_config config;
+struct mesh_client {
+    struct mesh_client_config config;
     struct mesh_addr addr;
     struct mesh_udp *udp;
     struct mesh_session_seal seal;
@@ -26,7 +26,7 @@ struct mesh_caller {
     uint8_t packet[MESH_SESSION_DATAGRAM_BYTES];
 };
 
-__attribute__((format(printf, 3, 4))) static int caller_say(struct mesh_caller_why *why, int err, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int client_fail(struct mesh_client_error *why, int err, const char *format, ...)
 {
     va_list arguments;
 
@@ -41,13 +41,13 @@ __attribute__((format(printf, 3, 4))) static int caller_say(struct mesh_caller_w
 
 static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
 {
-    struct mesh_caller *c = app;
+    struct mesh_client *c = app;
 
     mesh_call_receive(c->call, now_ns, from, packet, bytes);
 }
 
 /* Send what there is to say; a datagram that does not leave is a lost one. */
-static void flush(struct mesh_caller *c)
+static void flush(struct mesh_client *c)
 {
     size_t bytes;
 
@@ -55,7 +55,7 @@ static void flush(struct mesh_caller *c)
         c->send_error = mesh_udp_send_to(c->udp, c->addr, c->packet, bytes) == MESH_ESYSTEM && errno != ECONNREFUSED ? errno : 0;
 }
 
-static void turn(struct mesh_caller *c)
+static void turn(struct mesh_client *c)
 {
     mesh_udp_poll(c->udp, NULL);
     mesh_call_tick(c->call, mesh_udp_now_ns());
@@ -63,7 +63,7 @@ static void turn(struct mesh_caller *c)
 }
 
 /* Sleep until something arrives or is due, or until end_ns. */
-static void wait_until(struct mesh_caller *c, uint64_t end_ns)
+static void wait_until(struct mesh_client *c, uint64_t end_ns)
 {
     uint64_t due_ns = mesh_call_timeout(c->call), now_ns = mesh_udp_now_ns();
 
@@ -74,17 +74,18 @@ static void wait_until(struct mesh_caller *c, uint64_t end_ns)
 
 /* ---- in words ---- */
 
-static int say_no_answer(const struct mesh_caller *c, struct mesh_caller_why *why)
+static int say_no_answer(const struct mesh_client *c, struct mesh_client_error *why)
 {
     const double seconds = (double)c->config.timeout_ns / SECOND_NS;
 
     if (c->send_error != 0)
-        return caller_say(why, MESH_ESYSTEM, "%s: nothing can be sent there: %s: see this machine's addresses, routes and firewall",
-                          c->config.address, strerror(c->send_error));
+        return client_fail(why, MESH_ESYSTEM, "%s: nothing can be sent there: %s: see this machine's addresses, routes and firewall",
+                           c->config.address, strerror(c->send_error));
     if (c->config.security == MESH_SECURITY_NONE)
-        return caller_say(why, MESH_ESYSTEM, "%s: no answer within %g s: is a node there, and does it run without a key (--security none)?",
-                          c->config.address, seconds);
-    return caller_say(
+        return client_fail(why, MESH_ESYSTEM,
+                           "%s: no answer within %g s: is a node there, and does it run without a key (--security none)?",
+                           c->config.address, seconds);
+    return client_fail(
         why, MESH_ESYSTEM,
         "%s: no answer within %g s: is a node there, does it have the key%s%s, and are its --name%s%.64s and its --security %s, as here?",
         c->config.address, seconds, c->config.key_file != NULL ? " " : "", c->config.key_file != NULL ? c->config.key_file : "",
@@ -92,56 +93,56 @@ static int say_no_answer(const struct mesh_caller *c, struct mesh_caller_why *wh
 }
 
 /* Why it is over, or never was open. */
-static int say_why(const struct mesh_caller *c, struct mesh_caller_why *why)
+static int say_why(const struct mesh_client *c, struct mesh_client_error *why)
 {
     const char *at = c->config.address;
 
     switch (c->event.why) {
     case MESH_SESSION_GOODBYE:
-        return caller_say(why, MESH_ESYSTEM, "%s: the node has closed the session: see what it prints, or ask another node", at);
+        return client_fail(why, MESH_ESYSTEM, "%s: the node has closed the session: see what it prints, or ask another node", at);
     case MESH_SESSION_SILENT:
-        return caller_say(why, MESH_ESYSTEM, "%s: nothing heard for 10 s: see whether the node is still there", at);
+        return client_fail(why, MESH_ESYSTEM, "%s: nothing heard for 10 s: see whether the node is still there", at);
     case MESH_SESSION_FULL:
-        return caller_say(why, MESH_ESYSTEM, "%s: the node has as many clients as it takes: ask another node, or later", at);
+        return client_fail(why, MESH_ESYSTEM, "%s: the node has as many clients as it takes: ask another node, or later", at);
     case MESH_SESSION_VERSION:
-        return caller_say(why, MESH_ESYSTEM, "%s: the node speaks protocol version %u, this program %u: run one release everywhere", at,
-                          c->event.version, c->config.version != 0 ? c->config.version : MESH_WIRE_VERSION);
+        return client_fail(why, MESH_ESYSTEM, "%s: the node speaks protocol version %u, this program %u: run one release everywhere", at,
+                           c->event.version, c->config.version != 0 ? c->config.version : MESH_WIRE_VERSION);
     case MESH_SESSION_ENDING:
-        return caller_say(why, MESH_ESYSTEM, "%s: the node is shutting down: ask another node", at);
+        return client_fail(why, MESH_ESYSTEM, "%s: the node is shutting down: ask another node", at);
     case MESH_SESSION_NO_ANSWER:
         return say_no_answer(c, why);
     default:
-        return caller_say(why, MESH_ESYSTEM, "%s: the node's session does not fit: run one release everywhere", at);
+        return client_fail(why, MESH_ESYSTEM, "%s: the node's session does not fit: run one release everywhere", at);
     }
 }
 
 /* ---- opening ---- */
 
-static int check(const struct mesh_caller_config *config, struct mesh_caller_why *why)
+static int check(const struct mesh_client_config *config, struct mesh_client_error *why)
 {
     const int security = (int)config->security;
 
     if (config->address == NULL)
-        return caller_say(why, MESH_EINVAL, "address: there is none: give the node's, like 127.0.0.1:7411");
+        return client_fail(why, MESH_EINVAL, "address: there is none: give the node's, like 127.0.0.1:7411");
     if (security < MESH_SECURITY_NONE || security > MESH_SECURITY_SEAL)
-        return caller_say(why, MESH_EINVAL, "security: %d is none: give one of enum mesh_security", security);
+        return client_fail(why, MESH_EINVAL, "security: %d is none: give one of enum mesh_security", security);
     if (security != MESH_SECURITY_NONE && config->key == NULL)
-        return caller_say(why, MESH_EINVAL, "key: there is none, and the security is not 'none': give the cluster's key");
+        return client_fail(why, MESH_EINVAL, "key: there is none, and the security is not 'none': give the cluster's key");
     if (config->cluster == NULL)
-        return caller_say(why, MESH_EINVAL, "cluster: it has no name: give the nodes' --name, which is 'mesh' unless one was given");
+        return client_fail(why, MESH_EINVAL, "cluster: it has no name: give the nodes' --name, which is 'mesh' unless one was given");
     return 0;
 }
 
-static int parse(struct mesh_caller *c, struct mesh_caller_why *why)
+static int parse(struct mesh_client *c, struct mesh_client_error *why)
 {
     static const uint8_t any[16], any_v4[16] = {[10] = 0xff, [11] = 0xff};
     char reason[200];
     const int err = mesh_addr_parse(c->config.address, &c->addr, reason, sizeof reason);
 
     if (err != MESH_OK)
-        return caller_say(why, err, "%s", reason);
+        return client_fail(why, err, "%s", reason);
     if (c->addr.port == 0)
-        return caller_say(why, MESH_EINVAL, "'%s': no port: give the node's, like 127.0.0.1:7411", c->config.address);
+        return client_fail(why, MESH_EINVAL, "'%s': no port: give the node's, like 127.0.0.1:7411", c->config.address);
     if (memcmp(c->addr.ip, any, sizeof any) == 0 || memcmp(c->addr.ip, any_v4, sizeof any_v4) == 0) {
         c->addr.ip[10] = c->addr.ip[11] = 255;
         c->addr.ip[12] = 127;
@@ -151,7 +152,7 @@ static int parse(struct mesh_caller *c, struct mesh_caller_why *why)
 }
 
 /* Any free port, and of the loopback when the node is there. */
-static int open_socket(struct mesh_caller *c, struct mesh_caller_why *why)
+static int open_socket(struct mesh_client *c, struct mesh_client_error *why)
 {
     struct mesh_addr local = c->addr;
 
@@ -162,13 +163,13 @@ static int open_socket(struct mesh_caller *c, struct mesh_caller_why *why)
             local.ip[10] = local.ip[11] = 255;
     }
     if (mesh_udp_open(&c->udp, local, NULL) != MESH_OK)
-        return caller_say(why, MESH_ESYSTEM, "%s: no socket to call it from: %s: see whether this machine has a network for it",
-                          c->config.address, strerror(errno));
+        return client_fail(why, MESH_ESYSTEM, "%s: no socket to call it from: %s: see whether this machine has a network for it",
+                           c->config.address, strerror(errno));
     mesh_udp_set_outside(c->udp, take, c);
     return 0;
 }
 
-static int open_call(struct mesh_caller *c, struct mesh_caller_why *why)
+static int open_call(struct mesh_client *c, struct mesh_client_error *why)
 {
     struct mesh_call_config config = {
         .addr = c->addr, .timeout_ns = c->config.timeout_ns, .version = c->config.version, .guard = &c->seal.guard};
@@ -176,24 +177,25 @@ static int open_call(struct mesh_caller *c, struct mesh_caller_why *why)
     int err;
 
     if (mesh_random(config.incarnation, sizeof config.incarnation) != MESH_OK || mesh_random(&config.nonce, sizeof config.nonce) != MESH_OK)
-        return caller_say(why, MESH_ESYSTEM, "random numbers: the system gives none: %s: no session can be made without", strerror(errno));
+        return client_fail(why, MESH_ESYSTEM, "random numbers: the system gives none: %s: no session can be made without", strerror(errno));
     config.nonce |= 1;
     err = mesh_session_seal_init(&c->seal, c->config.security, c->config.key, c->config.cluster, config.incarnation);
     if (err == MESH_EINVAL)
-        return caller_say(why, MESH_EINVAL, "cluster: '%.80s': longer than %d bytes: give its real name", c->config.cluster,
-                          MESH_CLUSTER_NAME_BYTES_MAX);
+        return client_fail(why, MESH_EINVAL, "cluster: '%.80s': longer than %d bytes: give its real name", c->config.cluster,
+                           MESH_CLUSTER_NAME_BYTES_MAX);
     if (err != MESH_OK)
-        return caller_say(why, MESH_ESYSTEM, "%s: no key can be used: this program was built without libsodium: install it and build again",
-                          c->config.address);
+        return client_fail(why, MESH_ESYSTEM,
+                           "%s: no key can be used: this program was built without libsodium: install it and build again",
+                           c->config.address);
     if (posix_memalign(&c->memory, 64, bytes) != 0)
-        return caller_say(why, MESH_ESYSTEM, "memory: cannot have %zu bytes for a session: close other programs", bytes);
+        return client_fail(why, MESH_ESYSTEM, "memory: cannot have %zu bytes for a session: close other programs", bytes);
     err = mesh_call_init(&c->call, &config, c->memory, bytes, mesh_udp_now_ns());
     if (err != MESH_OK)
-        return caller_say(why, MESH_ESYSTEM, "session: cannot be started: %s: report this", mesh_strerror(err));
+        return client_fail(why, MESH_ESYSTEM, "session: cannot be started: %s: report this", mesh_strerror(err));
     return 0;
 }
 
-static int connect_call(struct mesh_caller *c, struct mesh_caller_why *why)
+static int connect_call(struct mesh_client *c, struct mesh_client_error *why)
 {
     for (;;) {
         turn(c);
@@ -206,12 +208,12 @@ static int connect_call(struct mesh_caller *c, struct mesh_caller_why *why)
     }
 }
 
-struct mesh_caller *mesh_caller_open(const struct mesh_caller_config *config, struct mesh_caller_why *why)
+struct mesh_client *mesh_client_open(const struct mesh_client_config *config, struct mesh_client_error *why)
 {
-    struct mesh_caller *c = calloc(1, sizeof *c);
+    struct mesh_client *c = calloc(1, sizeof *c);
 
     if (c == NULL) {
-        caller_say(why, MESH_ESYSTEM, "memory: out of memory: close other programs");
+        client_fail(why, MESH_ESYSTEM, "memory: out of memory: close other programs");
         return NULL;
     }
     c->config = *config;
@@ -219,11 +221,11 @@ struct mesh_caller *mesh_caller_open(const struct mesh_caller_config *config, st
         c->config.timeout_ns = 5 * (uint64_t)SECOND_NS;
     if (check(config, why) == 0 && parse(c, why) == 0 && open_socket(c, why) == 0 && open_call(c, why) == 0 && connect_call(c, why) == 0)
         return c;
-    mesh_caller_close(c);
+    mesh_client_close(c);
     return NULL;
 }
 
-void mesh_caller_close(struct mesh_caller *c)
+void mesh_client_close(struct mesh_client *c)
 {
     struct mesh_session_event event;
 
@@ -247,7 +249,7 @@ void mesh_caller_close(struct mesh_caller *c)
 
 /* ---- records ---- */
 
-int mesh_caller_send(struct mesh_caller *c, const uint8_t *record, size_t bytes, struct mesh_caller_why *why)
+int mesh_client_send(struct mesh_client *c, const uint8_t *record, size_t bytes, struct mesh_client_error *why)
 {
     for (;;) {
         int err = c->is_over ? MESH_ESTATE : mesh_call_send(c->call, mesh_udp_now_ns(), record, bytes);
@@ -257,17 +259,17 @@ int mesh_caller_send(struct mesh_caller *c, const uint8_t *record, size_t bytes,
             return 0;
         }
         if (err == MESH_EINVAL)
-            return caller_say(why, MESH_EINVAL, "%s: a message of %zu bytes cannot be sent: give 1 to %d", c->config.address, bytes,
-                              MESH_RECORD_BYTES_MAX);
+            return client_fail(why, MESH_EINVAL, "%s: a message of %zu bytes cannot be sent: give 1 to %d", c->config.address, bytes,
+                               MESH_RECORD_BYTES_MAX);
         if (err == MESH_ESTATE)
             return c->is_over ? say_why(c, why)
-                              : caller_say(why, MESH_ESYSTEM, "%s: the session is over: open another one", c->config.address);
+                              : client_fail(why, MESH_ESYSTEM, "%s: the session is over: open another one", c->config.address);
         turn(c);
         wait_until(c, UINT64_MAX);
     }
 }
 
-int mesh_caller_receive(struct mesh_caller *c, const uint8_t **record, size_t *bytes, uint64_t timeout_ns, struct mesh_caller_why *why)
+int mesh_client_receive(struct mesh_client *c, const uint8_t **record, size_t *bytes, uint64_t timeout_ns, struct mesh_client_error *why)
 {
     const uint64_t begin_ns = mesh_udp_now_ns(), end_ns = timeout_ns < UINT64_MAX - begin_ns ? begin_ns + timeout_ns : UINT64_MAX;
 
@@ -295,12 +297,12 @@ int mesh_caller_receive(struct mesh_caller *c, const uint8_t **record, size_t *b
 
 /* ---- other event loops ---- */
 
-int mesh_caller_fd(const struct mesh_caller *c)
+int mesh_client_fd(const struct mesh_client *c)
 {
     return mesh_udp_fd(c->udp);
 }
 
-uint64_t mesh_caller_timeout(struct mesh_caller *c)
+uint64_t mesh_client_timeout(struct mesh_client *c)
 {
     const uint64_t call_ns = mesh_call_timeout(c->call), udp_ns = mesh_udp_timeout(c->udp, NULL);
 

@@ -1,19 +1,19 @@
 /* Asking to be taken in: what a cookie leads to, the JOIN that is repeated, and telling the other members.
  *
- * At most one cluster is courted at a time, the best that was met. Of two clusters the lesser one's members come to the better one; a
+ * At most one cluster is asked at a time, the best that was met. Of two clusters the lesser one's members come to the better one; a
  * cluster that is the better one invites the other. */
 #include "cluster_parts.h"
 
 #include <string.h>
 
-#define FIRST_NS    (10 * CLUSTER_MS) /* between JOINs, doubling */
-#define SLOWEST_NS  (160 * CLUSTER_MS)
-#define WAITING_NS  (250 * CLUSTER_MS) /* between JOINs while the coordinator knows */
-#define SILENT_NS   (500 * CLUSTER_MS) /* without an answer, the suit is over */
-#define PATIENCE_NS CLUSTER_S          /* the same while waiting */
-#define REST_NS     (500 * CLUSTER_MS) /* after a suit in vain */
-#define DENIED_NS   CLUSTER_S          /* after a denied one */
-#define REDIRECTS   8
+#define FIRST_NS       (10 * CLUSTER_MS) /* between JOINs, doubling */
+#define SLOWEST_NS     (160 * CLUSTER_MS)
+#define WAITING_NS     (250 * CLUSTER_MS) /* between JOINs while the coordinator knows */
+#define SILENT_NS      (500 * CLUSTER_MS) /* without an answer, joining is given up */
+#define WAITING_NS_MAX CLUSTER_S          /* the same while waiting */
+#define BACKOFF_NS     (500 * CLUSTER_MS) /* after a JOIN in vain */
+#define DENIED_NS      CLUSTER_S          /* after a denied one */
+#define REDIRECTS      8
 
 /* Of a COOKIE, INVITE or MOVE. */
 #define STANDING_OF(message, standing)                                        \
@@ -32,16 +32,16 @@
         memcpy((message)->id, (standing)->id, sizeof(standing)->id);          \
     } while (0)
 
-static void end_suit(struct mesh_cluster *cluster, uint64_t rest_ns)
+static void end_joining(struct mesh_cluster *cluster, uint64_t backoff_ns)
 {
-    cluster->suit.is_active = false;
-    cluster->suit.rest_until_ns = cluster->now_ns + rest_ns;
+    cluster->joining.is_active = false;
+    cluster->joining.backoff_until_ns = cluster->now_ns + backoff_ns;
     mesh_cluster_arm(cluster, cluster->now_ns); /* an own epoch may be due */
 }
 
 static void invite(struct mesh_cluster *cluster, struct mesh_addr to, const uint8_t cookie[16], const struct cluster_standing *ours)
 {
-    struct mesh_invite *message = mesh_cluster_say(cluster, to, MESH_TYPE_INVITE);
+    struct mesh_invite *message = mesh_cluster_enqueue(cluster, to, MESH_TYPE_INVITE);
 
     memcpy(message->cookie, cookie, sizeof message->cookie);
     mesh_cluster_where(cluster, message->ip, &message->port);
@@ -50,20 +50,20 @@ static void invite(struct mesh_cluster *cluster, struct mesh_addr to, const uint
 
 static void tell_members(struct mesh_cluster *cluster)
 {
-    const struct cluster_suit *suit = &cluster->suit;
-    const struct mesh_addr *addr = suit->is_guess ? &suit->via : &suit->addr;
+    const struct cluster_joining *joining = &cluster->joining;
+    const struct mesh_addr *addr = joining->is_guess ? &joining->via : &joining->addr;
 
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
         struct mesh_move *message;
 
-        if (!peer || peer->doubt >= CLUSTER_DEAD)
+        if (!peer || peer->liveness >= CLUSTER_DEAD)
             continue;
-        message = mesh_cluster_say(cluster, peer->addr, MESH_TYPE_MOVE);
+        message = mesh_cluster_enqueue(cluster, peer->addr, MESH_TYPE_MOVE);
         memcpy(message->from, cluster->epoch.id, sizeof message->from);
         memcpy(message->ip, addr->ip, sizeof message->ip);
         message->port = addr->port;
-        PUT_STANDING(&suit->standing, message);
+        PUT_STANDING(&joining->standing, message);
     }
 }
 
@@ -75,32 +75,32 @@ static const struct mesh_addr *answerer(const struct cluster_contact *contact, c
 
 /* A process that has several addresses may be asked at one, be heard from another and be a member by that. So it gets a JOIN where it
  * seems to be, one only, since this may be anywhere; the others go where it was asked, and do not tell it that this is its address. */
-static void court(struct mesh_cluster *cluster, const struct cluster_contact *contact, const struct cluster_input *in,
-                  const struct cluster_standing *theirs)
+static void ask_to_join(struct mesh_cluster *cluster, const struct cluster_contact *contact, const struct cluster_input *in,
+                        const struct cluster_standing *theirs)
 {
     const struct mesh_cookie *cookie = &in->message->as.cookie;
     struct mesh_addr addr = mesh_cluster_addr(cookie->ip, cookie->port, &in->from);
     const struct mesh_addr *via = answerer(contact, in);
     const bool is_guess = mesh_cluster_same_addr(&addr, &in->from) && !mesh_cluster_same_addr(&addr, via);
-    struct cluster_suit *suit = &cluster->suit;
+    struct cluster_joining *joining = &cluster->joining;
 
-    if (suit->is_active && mesh_cluster_same_addr(is_guess && !suit->is_guess ? via : &addr, &suit->addr)) {
-        suit->standing = *theirs; /* the same cluster again, as it is now */
+    if (joining->is_active && mesh_cluster_same_addr(is_guess && !joining->is_guess ? via : &addr, &joining->addr)) {
+        joining->standing = *theirs; /* the same cluster again, as it is now */
         return;
     }
-    if (cluster->now_ns < suit->rest_until_ns || (suit->is_active && !mesh_cluster_is_better(theirs, &suit->standing)))
+    if (cluster->now_ns < joining->backoff_until_ns || (joining->is_active && !mesh_cluster_is_better(theirs, &joining->standing)))
         return;
-    *suit = (struct cluster_suit){.is_active = true,
-                                  .is_guess = is_guess,
-                                  .addr = addr,
-                                  .via = *via,
-                                  .nonce = mesh_cluster_draw64(cluster),
-                                  .standing = *theirs,
-                                  .at_ns = cluster->now_ns,
-                                  .interval_ns = FIRST_NS,
-                                  .until_ns = cluster->now_ns + SILENT_NS,
-                                  .denied = suit->denied};
-    memcpy(suit->cookie, cookie->cookie, sizeof suit->cookie);
+    *joining = (struct cluster_joining){.is_active = true,
+                                        .is_guess = is_guess,
+                                        .addr = addr,
+                                        .via = *via,
+                                        .nonce = mesh_cluster_draw64(cluster),
+                                        .standing = *theirs,
+                                        .at_ns = cluster->now_ns,
+                                        .interval_ns = FIRST_NS,
+                                        .until_ns = cluster->now_ns + SILENT_NS,
+                                        .denied = joining->denied};
+    memcpy(joining->cookie, cookie->cookie, sizeof joining->cookie);
     mesh_cluster_arm(cluster, cluster->now_ns);
     if (!contact->is_by_move)
         tell_members(cluster);
@@ -112,34 +112,34 @@ static void court(struct mesh_cluster *cluster, const struct cluster_contact *co
 static void go_on(struct mesh_cluster *cluster, const struct cluster_input *in, const struct cluster_standing *theirs)
 {
     const struct mesh_cookie *cookie = &in->message->as.cookie;
-    struct cluster_suit *suit = &cluster->suit;
+    struct cluster_joining *joining = &cluster->joining;
     struct cluster_standing ours;
 
     mesh_cluster_standing(cluster, &ours);
     if (memcmp(ours.id, theirs->id, sizeof ours.id) == 0 || !mesh_cluster_is_better(theirs, &ours)) {
-        end_suit(cluster, 0);
+        end_joining(cluster, 0);
         return;
     }
-    suit->standing = *theirs;
-    suit->is_waiting = cookie->is_waiting;
+    joining->standing = *theirs;
+    joining->is_waiting = cookie->is_waiting;
     if (cookie->is_waiting) {
-        suit->until_ns = cluster->now_ns + PATIENCE_NS;
-        suit->at_ns = cluster->now_ns + WAITING_NS;
-        mesh_cluster_arm(cluster, suit->at_ns);
+        joining->until_ns = cluster->now_ns + WAITING_NS_MAX;
+        joining->at_ns = cluster->now_ns + WAITING_NS;
+        mesh_cluster_arm(cluster, joining->at_ns);
         return;
     }
-    if (++suit->redirects > REDIRECTS) {
-        end_suit(cluster, REST_NS);
+    if (++joining->redirects > REDIRECTS) {
+        end_joining(cluster, BACKOFF_NS);
         return;
     }
-    suit->via = suit->addr;
-    suit->addr = mesh_cluster_addr(cookie->ip, cookie->port, &suit->via);
-    suit->is_guess = false;
-    suit->is_unsure = mesh_cluster_same_addr(&suit->addr, &suit->via) && !mesh_cluster_same_addr(&suit->via, &in->from);
-    memcpy(suit->cookie, cookie->cookie, sizeof suit->cookie);
-    suit->interval_ns = FIRST_NS;
-    suit->at_ns = cluster->now_ns;
-    suit->until_ns = cluster->now_ns + SILENT_NS;
+    joining->via = joining->addr;
+    joining->addr = mesh_cluster_addr(cookie->ip, cookie->port, &joining->via);
+    joining->is_guess = false;
+    joining->is_unsure = mesh_cluster_same_addr(&joining->addr, &joining->via) && !mesh_cluster_same_addr(&joining->via, &in->from);
+    memcpy(joining->cookie, cookie->cookie, sizeof joining->cookie);
+    joining->interval_ns = FIRST_NS;
+    joining->at_ns = cluster->now_ns;
+    joining->until_ns = cluster->now_ns + SILENT_NS;
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
 
@@ -149,7 +149,7 @@ static bool is_left_behind(const struct mesh_cluster *cluster, const struct clus
     return !cluster->epoch.is_seeking && memcmp(theirs->id, cluster->epoch.id_before, sizeof theirs->id) == 0;
 }
 
-int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_input *in)
+int mesh_cluster_joining_cookie(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_cookie *cookie = &in->message->as.cookie;
     struct cluster_contact *contact = mesh_cluster_contact_by_nonce(cluster, cookie->nonce);
@@ -157,7 +157,7 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     bool is_same, is_first;
 
     STANDING_OF(cookie, &theirs);
-    if (!contact && !(cluster->suit.is_active && cluster->suit.nonce == cookie->nonce))
+    if (!contact && !(cluster->joining.is_active && cluster->joining.nonce == cookie->nonce))
         return MESH_ESTATE;
     mesh_cluster_peer_state(cluster, in->peer, in->number, cookie->number, cookie->id, true);
     if (!contact) {
@@ -169,34 +169,34 @@ int mesh_cluster_suit_cookie(struct mesh_cluster *cluster, const struct cluster_
     is_first = !contact->has_cookie;
     if (is_first || !is_same)
         mesh_cluster_contact_met(cluster, contact, is_same);
-    if (is_same || cluster->is_leaving || mesh_cluster_host_starves(cluster, in->incarnation))
+    if (is_same || cluster->is_leaving || mesh_cluster_admission_starves(cluster, in->incarnation))
         return 0; /* one that this process has left out is not joined either, or all would begin anew in the other order */
     if (mesh_cluster_is_better(&theirs, &ours) && !is_left_behind(cluster, &theirs))
-        court(cluster, contact, in, &theirs);
+        ask_to_join(cluster, contact, in, &theirs);
     else if (is_first)
         invite(cluster, *answerer(contact, in), cookie->cookie, &ours); /* only one of a group: it tells its cluster's other members */
     return 0;
 }
 
-static void try_via(struct cluster_suit *suit)
+static void try_via(struct cluster_joining *joining)
 {
-    suit->addr = suit->via;
-    suit->is_unsure |= suit->is_guess;
-    suit->is_guess = false;
+    joining->addr = joining->via;
+    joining->is_unsure |= joining->is_guess;
+    joining->is_guess = false;
 }
 
 /* The others take this address for the coordinator's: the process before had it. The one that named it finds out by this JOIN. */
-bool mesh_cluster_suit_self(struct mesh_cluster *cluster, uint64_t nonce)
+bool mesh_cluster_joining_self(struct mesh_cluster *cluster, uint64_t nonce)
 {
-    struct cluster_suit *suit = &cluster->suit;
+    struct cluster_joining *joining = &cluster->joining;
     bool is_via;
 
-    if (!suit->is_active || suit->nonce != nonce)
+    if (!joining->is_active || joining->nonce != nonce)
         return false;
-    is_via = mesh_cluster_same_addr(&suit->addr, &suit->via);
-    try_via(suit);
-    suit->at_ns = cluster->now_ns + (suit->redirects || is_via ? FIRST_NS : 0);
-    mesh_cluster_arm(cluster, suit->at_ns);
+    is_via = mesh_cluster_same_addr(&joining->addr, &joining->via);
+    try_via(joining);
+    joining->at_ns = cluster->now_ns + (joining->redirects || is_via ? FIRST_NS : 0);
+    mesh_cluster_arm(cluster, joining->at_ns);
     return true;
 }
 
@@ -216,7 +216,7 @@ static struct mesh_addr unheard_member(const struct mesh_cluster *cluster, const
     return is_known ? list->members[deny->found].addr : (struct mesh_addr){0};
 }
 
-int mesh_cluster_suit_deny(struct mesh_cluster *cluster, const struct cluster_input *in)
+int mesh_cluster_joining_deny(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_deny *deny = &in->message->as.deny;
     struct cluster_logged logged = {.type = MESH_CLUSTER_REFUSED,
@@ -229,22 +229,22 @@ int mesh_cluster_suit_deny(struct mesh_cluster *cluster, const struct cluster_in
                                                                         : mesh_cluster_contact_by_nonce(cluster, deny->nonce);
     bool is_told;
 
-    if (!contact && !(cluster->suit.is_active && cluster->suit.nonce == deny->nonce))
+    if (!contact && !(cluster->joining.is_active && cluster->joining.nonce == deny->nonce))
         return MESH_ESTATE;
-    is_told = contact ? mesh_cluster_contact_is_told(contact, deny->reason) : cluster->suit.denied == deny->reason;
+    is_told = contact ? mesh_cluster_contact_is_told(contact, deny->reason) : cluster->joining.denied == deny->reason;
     if (!is_told)
         mesh_cluster_log(cluster, &logged); /* once */
     if (!contact)
-        cluster->suit.denied = deny->reason;
+        cluster->joining.denied = deny->reason;
     cluster->stats.refused[deny->reason]++;
     if (contact)
         mesh_cluster_contact_denied(cluster, contact, is_lasting(deny->reason));
     else
-        end_suit(cluster, DENIED_NS);
+        end_joining(cluster, DENIED_NS);
     return 0;
 }
 
-int mesh_cluster_suit_move(struct mesh_cluster *cluster, const struct cluster_input *in)
+int mesh_cluster_joining_move(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
     const struct mesh_move *move = &in->message->as.move;
     struct mesh_addr addr = mesh_cluster_addr(move->ip, move->port, &in->from);
@@ -265,39 +265,39 @@ int mesh_cluster_suit_move(struct mesh_cluster *cluster, const struct cluster_in
 
 static void say_join(struct mesh_cluster *cluster)
 {
-    const struct cluster_suit *suit = &cluster->suit;
-    struct mesh_join *join = mesh_cluster_say(cluster, suit->addr, MESH_TYPE_JOIN);
+    const struct cluster_joining *joining = &cluster->joining;
+    struct mesh_join *join = mesh_cluster_enqueue(cluster, joining->addr, MESH_TYPE_JOIN);
 
-    join->nonce = suit->nonce;
-    memcpy(join->cookie, suit->cookie, sizeof join->cookie);
+    join->nonce = joining->nonce;
+    memcpy(join->cookie, joining->cookie, sizeof join->cookie);
     memcpy(join->cluster, cluster->config.cluster, sizeof join->cluster);
     memcpy(join->fingerprint, cluster->config.fingerprint, sizeof join->fingerprint);
     join->features = cluster->config.features;
     join->number = cluster->epoch.number;
     join->speed = cluster->config.speed;
     join->app_flags = cluster->config.flags;
-    if (suit->is_unsure)
+    if (joining->is_unsure)
         return;
-    memcpy(join->to_ip, suit->addr.ip, sizeof join->to_ip);
-    join->to_port = suit->addr.port;
+    memcpy(join->to_ip, joining->addr.ip, sizeof join->to_ip);
+    join->to_port = joining->addr.port;
 }
 
-void mesh_cluster_suit_tick(struct mesh_cluster *cluster)
+void mesh_cluster_joining_tick(struct mesh_cluster *cluster)
 {
-    struct cluster_suit *suit = &cluster->suit;
+    struct cluster_joining *joining = &cluster->joining;
 
-    if (!suit->is_active)
+    if (!joining->is_active)
         return;
-    if (cluster->now_ns >= suit->until_ns) {
-        end_suit(cluster, REST_NS);
+    if (cluster->now_ns >= joining->until_ns) {
+        end_joining(cluster, BACKOFF_NS);
         return;
     }
-    if (cluster->now_ns >= suit->at_ns) {
+    if (cluster->now_ns >= joining->at_ns) {
         say_join(cluster);
-        if (suit->is_guess)
-            try_via(suit);
-        suit->at_ns = cluster->now_ns + (suit->is_waiting ? WAITING_NS : suit->interval_ns);
-        suit->interval_ns = 2 * suit->interval_ns < SLOWEST_NS ? 2 * suit->interval_ns : SLOWEST_NS;
+        if (joining->is_guess)
+            try_via(joining);
+        joining->at_ns = cluster->now_ns + (joining->is_waiting ? WAITING_NS : joining->interval_ns);
+        joining->interval_ns = 2 * joining->interval_ns < SLOWEST_NS ? 2 * joining->interval_ns : SLOWEST_NS;
     }
-    mesh_cluster_arm(cluster, suit->at_ns < suit->until_ns ? suit->at_ns : suit->until_ns);
+    mesh_cluster_arm(cluster, joining->at_ns < joining->until_ns ? joining->at_ns : joining->until_ns);
 }

@@ -6,23 +6,23 @@
 #include <assert.h>
 #include <string.h>
 
-void *mesh_cluster_say(struct mesh_cluster *cluster, struct mesh_addr to, enum mesh_type type)
+void *mesh_cluster_enqueue(struct mesh_cluster *cluster, struct mesh_addr to, enum mesh_type type)
 {
-    struct cluster_note *note = &cluster->note_lost;
+    struct cluster_outgoing *out = &cluster->outgoing_lost;
 
-    if (cluster->note_count == CLUSTER_NOTES_MAX) {
-        cluster->stats.notes_lost++;
+    if (cluster->outgoing_count == CLUSTER_OUTGOING_MAX) {
+        cluster->stats.queue_lost++;
     } else {
-        note = &cluster->notes[(cluster->note_first + cluster->note_count) % CLUSTER_NOTES_MAX];
-        cluster->note_count++;
-        if (cluster->note_count > cluster->stats.notes_high)
-            cluster->stats.notes_high = cluster->note_count;
+        out = &cluster->outgoing[(cluster->outgoing_first + cluster->outgoing_count) % CLUSTER_OUTGOING_MAX];
+        cluster->outgoing_count++;
+        if (cluster->outgoing_count > cluster->stats.queue_max)
+            cluster->stats.queue_max = cluster->outgoing_count;
     }
-    memset(note, 0, sizeof *note);
-    note->to = to;
-    note->type = type;
-    memcpy(&note->as, cluster->config.incarnation, sizeof cluster->config.incarnation);
-    return &note->as;
+    memset(out, 0, sizeof *out);
+    out->to = to;
+    out->type = type;
+    memcpy(&out->as, cluster->config.incarnation, sizeof cluster->config.incarnation);
+    return &out->as;
 }
 
 uint64_t mesh_cluster_spend_number(struct mesh_cluster *cluster)
@@ -44,19 +44,19 @@ static void fill_header(struct mesh_cluster *cluster, struct mesh_header *header
     header->sent_ns = cluster->sent_ns;
 }
 
-static bool take_note(struct mesh_cluster *cluster, struct mesh_message *message, struct mesh_addr *to)
+static bool take_outgoing(struct mesh_cluster *cluster, struct mesh_message *message, struct mesh_addr *to)
 {
-    const struct cluster_note *note = &cluster->notes[cluster->note_first];
+    const struct cluster_outgoing *out = &cluster->outgoing[cluster->outgoing_first];
 
-    if (!cluster->note_count)
+    if (!cluster->outgoing_count)
         return false;
-    cluster->note_first = (cluster->note_first + 1) % CLUSTER_NOTES_MAX;
-    cluster->note_count--;
-    fill_header(cluster, &message->header, note->type);
-    memcpy(&message->as, &note->as, sizeof note->as);
-    if (note->type == MESH_TYPE_ASK)
-        mesh_cluster_contact_sent(cluster, note->as.ask.nonce, message->header.number);
-    *to = note->to;
+    cluster->outgoing_first = (cluster->outgoing_first + 1) % CLUSTER_OUTGOING_MAX;
+    cluster->outgoing_count--;
+    fill_header(cluster, &message->header, out->type);
+    memcpy(&message->as, &out->as, sizeof out->as);
+    if (out->type == MESH_TYPE_ASK)
+        mesh_cluster_contact_sent(cluster, out->as.ask.nonce, message->header.number);
+    *to = out->to;
     return true;
 }
 
@@ -142,7 +142,7 @@ bool mesh_cluster_next_datagram(struct mesh_cluster *cluster, uint64_t now_ns, u
     assert(capacity >= MESH_DATAGRAM_BYTES_MIN);
     cluster->sent_ns = now_ns;
     memset(output, 0, sizeof *output);
-    if (!take_part(cluster, &message, &output->addr) && !take_note(cluster, &message, &output->addr))
+    if (!take_part(cluster, &message, &output->addr) && !take_outgoing(cluster, &message, &output->addr))
         return false;
     output->bytes = mesh_wire_encode(&message, packet, capacity);
     assert(output->bytes <= MESH_DATAGRAM_BYTES_MIN);

@@ -11,16 +11,16 @@
 
 #include <string.h>
 
-#define CONFIRM_NS      (7 * CLUSTER_MS)
-#define PATIENCE_NS_MAX (2 * CLUSTER_S)
-#define WRONG_NS        (3 * CLUSTER_S)   /* a member that is back so soon was not dead */
-#define CALM_NS         (60 * CLUSTER_S)  /* after so long without a mistake, half the time is enough again */
-#define TIMES           4                 /* of answering, and as many questions */
-#define LATE_NS         CONFIRM_NS        /* an answer that took longer is late */
-#define BUSY_NS         (600 * CLUSTER_S) /* how long it is remembered: other work comes again */
-#define BEGINNING_NS    CLUSTER_S         /* of an epoch, when members have other things to do */
-#define MISSED_NS       CLUSTER_MS        /* called so much too late: this process did not run */
-#define MISTAKES_MAX    8                 /* doublings */
+#define CONFIRM_NS     (7 * CLUSTER_MS)
+#define TIMEOUT_NS_MAX (2 * CLUSTER_S)
+#define WRONG_NS       (3 * CLUSTER_S)   /* a member that is back so soon was not dead */
+#define CALM_NS        (60 * CLUSTER_S)  /* after so long without a mistake, half the time is enough again */
+#define TIMES          4                 /* of answering, and as many questions */
+#define LATE_NS        CONFIRM_NS        /* an answer that took longer is late */
+#define BUSY_NS        (600 * CLUSTER_S) /* how long it is remembered: other work comes again */
+#define BEGINNING_NS   CLUSTER_S         /* of an epoch, when members have other things to do */
+#define MISSED_NS      CLUSTER_MS        /* called so much too late: this process did not run */
+#define MISTAKES_MAX   8                 /* doublings */
 
 /* ---- times of answering ---- */
 
@@ -52,7 +52,7 @@ static void note_late(struct mesh_cluster *cluster, struct cluster_late late[2],
     *last = (struct cluster_late){.at_ns = now_ns, .took_ns = took_ns};
 }
 
-void mesh_cluster_patience_answer(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t asked_ns)
+void mesh_cluster_response_add(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t asked_ns)
 {
     uint64_t took_ns = cluster->now_ns - asked_ns;
 
@@ -79,7 +79,7 @@ static uint64_t usual_ns(const struct cluster_peer *peer)
     return second ? second : slowest;
 }
 
-uint64_t mesh_cluster_patience_usual(const struct mesh_cluster *cluster)
+uint64_t mesh_cluster_response_usual(const struct mesh_cluster *cluster)
 {
     uint64_t most = 0;
 
@@ -110,7 +110,7 @@ static uint64_t late_ns(const struct mesh_cluster *cluster, const struct cluster
 
 /* ---- the own lateness ---- */
 
-void mesh_cluster_patience_excuse(struct mesh_cluster *cluster, uint64_t missed_ns)
+void mesh_cluster_response_excuse(struct mesh_cluster *cluster, uint64_t missed_ns)
 {
     uint64_t since_ns;
 
@@ -121,7 +121,7 @@ void mesh_cluster_patience_excuse(struct mesh_cluster *cluster, uint64_t missed_
     for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
         struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
-        if (peer && peer->doubt == CLUSTER_ASKING && peer->asked_until_ns - peer->asked_ns < PATIENCE_NS_MAX)
+        if (peer && peer->liveness == CLUSTER_ASKING && peer->asked_until_ns - peer->asked_ns < TIMEOUT_NS_MAX)
             peer->asked_until_ns += cluster->now_ns - (peer->asked_ns > since_ns ? peer->asked_ns : since_ns);
     }
 }
@@ -149,7 +149,7 @@ static struct cluster_mistakes *add(struct mesh_cluster *cluster, const uint8_t 
     return oldest;
 }
 
-void mesh_cluster_patience_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer)
+void mesh_cluster_response_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer)
 {
     struct cluster_mistakes *mistakes = find(cluster, peer->incarnation);
 
@@ -165,7 +165,7 @@ static unsigned count_now(const struct mesh_cluster *cluster, const struct clust
     return calm < mistakes->count ? mistakes->count - (unsigned)calm : 0;
 }
 
-void mesh_cluster_patience_back(struct mesh_cluster *cluster, struct cluster_peer *peer)
+void mesh_cluster_response_back(struct mesh_cluster *cluster, struct cluster_peer *peer)
 {
     struct cluster_mistakes *mistakes = find(cluster, peer->incarnation);
 
@@ -180,18 +180,18 @@ void mesh_cluster_patience_back(struct mesh_cluster *cluster, struct cluster_pee
     cluster->stats.mistakes++;
 }
 
-uint64_t mesh_cluster_patience_ns(struct mesh_cluster *cluster, const struct cluster_peer *peer)
+uint64_t mesh_cluster_response_timeout(struct mesh_cluster *cluster, const struct cluster_peer *peer)
 {
     const struct cluster_mistakes *mistakes = find(cluster, peer->incarnation);
     uint64_t usual = usual_ns(peer), late = late_ns(cluster, peer->late), own_late = late_ns(cluster, cluster->late), ns;
 
-    ns = TIMES * (usual ? usual : mesh_cluster_patience_usual(cluster));
+    ns = TIMES * (usual ? usual : mesh_cluster_response_usual(cluster));
     ns = ns > late ? ns : late;
     ns = ns > own_late ? ns : own_late;
     ns = ns > CONFIRM_NS ? ns : CONFIRM_NS;
-    if (mistakes && ns < PATIENCE_NS_MAX) {
+    if (mistakes && ns < TIMEOUT_NS_MAX) {
         ns <<= count_now(cluster, mistakes);
-        ns = ns < PATIENCE_NS_MAX ? ns : PATIENCE_NS_MAX;
+        ns = ns < TIMEOUT_NS_MAX ? ns : TIMEOUT_NS_MAX;
     }
     return ns;
 }
