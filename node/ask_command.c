@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "caller.h"
+#include "client_message.h"
 #include "commands.h"
 #include "hash.h"
 #include "mesh/program/json.h"
@@ -13,7 +14,6 @@
 #include "mesh/program/text_decode.h"
 #include "prompt_ids.h"
 #include "security.h"
-#include "talk.h"
 #include "telemetry_lines.h"
 
 static const char *const address_default = "127.0.0.1:7411";
@@ -31,7 +31,7 @@ struct target {
 struct asking {
     struct target target;
     const char *prompt, *prompt_ids;
-    struct talk_ask ask;
+    struct client_message_ask ask;
     bool has_seed, ids, digest;
     /* what has arrived */
     struct json out;
@@ -85,15 +85,15 @@ static struct mesh_client *open_caller(struct target *target, struct fail *fail)
     return caller;
 }
 
-static int send_talk(struct mesh_client *caller, const struct talk *talk, struct fail *fail)
+static int send_message(struct mesh_client *caller, const struct client_message *message, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
-    return caller_send(caller, record, talk_write(talk, record), fail);
+    return caller_send(caller, record, client_message_write(message, record), fail);
 }
 
 /* The next record; 0 when there is none yet. */
-static int next_talk(struct mesh_client *caller, struct talk *talk, struct fail *fail)
+static int next_message(struct mesh_client *caller, struct client_message *message, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
@@ -101,12 +101,12 @@ static int next_talk(struct mesh_client *caller, struct talk *talk, struct fail 
 
     if (got <= 0)
         return got;
-    if (talk_read(talk, record, bytes) < 0)
+    if (client_message_read(message, record, bytes) < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "the node's answer cannot be read: are both of the same version?");
-    if (talk->kind == TALK_REFUSED)
-        return fail_set(fail, EXIT_ENVIRONMENT, "refused: %.*s", (int)(talk->text_size < 500 ? talk->text_size : 500), talk->text);
-    if (talk->kind == TALK_UNFIT)
-        return fail_set(fail, EXIT_USAGE, "%.*s", (int)(talk->text_size < 500 ? talk->text_size : 500), talk->text);
+    if (message->kind == CLIENT_MESSAGE_REFUSED)
+        return fail_set(fail, EXIT_ENVIRONMENT, "refused: %.*s", (int)(message->text_size < 500 ? message->text_size : 500), message->text);
+    if (message->kind == CLIENT_MESSAGE_UNFIT)
+        return fail_set(fail, EXIT_USAGE, "%.*s", (int)(message->text_size < 500 ? message->text_size : 500), message->text);
     return 1;
 }
 
@@ -121,36 +121,36 @@ static int check_stdout(struct fail *fail)
 
 /* As `run` prints them. A record with several tokens has one text for all of them: the last token gets it. Text without a token is left by
  * a character that was never completed. */
-static void print_token_events(struct asking *a, const struct talk *talk)
+static void print_token_events(struct asking *a, const struct client_message *message)
 {
-    if (talk->token_count == 0) {
+    if (message->token_count == 0) {
         json_event_begin(&a->out, "rest");
-        json_string(&a->out, "text", talk->text, talk->text_size);
+        json_string(&a->out, "text", message->text, message->text_size);
         json_event_end(&a->out);
     }
-    for (uint32_t i = 0; i < talk->token_count; i++) {
-        const bool is_last = i + 1 == talk->token_count;
+    for (uint32_t i = 0; i < message->token_count; i++) {
+        const bool is_last = i + 1 == message->token_count;
 
         json_event_begin(&a->out, "token");
-        json_string(&a->out, "text", is_last ? talk->text : "", is_last ? talk->text_size : 0);
-        json_uint(&a->out, "id", talk->token[i].id);
+        json_string(&a->out, "text", is_last ? message->text : "", is_last ? message->text_size : 0);
+        json_uint(&a->out, "id", message->token[i].id);
         json_event_end(&a->out);
     }
 }
 
-static int print_tokens(struct asking *a, const struct talk *talk, struct fail *fail)
+static int print_tokens(struct asking *a, const struct client_message *message, struct fail *fail)
 {
-    for (uint32_t i = 0; i < talk->token_count; i++) {
-        a->ids_digest = hash_mix64(a->ids_digest ^ talk->token[i].id);
-        a->logits_digest += talk->token[i].digest;
+    for (uint32_t i = 0; i < message->token_count; i++) {
+        a->ids_digest = hash_mix64(a->ids_digest ^ message->token[i].id);
+        a->logits_digest += message->token[i].digest;
         if (a->ids)
-            printf("%s%" PRIu32, a->tokens > 0 ? " " : "", talk->token[i].id);
+            printf("%s%" PRIu32, a->tokens > 0 ? " " : "", message->token[i].id);
         a->tokens++;
     }
     if (a->target.json) {
-        print_token_events(a, talk);
+        print_token_events(a, message);
     } else if (!a->ids) {
-        text_decode_write(stdout, talk->text, talk->text_size);
+        text_decode_write(stdout, message->text, message->text_size);
     }
     return check_stdout(fail);
 }
@@ -160,7 +160,7 @@ static double per_second(double count, uint64_t ns)
     return ns > 0 ? count * 1e9 / (double)ns : 0.0;
 }
 
-static int print_done(struct asking *a, const struct talk_done *done, struct fail *fail)
+static int print_done(struct asking *a, const struct client_message_done *done, struct fail *fail)
 {
     const double gen_per_s = done->tokens > 1 ? per_second(done->tokens - 1, done->all_ns - done->first_ns) : 0.0;
     const double prompt_per_s = per_second(done->prompt_tokens, done->first_ns);
@@ -222,8 +222,8 @@ static int end_events(struct asking *a, int result, const struct fail *fail)
 
 static int listen_to(struct asking *a, struct mesh_client *caller, struct fail *fail)
 {
-    const struct talk cancel = {.kind = TALK_CANCEL};
-    struct talk talk;
+    const struct client_message cancel = {.kind = CLIENT_MESSAGE_CANCEL};
+    struct client_message message;
     int got;
 
     for (;;) {
@@ -231,24 +231,24 @@ static int listen_to(struct asking *a, struct mesh_client *caller, struct fail *
             if (!a->target.json)
                 putchar('\n');
             fflush(stdout);
-            return send_talk(caller, &cancel, fail);
+            return send_message(caller, &cancel, fail);
         }
-        got = next_talk(caller, &talk, fail);
+        got = next_message(caller, &message, fail);
         if (got < 0)
             return -1;
         if (got == 0)
             continue;
-        if (talk.kind == TALK_DONE)
-            return print_done(a, &talk.done, fail);
-        if (talk.kind == TALK_TOKENS && print_tokens(a, &talk, fail) < 0)
+        if (message.kind == CLIENT_MESSAGE_DONE)
+            return print_done(a, &message.done, fail);
+        if (message.kind == CLIENT_MESSAGE_TOKENS && print_tokens(a, &message, fail) < 0)
             return -1;
     }
 }
 
 static int ask_node(struct asking *a, struct fail *fail)
 {
-    static uint8_t ids[TALK_TEXT_MAX];
-    struct talk question = {.kind = TALK_ASK, .ask = a->ask, .text = a->prompt};
+    static uint8_t ids[CLIENT_MESSAGE_TEXT_MAX];
+    struct client_message question = {.kind = CLIENT_MESSAGE_ASK, .ask = a->ask, .text = a->prompt};
     struct mesh_client *caller;
     int result;
 
@@ -260,13 +260,13 @@ static int ask_node(struct asking *a, struct fail *fail)
     } else {
         question.text_size = strlen(a->prompt);
     }
-    if (question.text_size > TALK_TEXT_MAX)
-        return fail_set(fail, EXIT_USAGE, "-p: %zu bytes: ask sends at most %d: shorten it", question.text_size, TALK_TEXT_MAX);
+    if (question.text_size > CLIENT_MESSAGE_TEXT_MAX)
+        return fail_set(fail, EXIT_USAGE, "-p: %zu bytes: ask sends at most %d: shorten it", question.text_size, CLIENT_MESSAGE_TEXT_MAX);
     caller = open_caller(&a->target, fail);
     if (caller == NULL)
         return -1;
     watch_signals();
-    result = send_talk(caller, &question, fail);
+    result = send_message(caller, &question, fail);
     if (result == 0)
         result = listen_to(a, caller, fail);
     caller_close(caller);
@@ -353,18 +353,18 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
 
 /* ---- status ---- */
 
-static int print_status(const struct talk *talk, struct fail *fail)
+static int print_status(const struct client_message *message, struct fail *fail)
 {
-    text_decode_write(stdout, talk->text, talk->text_size);
+    text_decode_write(stdout, message->text, message->text_size);
     putchar('\n');
     return check_stdout(fail);
 }
 
 static int status(struct target *target, struct fail *fail)
 {
-    const struct talk question = {.kind = target->json ? TALK_STATUS : TALK_STATUS_TEXT};
+    const struct client_message question = {.kind = target->json ? CLIENT_MESSAGE_STATUS : CLIENT_MESSAGE_STATUS_TEXT};
     struct mesh_client *caller = open_caller(target, fail);
-    struct talk talk = {0};
+    struct client_message message = {0};
     int result, tries = 0;
 
     if (caller == NULL)
@@ -374,14 +374,14 @@ static int status(struct target *target, struct fail *fail)
         caller_close(caller);
         return result < 0 ? -1 : check_stdout(fail);
     }
-    result = send_talk(caller, &question, fail);
-    while (result == 0 && tries++ < 25 && (result = next_talk(caller, &talk, fail)) == 0)
+    result = send_message(caller, &question, fail);
+    while (result == 0 && tries++ < 25 && (result = next_message(caller, &message, fail)) == 0)
         ;
-    if (result == 0 || (result > 0 && talk.kind != TALK_STATE))
+    if (result == 0 || (result > 0 && message.kind != CLIENT_MESSAGE_STATE))
         result = fail_set(fail, EXIT_ENVIRONMENT,
                           "%s: no answer within 5 s: is the node busy, or does the path to it carry datagrams of 1200 bytes?", target->to);
     else if (result > 0)
-        result = print_status(&talk, fail); /* its text is the caller's */
+        result = print_status(&message, fail); /* its text is the caller's */
     caller_close(caller);
     return result;
 }

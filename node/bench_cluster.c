@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "caller.h"
-#include "talk.h"
+#include "client_message.h"
 
 enum { ARGUMENTS_MAX = 24, TRIES = 600, TRY_US = 50000, CALL_NS = 1000000000, ANSWER_NS = 200000000 };
 
@@ -267,15 +267,15 @@ static struct mesh_client *call(struct bench_cluster *cluster, uint16_t i, struc
     return caller_open(&config, fail);
 }
 
-static int say(struct mesh_client *caller, const struct talk *talk, struct fail *fail)
+static int send_message(struct mesh_client *caller, const struct client_message *message, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
-    return caller_send(caller, record, talk_write(talk, record), fail);
+    return caller_send(caller, record, client_message_write(message, record), fail);
 }
 
 /* 1: a record; 0: none for a while; -1: failure. */
-static int hear(struct mesh_client *caller, struct talk *talk, struct fail *fail)
+static int hear(struct mesh_client *caller, struct client_message *message, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
@@ -283,23 +283,23 @@ static int hear(struct mesh_client *caller, struct talk *talk, struct fail *fail
 
     if (got <= 0)
         return got;
-    if (talk_read(talk, record, bytes) < 0 || talk->kind >= TALK_REFUSED)
+    if (client_message_read(message, record, bytes) < 0 || message->kind >= CLIENT_MESSAGE_REFUSED)
         return fail_set(fail, EXIT_ENVIRONMENT, "bench: a node refuses to answer: try `mesh-node serve` and `ask` alone");
     return 1;
 }
 
 int bench_cluster_status(struct bench_cluster *cluster, uint16_t i, char *text, struct fail *fail)
 {
-    static struct talk talk;
-    const struct talk question = {.kind = TALK_STATUS};
+    static struct client_message message;
+    const struct client_message question = {.kind = CLIENT_MESSAGE_STATUS};
     struct mesh_client *caller = call(cluster, i, fail);
-    int got = caller == NULL ? -1 : say(caller, &question, fail);
+    int got = caller == NULL ? -1 : send_message(caller, &question, fail);
 
     for (int tries = 0; got == 0 && tries < 10; tries++)
-        got = hear(caller, &talk, fail);
-    if (got > 0 && talk.text_size < BENCH_STATUS_BYTES) {
-        memcpy(text, talk.text, talk.text_size);
-        text[talk.text_size] = '\0';
+        got = hear(caller, &message, fail);
+    if (got > 0 && message.text_size < BENCH_STATUS_BYTES) {
+        memcpy(text, message.text, message.text_size);
+        text[message.text_size] = '\0';
     }
     caller_close(caller);
     return got > 0 ? 0 : -1;
@@ -331,30 +331,31 @@ int bench_cluster_await(struct bench_cluster *cluster, uint16_t i, uint16_t node
 
 int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct bench_generation *generation, struct fail *fail)
 {
-    static struct talk talk;
-    struct talk question = {.kind = TALK_ASK,
-                            .ask = {.predict = generation->tokens, .sampling = {.top_p = 1, .repeat_penalty = 1}, .ignore_end = true},
-                            .text = "Once upon a time",
-                            .text_size = 16};
+    static struct client_message message;
+    struct client_message question = {
+        .kind = CLIENT_MESSAGE_ASK,
+        .ask = {.predict = generation->tokens, .sampling = {.top_p = 1, .repeat_penalty = 1}, .ignore_end = true},
+        .text = "Once upon a time",
+        .text_size = 16};
     struct mesh_client *caller = call(cluster, i, fail);
     int got;
 
     generation->count = generation->first = 0;
-    got = caller == NULL ? -1 : say(caller, &question, fail);
+    got = caller == NULL ? -1 : send_message(caller, &question, fail);
     while (got >= 0) {
-        got = hear(caller, &talk, fail);
+        got = hear(caller, &message, fail);
         if (got <= 0)
             continue;
-        if (talk.kind == TALK_DONE)
+        if (message.kind == CLIENT_MESSAGE_DONE)
             break;
-        if (talk.kind != TALK_TOKENS)
+        if (message.kind != CLIENT_MESSAGE_TOKENS)
             continue;
         generation->last_ns = mesh_udp_now_ns();
         if (generation->count == 0) {
             generation->first_ns = generation->last_ns;
-            generation->first = talk.token_count;
+            generation->first = message.token_count;
         }
-        generation->count += talk.token_count;
+        generation->count += message.token_count;
         if (generation->on_token != NULL)
             generation->on_token(generation->app, generation->count, generation->last_ns);
     }

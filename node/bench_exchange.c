@@ -103,12 +103,12 @@ static void poll_for(struct exchange *x, uint16_t rank, uint64_t ns)
         port_poll(&x->port[rank]);
 }
 
-static void say(struct exchange *x, uint16_t rank, enum port_word_type type, uint64_t step)
+static void post(struct exchange *x, uint16_t rank, enum port_word_type type, uint64_t step)
 {
     const struct port_word word = {
         .type = type, .step = step, .token_count = 1, .block_first = x->ranks.first[rank], .block_count = x->ranks.blocks};
 
-    port_say(&x->port[rank], &word);
+    port_post(&x->port[rank], &word);
 }
 
 static bool open_gather(struct exchange *x, uint16_t rank, uint64_t step)
@@ -139,13 +139,13 @@ static bool run_step(struct exchange *x, uint16_t rank, uint64_t step)
         poll_for(x, rank, PAUSE_NS);
         atomic_store(&x->said_ns, mesh_udp_now_ns());
     }
-    say(x, rank, PORT_PUBLISH, step);
+    post(x, rank, PORT_PUBLISH, step);
     if (!poll_until(x, rank, &r->completed, step + 1))
         return false;
     now_ns = mesh_udp_now_ns();
     if (!is_last && step - x->step >= WARM_STEPS)
         bench_add(&x->us[rank], (double)(now_ns - atomic_load(&x->said_ns)) / 1e3);
-    say(x, rank, PORT_CONSUME, step);
+    post(x, rank, PORT_CONSUME, step);
     return true;
 }
 

@@ -8,8 +8,8 @@
 #include "bench_memory.h"
 #include "bench_model.h"
 #include "flood.h"
-#include "gate.h"
 #include "mesh/wire.h"
+#include "packet_filter.h"
 #include "security.h"
 
 enum { NODES = 3, PER_SECOND = 50000, RUNS = 6, RUNS_QUICK = 1, TOKENS_QUICK = 32, SETTLE_US = 50000 };
@@ -113,13 +113,13 @@ static int measure_case(struct bench *bench, const struct flood_case *c, struct 
 enum { DATAGRAMS = 1000, REFUSE_RUNS = 200, REFUSE_RUNS_QUICK = 5 };
 
 struct refusing {
-    struct gate gate;
+    struct packet_filter filter;
     struct security security;
     uint8_t packet[DATAGRAMS][FLOOD_BYTES_MAX];
     size_t bytes[DATAGRAMS];
 };
 
-/* The path of a datagram from the socket: to the gate if it is outside epochs, else to the sealer. */
+/* The path of a datagram from the socket: to the filter if it is outside epochs, else to the sealer. */
 static void refuse_all(struct refusing *r, uint64_t now_ns)
 {
     const struct mesh_addr from = {.port = 9};
@@ -128,7 +128,7 @@ static void refuse_all(struct refusing *r, uint64_t now_ns)
     for (size_t i = 0; i < DATAGRAMS; i++) {
         if (mesh_wire_decode_header(r->packet[i], r->bytes[i], &header) == MESH_OK &&
             (header.epoch == 0 || (header.epoch & MESH_SESSION_EPOCH) != 0))
-            gate_take(&r->gate, now_ns, from, r->packet[i], r->bytes[i]);
+            packet_filter_take(&r->filter, now_ns, from, r->packet[i], r->bytes[i]);
         else
             mesh_sealer_open(&r->security.sealer, r->packet[i], r->bytes[i]);
     }
@@ -165,10 +165,10 @@ static int bench_refusing(struct bench *bench, struct fail *fail)
     }
     if (security_draw(&refusing.security, fail) < 0 || security_start(&refusing.security, MESH_SECURITY_SEAL, 1, 0, NODES, fail) < 0)
         return -1;
-    gate_init(&refusing.gate, MESH_SECURITY_SEAL, &key, "mesh", 1);
+    packet_filter_init(&refusing.filter, MESH_SECURITY_SEAL, &key, "mesh", 1);
     for (int kind = 0; kind <= FLOOD_MIXED; kind++)
         measure_refusing(bench, &refusing, (enum flood_kind)kind);
-    gate_release(&refusing.gate);
+    packet_filter_release(&refusing.filter);
     security_release(&refusing.security);
     return 0;
 }

@@ -23,7 +23,7 @@ enum { NODES = 3, INTERVAL_MS = 100, LEASE_MS = 5000, PAIRS = 30, PAIRS_QUICK = 
 
 static const uint64_t again_after_ns = 2000000000, look_at_pipe_ns = 20000000;
 
-static int say(struct mesh_client *caller, bool is_wanted, struct fail *fail)
+static int send_want(struct mesh_client *caller, bool is_wanted, struct fail *fail)
 {
     const struct mesh_telemetry_watch wish = {
         .interval_ms = INTERVAL_MS, .lease_ms = is_wanted ? LEASE_MS : 0, .kinds = MESH_TELEMETRY_ALL};
@@ -53,7 +53,7 @@ static void watch(const struct bench_cluster *cluster, int pipe_end)
         const uint64_t now_ns = mesh_udp_now_ns();
 
         if (is_told || now_ns >= again_ns) {
-            if (say(caller, wanted, &fail) < 0)
+            if (send_want(caller, wanted, &fail) < 0)
                 return;
             again_ns = wanted ? now_ns + again_after_ns : UINT64_MAX;
         }

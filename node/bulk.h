@@ -2,7 +2,7 @@
  *
  * A client GETs a range of a *resource*: a kind and arguments, whose meaning its provider defines. DATA comes in pieces, in order of
  * offset, then END; or REFUSED with the reason. Several GETs may be open at once. The session's channel limits the rate. Records,
- * little-endian, the first byte the kind; they go through the same session as those of talk.h:
+ * little-endian, the first byte the kind; they go through the same session as those of client_message.h:
  *   get:   u8 5, u32 tag, u8 resource, u64 offset, u64 bytes (all ones: to its end), u8 count, count bytes of arguments
  *   stop:  u8 6, u32 tag
  *   data:  u8 32, u32 tag, u64 offset, the bytes      end:  u8 33, u32 tag, u64 offset after the last      refused:  u8 34, u32 tag, text
@@ -46,7 +46,7 @@ struct bulk_record {
     size_t data_bytes;
 };
 
-/* This record is for bulk_read, not for talk.h. */
+/* This record is for bulk_read, not for client_message.h. */
 bool bulk_is_one(const uint8_t *record, size_t bytes);
 
 /* 0, or -1: not of this form. */

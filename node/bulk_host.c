@@ -83,22 +83,22 @@ void bulk_host_drop(struct bulk_host *host, uint32_t session)
 /* ---- answering ---- */
 
 /* False: the queue is full, or the session gone. */
-static bool send_record(struct mesh_sessions *sessions, uint64_t now_ns, const struct bulk_answer *answer, const struct bulk_record *say)
+static bool send_record(struct mesh_sessions *sessions, uint64_t now_ns, const struct bulk_answer *answer, const struct bulk_record *reply)
 {
     static uint8_t record[RECORD_BYTES_MAX];
 
-    return mesh_sessions_send(sessions, now_ns, answer->session, record, bulk_write(say, record)) == MESH_OK;
+    return mesh_sessions_send(sessions, now_ns, answer->session, record, bulk_write(reply, record)) == MESH_OK;
 }
 
-static void say_over(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, struct bulk_answer *answer)
+static void reply_end(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, struct bulk_answer *answer)
 {
-    struct bulk_record say = {.kind = answer->why != NULL ? BULK_REFUSED : BULK_END, .tag = answer->tag, .offset = answer->next};
+    struct bulk_record reply = {.kind = answer->why != NULL ? BULK_REFUSED : BULK_END, .tag = answer->tag, .offset = answer->next};
 
     if (answer->why != NULL) {
-        say.data = (const uint8_t *)answer->why;
-        say.data_bytes = strlen(answer->why);
+        reply.data = (const uint8_t *)answer->why;
+        reply.data_bytes = strlen(answer->why);
     }
-    if (send_record(sessions, now_ns, answer, &say))
+    if (send_record(sessions, now_ns, answer, &reply))
         free_answer(host, answer);
 }
 
@@ -108,7 +108,7 @@ static size_t answer_more(struct bulk_host *host, struct mesh_sessions *sessions
     const struct bulk_source *source = &host->source[answer->want.resource < BULK_RESOURCES ? answer->want.resource : 0];
     static uint8_t data[BULK_DATA_BYTES_MAX];
     size_t bytes = answer->end - answer->next < sizeof data ? (size_t)(answer->end - answer->next) : sizeof data;
-    struct bulk_record say = {.kind = BULK_DATA, .tag = answer->tag, .offset = answer->next, .data = data};
+    struct bulk_record reply = {.kind = BULK_DATA, .tag = answer->tag, .offset = answer->next, .data = data};
     const char *why = NULL;
 
     if (source->read == NULL) {
@@ -125,10 +125,10 @@ static size_t answer_more(struct bulk_host *host, struct mesh_sessions *sessions
     default:
         break;
     }
-    say.data_bytes = bytes;
+    reply.data_bytes = bytes;
     if (bytes == 0)
         answer->is_over = true;
-    else if (send_record(sessions, now_ns, answer, &say))
+    else if (send_record(sessions, now_ns, answer, &reply))
         answer->next += bytes;
     host->sent_bytes += bytes;
     return bytes;
@@ -164,7 +164,7 @@ void bulk_host_run(struct bulk_host *host, struct mesh_sessions *sessions, uint6
         if (can_answer(answer, sessions) && !answer->is_over && answer->again_ns <= now_ns)
             bytes = answer_more(host, sessions, now_ns, answer);
         if (answer->session != 0 && answer->is_over)
-            say_over(host, sessions, now_ns, answer);
+            reply_end(host, sessions, now_ns, answer);
         host->allowed_bytes -= bytes;
         idle = bytes > 0 ? 0 : idle + 1;
     }

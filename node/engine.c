@@ -30,9 +30,9 @@ static int open_requests(struct engine *e, struct fail *fail)
 {
     const struct engine_config *c = &e->config;
     const struct steplog_limits log = {.ctx = c->ctx, .slots = c->slots, .batch = c->batch};
-    const struct planner_limits plan = {.ctx = c->ctx, .slots = c->slots, .batch = c->batch, .candidates_max = engine_candidates_max(e)};
+    const struct scheduler_limits plan = {.ctx = c->ctx, .slots = c->slots, .batch = c->batch, .candidates_max = engine_candidates_max(e)};
 
-    intake_init(&e->intake, c->ctx, e->model->vocab);
+    request_queue_init(&e->queue, c->ctx, e->model->vocab);
     publisher_init(&e->publisher, c->rank == 0 && !c->follows, &plan, candidates_of, e);
     if (steplog_init(&e->log, &log, fail) < 0)
         return -1;
@@ -51,7 +51,7 @@ static void close_requests(struct engine *e)
         free(e->sequence[i].token);
     free(e->sequence);
     steplog_release(&e->log);
-    intake_release(&e->intake);
+    request_queue_release(&e->queue);
 }
 
 struct engine *engine_open(const struct engine_config *config, const struct engine_hooks *hooks, struct fail *fail)
@@ -76,7 +76,7 @@ struct engine *engine_open(const struct engine_config *config, const struct engi
     atomic_flag_clear(&e->fault_lock);
     atomic_flag_clear(&e->message_lock);
     atomic_flag_clear(&e->time.lock);
-    if (engine_layout(e, fail) < 0 || open_requests(e, fail) < 0 || engine_open_kept(e, fail) < 0) {
+    if (engine_layout(e, fail) < 0 || open_requests(e, fail) < 0 || engine_open_saved_kv(e, fail) < 0) {
         engine_close(e);
         return NULL;
     }
@@ -88,7 +88,7 @@ void engine_close(struct engine *e)
     if (e == NULL)
         return;
     close_requests(e);
-    engine_close_kept(e);
+    engine_close_saved_kv(e);
     engine_layout_release(e);
     free(e);
 }
@@ -249,12 +249,12 @@ void engine_attach(struct engine *e, struct mesh *mesh, const struct port_driver
 
 /* ---- working ---- */
 
-void engine_say(struct engine *e, struct worker *w, const struct port_word *word)
+void engine_port_post(struct engine *e, struct worker *w, const struct port_word *word)
 {
     uint64_t before_ns = engine_now(e);
 
     w->goes_on = false;
-    port_say(&e->port, word);
+    port_post(&e->port, word);
     uint64_t spent_ns = engine_now(e) - before_ns;
     w->port_ns += spent_ns;
     worker_count(&w->send_ns, spent_ns);
@@ -263,23 +263,23 @@ void engine_say(struct engine *e, struct worker *w, const struct port_word *word
 void engine_send(struct engine *e, struct worker *w)
 {
     if (w->has_unsent)
-        engine_say(e, w, &w->unsent);
+        engine_port_post(e, w, &w->unsent);
     w->has_unsent = false;
 }
 
-void engine_look_around(struct engine *e, struct worker *w)
+void engine_poll_if_due(struct engine *e, struct worker *w)
 {
     uint64_t now_ns;
 
     if (e->port.mesh == NULL)
         return;
     now_ns = engine_now(e);
-    if (now_ns - w->looked_ns < (e->port.answers_events ? LOOK_RELAY_NS : LOOK_NS))
+    if (now_ns - w->polled_ns < (e->port.answers_events ? LOOK_RELAY_NS : LOOK_NS))
         return;
     port_poll(&e->port);
-    w->looked_ns = engine_now(e);
-    w->port_ns += w->looked_ns - now_ns;
-    worker_count(&w->poll_ns, w->looked_ns - now_ns);
+    w->polled_ns = engine_now(e);
+    w->port_ns += w->polled_ns - now_ns;
+    worker_count(&w->poll_ns, w->polled_ns - now_ns);
 }
 
 /* All units in hand wait for something; check whether it has arrived, or begin another unit. */
@@ -287,7 +287,7 @@ static enum engine_work_result wait_for_input(struct engine *e, struct worker *w
 {
     const int moved = port_poll(&e->port);
 
-    w->looked_ns = w->mark_ns;
+    w->polled_ns = w->mark_ns;
     if (moved > 0 || unit_begin_next(e, w))
         return ENGINE_WORKED;
     pace_waits_for_input(w);
@@ -329,7 +329,7 @@ static bool work_on_unit(struct engine *e, struct worker *w)
     if (is_finished || bytes > 0)
         account(e, w, begin_ns, bytes, is_decode);
     if (is_finished && is_attention)
-        engine_look_around(e, w); /* with a long context it takes long and reads no weights, so tile.c does not do this */
+        engine_poll_if_due(e, w); /* with a long context it takes long and reads no weights, so tile.c does not do this */
     if (w->pace.is_held) {
         engine_time_computed(w, begin_ns, begin_ns);
         pace_wait(e, w);

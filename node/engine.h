@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kept.h"
 #include "kernel.h"
 #include "mesh/mesh.h"
 #include "mesh/program/fail.h"
@@ -22,7 +21,8 @@
 #include "request.h"
 #include "rowmap.h"
 #include "rows.h"
-#include "saved.h"
+#include "saved_kv.h"
+#include "saved_requests.h"
 
 /* What is computed between two exchanges, named for the matrices that it begins with. */
 enum phase_kind { PHASE_ATTENTION, PHASE_WO, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD };
@@ -153,9 +153,9 @@ void engine_mesh_config(const struct engine *engine, struct mesh_config *config)
 
 /* ---- from one epoch to the next; config.keeps on all ranks ---- */
 
-/* Add to kept all keys and values of running requests, and of restored requests that have not begun again. Only when no thread works on the
- * engine any more. What there is no memory for is not kept, and will be computed again. */
-void engine_keep(struct engine *engine, struct kept *kept);
+/* Add to saved_kv all keys and values of running requests, and of restored requests that have not begun again. Only when no thread works on
+ * the engine any more. What there is no memory for is not kept, and will be computed again. */
+void engine_save_kv(struct engine *engine, struct saved_kv *saved_kv);
 
 /* The running requests, with their computed positions. Returns their number; cached: (ENGINE_SLOTS_MAX). *first, *heads: this rank's KV
  * heads. Any thread, while the engine works. */
@@ -170,9 +170,9 @@ uint32_t engine_cached(struct engine *engine, struct engine_cached *cached, uint
 bool engine_cached_read(struct engine *engine, uint64_t request, uint32_t head, uint32_t first, uint32_t positions, uint64_t offset,
                         uint8_t *out, size_t *bytes);
 
-/* Go on from these; kept is empty afterwards. Before engine_attach. Later requests begin at the first position that some rank lacks;
+/* Go on from these; saved_kv is empty afterwards. Before engine_attach. Later requests begin at the first position that some rank lacks;
  * without this call they begin at 0. */
-void engine_restore(struct engine *engine, struct kept *kept);
+void engine_restore(struct engine *engine, struct saved_kv *saved_kv);
 
 /* mesh may be NULL for one node. Before the first engine_work. */
 void engine_attach(struct engine *engine, struct mesh *mesh, const struct port_driver *driver, uint64_t (*now_ns)(void *), void *clock);
@@ -192,7 +192,7 @@ bool engine_cancel(struct engine *engine, uint64_t request);
  * (on the sequencer: of all nodes). Each can be submitted to another engine unchanged; request.origin says where it was submitted. Two
  * nodes' snapshots differ by the few steps that one is ahead, and in what waits. Not from a hook. 0, or -1 with fail set: out of memory;
  * saved must be released in either case. */
-int engine_snapshot(struct engine *engine, struct saved *saved, struct fail *fail);
+int engine_snapshot(struct engine *engine, struct saved_requests *saved, struct fail *fail);
 
 /* Send a short message to one peer's on_message, reliably. False: queue full, try again after some work. Any thread. */
 enum { ENGINE_MESSAGE_BYTES_MAX = 256 };

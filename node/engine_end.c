@@ -110,6 +110,6 @@ bool engine_end_step(struct engine *e)
         end_part(e, &e->part[i], &outcome);
     }
     steplog_step_over(&e->log);
-    port_say(&e->port, &word);
+    port_post(&e->port, &word);
     return true;
 }

@@ -77,7 +77,7 @@ bool engine_has_records(struct engine *e)
     lock_messages(e);
     has_some = e->message_head != e->message_tail;
     unlock_messages(e);
-    return has_some || e->kept_record_bytes > 0 || e->publisher.record_bytes > 0 || atomic_load(&e->intake.fresh) > 0;
+    return has_some || e->kept_record_bytes > 0 || e->publisher.record_bytes > 0 || atomic_load(&e->queue.fresh) > 0;
 }
 
 /* ---- cancels ---- */
@@ -88,7 +88,7 @@ static bool drop(struct engine *e, uint64_t request, uint16_t origin)
     bool is_told = origin == e->config.rank ? id_ring_put(&e->dropped, request) : post_cancel(e, origin, request, false);
 
     if (is_told)
-        intake_remove(&e->intake, request);
+        request_queue_remove(&e->queue, request);
     return is_told;
 }
 
@@ -96,12 +96,12 @@ static bool drop(struct engine *e, uint64_t request, uint16_t origin)
 static bool settle_cancel(struct engine *e, uint64_t request)
 {
     uint16_t origin = 0;
-    enum intake_state state = intake_state(&e->intake, request, &origin);
+    enum request_queue_state state = request_queue_state(&e->queue, request, &origin);
     bool is_sequencer = e->publisher.is_sequencer;
 
-    if (is_sequencer && planner_cancel(&e->publisher.planner, request))
+    if (is_sequencer && scheduler_cancel(&e->publisher.scheduler, request))
         return true;
-    if (state == INTAKE_FRESH)
+    if (state == REQUEST_QUEUE_FRESH)
         return drop(e, request, origin);
     /* Too early while its records are being sent. */
     if (e->publisher.request != NULL && e->publisher.request->id == request)
@@ -111,11 +111,11 @@ static bool settle_cancel(struct engine *e, uint64_t request)
 
 static void settle_cancels(struct engine *e)
 {
-    for (uint32_t i = 0; i < INTAKE_CANCELS_MAX; i++) {
-        uint64_t request = intake_cancel_at(&e->intake, i);
+    for (uint32_t i = 0; i < REQUEST_QUEUE_CANCELS_MAX; i++) {
+        uint64_t request = request_queue_cancel_at(&e->queue, i);
 
         if (request != 0 && settle_cancel(e, request))
-            intake_cancel_done(&e->intake, i);
+            request_queue_cancel_done(&e->queue, i);
     }
 }
 
@@ -142,11 +142,11 @@ int engine_send_records(struct engine *e)
 
     engine_send_kept(e);
     while (id_ring_take(&e->ended, &ended))
-        publisher_forget(&e->publisher, &e->intake, ended);
-    if (intake_has_cancels(&e->intake))
+        publisher_forget(&e->publisher, &e->queue, ended);
+    if (request_queue_has_cancels(&e->queue))
         settle_cancels(e);
-    while (publisher_next(&e->publisher, &e->intake, &e->log) && give_record(e, &e->publisher)) {
-        publisher_sent(&e->publisher, &e->intake, &e->log);
+    while (publisher_next(&e->publisher, &e->queue, &e->log) && give_record(e, &e->publisher)) {
+        publisher_sent(&e->publisher, &e->queue, &e->log);
         count++;
     }
     return e->port.mesh == NULL ? count : count + send_messages(e);
@@ -160,7 +160,7 @@ static void hear_submitted(struct engine *e, const struct mesh_event *event)
 {
     uint64_t refused;
 
-    (void)intake_take_record(&e->intake, event->rank, event->record, event->record_bytes, &refused);
+    (void)request_queue_take_record(&e->queue, event->rank, event->record, event->record_bytes, &refused);
     if (refused != 0)
         post_cancel(e, event->rank, refused, true);
 }
@@ -172,10 +172,10 @@ static void hear_cancel(struct engine *e, const struct mesh_event *event)
     uint16_t origin;
     bool is_refused;
 
-    if (record_get_cancel(&in, &request, &is_refused) < 0 || intake_state(&e->intake, request, &origin) == INTAKE_ABSENT)
+    if (record_get_cancel(&in, &request, &is_refused) < 0 || request_queue_state(&e->queue, request, &origin) == REQUEST_QUEUE_ABSENT)
         return;
     if (id_ring_put(is_refused ? &e->refused : &e->dropped, request))
-        publisher_forget(&e->publisher, &e->intake, request);
+        publisher_forget(&e->publisher, &e->queue, request);
 }
 
 /* Malformed records are dropped: the sequencer is a member, so this is a bug of it, and the step then does not begin. */
@@ -184,7 +184,7 @@ static void hear_log(struct engine *e, const struct mesh_event *event)
     uint64_t complete;
 
     if (steplog_take_record(&e->log, event->record, event->record_bytes, &complete) == 0 && complete != 0)
-        publisher_forget(&e->publisher, &e->intake, complete);
+        publisher_forget(&e->publisher, &e->queue, complete);
 }
 
 void engine_on_record(struct engine *e, const struct mesh_event *event)

@@ -18,7 +18,7 @@ bool engine_submit(struct engine *e, const struct request *request)
     struct fail fail;
 
     assert(request_check(request, e->config.ctx, e->model->vocab, &fail) == 0);
-    return intake_submit(&e->intake, request, e->config.rank);
+    return request_queue_submit(&e->queue, request, e->config.rank);
 }
 
 bool engine_follow(struct engine *e, const uint8_t *record, size_t bytes)
@@ -31,10 +31,10 @@ bool engine_follow(struct engine *e, const uint8_t *record, size_t bytes)
 
 bool engine_cancel(struct engine *e, uint64_t request)
 {
-    return intake_cancel(&e->intake, request);
+    return request_queue_cancel(&e->queue, request);
 }
 
-static int save_running(struct engine *e, struct saved *saved)
+static int save_running(struct engine *e, struct saved_requests *saved)
 {
     int err = 0;
 
@@ -47,24 +47,24 @@ static int save_running(struct engine *e, struct saved *saved)
         request.prompt = s->token;
         request.prompt_count = s->token_count;
         request.generated_before = s->generated;
-        err = saved_add(saved, &request);
+        err = saved_requests_add(saved, &request);
     }
     return err;
 }
 
-int engine_snapshot(struct engine *e, struct saved *saved, struct fail *fail)
+int engine_snapshot(struct engine *e, struct saved_requests *saved, struct fail *fail)
 {
     int err;
 
-    *saved = (struct saved){0};
+    *saved = (struct saved_requests){0};
     while (atomic_flag_test_and_set_explicit(&e->advancing, memory_order_acquire))
         idle_yield();
-    /* The intake is read again, for requests that move from it into the log meanwhile. */
+    /* The queue is read again, for requests that move from it into the log meanwhile. */
     err = save_running(e, saved);
     if (err == 0)
         err = steplog_save(&e->log, saved);
     if (err == 0)
-        err = intake_save(&e->intake, saved);
+        err = request_queue_save(&e->queue, saved);
     if (err == 0)
         err = steplog_save(&e->log, saved);
     atomic_flag_clear_explicit(&e->advancing, memory_order_release);
@@ -90,7 +90,7 @@ static struct sequence *start(struct engine *e, uint64_t request, uint32_t posit
         s++;
     if (s == e->sequence + e->config.slots || !steplog_start(&e->log, s, request))
         return NULL;
-    s->is_active = prompt_fits(e, s) && engine_take_kept(e, s, position);
+    s->is_active = prompt_fits(e, s) && engine_take_saved_kv(e, s, position);
     return s->is_active ? s : NULL;
 }
 

@@ -8,11 +8,11 @@
 #include "engine.h"
 #include "id_ring.h"
 #include "inbox.h"
-#include "intake.h"
 #include "matrix.h"
 #include "mesh/telemetry.h"
 #include "pace.h"
 #include "publisher.h"
+#include "request_queue.h"
 #include "rows.h"
 #include "steplog.h"
 
@@ -102,8 +102,8 @@ struct worker {
     float *scratch;          /* attention: q, out, and the kernel's */
     struct port_word unsent; /* finished blocks, counted here but not yet told to the peers */
     bool has_unsent;
-    uint64_t work_since_look; /* bytes */
-    uint64_t looked_ns;       /* when it has looked for datagrams */
+    uint64_t work_since_poll; /* bytes */
+    uint64_t polled_ns;       /* when it has looked for datagrams */
     struct worker_pace pace;
     uint64_t port_ns; /* time spent in the port during this engine_work */
     uint64_t mark_ns; /* time up to which its time is accounted for */
@@ -209,12 +209,12 @@ struct engine {
     struct id_ring ended;      /* from (advance) to (owner): requests that are over */
     struct id_ring dropped;    /* from (owner) to (advance): requests that were cancelled before they were in the log */
     struct id_ring refused;    /* likewise: requests that the sequencer refused */
-    struct intake intake;
-    struct kept kept; /* (advance) of requests that have not begun again */
+    struct request_queue queue;
+    struct saved_kv saved_kv; /* (advance) of requests that have not begun again */
     _Atomic uint64_t recomputed;
-    struct record_kept *kept_said; /* (owner) (rank_count) what ranks have reported; NULL except on a sequencer that asks for it */
-    uint64_t kept_missing;         /* (owner) bit r: rank r has not reported */
-    size_t kept_record_bytes;      /* (owner) of the record still to be sent to rank 0; 0: none */
+    struct record_kept *kept_reports; /* (owner) (rank_count) what ranks have reported; NULL except on a sequencer that asks for it */
+    uint64_t kept_missing;            /* (owner) bit r: rank r has not reported */
+    size_t kept_record_bytes;         /* (owner) of the record still to be sent to rank 0; 0: none */
     uint8_t kept_record[RECORD_KEPT_BYTES_MAX];
 
     /* (owner) */
@@ -345,7 +345,7 @@ static inline float *engine_logits(struct engine *e, uint32_t sample)
 }
 
 /* engine.c: between pieces of work, let the network have its turn if this worker has not looked for datagrams for long. */
-void engine_look_around(struct engine *e, struct worker *w);
+void engine_poll_if_due(struct engine *e, struct worker *w);
 
 /* engine_step.c: begin steps. True when something happened. */
 bool engine_advance(struct engine *e);
@@ -359,10 +359,10 @@ struct sequence *engine_find_sequence(struct engine *e, const struct step_part *
 void engine_end_request(struct engine *e, struct sequence *sequence, enum engine_done reason, const struct engine_fault *fault);
 bool engine_report_dropped(struct engine *e); /* true when there was one */
 
-/* engine_kept.c: keys and values of earlier epochs. */
-int engine_open_kept(struct engine *e, struct fail *fail);
-void engine_close_kept(struct engine *e);
-bool engine_take_kept(struct engine *e, struct sequence *sequence, uint32_t positions); /* false: not all of them are there */
+/* engine_saved_kv.c: keys and values of earlier epochs. */
+int engine_open_saved_kv(struct engine *e, struct fail *fail);
+void engine_close_saved_kv(struct engine *e);
+bool engine_take_saved_kv(struct engine *e, struct sequence *sequence, uint32_t positions); /* false: not all of them are there */
 void engine_send_kept(struct engine *e);
 void engine_hear_kept(struct engine *e, uint16_t rank, const uint8_t *record, size_t bytes);
 
@@ -432,7 +432,7 @@ void engine_time_step_ends(struct engine *e);
 void engine_mesh_sizes(const struct engine *e, struct mesh_config *config);
 
 /* engine.c: pass a word to the port, accounting for the time; and send what is still unsent. */
-void engine_say(struct engine *e, struct worker *w, const struct port_word *word);
+void engine_port_post(struct engine *e, struct worker *w, const struct port_word *word);
 void engine_send(struct engine *e, struct worker *w);
 
 #endif

@@ -57,9 +57,9 @@ static void end_as_unreadable(const char *path)
         {(void *)(uintptr_t)after, sizeof after - 1},
     };
 
-    static atomic_flag has_told = ATOMIC_FLAG_INIT;
+    static atomic_flag has_reported = ATOMIC_FLAG_INIT;
 
-    while (atomic_flag_test_and_set(&has_told))
+    while (atomic_flag_test_and_set(&has_reported))
         pause(); /* workers that read at the same time fail together: one prints, and ends the process */
     (void)!writev(STDERR_FILENO, part, sizeof part / sizeof *part);
     _exit(EXIT_BAD_FILE);

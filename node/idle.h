@@ -23,7 +23,7 @@ bool idle_is_shared(const struct idle_sharing *sharing);
 /* Less than a second; a signal ends it early. */
 void idle_sleep(uint64_t ns);
 
-/* For code that makes such a call itself (the bell). */
+/* For code that makes such a call itself (the eventcount). */
 void idle_count_sleep(void);
 
 /* Of all threads since the process began. */

@@ -37,7 +37,7 @@ static struct request request_of(const struct job *job)
 }
 
 /* Room for all tokens that the request can have. */
-static int take_prompt(struct job *job, const struct shift_config *config, const uint32_t *ids, size_t count, struct fail *fail)
+static int take_prompt(struct job *job, const struct epoch_run_config *config, const uint32_t *ids, size_t count, struct fail *fail)
 {
     if (request_check_size(count, config->ctx, config->model->ctx, "ask", fail) < 0)
         return -1;
@@ -51,8 +51,8 @@ static int take_prompt(struct job *job, const struct shift_config *config, const
     return 0;
 }
 
-struct job *jobs_add(struct jobs *jobs, const struct shift_config *config, const struct job_asked *asked, const uint32_t *ids, size_t count,
-                     struct fail *fail)
+struct job *jobs_add(struct jobs *jobs, const struct epoch_run_config *config, const struct job_asked *asked, const uint32_t *ids,
+                     size_t count, struct fail *fail)
 {
     struct job *job = find_free(jobs);
     struct request request;
@@ -107,89 +107,89 @@ void jobs_begin_epoch(struct jobs *jobs)
     }
 }
 
-void jobs_submit(struct jobs *jobs, struct shift *shift)
+void jobs_submit(struct jobs *jobs, struct epoch_run *run)
 {
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct job *job = &jobs->job[i];
         struct request request = request_of(job);
 
-        if (job->id == 0 || job->is_done || job->is_submitted || !shift->is_started)
+        if (job->id == 0 || job->is_done || job->is_submitted || !run->is_started)
             continue;
-        job->is_submitted = engine_submit(shift->engine, &request);
-        crew_wake(&shift->crew);
+        job->is_submitted = engine_submit(run->engine, &request);
+        worker_pool_wake(&run->workers);
     }
 }
 
-void job_take(struct job *job, const struct shift_news *news)
+void job_take(struct job *job, const struct epoch_run_result *result)
 {
     const uint32_t generated = job->count - job->prompt_count;
 
-    if (news->is_done) {
+    if (result->is_done) {
         /* A request that ends with the epoch ends again in the next one, unless it was cancelled. */
         job->is_done = true;
-        job->reason = news->reason;
-        job->done_ns = news->when_ns;
+        job->reason = result->reason;
+        job->done_ns = result->when_ns;
         return;
     }
-    if (job->is_done || news->token.index != generated || job->count == job->room)
+    if (job->is_done || result->token.index != generated || job->count == job->room)
         return;
     if (generated == 0)
-        job->first_ns = news->when_ns;
-    job->last_ns = news->when_ns;
-    job->digest[job->count] = news->token.digest;
-    job->token[job->count++] = news->token.id;
+        job->first_ns = result->when_ns;
+    job->last_ns = result->when_ns;
+    job->digest[job->count] = result->token.digest;
+    job->token[job->count++] = result->token.id;
 }
 
-/* Put as many of the next tokens as fit a record, and their text, into talk. Returns their number. */
-static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struct talk *talk, char *text)
+/* Put as many of the next tokens as fit a record, and their text, into message. Returns their number. */
+static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struct client_message *message, char *text)
 {
     const uint32_t generated = job->count - job->prompt_count;
     uint32_t count = 0;
 
     job->utf8_next = job->utf8;
-    for (; count < TALK_TOKENS_MAX && job->told + count < generated; count++) {
-        const uint32_t at = job->prompt_count + job->told + count, id = job->token[at];
+    for (; count < CLIENT_MESSAGE_TOKENS_MAX && job->sent + count < generated; count++) {
+        const uint32_t at = job->prompt_count + job->sent + count, id = job->token[at];
         size_t size = 0;
         const char *piece = id < tokenizer_count(tokenizer) ? tokenizer_piece(tokenizer, id, &size) : "";
 
-        if (talk->text_size + (size + sizeof job->utf8.held) * UTF8_STREAM_GROWTH > TALK_TEXT_MAX / 2) {
+        if (message->text_size + (size + sizeof job->utf8.held) * UTF8_STREAM_GROWTH > CLIENT_MESSAGE_TEXT_MAX / 2) {
             if (count > 0)
                 break;
             size = 0; /* too large for any record; the id identifies it */
         }
-        talk->token[count] = (struct talk_token){id, job->digest[at]};
-        talk->text_size += utf8_stream_push(&job->utf8_next, piece, size, text + talk->text_size);
+        message->token[count] = (struct client_message_token){id, job->digest[at]};
+        message->text_size += utf8_stream_push(&job->utf8_next, piece, size, text + message->text_size);
     }
     /* The rest of a character that was never completed, in a record of its own: it belongs to no token. */
     if (job->is_done && count == 0)
-        talk->text_size += utf8_stream_flush(&job->utf8_next, text + talk->text_size);
+        message->text_size += utf8_stream_flush(&job->utf8_next, text + message->text_size);
     return count;
 }
 
 size_t job_record(struct job *job, const struct tokenizer *tokenizer, uint16_t nodes, uint8_t *record, uint32_t *tokens)
 {
-    static char text[TALK_TEXT_MAX];
-    struct talk talk = {.kind = TALK_TOKENS, .text = text};
+    static char text[CLIENT_MESSAGE_TEXT_MAX];
+    struct client_message message = {.kind = CLIENT_MESSAGE_TOKENS, .text = text};
 
-    *tokens = talk.token_count = gather(job, tokenizer, &talk, text);
-    if (*tokens > 0 || talk.text_size > 0)
-        return talk_write(&talk, record);
+    *tokens = message.token_count = gather(job, tokenizer, &message, text);
+    if (*tokens > 0 || message.text_size > 0)
+        return client_message_write(&message, record);
     if (!job->is_done)
         return 0;
-    talk = (struct talk){.kind = TALK_DONE,
-                         .done = {.reason = job->reason,
-                                  .prompt_tokens = job->prompt_count,
-                                  .tokens = job->count - job->prompt_count,
-                                  .first_ns = job->first_ns > job->asked_ns ? job->first_ns - job->asked_ns : 0,
-                                  .all_ns = job->done_ns > job->asked_ns ? job->done_ns - job->asked_ns : 0,
-                                  .nodes = nodes,
-                                  .epochs = job->epochs}};
-    return talk_write(&talk, record);
+    message = (struct client_message){.kind = CLIENT_MESSAGE_DONE,
+                                      .done = {.reason = job->reason,
+                                               .prompt_tokens = job->prompt_count,
+                                               .tokens = job->count - job->prompt_count,
+                                               .first_ns = job->first_ns > job->asked_ns ? job->first_ns - job->asked_ns : 0,
+                                               .all_ns = job->done_ns > job->asked_ns ? job->done_ns - job->asked_ns : 0,
+                                               .nodes = nodes,
+                                               .epochs = job->epochs}};
+    return client_message_write(&message, record);
 }
 
-void job_told(struct job *job, uint32_t tokens)
+void job_sent(struct job *job, uint32_t tokens)
 {
-    job->told += tokens;
+    job->sent += tokens;
     job->utf8 = job->utf8_next;
-    assert(job->told <= job->count - job->prompt_count);
+    assert(job->sent <= job->count - job->prompt_count);
 }

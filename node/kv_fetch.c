@@ -142,7 +142,7 @@ static struct kv_fetch_source *find_source(struct kv_fetch *fetch, uint64_t requ
 
 static uint32_t fetch_head(struct kv_fetch *fetch, uint64_t request, uint32_t head)
 {
-    const struct kept_head *have = kept_find(&fetch->kept, request, head);
+    const struct saved_kv_head *have = saved_kv_find(&fetch->saved_kv, request, head);
     struct kv_source_range range = {.request = request, .head = head, .first = have == NULL ? 0 : have->positions};
     struct kv_fetch_source *source = find_source(fetch, request, head, &range.positions);
     struct bulk_want want = {.resource = BULK_KV};
@@ -152,12 +152,12 @@ static uint32_t fetch_head(struct kv_fetch *fetch, uint64_t request, uint32_t he
     if (source == NULL || range.positions <= range.first || range.positions % KV_SOURCE_STEP != 0)
         return 0;
     want.args_bytes = kv_source_range_write(&range, want.args);
-    want.bytes = kept_bytes(&fetch->kept.shape, range.positions - range.first);
+    want.bytes = saved_kv_bytes(&fetch->saved_kv.shape, range.positions - range.first);
     bytes = malloc(want.bytes);
     if (bytes == NULL)
         return 0;
     has_come = get(fetch, source, &want, bytes) == (int64_t)want.bytes &&
-               kept_extend(&fetch->kept, request, head, range.first, range.positions, bytes);
+               saved_kv_extend(&fetch->saved_kv, request, head, range.first, range.positions, bytes);
     free(bytes);
     return has_come ? range.positions - range.first : 0;
 }
@@ -167,7 +167,7 @@ static uint64_t fetch_request(struct kv_fetch *fetch, uint64_t request)
     uint64_t positions = 0;
 
     /* Registered with 0 positions: this node knows nothing else of the request. */
-    if (request == 0 || !kept_note(&fetch->kept, request, 0))
+    if (request == 0 || !saved_kv_note(&fetch->saved_kv, request, 0))
         return 0;
     for (uint32_t h = fetch->first; h < fetch->first + fetch->count && !atomic_load(fetch->is_stopping); h++)
         if (!is_own(fetch, h))
@@ -192,7 +192,7 @@ void kv_fetch_close(struct kv_fetch *fetch)
     for (uint16_t s = 0; s < fetch->source_count; s++)
         caller_close(fetch->source[s].caller);
     free(fetch->source);
-    kept_release(&fetch->kept);
+    saved_kv_release(&fetch->saved_kv);
     fetch->source = NULL;
     fetch->source_count = 0;
 }

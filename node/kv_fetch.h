@@ -8,10 +8,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "kept.h"
 #include "kv_source.h"
 #include "mesh/seal.h"
 #include "mesh/udp.h"
+#include "saved_kv.h"
 
 enum { KV_FETCH_SOURCES_MAX = 2 * MESH_RANKS_MAX };
 
@@ -31,7 +31,7 @@ struct kv_fetch {
     uint32_t first, count;          /* heads that are needed */
     uint32_t own_first, own_count;  /* and those that this node has already */
     const atomic_bool *is_stopping; /* ends a pass within about 10 ms */
-    struct kept kept;               /* what has been fetched; the caller sets shape */
+    struct saved_kv saved_kv;       /* what has been fetched; the caller sets shape */
     uint16_t source_count;
     struct kv_fetch_source *source; /* (KV_FETCH_SOURCES_MAX), or NULL */
     uint64_t bytes;                 /* fetched so far */

@@ -5,12 +5,12 @@
 
 #include "commands.h"
 #include "gguf_guard.h"
+#include "log.h"
 #include "mesh/program/fail.h"
 #include "mesh/program/options.h"
 #include "mesh/program/standard_streams.h"
 #include "mesh/version.h"
 #include "run.h"
-#include "say.h"
 
 static const struct command {
     const char *name, *help;
@@ -106,7 +106,7 @@ int main(int argc, char **argv)
         code = EXIT_ENVIRONMENT;
     }
     if (code != EXIT_OK)
-        say("mesh-node: %s", fail.text);
-    say_end();
+        log_line("mesh-node: %s", fail.text);
+    log_stop();
     return code;
 }

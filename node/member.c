@@ -59,7 +59,7 @@ static void on_token(void *app, uint64_t now_ns, const struct engine_token *toke
     m->token[count] = (struct member_token){.id = token->id, .digest = token->digest, .when_ns = now_ns};
     atomic_store_explicit(&m->token_count, count + 1, memory_order_release);
     if (m->config.rank == 0)
-        bell_ring(m->crew.bell);
+        eventcount_notify(m->workers.wakeup);
 }
 
 static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault)
@@ -74,7 +74,7 @@ static void on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_do
     if (fault != NULL)
         m->outcome.fault = *fault;
     atomic_store(&m->is_done, true);
-    bell_ring(m->crew.bell);
+    eventcount_notify(m->workers.wakeup);
 }
 
 static void on_peer(void *app, const struct mesh_event *event)
@@ -87,7 +87,7 @@ static void on_peer(void *app, const struct mesh_event *event)
         join_refused(&m->join, event->rank, event->reason);
     else if (event->type == MESH_EVENT_GONE)
         atomic_fetch_or(&m->gone, UINT64_C(1) << event->rank);
-    bell_ring(m->crew.bell);
+    eventcount_notify(m->workers.wakeup);
 }
 
 static void on_message(void *app, uint16_t from, const uint8_t *message, size_t bytes)
@@ -110,7 +110,7 @@ static void on_message(void *app, uint16_t from, const uint8_t *message, size_t 
     default:
         break; /* of a later version: ignored */
     }
-    bell_ring(m->crew.bell);
+    eventcount_notify(m->workers.wakeup);
 }
 
 /* ---- opening ---- */
@@ -179,7 +179,7 @@ struct member *member_open(const struct member_config *config, struct fail *fail
     m->report = calloc(config->map->rank_count, sizeof *m->report);
     if (m->token == NULL || m->report == NULL)
         goto no_memory;
-    if (crew_open(&m->crew, fail) == 0)
+    if (worker_pool_open(&m->workers, fail) == 0)
         m->engine = engine_open(&engine, &hooks, fail);
     if (m->engine != NULL)
         return m;
@@ -194,7 +194,7 @@ no_memory:
 /* Once; also on failure, or the others would wait for this node forever. */
 static void leave(struct member *m)
 {
-    if (m->mesh != NULL && m->crew.pool != NULL && !m->has_left)
+    if (m->mesh != NULL && m->workers.pool != NULL && !m->has_left)
         engine_goodbye(m->engine);
     m->has_left = true;
 }
@@ -204,10 +204,10 @@ void member_close(struct member *m)
     if (m == NULL)
         return;
     leave(m);
-    crew_stop(&m->crew);
+    worker_pool_stop(&m->workers);
     member_telemetry_close(m);
     engine_close(m->engine);
-    crew_close(&m->crew);
+    worker_pool_close(&m->workers);
     free(m->mesh_memory);
     free(m->token);
     free(m->report);
@@ -248,7 +248,7 @@ static uint64_t clock_ns(void *clock)
 }
 
 /* The first thread that sees that all is loaded tells rank 0. */
-static void say_ready(void *app)
+static void report_ready(void *app)
 {
     struct member *m = app;
     uint8_t message = MESSAGE_READY;
@@ -264,12 +264,12 @@ int member_start(struct member *m, struct fail *fail)
     if (engine_allocate(m->engine, fail) < 0 || (m->config.udp != NULL && open_mesh(m, fail) < 0))
         return -1;
     engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, clock_ns, NULL);
-    m->crew.on_loaded = say_ready;
-    m->crew.app = m;
-    m->crew.recording = m->config.recording;
+    m->workers.on_loaded = report_ready;
+    m->workers.app = m;
+    m->workers.recording = m->config.recording;
     if (member_telemetry_open(m, fail) < 0)
         return -1;
-    return crew_start(&m->crew, m->engine, m->config.threads, fail);
+    return worker_pool_start(&m->workers, m->engine, m->config.threads, fail);
 }
 
 /* ---- waiting ---- */
@@ -295,7 +295,7 @@ static int check_others(struct member *m, int (*watch)(void *app, struct fail *f
 
 static void show_loading(struct member *m, struct progress *progress)
 {
-    uint32_t count = engine_load_count(m->engine), left = atomic_load(&m->crew.load_left);
+    uint32_t count = engine_load_count(m->engine), left = atomic_load(&m->workers.load_left);
 
     if (m->config.rank != 0 || !progress_is_due(progress))
         return;
@@ -310,22 +310,22 @@ static int wait_ready(struct member *m, struct progress *progress, int (*watch)(
     uint64_t begin_ns = mesh_udp_now_ns();
 
     for (;;) {
-        uint32_t rung = bell_count(m->crew.bell);
+        uint32_t seen = eventcount_read(m->workers.wakeup);
 
-        if (atomic_load(&m->crew.load_left) == 0 && join_is_complete(&m->join))
+        if (atomic_load(&m->workers.load_left) == 0 && join_is_complete(&m->join))
             return 0;
         if (m->config.interrupt != NULL && *m->config.interrupt != 0)
             return fail_set(fail, EXIT_ENVIRONMENT, "interrupted by a signal before all nodes were ready: start again");
         if (join_check(&m->join, fail) < 0 || check_others(m, watch, app, fail) < 0)
             return -1;
         /* A node that has answered may load as long as it likes: it may have more rows, or a slower disk. */
-        if (atomic_load(&m->crew.load_left) > 0 || join_all_up(&m->join))
+        if (atomic_load(&m->workers.load_left) > 0 || join_all_up(&m->join))
             begin_ns = mesh_udp_now_ns();
         if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns &&
             join_late(&m->join, m->config.join_timeout_ns, m->config.udp, fail) < 0)
             return -1;
         show_loading(m, progress);
-        bell_wait(m->crew.bell, rung, WATCH_NS);
+        eventcount_wait(m->workers.wakeup, seen, WATCH_NS);
     }
 }
 
@@ -349,7 +349,7 @@ int member_submit(struct member *m, const struct request *request, struct fail *
     recording_request(m->config.recording, m->outcome.submitted_ns, &numbered);
     if (!engine_submit(m->engine, &numbered))
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
-    crew_wake(&m->crew);
+    worker_pool_wake(&m->workers);
     return 0;
 }
 
@@ -357,7 +357,7 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
                       struct fail *fail)
 {
     for (;;) {
-        uint32_t rung = bell_count(m->crew.bell);
+        uint32_t seen = eventcount_read(m->workers.wakeup);
         bool is_done = atomic_load(&m->is_done);
 
         member_record(m);
@@ -369,14 +369,14 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
             return 0;
         if (check_others(m, watch, app, fail) < 0)
             return -1;
-        bell_wait(m->crew.bell, rung, WATCH_NS);
+        eventcount_wait(m->workers.wakeup, seen, WATCH_NS);
     }
 }
 
 void member_cancel(struct member *m)
 {
     engine_cancel(m->engine, REQUEST_ID);
-    crew_wake(&m->crew);
+    worker_pool_wake(&m->workers);
 }
 
 void member_outcome(const struct member *m, struct member_outcome *outcome)
@@ -392,7 +392,7 @@ static void wait_until(struct member *m, bool (*done)(struct member *), uint64_t
     uint64_t begin_ns = mesh_udp_now_ns();
 
     while (!done(m) && mesh_udp_now_ns() - begin_ns < max_ns)
-        bell_wait(m->crew.bell, bell_count(m->crew.bell), 1000000);
+        eventcount_wait(m->workers.wakeup, eventcount_read(m->workers.wakeup), 1000000);
 }
 
 static bool has_reports(struct member *m)
@@ -438,12 +438,12 @@ static bool is_done_or_over(struct member *m)
 int member_serve(struct member *m, struct fail *fail)
 {
     while (!atomic_load(&m->wants_finish)) {
-        uint32_t rung = bell_count(m->crew.bell);
+        uint32_t seen = eventcount_read(m->workers.wakeup);
 
         if (join_check(&m->join, fail) < 0 || (!atomic_load(&m->wants_finish) && check_gone(m, fail) < 0))
             return -1;
         member_record(m);
-        bell_wait(m->crew.bell, rung, WATCH_NS);
+        eventcount_wait(m->workers.wakeup, seen, WATCH_NS);
     }
     /* Rank 0 may end its last step, and say so, before this node ends its own. Rank 0 has all it needs, so there is no reason to wait
      * forever. */

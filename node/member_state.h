@@ -4,9 +4,9 @@
 
 #include <stdatomic.h>
 
-#include "crew.h"
 #include "join.h"
 #include "member.h"
+#include "worker_pool.h"
 
 enum { REQUEST_ID = 1 /* of the only one */ };
 
@@ -17,7 +17,7 @@ struct member {
     struct engine *engine;
     struct mesh *mesh;
     void *mesh_memory;
-    struct crew crew;
+    struct worker_pool workers;
     atomic_bool has_said_ready;
     struct join join;
     atomic_bool wants_finish;

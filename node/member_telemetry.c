@@ -4,17 +4,17 @@
 #include <time.h>
 
 #include "member_state.h"
-#include "pieces.h"
+#include "telemetry_report.h"
 
 enum { REPORT_NS = 250000000 /* between two reports */, STEPS = 256 /* reported per second */ };
 
 struct member_telemetry {
-    struct measure measure;
-    struct pieces_state pieces;
-    struct happenings happenings;
-    struct measure_requests requests; /* none is over before the trace ends */
-    struct shift_config shift_config;
-    struct shift shift; /* the part of an epoch that measure.c reads */
+    struct node_metrics metrics;
+    struct telemetry_report_state report;
+    struct event_ring events;
+    struct node_metrics_requests requests; /* none is over before the trace ends */
+    struct epoch_run_config epoch_run_config;
+    struct epoch_run run; /* the part of an epoch that node_metrics.c reads */
     uint64_t start_ns, next_ns;
 };
 
@@ -26,29 +26,29 @@ static uint64_t unix_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void describe_shift(struct member *m, struct member_telemetry *t)
+static void describe_run(struct member *m, struct member_telemetry *t)
 {
-    struct shift *shift = &t->shift;
+    struct epoch_run *run = &t->run;
 
-    t->shift_config = (struct shift_config){
+    t->epoch_run_config = (struct epoch_run_config){
         .model = m->config.model,
         .udp = m->config.udp,
         .threads = m->config.threads,
         .pace_bytes_per_s = m->config.lab.pace_bytes_per_s,
     };
-    shift->config = &t->shift_config;
-    shift->count = m->config.map->rank_count;
-    shift->rank = m->config.rank;
-    shift->number = m->config.epoch;
-    shift->engine = m->engine;
-    shift->mesh = m->mesh;
-    shift->is_started = true;
-    engine_memory(m->engine, &shift->memory);
-    shift->map = *m->config.map;
-    for (uint16_t r = 0; r < shift->count; r++)
-        shift->member[r].addr = m->config.peers[r];
-    if (shift->member[0].addr.port == 0) /* alone, without a socket */
-        shift->member[0].addr = (struct mesh_addr){.ip = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
+    run->config = &t->epoch_run_config;
+    run->count = m->config.map->rank_count;
+    run->rank = m->config.rank;
+    run->number = m->config.epoch;
+    run->engine = m->engine;
+    run->mesh = m->mesh;
+    run->is_started = true;
+    engine_memory(m->engine, &run->memory);
+    run->map = *m->config.map;
+    for (uint16_t r = 0; r < run->count; r++)
+        run->member[r].addr = m->config.peers[r];
+    if (run->member[0].addr.port == 0) /* alone, without a socket */
+        run->member[0].addr = (struct mesh_addr){.ip = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
 }
 
 int member_telemetry_open(struct member *m, struct fail *fail)
@@ -59,19 +59,19 @@ int member_telemetry_open(struct member *m, struct fail *fail)
     if (m->config.recording == NULL)
         return 0;
     m->telemetry = t = calloc(1, sizeof *t);
-    if (t == NULL || measure_init(&t->measure) < 0)
+    if (t == NULL || node_metrics_init(&t->metrics) < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    describe_shift(m, t);
+    describe_run(m, t);
     t->start_ns = event.when_ns = mesh_udp_now_ns();
     event.unix_ms = unix_ms();
-    happened_note(&t->happenings, &event, "mesh-node run");
+    event_ring_add(&t->events, &event, "mesh-node run");
     return 0;
 }
 
 void member_telemetry_close(struct member *m)
 {
     if (m->telemetry != NULL)
-        measure_release(&m->telemetry->measure);
+        node_metrics_release(&m->telemetry->metrics);
     free(m->telemetry);
     m->telemetry = NULL;
 }
@@ -82,12 +82,12 @@ static uint64_t since(uint64_t from_ns, uint64_t to_ns)
 }
 
 /* The only request, at the node where it entered. */
-static void take_request(const struct member *m, struct measure *measure)
+static void take_request(const struct member *m, struct node_metrics *metrics)
 {
     const struct member_outcome *o = &m->outcome;
     const uint32_t tokens = atomic_load(&m->token_count);
     const bool is_done = atomic_load(&m->is_done);
-    struct mesh_telemetry_request *request = &measure->request[0];
+    struct mesh_telemetry_request *request = &metrics->request[0];
 
     if (o->submitted_ns == 0)
         return;
@@ -98,13 +98,13 @@ static void take_request(const struct member *m, struct measure *measure)
                               : MESH_REQUEST_PROMPT,
         .prompt_tokens = m->prompt_tokens,
         .tokens = tokens,
-        .age_ns = since(o->submitted_ns, is_done ? o->done_ns : measure->now_ns),
+        .age_ns = since(o->submitted_ns, is_done ? o->done_ns : metrics->now_ns),
         .first_ns = tokens > 0 ? since(o->submitted_ns, m->token[0].when_ns) : 0,
         .last_ns = tokens > 0 ? since(o->submitted_ns, m->token[tokens - 1].when_ns) : 0,
     };
-    measure->requests = 1;
-    measure->node.requests_begun = 1;
-    measure->node.requests_running = !is_done;
+    metrics->requests = 1;
+    metrics->node.requests_begun = 1;
+    metrics->node.requests_running = !is_done;
 }
 
 static void give(void *app, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes)
@@ -116,26 +116,27 @@ static void give(void *app, const struct mesh_telemetry_head *head, const uint8_
 
 void member_telemetry(struct member *m, bool is_last)
 {
-    static const struct gate_stats no_gate;
+    static const struct packet_filter_stats no_filter;
     static const struct jobs no_jobs;
     struct member_telemetry *t = m->telemetry;
     const uint64_t now_ns = mesh_udp_now_ns();
-    struct pieces_source pieces = {
+    struct telemetry_report_source report = {
         .incarnation = m->config.incarnation, .engine = m->engine, .kinds = MESH_TELEMETRY_ALL, .steps_per_s = STEPS};
-    struct measure_source source = {.now_ns = now_ns, .unix_ms = unix_ms(), .gate = &no_gate, .jobs = &no_jobs, .lab = &m->config.lab};
+    struct node_metrics_source source = {
+        .now_ns = now_ns, .unix_ms = unix_ms(), .filter = &no_filter, .jobs = &no_jobs, .lab = &m->config.lab};
 
     if (t == NULL || (now_ns < t->next_ns && !is_last))
         return;
     t->next_ns = now_ns + REPORT_NS;
-    atomic_store(&t->shift.crew.load_left, atomic_load(&m->crew.load_left));
-    source.config = &t->shift_config;
-    source.shift = &t->shift;
+    atomic_store(&t->run.workers.load_left, atomic_load(&m->workers.load_left));
+    source.config = &t->epoch_run_config;
+    source.run = &t->run;
     source.requests = &t->requests;
     source.start_ns = source.epoch_ns = t->start_ns;
-    measure_take(&t->measure, &source);
+    node_metrics_take(&t->metrics, &source);
     if (m->config.rank == 0)
-        take_request(m, &t->measure);
-    pieces.measure = &t->measure;
-    pieces.happenings = &t->happenings;
-    pieces_write(&t->pieces, &pieces, give, m);
+        take_request(m, &t->metrics);
+    report.metrics = &t->metrics;
+    report.events = &t->events;
+    telemetry_report_write(&t->report, &report, give, m);
 }

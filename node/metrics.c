@@ -89,7 +89,7 @@ static void worker_labels(const void *item, char out[LABELS_BYTES])
     snprintf(out, LABELS_BYTES, "{worker=\"%u\"}", ((const struct mesh_telemetry_worker *)item)->worker);
 }
 
-static void write_info(FILE *out, const struct measure *m)
+static void write_info(FILE *out, const struct node_metrics *m)
 {
     char labels[2 * LABELS_BYTES], address[MESH_ADDR_TEXT_BYTES], model[LABELS_BYTES];
 
@@ -111,14 +111,14 @@ static void write_info(FILE *out, const struct measure *m)
     write_value(out, MESH_METRIC_RANK, "", m->rank);
 }
 
-static void write_events(FILE *out, const struct happenings *happenings)
+static void write_events(FILE *out, const struct event_ring *events)
 {
     char labels[LABELS_BYTES];
 
     write_head(out, MESH_METRIC_EVENTS, "counter", "Events of the node since it started, by kind");
     for (unsigned i = 1; i < MESH_NODE_EVENTS; i++) {
         snprintf(labels, sizeof labels, "{event=\"%s\"}", mesh_telemetry_event_name(i));
-        write_value(out, MESH_METRIC_EVENTS, labels, (double)happenings->by_kind[i]);
+        write_value(out, MESH_METRIC_EVENTS, labels, (double)events->by_kind[i]);
     }
 }
 
@@ -180,7 +180,7 @@ static void write_buckets(FILE *out, const char *metric, const char *labels, con
     fprintf(out, "%s_sum%s %s\n%s_count%s %" PRIu64 "\n", metric, labels, text, metric, labels, histogram->count);
 }
 
-static void write_latencies(FILE *out, const struct measure *m)
+static void write_latencies(FILE *out, const struct node_metrics *m)
 {
     for (unsigned which = 0; which < MESH_LATENCIES && m->links > 0; which++) {
         const struct mesh_telemetry_latency_text *text = &mesh_telemetry_latency_texts[which];
@@ -195,11 +195,11 @@ static void write_latencies(FILE *out, const struct measure *m)
     }
 }
 
-void metrics_write(const struct measure *m, const struct happenings *happenings, const struct troubles *troubles,
+void metrics_write(const struct node_metrics *m, const struct event_ring *events, const struct troubles *troubles,
                    const struct recording_figures *recorded, FILE *out)
 {
     write_info(out, m);
-    write_events(out, happenings);
+    write_events(out, events);
     write_troubles(out, troubles);
     write_part(out, MESH_TELEMETRY_NODE, &m->node, 1, sizeof m->node, NULL);
     write_part(out, MESH_TELEMETRY_LINK, m->link, m->links, sizeof *m->link, link_labels);

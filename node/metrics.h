@@ -4,13 +4,13 @@
 
 #include <stdio.h>
 
-#include "happened.h"
-#include "measure.h"
+#include "event_ring.h"
+#include "node_metrics.h"
 #include "recording.h"
 #include "troubles.h"
 
 /* recorded: NULL on a node that does not record. Errors of the stream are the caller's to check. */
-void metrics_write(const struct measure *measure, const struct happenings *happenings, const struct troubles *troubles,
+void metrics_write(const struct node_metrics *metrics, const struct event_ring *events, const struct troubles *troubles,
                    const struct recording_figures *recorded, FILE *out);
 
 #endif

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "log.h"
 #include "model_fetch_state.h"
-#include "say.h"
 
 /* No peer answers: use what this cluster had last, if all of it is there. */
 static bool recall(struct fetch *f)
@@ -27,7 +27,7 @@ static bool recall(struct fetch *f)
         is_all = model_part_has(f->part, NULL);
     }
     if (is_all)
-        say("no peer answers: using the model that this cluster had last");
+        log_line("no peer answers: using the model that this cluster had last");
     else
         model_part_release(f->part);
     fetch_close_cache(f);
@@ -98,10 +98,10 @@ int model_fetch(const struct model_fetch_config *config, struct model_part *part
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     f->config = config;
     f->part = part;
-    say("no model given: asking %u peer%s for it", config->peer_count, config->peer_count == 1 ? "" : "s");
+    log_line("no model given: asking %u peer%s for it", config->peer_count, config->peer_count == 1 ? "" : "s");
     result = run(f, fail);
     if (result == 0 && model_part_has(part, NULL))
-        say("the model is there: %s", part->path);
+        log_line("the model is there: %s", part->path);
     release(f);
     return result;
 }

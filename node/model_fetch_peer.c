@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "model_fetch_state.h"
 #include "notify.h"
-#include "say.h"
 
 #define CALL_NS (2 * (uint64_t)SECOND_NS)    /* to wait for a peer's answer */
 #define LIST_NS (600 * (uint64_t)SECOND_NS)  /* it may have to read its whole file first */
@@ -34,7 +34,7 @@ static void show(struct fetch *f, uint32_t done)
 {
     tell_manager(f, done);
     if (f->wanted_count > 0 && progress_is_due(&f->progress))
-        say_part("\r%s: %3.0f %% of %u MiB ", f->doing, 100.0 * done / f->wanted_count, f->wanted_count);
+        log_part("\r%s: %3.0f %% of %u MiB ", f->doing, 100.0 * done / f->wanted_count, f->wanted_count);
 }
 
 void fetch_on_step(void *app, uint32_t done)
@@ -50,7 +50,7 @@ void fetch_begin(struct fetch *f, const char *doing)
 }
 
 /* Not repeatedly the same, while there is no other peer to ask. */
-static void say_peer(struct fetch *f, const struct fail *fail)
+static void log_peer(struct fetch *f, const struct fail *fail)
 {
     const bool has_name = strncmp(fail->text, f->from, strlen(f->from)) == 0;
     char text[sizeof f->said];
@@ -58,7 +58,7 @@ static void say_peer(struct fetch *f, const struct fail *fail)
     progress_end(&f->progress);
     snprintf(text, sizeof text, "%s%s%s", has_name ? "" : f->from, has_name ? "" : ": ", fail->text);
     if (strcmp(text, f->said) != 0 && !f->config->is_quiet)
-        say("%s", text);
+        log_line("%s", text);
     memcpy(f->said, text, sizeof text);
 }
 
@@ -333,11 +333,11 @@ static enum outcome check_cache(struct fetch *f, const char *name, struct fail *
     fetch_give_checked(f);
     progress_end(&f->progress);
     if (f->cache.bad_count > 0)
-        say("%s: %u damaged chunk%s: fetching %s again", f->cache.path, f->cache.bad_count, f->cache.bad_count == 1 ? "" : "s",
-            f->cache.bad_count == 1 ? "it" : "them");
+        log_line("%s: %u damaged chunk%s: fetching %s again", f->cache.path, f->cache.bad_count, f->cache.bad_count == 1 ? "" : "s",
+                 f->cache.bad_count == 1 ? "it" : "them");
     f->is_checked = true;
     if (f->missing > 0 && !f->config->is_quiet)
-        say("fetching %s from %s: %u of %u MiB are missing", name, f->from, f->missing, f->wanted_count);
+        log_line("fetching %s from %s: %u of %u MiB are missing", name, f->from, f->missing, f->wanted_count);
     return model_cache_has_room(&f->cache, f->wanted, fail) < 0 ? FATAL : DONE;
 }
 
@@ -411,6 +411,6 @@ enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail 
     outcome = fetch_from(f, caller, fail);
     caller_close(caller);
     if (outcome == NEXT_PEER)
-        say_peer(f, fail);
+        log_peer(f, fail);
     return outcome;
 }

@@ -113,41 +113,41 @@ void pool_give_way(void)
 }
 
 /* A futex: ringing costs one system call, and none if nobody waits. Linux futex(2), FUTEX_WAIT_BITSET with an absolute time. */
-struct bell {
+struct eventcount {
     _Atomic uint32_t count, waiting;
 };
 
 static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "a futex is a word of 32 bits");
 
-struct bell *bell_open(struct fail *fail)
+struct eventcount *eventcount_open(struct fail *fail)
 {
-    struct bell *bell = calloc(1, sizeof *bell);
+    struct eventcount *wakeup = calloc(1, sizeof *wakeup);
 
-    if (bell == NULL)
+    if (wakeup == NULL)
         fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    return bell;
+    return wakeup;
 }
 
-void bell_close(struct bell *bell)
+void eventcount_close(struct eventcount *wakeup)
 {
-    free(bell);
+    free(wakeup);
 }
 
-uint32_t bell_count(struct bell *bell)
+uint32_t eventcount_read(struct eventcount *wakeup)
 {
-    return atomic_load(&bell->count);
+    return atomic_load(&wakeup->count);
 }
 
-void bell_ring(struct bell *bell)
+void eventcount_notify(struct eventcount *wakeup)
 {
-    atomic_fetch_add(&bell->count, 1);
-    if (atomic_load(&bell->waiting) > 0) {
+    atomic_fetch_add(&wakeup->count, 1);
+    if (atomic_load(&wakeup->waiting) > 0) {
         idle_count_sleep();
-        syscall(SYS_futex, &bell->count, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+        syscall(SYS_futex, &wakeup->count, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
     }
 }
 
-void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
+void eventcount_wait(struct eventcount *wakeup, uint32_t count, uint64_t max_ns)
 {
     struct timespec until;
 
@@ -155,12 +155,12 @@ void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns)
     uint64_t ns = (uint64_t)until.tv_nsec + max_ns;
     until.tv_sec += (time_t)(ns / 1000000000u);
     until.tv_nsec = (long)(ns % 1000000000u);
-    atomic_fetch_add(&bell->waiting, 1);
-    while (atomic_load(&bell->count) == count) {
+    atomic_fetch_add(&wakeup->waiting, 1);
+    while (atomic_load(&wakeup->count) == count) {
         idle_count_sleep();
-        if (syscall(SYS_futex, &bell->count, FUTEX_WAIT_BITSET_PRIVATE, count, &until, NULL, FUTEX_BITSET_MATCH_ANY) < 0 &&
+        if (syscall(SYS_futex, &wakeup->count, FUTEX_WAIT_BITSET_PRIVATE, count, &until, NULL, FUTEX_BITSET_MATCH_ANY) < 0 &&
             errno == ETIMEDOUT)
             break;
     }
-    atomic_fetch_sub(&bell->waiting, 1);
+    atomic_fetch_sub(&wakeup->waiting, 1);
 }

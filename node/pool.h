@@ -1,4 +1,4 @@
-/* Threads: a pool of workers, and a bell for waiting threads. The only place that knows pthread. */
+/* Threads: a pool of workers, and an eventcount for waiting threads. The only place that knows pthread. */
 #ifndef NODE_POOL_H
 #define NODE_POOL_H
 
@@ -23,16 +23,16 @@ void pool_pin(uint16_t index);
 /* From now on the calling thread yields to threads that have not called this: for work that nobody waits for. */
 void pool_give_way(void);
 
-struct bell;
+struct eventcount;
 
-struct bell *bell_open(struct fail *fail);
-void bell_close(struct bell *bell); /* NULL is fine */
+struct eventcount *eventcount_open(struct fail *fail);
+void eventcount_close(struct eventcount *wakeup); /* NULL is fine */
 
 /* Wake all waiting threads. Cheap when there are none. Not for signal handlers. */
-void bell_ring(struct bell *bell);
+void eventcount_notify(struct eventcount *wakeup);
 
-/* Number of rings so far: read it before looking for work, and pass it to bell_wait, so that no ring is missed. */
-uint32_t bell_count(struct bell *bell);
-void bell_wait(struct bell *bell, uint32_t count, uint64_t max_ns);
+/* Number of notifications so far: read it before looking for work, and pass it to eventcount_wait, so that none is missed. */
+uint32_t eventcount_read(struct eventcount *wakeup);
+void eventcount_wait(struct eventcount *wakeup, uint32_t count, uint64_t max_ns);
 
 #endif

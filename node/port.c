@@ -196,7 +196,7 @@ int port_poll(struct port *port)
     return own(port, work_as_owner);
 }
 
-void port_say(struct port *port, const struct port_word *word)
+void port_post(struct port *port, const struct port_word *word)
 {
     while (!ring_push(port, word)) {
         if (port_poll(port) == 0)

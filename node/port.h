@@ -61,7 +61,7 @@ struct port {
 void port_init(struct port *port); /* after the fields up to app are set */
 
 /* Any thread. Never loses a word; while the ring is full it spins and polls. */
-void port_say(struct port *port, const struct port_word *word);
+void port_post(struct port *port, const struct port_word *word);
 
 /* Any thread. Become owner if nobody is, and do all there is to do; returns the number of things done (0: nothing, or another thread is the
  * owner). */

@@ -3,7 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "say.h"
+#include "log.h"
 
 static const double WAIT_S = 1, INTERVAL_S = 0.2;
 
@@ -38,6 +38,6 @@ bool progress_is_due(struct progress *progress)
 void progress_end(struct progress *progress)
 {
     if (progress->shown_s > 0)
-        say_part("\r\033[K");
+        log_part("\r\033[K");
     progress->shown_s = 0;
 }

@@ -7,7 +7,7 @@
 
 #include "mesh/program/fail.h"
 
-/* Write the ids into out as an `ask` record carries them (talk.h): u32, little-endian, *bytes in all. -1: EXIT_ENVIRONMENT,
+/* Write the ids into out as an `ask` record carries them (client_message.h): u32, little-endian, *bytes in all. -1: EXIT_ENVIRONMENT,
  * EXIT_BAD_FILE. */
 int prompt_ids_read(const char *path, uint8_t *out, size_t capacity, size_t *bytes, struct fail *fail);
 

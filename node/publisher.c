@@ -5,52 +5,52 @@
 /* Steps that are not over, including the one being computed: with fewer, a step takes precedence over a request. */
 enum { URGENT = 2 };
 
-void publisher_init(struct publisher *p, bool is_sequencer, const struct planner_limits *limits,
+void publisher_init(struct publisher *p, bool is_sequencer, const struct scheduler_limits *limits,
                     uint32_t (*candidates)(const void *app, const struct sampling *sampling), const void *app)
 {
     *p = (struct publisher){.is_sequencer = is_sequencer, .candidates = candidates, .app = app};
-    planner_init(&p->planner, limits);
+    scheduler_init(&p->scheduler, limits);
 }
 
 /* Plan one more step, if fewer than `ahead` are not over. */
 static bool next_step(struct publisher *p, const struct steplog *log, uint64_t ahead)
 {
-    if (p->planner.count == 0 || p->step >= atomic_load_explicit(&log->over, memory_order_acquire) + ahead)
+    if (p->scheduler.count == 0 || p->step >= atomic_load_explicit(&log->over, memory_order_acquire) + ahead)
         return false;
     p->entry.step = p->step;
-    if (!planner_next(&p->planner, &p->entry))
+    if (!scheduler_next(&p->scheduler, &p->entry))
         return false;
     p->record_bytes = record_put_step(&p->entry, p->record);
     p->has_entry = true;
     return true;
 }
 
-static bool is_running(const struct planner *planner, uint64_t request)
+static bool is_running(const struct scheduler *scheduler, uint64_t request)
 {
-    for (uint16_t i = 0; i < planner->count; i++)
-        if (planner->sequence[i].request == request)
+    for (uint16_t i = 0; i < scheduler->count; i++)
+        if (scheduler->sequence[i].request == request)
             return true;
     return false;
 }
 
-/* The next request from the intake; one that runs already, since another node has submitted it too, is not published again. */
-static void take_request(struct publisher *p, struct intake *intake)
+/* The next request from the queue; one that runs already, since another node has submitted it too, is not published again. */
+static void take_request(struct publisher *p, struct request_queue *queue)
 {
-    if (p->is_sequencer && (p->missing > 0 || !planner_has_room(&p->planner)))
+    if (p->is_sequencer && (p->missing > 0 || !scheduler_has_room(&p->scheduler)))
         return;
-    while ((p->request = intake_take(intake)) != NULL && p->is_sequencer && is_running(&p->planner, p->request->id))
-        intake_remove(intake, p->request->id);
+    while ((p->request = request_queue_take(queue)) != NULL && p->is_sequencer && is_running(&p->scheduler, p->request->id))
+        request_queue_remove(queue, p->request->id);
     p->index = 0;
 }
 
-bool publisher_next(struct publisher *p, struct intake *intake, const struct steplog *log)
+bool publisher_next(struct publisher *p, struct request_queue *queue, const struct steplog *log)
 {
     if (p->record_bytes > 0)
         return true;
     if (p->is_sequencer && next_step(p, log, URGENT))
         return true;
     if (p->request == NULL)
-        take_request(p, intake);
+        take_request(p, queue);
     if (p->request == NULL)
         return p->is_sequencer && next_step(p, log, STEPLOG_AHEAD);
     p->record_bytes = record_put_request(p->request, p->index, p->record);
@@ -58,7 +58,7 @@ bool publisher_next(struct publisher *p, struct intake *intake, const struct ste
 }
 
 /* The sequencer learns of a request from the log, as every node does. */
-static void log_request(struct publisher *p, struct intake *intake, struct steplog *log)
+static void log_request(struct publisher *p, struct request_queue *queue, struct steplog *log)
 {
     uint64_t complete;
     int err = steplog_take_record(log, p->record, p->record_bytes, &complete);
@@ -68,12 +68,13 @@ static void log_request(struct publisher *p, struct intake *intake, struct stepl
     if (complete == 0)
         return;
     assert(complete == p->request->id);
-    planner_add(&p->planner, p->request, p->candidates(p->app, &p->request->sampling), p->from == NULL ? 0 : p->from(p->app, p->request));
+    scheduler_add(&p->scheduler, p->request, p->candidates(p->app, &p->request->sampling),
+                  p->from == NULL ? 0 : p->from(p->app, p->request));
     p->request = NULL;
-    intake_remove(intake, complete);
+    request_queue_remove(queue, complete);
 }
 
-void publisher_sent(struct publisher *p, struct intake *intake, struct steplog *log)
+void publisher_sent(struct publisher *p, struct request_queue *queue, struct steplog *log)
 {
     if (p->has_entry) {
         steplog_add(log, &p->entry);
@@ -81,22 +82,22 @@ void publisher_sent(struct publisher *p, struct intake *intake, struct steplog *
         p->has_entry = false;
     } else if (p->is_sequencer) {
         p->index++;
-        log_request(p, intake, log);
+        log_request(p, queue, log);
     } else if (p->request != NULL && ++p->index == record_request_count(p->request)) {
-        /* It stays in the intake until the log returns it. */
+        /* It stays in the queue until the log returns it. */
         p->request = NULL;
     }
     p->record_bytes = 0;
     p->sent_to = 0;
 }
 
-void publisher_forget(struct publisher *p, struct intake *intake, uint64_t request)
+void publisher_forget(struct publisher *p, struct request_queue *queue, uint64_t request)
 {
-    planner_end(&p->planner, request);
+    scheduler_end(&p->scheduler, request);
     if (p->request != NULL && p->request->id == request) {
         if (p->is_sequencer)
             return; /* another one of the same id has ended; this one is still to run */
         p->request = NULL;
     }
-    intake_remove(intake, request);
+    request_queue_remove(queue, request);
 }

@@ -12,10 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "memory_text.h"
 #include "mesh/udp.h"
 #include "mesh/version.h"
-#include "say.h"
 
 char *recording_path(const char *path, uint16_t rank)
 {
@@ -157,8 +157,8 @@ static void tell_what_there_is(const struct mesh_recording_stats *stats, const c
         snprintf(payloads, sizeof payloads, "; without %" PRIu64 " payloads", r->payloads);
     if (r->lost > 0)
         snprintf(lost, sizeof lost, "; %" PRIu64 " entries are missing", r->lost);
-    say("recorded: %s: %" PRIu64 " entries, %s%s%s%s%s%s%s", path, r->entries, bytes, files, payloads, lost, r->failures > 0 ? " (" : "",
-        r->failures > 0 ? r->why : "", r->failures > 0 ? ")" : "");
+    log_line("recorded: %s: %" PRIu64 " entries, %s%s%s%s%s%s%s", path, r->entries, bytes, files, payloads, lost,
+             r->failures > 0 ? " (" : "", r->failures > 0 ? r->why : "", r->failures > 0 ? ")" : "");
 }
 
 int recording_close(struct recording *recording, struct fail *fail)
@@ -201,11 +201,11 @@ void recording_watch(struct recording *recording)
     recording->told = state;
     path = mesh_recording_path(recording->trace);
     if (state == DISK_FAILS)
-        say("--record %s: cannot be written, retrying every second: %s", path, stats.recorder.why);
+        log_line("--record %s: cannot be written, retrying every second: %s", path, stats.recorder.why);
     else if (state == DISK_HANGS)
-        say("--record %s: its disk has not responded for %d s: check it", path, (int)(stats.recorder.writing_ns / 1000000000));
+        log_line("--record %s: its disk has not responded for %d s: check it", path, (int)(stats.recorder.writing_ns / 1000000000));
     else
-        say("--record %s: can be written again; %" PRIu64 " entries are missing", path, stats.recorder.lost);
+        log_line("--record %s: can be written again; %" PRIu64 " entries are missing", path, stats.recorder.lost);
 }
 
 void recording_figures(struct recording *recording, struct recording_figures *figures)

@@ -12,7 +12,7 @@
 
 #include "busy_poll.h"
 #include "bytes.h"
-#include "local.h"
+#include "local_nodes.h"
 #include "member.h"
 #include "memory_text.h"
 #include "multicast.h"
@@ -39,7 +39,7 @@ struct run {
     size_t prompt_size;
     uint32_t *prompt;
     size_t prompt_count;
-    struct local local;
+    struct local_nodes local_nodes;
     struct security security;
     uint16_t rank;
     struct member *member;
@@ -180,8 +180,8 @@ static struct member_config member_config_of(struct run *run, uint16_t rank)
         .lab = run->options.lab,
         .is_star = run->options.topology != 0,
         .is_whole = run->options.pipeline != 0,
-        .udp = run_options_ranks(&run->options) > 1 ? run->local.udp[rank] : NULL,
-        .peers = run->local.addr,
+        .udp = run_options_ranks(&run->options) > 1 ? run->local_nodes.udp[rank] : NULL,
+        .peers = run->local_nodes.addr,
         .incarnation = run->security.incarnation[rank],
         .epoch = EPOCH,
         .join_timeout_ns = (uint64_t)run->options.join_timeout_s * 1000000000u,
@@ -237,18 +237,18 @@ static int open_sockets(struct run *run, struct fail *fail)
     char address[MESH_ADDR_TEXT_BYTES];
 
     if (o->peer_count == 0)
-        return o->local > 1 ? local_bind(&run->local, (uint16_t)o->local, &o->lab, fail) : 0;
+        return o->local > 1 ? local_nodes_bind(&run->local_nodes, (uint16_t)o->local, &o->lab, fail) : 0;
     run->rank = (uint16_t)o->rank;
-    run->local.rank = run->rank;
-    memcpy(run->local.addr, o->peer, sizeof o->peer);
+    run->local_nodes.rank = run->rank;
+    memcpy(run->local_nodes.addr, o->peer, sizeof o->peer);
     if (o->peer_count == 1)
         return 0;
-    if (mesh_udp_open(&run->local.udp[run->rank], o->peer[run->rank], &o->lab) != MESH_OK) {
+    if (mesh_udp_open(&run->local_nodes.udp[run->rank], o->peer[run->rank], &o->lab) != MESH_OK) {
         mesh_addr_format(o->peer[run->rank], address);
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot listen: %s: %s", address, strerror(errno),
                         socket_hint(errno, "give an address of this machine"));
     }
-    run->local.count = (uint16_t)(run->rank + 1);
+    run->local_nodes.count = (uint16_t)(run->rank + 1);
     return 0;
 }
 
@@ -276,8 +276,8 @@ static int start_security(struct run *run, struct fail *fail)
     if (security_start(&run->security, (enum mesh_security)run->options.security, EPOCH, run->rank, run_options_ranks(&run->options),
                        fail) < 0)
         return -1;
-    if (run->local.udp[run->rank] != NULL)
-        mesh_udp_set_sealer(run->local.udp[run->rank], &run->security.sealer);
+    if (run->local_nodes.udp[run->rank] != NULL)
+        mesh_udp_set_sealer(run->local_nodes.udp[run->rank], &run->security.sealer);
     return run->rank == 0 ? security_log(&run->security, log, fail) : 0;
 }
 
@@ -288,7 +288,7 @@ static int start_recording(struct run *run, struct fail *fail)
     const struct recording_options record = {o->record.path, o->record.size_mb, o->record.time_s, .prompts = true};
     uint8_t fingerprint[32];
     char name[20];
-    const struct recording_node node = {name, run->rank, run->local.addr[run->rank]};
+    const struct recording_node node = {name, run->rank, run->local_nodes.addr[run->rank]};
 
     if (record.path == NULL)
         return 0;
@@ -318,7 +318,7 @@ static void record_epoch(struct run *run)
     struct mesh_cluster_member member[MESH_RANKS_MAX];
 
     for (uint16_t r = 0; r < run->map.rank_count; r++)
-        member[r] = (struct mesh_cluster_member){.addr = run->local.addr[r], .share = run->options.share[r]};
+        member[r] = (struct mesh_cluster_member){.addr = run->local_nodes.addr[r], .share = run->options.share[r]};
     recording_epoch(run->recording, mesh_udp_now_ns(), EPOCH, NULL, run->rank, member, run->map.share, run->map.rank_count);
 }
 
@@ -338,10 +338,10 @@ static int start_member(struct run *run, struct fail *fail)
 static int print_tokens(struct run *run, struct output *output, struct fail *fail)
 {
     struct member_token token;
-    int (*watch)(void *, struct fail *) = run->local.count > 1 ? local_watch : NULL;
+    int (*watch)(void *, struct fail *) = run->local_nodes.count > 1 ? local_nodes_watch : NULL;
     int got, err = 0;
 
-    while ((got = member_next_token(run->member, &token, watch, &run->local, fail)) > 0) {
+    while ((got = member_next_token(run->member, &token, watch, &run->local_nodes, fail)) > 0) {
         if (err == 0 && output_token(output, &token, fail) < 0) {
             err = -1;
             member_cancel(run->member);
@@ -357,9 +357,9 @@ static int generate(struct run *run, struct fail *fail)
     struct member_report reports[MESH_RANKS_MAX];
     struct member_outcome outcome;
     struct output output;
-    int (*watch)(void *, struct fail *) = run->local.count > 1 ? local_watch : NULL;
+    int (*watch)(void *, struct fail *) = run->local_nodes.count > 1 ? local_nodes_watch : NULL;
 
-    if (member_wait_ready(run->member, watch, &run->local, fail) < 0)
+    if (member_wait_ready(run->member, watch, &run->local_nodes, fail) < 0)
         return -1;
     run->has_begun = true;
     gguf_release_pages(run->gguf); /* the shard is a copy; only embedding rows are read from now on */
@@ -396,14 +396,14 @@ static int run_nodes(struct run *run, struct fail *fail)
         return -1;
     draw_seed(run);
     run_interrupt_watch();
-    if (run->local.count > 1 && run->options.peer_count == 0) {
-        if (recording_check_others(run->options.record.path, run->local.count, fail) < 0 ||
-            local_fork(&run->local, &run->options.lab, fail) < 0)
+    if (run->local_nodes.count > 1 && run->options.peer_count == 0) {
+        if (recording_check_others(run->options.record.path, run->local_nodes.count, fail) < 0 ||
+            local_nodes_fork(&run->local_nodes, &run->options.lab, fail) < 0)
             return -1;
-        run->rank = run->local.rank;
+        run->rank = run->local_nodes.rank;
         run->has_forked = true;
     }
-    struct mesh_udp *own = run->local.udp[run->rank];
+    struct mesh_udp *own = run->local_nodes.udp[run->rank];
     if (own != NULL)
         mesh_udp_set_segmentation(own, run->options.gso == 0);
     int err = (own != NULL &&
@@ -423,7 +423,7 @@ static int run_nodes(struct run *run, struct fail *fail)
         err = member_serve(run->member, fail);
     }
     if (err == 0 && run->rank == 0)
-        err = local_join(&run->local, fail);
+        err = local_nodes_join(&run->local_nodes, fail);
     return err;
 }
 
@@ -437,7 +437,7 @@ static void remove_recordings(const struct run *run)
     if (path == NULL || run->has_begun)
         return;
     if (run->has_forked && run->rank == 0)
-        recording_remove(path, has_own ? 0 : 1, run->local.count);
+        recording_remove(path, has_own ? 0 : 1, run->local_nodes.count);
     else if (!run->has_forked && has_own && run_interrupt_signal != 0)
         recording_remove(path, run->rank, (uint16_t)(run->rank + 1));
 }
@@ -445,12 +445,12 @@ static void remove_recordings(const struct run *run)
 static int release(struct run *run, int err, struct fail *fail)
 {
     if (run->rank == 0)
-        local_kill(&run->local);
+        local_nodes_kill(&run->local_nodes);
     member_close(run->member);
     if (recording_close(run->recording, err == 0 ? fail : NULL) < 0)
         err = -1;
     remove_recordings(run);
-    local_close(&run->local);
+    local_nodes_close(&run->local_nodes);
     security_release(&run->security);
     free(run->prompt);
     free(run->prompt_text);

@@ -11,10 +11,10 @@
 
 #include "busy_poll.h"
 #include "bytes.h"
+#include "low_latency.h"
 #include "mesh/wire.h"
 #include "multicast.h"
 #include "notify.h"
-#include "prompt.h"
 #include "serve_state.h"
 #include "socket_hint.h"
 
@@ -35,7 +35,7 @@ static void on_interrupt(int number)
     if (interrupt_count < INTERRUPTS_MAX)
         interrupt_count = interrupt_count + 1;
     if (interrupted_server != NULL)
-        mesh_udp_wake(interrupted_server->config->shift.udp);
+        mesh_udp_wake(interrupted_server->config->run.udp);
 }
 
 /* The end of a terminal (SIGHUP) is not a crash: requests end, and other members need not detect it. A process started with nohup goes
@@ -53,31 +53,31 @@ static void watch_signals(void)
 /* Telemetry of other members may wait until the main thread polls, at most 50 ms: each wake-up takes a core from a worker. */
 static bool is_patient(const struct server *server, const uint8_t *packet)
 {
-    return packet[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_REPORT && !inbox_ring_is_half_full(&server->gate.ring);
+    return packet[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_REPORT && !packet_ring_is_half_full(&server->filter.ring);
 }
 
 static void on_outside(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
 {
     struct server *server = app;
 
-    if (gate_take(&server->gate, now_ns, from, packet, bytes) && !is_patient(server, packet))
-        bell_ring(server->bell);
+    if (packet_filter_take(&server->filter, now_ns, from, packet, bytes) && !is_patient(server, packet))
+        eventcount_notify(server->wakeup);
 }
 
 static void on_unreachable(void *app, struct mesh_addr to)
 {
     struct server *server = app;
 
-    if (gate_tell_unreachable(&server->gate, to))
-        bell_ring(server->bell);
+    if (packet_filter_tell_unreachable(&server->filter, to))
+        eventcount_notify(server->wakeup);
 }
 
 static bool is_secure(const struct server *server)
 {
-    return server->config->shift.security != MESH_SECURITY_NONE;
+    return server->config->run.security != MESH_SECURITY_NONE;
 }
 
-static void take_cluster(struct server *server, uint64_t now_ns, const struct inbox_packet *packet)
+static void take_cluster(struct server *server, uint64_t now_ns, const struct packet_ring_entry *packet)
 {
     if (mesh_cluster_receive(server->cluster, now_ns, packet->from, packet->bytes, packet->size) == MESH_OK)
         serve_troubles_heard(server, packet);
@@ -86,18 +86,18 @@ static void take_cluster(struct server *server, uint64_t now_ns, const struct in
 static void take_outside(struct server *server)
 {
     struct mesh_session_peer places[MESH_SESSIONS_MAX];
-    struct inbox_packet *packet;
+    struct packet_ring_entry *packet;
 
-    while ((packet = inbox_ring_first(&server->gate.ring)) != NULL) {
+    while ((packet = packet_ring_first(&server->filter.ring)) != NULL) {
         const uint64_t now_ns = mesh_udp_now_ns();
 
         if (mesh_session_is_of_one(packet->bytes, packet->size))
             mesh_sessions_receive(server->sessions, now_ns, packet->from, packet->bytes, packet->size);
         else if (!serve_watch_take_packet(server, now_ns, packet))
             take_cluster(server, now_ns, packet);
-        inbox_ring_drop(&server->gate.ring);
+        packet_ring_drop(&server->filter.ring);
     }
-    gate_set_sessions(&server->gate, places, mesh_sessions_peers(server->sessions, places));
+    packet_filter_set_sessions(&server->filter, places, mesh_sessions_peers(server->sessions, places));
 }
 
 static void send_outside(struct server *server)
@@ -108,43 +108,43 @@ static void send_outside(struct server *server)
     size_t bytes;
 
     while (mesh_cluster_next_datagram(server->cluster, mesh_udp_now_ns(), packet, sizeof packet, &output))
-        if (!is_secure(server) || mesh_seal_packet(&server->process_key, server->config->shift.security, packet, output.bytes) == MESH_OK)
-            serve_network_sent(server, &output.addr, mesh_udp_send_to(server->config->shift.udp, output.addr, packet, output.bytes));
+        if (!is_secure(server) || mesh_seal_packet(&server->process_key, server->config->run.security, packet, output.bytes) == MESH_OK)
+            serve_network_sent(server, &output.addr, mesh_udp_send_to(server->config->run.udp, output.addr, packet, output.bytes));
     while ((bytes = mesh_sessions_next_datagram(server->sessions, mesh_udp_now_ns(), packet, sizeof packet, &to)) > 0)
-        mesh_udp_send_to(server->config->shift.udp, to, packet, bytes);
+        mesh_udp_send_to(server->config->run.udp, to, packet, bytes);
 }
 
 /* ---- the loop ---- */
 
 static bool is_alone(const struct server *server)
 {
-    return server->shift == NULL || server->shift->mesh == NULL;
+    return server->run == NULL || server->run->mesh == NULL;
 }
 
-/* Sleep until a datagram, news or a timer, unless prompts are to be tokenised. Without an endpoint no other thread polls the socket. */
-static void rest(struct server *server, uint32_t rung)
+/* Sleep until a datagram, a result or a timer, unless prompts are to be tokenised. Without an endpoint no other thread polls the socket. */
+static void rest(struct server *server, uint32_t seen)
 {
     const uint64_t now_ns = mesh_udp_now_ns(), cluster_ns = mesh_cluster_timeout(server->cluster);
     const uint64_t sessions_ns = mesh_sessions_timeout(server->sessions);
     const uint64_t bulk_ns = serve_bulk_due_ns(server), watch_ns = serve_watch_due_ns(server);
     uint64_t until_ns = cluster_ns < sessions_ns ? cluster_ns : sessions_ns;
-    const bool is_stepping = !is_alone(server) && engine_is_stepping(server->shift->engine);
+    const bool is_stepping = !is_alone(server) && engine_is_stepping(server->run->engine);
     const uint64_t latest_ns = now_ns + (is_stepping ? SERVE_WATCH_NS : LOOP_NS_MAX);
 
     until_ns = until_ns < bulk_ns ? until_ns : bulk_ns;
     until_ns = until_ns < watch_ns ? until_ns : watch_ns;
     until_ns = until_ns < latest_ns ? until_ns : latest_ns;
-    if (until_ns <= now_ns || server->questions.count > 0)
+    if (until_ns <= now_ns || server->prompt_queue.count > 0)
         return;
     if (is_alone(server))
-        mesh_udp_wait(server->config->shift.udp, NULL, until_ns - now_ns);
+        mesh_udp_wait(server->config->run.udp, NULL, until_ns - now_ns);
     else
-        bell_wait(server->bell, rung, until_ns - now_ns);
+        eventcount_wait(server->wakeup, seen, until_ns - now_ns);
 }
 
-void serve_attend(struct server *server)
+void serve_poll_cluster(struct server *server)
 {
-    struct mesh_udp *udp = server->config->shift.udp;
+    struct mesh_udp *udp = server->config->run.udp;
     uint64_t now_ns, due_ns;
 
     assert(is_alone(server));
@@ -168,7 +168,7 @@ static void begin_draining(struct server *server, uint64_t now_ns)
     server->drain_by_ns = now_ns + server->config->drain_s * UINT64_C(1000000000);
     notify_manager("STOPPING=1\nSTATUS=leaving");
     if (running > 0 && server->config->drain_s > 0)
-        serve_say(server, "leaving when %u request%s ended, or in %" PRIu32 " s, or at another signal", running,
+        serve_log(server, "leaving when %u request%s ended, or in %" PRIu32 " s, or at another signal", running,
                   running == 1 ? " has" : "s have", server->config->drain_s);
 }
 
@@ -184,11 +184,11 @@ static void begin_leaving(struct server *server)
     running = serve_count_requests(server);
     if (interrupt_count == 1 && now_ns < server->drain_by_ns && running > 0)
         return;
-    serve_say_figures(server);
+    serve_log_figures(server);
     if (running > 0)
-        serve_say(server, "leaving: %u request%s cut off", running, running == 1 ? " is" : "s are");
+        serve_log(server, "leaving: %u request%s cut off", running, running == 1 ? " is" : "s are");
     else
-        serve_say(server, "leaving");
+        serve_log(server, "leaving");
     server->is_leaving = true;
     server->leave_by_ns = now_ns + LEAVE_NS_MAX;
     server->leave_count = (int)interrupt_count;
@@ -209,8 +209,8 @@ static bool is_finished(const struct server *server)
 static void note_loaded(struct server *server)
 {
     if (server->change.loaded_ns == 0)
-        serve_note(server, MESH_NODE_EVENT_LOADED, server->shift->rank, NULL, "all of this node's share");
-    change_load(&server->change, mesh_udp_now_ns());
+        serve_note(server, MESH_NODE_EVENT_LOADED, server->run->rank, NULL, "all of this node's share");
+    epoch_change_load(&server->change, mesh_udp_now_ns());
 }
 
 /* Poll the socket if no other thread does, or if a timeout of the cluster layer is due: the answer it waits for may be in the socket,
@@ -218,15 +218,15 @@ static void note_loaded(struct server *server)
 static void read_outside(struct server *server)
 {
     if (is_alone(server))
-        mesh_udp_poll(server->config->shift.udp, NULL);
+        mesh_udp_poll(server->config->run.udp, NULL);
     else if (mesh_cluster_is_waiting(server->cluster) && mesh_cluster_timeout(server->cluster) <= mesh_udp_now_ns())
-        shift_read(server->shift);
+        epoch_run_read(server->run);
 }
 
 static int loop(struct server *server, struct fail *fail)
 {
     while (!is_finished(server)) {
-        const uint32_t rung = bell_count(server->bell);
+        const uint32_t seen = eventcount_read(server->wakeup);
 
         read_outside(server);
         serve_discover_poll(server);
@@ -235,12 +235,12 @@ static int loop(struct server *server, struct fail *fail)
         if (serve_run_cluster(server, fail) < 0)
             return -1;
         serve_run_sessions(server);
-        serve_run_questions(server);
-        if (server->shift != NULL)
-            jobs_submit(&server->jobs, server->shift);
-        if (server->shift != NULL && shift_is_loaded(server->shift))
+        serve_run_prompt_queue(server);
+        if (server->run != NULL)
+            jobs_submit(&server->jobs, server->run);
+        if (server->run != NULL && epoch_run_is_loaded(server->run))
             note_loaded(server);
-        serve_take_news(server);
+        serve_take_results(server);
         serve_tell_clients(server);
         serve_run_bulk(server);
         serve_watch_members(server);
@@ -253,9 +253,9 @@ static int loop(struct server *server, struct fail *fail)
             http_metrics_run(server->http);
         send_outside(server);
         recording_watch(server->recording);
-        if (serve_log_has_gap(server))
-            serve_say(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
-        rest(server, rung);
+        if (serve_key_log_has_gap(server))
+            serve_log(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
+        rest(server, seen);
     }
     send_outside(server);
     return 0;
@@ -264,7 +264,7 @@ static int loop(struct server *server, struct fail *fail)
 /* ---- opening ---- */
 
 /* Hash of what must be equal on all members: the model, all sizes that the engine is built for, and the rules by which rows are dealt. */
-static void hash_of_sizes(const struct shift_config *config, uint8_t out[32])
+static void hash_of_sizes(const struct epoch_run_config *config, uint8_t out[32])
 {
     const uint32_t forms = (config->is_star ? 1 : 0) | (config->is_whole ? 2 : 0);
     const uint32_t sizes[] = {config->ctx, config->slots, config->batch, (uint32_t)config->kv_type, BALANCE_RULES, forms};
@@ -280,7 +280,7 @@ static void hash_of_sizes(const struct shift_config *config, uint8_t out[32])
 
 uint32_t serve_flags(const struct server *server)
 {
-    const struct model_part *part = server->config->shift.part;
+    const struct model_part *part = server->config->run.part;
 
     return (part == NULL || model_part_has(part, NULL) ? SERVE_HAS_FILE : 0) | balance_flags(&server->shares.self);
 }
@@ -301,8 +301,8 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
     };
 
     memcpy(cluster.incarnation, incarnation, sizeof cluster.incarnation);
-    mesh_hash16(config->shift.cluster, strlen(config->shift.cluster), cluster.cluster);
-    hash_of_sizes(&config->shift, cluster.fingerprint);
+    mesh_hash16(config->run.cluster, strlen(config->run.cluster), cluster.cluster);
+    hash_of_sizes(&config->run, cluster.fingerprint);
     if (mesh_random(cluster.secret, sizeof cluster.secret) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (posix_memalign(&server->cluster_memory, 64, mesh_cluster_memory_bytes()) != 0)
@@ -327,8 +327,8 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (posix_memalign(&server->sessions_memory, 64, bytes) != 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    if (mesh_session_seal_init(&server->session_seal, server->config->shift.security, &server->config->cluster_key,
-                               server->config->shift.cluster, incarnation) != MESH_OK ||
+    if (mesh_session_seal_init(&server->session_seal, server->config->run.security, &server->config->cluster_key,
+                               server->config->run.cluster, incarnation) != MESH_OK ||
         mesh_sessions_init(&server->sessions, &sessions, server->sessions_memory, bytes, mesh_udp_now_ns()) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "client sessions: cannot start: report this");
     bulk_provide(&server->bulk, BULK_KV, kv_source_read, &server->cached);
@@ -338,42 +338,42 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
 static int open_server(struct server *server, struct fail *fail)
 {
     struct serve_config *config = server->config;
-    const struct model_part *part = config->shift.part;
+    const struct model_part *part = config->run.part;
     uint8_t *incarnation = server->incarnation;
     char address[MESH_ADDR_TEXT_BYTES];
     uint64_t seed;
 
-    server->bell = bell_open(fail);
-    if (server->bell == NULL)
+    server->wakeup = eventcount_open(fail);
+    if (server->wakeup == NULL)
         return -1;
     mesh_addr_format(config->listen, address);
-    if (mesh_udp_open(&config->shift.udp, config->listen, &config->lab) != MESH_OK)
+    if (mesh_udp_open(&config->run.udp, config->listen, &config->lab) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot be bound: %s: %s", address, strerror(errno),
                         socket_hint(errno, "give an address of this machine"));
-    if (multicast_open(config->shift.udp, config->multicast, fail) < 0 || busy_poll_set(config->shift.udp, config->busy_poll_us, fail) < 0)
+    if (multicast_open(config->run.udp, config->multicast, fail) < 0 || busy_poll_set(config->run.udp, config->busy_poll_us, fail) < 0)
         return -1;
-    mesh_udp_set_segmentation(config->shift.udp, config->has_gso);
-    config->shift.key = &config->cluster_key;
-    server->shift_config = config->shift;
-    server->shift_config.pace_later_at_ns = mesh_udp_now_ns() + config->lab.after_ns;
+    mesh_udp_set_segmentation(config->run.udp, config->has_gso);
+    config->run.key = &config->cluster_key;
+    server->epoch_run_config = config->run;
+    server->epoch_run_config.pace_later_at_ns = mesh_udp_now_ns() + config->lab.after_ns;
     if (mesh_random(incarnation, MESH_INCARNATION_BYTES) != MESH_OK || mesh_random(&seed, sizeof seed) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s", strerror(errno));
     if (is_secure(server) &&
-        mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->shift.cluster, incarnation) != MESH_OK)
+        mesh_seal_key_of_process(&server->process_key, &config->cluster_key, config->run.cluster, incarnation) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "keys: cannot be made: give a cluster name of at most 64 bytes");
     if (serve_record_open(server, fail) < 0 || serve_open_shares(server, fail) < 0 || open_cluster(server, incarnation, fail) < 0 ||
         serve_open_memory(server, fail) < 0 || open_sessions(server, incarnation, fail) < 0 ||
-        serve_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0 ||
-        model_source_open(&server->model_source, config->shift.model->gguf, part != NULL ? part->hashes : NULL,
+        serve_key_log_open(server, incarnation, fail) < 0 || serve_discover_open(server, fail) < 0 ||
+        model_source_open(&server->model_source, config->run.model->gguf, part != NULL ? part->hashes : NULL,
                           part != NULL ? part->have : NULL, fail) < 0 ||
         serve_watch_open(server, fail) < 0 || serve_metrics_open(server, fail) < 0)
         return -1;
     model_source_provide(&server->model_source, &server->bulk);
-    gate_init(&server->gate, config->shift.security, &config->cluster_key, config->shift.cluster, seed);
-    mesh_udp_set_outside(config->shift.udp, on_outside, server);
-    mesh_udp_set_unreachable(config->shift.udp, on_unreachable, server);
-    mesh_addr_format(mesh_udp_local(config->shift.udp), address);
-    serve_say(server, "listening on %s", address);
+    packet_filter_init(&server->filter, config->run.security, &config->cluster_key, config->run.cluster, seed);
+    mesh_udp_set_outside(config->run.udp, on_outside, server);
+    mesh_udp_set_unreachable(config->run.udp, on_unreachable, server);
+    mesh_addr_format(mesh_udp_local(config->run.udp), address);
+    serve_log(server, "listening on %s", address);
     notify_manager("READY=1\nSTATUS=looking for the others");
     return 0;
 }
@@ -382,25 +382,25 @@ static void close_server(struct server *server)
 {
     interrupted_server = NULL;
     serve_end_epoch(server);
-    pool_join(serve_take_giving(server));
+    pool_join(serve_take_reclaimer(server));
     serve_close_shares(server);
     serve_close_memory(server);
-    kept_release(&server->kept);
-    questions_release(&server->questions);
+    saved_kv_release(&server->saved_kv);
+    prompt_queue_release(&server->prompt_queue);
     jobs_release(&server->jobs);
     model_source_close(&server->model_source);
     http_metrics_close(server->http);
     serve_watch_close(server);
     mesh_session_seal_release(&server->session_seal);
-    gate_release(&server->gate);
+    packet_filter_release(&server->filter);
     mesh_wipe(&server->process_key, sizeof server->process_key);
-    serve_log_close(server);
+    serve_key_log_close(server);
     serve_discover_close(server);
-    mesh_udp_close(server->config->shift.udp);
+    mesh_udp_close(server->config->run.udp);
     serve_record_close(server, &interrupt_count); /* its disk may hang, and the port is no longer needed */
     free(server->cluster_memory);
     free(server->sessions_memory);
-    bell_close(server->bell);
+    eventcount_close(server->wakeup);
 }
 
 int serve(struct serve_config *config, struct fail *fail)
@@ -413,7 +413,7 @@ int serve(struct serve_config *config, struct fail *fail)
     server->config = config;
     server->discover_fd = -1;
     server->model_source.file = -1;
-    prompt_thread();
+    low_latency_thread();
     engine_keep_heap();
     result = open_server(server, fail);
     if (result == 0) {

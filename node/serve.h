@@ -2,9 +2,9 @@
 #ifndef NODE_SERVE_H
 #define NODE_SERVE_H
 
+#include "epoch_run.h"
 #include "mesh/lab.h"
 #include "model_source.h"
-#include "shift.h"
 
 enum { SERVE_SEEDS_MAX = MESH_CLUSTER_SEEDS_MAX };
 
@@ -12,7 +12,7 @@ enum { SERVE_SEEDS_MAX = MESH_CLUSTER_SEEDS_MAX };
 enum { SERVE_HAS_FILE = 1 << 0 /* all of the model is on its disk: its own file, or the cache */ }; /* the rest: balance_flags */
 
 struct serve_config {
-    struct shift_config shift;          /* udp and key are filled in by serve */
+    struct epoch_run_config run;        /* udp and key are filled in by serve */
     struct mesh_addr listen, advertise; /* advertise: all zeros: the address that other members see */
     struct mesh_addr seed[SERVE_SEEDS_MAX];
     unsigned seed_count;

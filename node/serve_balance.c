@@ -11,12 +11,12 @@
 
 static struct speed_test *start_test(const struct server *server, struct fail *fail)
 {
-    const struct shift_config *c = &server->config->shift;
+    const struct epoch_run_config *c = &server->config->run;
     const uint64_t all = server->shares.load.bytes;
     uint64_t available, held, most;
 
-    if (server->memory.look != NULL)
-        memory_look_last(server->memory.look, &available, &held);
+    if (server->memory.monitor != NULL)
+        memory_monitor_last(server->memory.monitor, &available, &held);
     else
         available = memory_available_bytes(); /* before it is a member */
     most = available / 2;                     /* the kernel kills a process that takes more than there is */
@@ -26,7 +26,7 @@ static struct speed_test *start_test(const struct server *server, struct fail *f
 static void end_test(struct server *server)
 {
     struct serve_shares *shares = &server->shares;
-    const uint64_t pace = server->shift_config.pace_bytes_per_s / 1000;
+    const uint64_t pace = server->epoch_run_config.pace_bytes_per_s / 1000;
     const uint32_t speed = speed_test_end(shares->test);
 
     shares->test = NULL;
@@ -36,7 +36,7 @@ static void end_test(struct server *server)
 int serve_open_shares(struct server *server, struct fail *fail)
 {
     struct serve_shares *shares = &server->shares;
-    const struct shift_config *c = &server->config->shift;
+    const struct epoch_run_config *c = &server->config->run;
 
     balance_load_init(&shares->load, c->model);
     balance_load_cache(&shares->load, c->kv_type, c->ctx, c->slots);
@@ -78,13 +78,13 @@ static void take_meter(struct server *server, uint64_t now_ns)
     struct engine_figures figures;
     uint32_t speed;
 
-    engine_figures(server->shift->engine, &figures);
-    if (server->next != NULL || !shift_is_loaded(server->shift)) {
-        meter_restart(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns); /* loading disturbs the measurement */
+    engine_figures(server->run->engine, &figures);
+    if (server->next != NULL || !epoch_run_is_loaded(server->run)) {
+        speed_meter_restart(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns); /* loading disturbs the measurement */
         return;
     }
-    meter_feed(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns, server->config->shift.threads);
-    speed = meter_speed(&shares->meter);
+    speed_meter_feed(&shares->meter, now_ns, figures.decode_bytes, figures.decode_ns, server->config->run.threads);
+    speed = speed_meter_median(&shares->meter);
     if (speed > 0 && is_news(&shares->self, speed))
         tell(server, speed, balance_ratio(speed, shares->benchmark));
 }
@@ -93,14 +93,14 @@ static void take_meter(struct server *server, uint64_t now_ns)
 static void take_test(struct server *server, uint64_t now_ns)
 {
     struct serve_shares *shares = &server->shares;
-    const struct shift *shift = server->shift;
+    const struct epoch_run *run = server->run;
     struct fail fail;
 
     if (shares->test != NULL && speed_test_is_done(shares->test)) {
         end_test(server);
-        shares->meter = (struct meter){0};
+        shares->meter = (struct speed_meter){0};
         tell(server, shares->benchmark, 0);
-    } else if (shares->test == NULL && shares->self.share == BALANCE_SHARE_AUTO && shift->map.share[shift->rank] == 0 &&
+    } else if (shares->test == NULL && shares->self.share == BALANCE_SHARE_AUTO && run->map.share[run->rank] == 0 &&
                now_ns >= shares->test_at_ns) {
         shares->test = start_test(server, &fail); /* without memory for it: retried next time */
         shares->test_at_ns = now_ns + TEST_NS;
@@ -113,35 +113,35 @@ void serve_begin_shares(struct server *server)
 {
     struct serve_shares *shares = &server->shares;
     const uint64_t now_ns = mesh_udp_now_ns();
-    const struct shift *shift = server->shift;
+    const struct epoch_run *run = server->run;
     bool has_new_shares = false;
 
-    for (uint16_t r = 0; r < shift->count; r++)
-        has_new_shares |= shift->member[r].share > 0; /* set only for new shares: a change of members deals by speed */
+    for (uint16_t r = 0; r < run->count; r++)
+        has_new_shares |= run->member[r].share > 0; /* set only for new shares: a change of members deals by speed */
     balance_begin(&shares->balance, now_ns, has_new_shares);
-    meter_restart(&shares->meter, now_ns, 0, 0);
+    speed_meter_restart(&shares->meter, now_ns, 0, 0);
     shares->look_at_ns = now_ns + LOOK_NS;
     shares->test_at_ns = now_ns + TEST_NS;
     shares->changes += has_new_shares;
 }
 
-bool serve_members_speed(const struct mesh_cluster *cluster, const struct shift *shift, const struct balance_member *self,
+bool serve_members_speed(const struct mesh_cluster *cluster, const struct epoch_run *run, const struct balance_member *self,
                          struct balance_member *member)
 {
     struct mesh_cluster_peer_stats peer;
     bool is_settled = true;
 
-    for (uint16_t r = 0; r < shift->count; r++) {
-        if (r == shift->rank) {
+    for (uint16_t r = 0; r < run->count; r++) {
+        if (r == run->rank) {
             member[r] = *self;
         } else if (mesh_cluster_get_peer_stats(cluster, r, &peer) == MESH_OK) {
             member[r] = balance_member_of(peer.speed, peer.flags);
             is_settled &= peer.is_in && !peer.is_leaving && !peer.is_suspected;
         } else {
-            member[r] = balance_member_of(shift->member[r].speed, shift->member[r].flags);
+            member[r] = balance_member_of(run->member[r].speed, run->member[r].flags);
             is_settled = false;
         }
-        member[r].memory_bytes = shift->member[r].summary;
+        member[r].memory_bytes = run->member[r].summary;
     }
     return is_settled;
 }
@@ -152,7 +152,7 @@ static bool is_present(const struct server *server)
     struct mesh_cluster_event now;
 
     mesh_cluster_get_epoch(server->cluster, &now);
-    return now.number == server->shift->number && now.member_count == server->shift->count;
+    return now.number == server->run->number && now.member_count == server->run->count;
 }
 
 static void propose(struct server *server, uint64_t now_ns)
@@ -160,22 +160,22 @@ static void propose(struct server *server, uint64_t now_ns)
     struct serve_shares *shares = &server->shares;
     struct balance_member member[MESH_RANKS_MAX];
     uint32_t share[MESH_RANKS_MAX];
-    const struct shift *shift = server->shift;
+    const struct epoch_run *run = server->run;
 
-    if (shift->count == 1 || server->next != NULL || !shift_is_loaded(server->shift) || !is_present(server) ||
-        !mesh_cluster_is_coordinator(server->cluster) || !serve_members_speed(server->cluster, shift, &shares->self, member))
+    if (run->count == 1 || server->next != NULL || !epoch_run_is_loaded(server->run) || !is_present(server) ||
+        !mesh_cluster_is_coordinator(server->cluster) || !serve_members_speed(server->cluster, run, &shares->self, member))
         return;
-    if (balance_is_due(&shares->balance, now_ns, &shares->load, member, &shift->map, share) &&
-        mesh_cluster_propose_shares(server->cluster, now_ns, share, shift->count) == MESH_OK)
-        serve_say(server, "epoch %u: speeds have changed: redistributing the rows", shift->number);
+    if (balance_is_due(&shares->balance, now_ns, &shares->load, member, &run->map, share) &&
+        mesh_cluster_propose_shares(server->cluster, now_ns, share, run->count) == MESH_OK)
+        serve_log(server, "epoch %u: speeds have changed: redistributing the rows", run->number);
 }
 
 void serve_watch_shares(struct server *server)
 {
     const uint64_t now_ns = mesh_udp_now_ns();
-    struct shift_config *c = &server->shift_config;
+    struct epoch_run_config *c = &server->epoch_run_config;
 
-    if (server->shift == NULL || server->is_leaving || now_ns < server->shares.look_at_ns)
+    if (server->run == NULL || server->is_leaving || now_ns < server->shares.look_at_ns)
         return;
     server->shares.look_at_ns = now_ns + LOOK_NS;
     if (c->pace_later_bytes_per_s > 0 && now_ns >= c->pace_later_at_ns && server->next == NULL)

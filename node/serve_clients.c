@@ -5,17 +5,17 @@
 #include "serve_state.h"
 #include "serve_status.h"
 
-static void refuse_as(struct server *server, uint32_t session, enum talk_kind kind, const char *why)
+static void refuse_as(struct server *server, uint32_t session, enum client_message_kind kind, const char *why)
 {
     uint8_t record[1024];
-    const struct talk talk = {.kind = kind, .text = why, .text_size = strlen(why)};
+    const struct client_message message = {.kind = kind, .text = why, .text_size = strlen(why)};
 
-    mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
+    mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, client_message_write(&message, record));
 }
 
 static void refuse(struct server *server, uint32_t session, const char *why)
 {
-    refuse_as(server, session, TALK_REFUSED, why);
+    refuse_as(server, session, CLIENT_MESSAGE_REFUSED, why);
 }
 
 static void tell_status(struct server *server, uint32_t session, bool is_json)
@@ -24,9 +24,9 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     struct mesh_sessions_stats sessions;
     struct mesh_cluster_stats cluster;
     struct engine_figures figures;
-    struct gate_stats gate;
-    struct serve_status status = {.config = &server->shift_config,
-                                  .shift = server->shift,
+    struct packet_filter_stats filter;
+    struct serve_status status = {.config = &server->epoch_run_config,
+                                  .run = server->run,
                                   .cluster = server->cluster,
                                   .memory = &server->memory,
                                   .troubles = &server->troubles,
@@ -34,8 +34,8 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
                                   .share_changes = server->shares.changes,
                                   .is_draining = server->is_draining,
                                   .refusal = serve_is_refused(server) ? server->refusal : NULL};
-    char text[TALK_TEXT_MAX];
-    struct talk talk = {.kind = TALK_STATE, .text = text};
+    char text[CLIENT_MESSAGE_TEXT_MAX];
+    struct client_message message = {.kind = CLIENT_MESSAGE_STATE, .text = text};
 
     mesh_sessions_get_stats(server->sessions, &sessions);
     mesh_cluster_get_stats(server->cluster, &cluster);
@@ -43,41 +43,41 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     status.cluster_stats = &cluster;
     status.recomputed = server->recomputed;
     status.prepared_epochs = server->prepared_epochs;
-    if (server->shift != NULL) {
-        engine_figures(server->shift->engine, &figures);
+    if (server->run != NULL) {
+        engine_figures(server->run->engine, &figures);
         status.recomputed += figures.recomputed;
-        serve_members_speed(server->cluster, server->shift, &server->shares.self, status.member);
+        serve_members_speed(server->cluster, server->run, &server->shares.self, status.member);
     }
     status.is_recording = server->recording != NULL;
     recording_figures(server->recording, &status.recorded);
-    gate_get_stats(&server->gate, &gate);
-    status.gate = &gate;
+    packet_filter_get_stats(&server->filter, &filter);
+    status.filter = &filter;
     status.change = &server->change;
     memcpy(status.refused, server->refused, sizeof status.refused);
     status.replayed = server->replayed;
-    status.requests = server->questions.count;
+    status.requests = server->prompt_queue.count;
     for (size_t i = 0; i < JOBS_MAX; i++)
         status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;
-    talk.text_size = is_json ? serve_status_write(&status, text, sizeof text) : serve_status_print(&status, text, sizeof text);
-    mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, talk_write(&talk, record));
+    message.text_size = is_json ? serve_status_write(&status, text, sizeof text) : serve_status_print(&status, text, sizeof text);
+    mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, record, client_message_write(&message, record));
 }
 
 unsigned serve_count_requests(const struct server *server)
 {
-    return server->questions.count + jobs_count(&server->jobs);
+    return server->prompt_queue.count + jobs_count(&server->jobs);
 }
 
 /* A client that asks a leaving node is told which node to ask instead. */
 static void refuse_to_begin(struct server *server, uint32_t session)
 {
-    const struct shift *shift = server->shift;
+    const struct epoch_run *run = server->run;
     char address[MESH_ADDR_TEXT_BYTES], why[sizeof address + 64];
 
-    if (shift == NULL || shift->count == 1) {
+    if (run == NULL || run->count == 1) {
         refuse(server, session, "this node is leaving and was the only one: ask again when a node is up");
         return;
     }
-    mesh_addr_format(shift->member[shift->rank == 0 ? 1 : 0].addr, address);
+    mesh_addr_format(run->member[run->rank == 0 ? 1 : 0].addr, address);
     snprintf(why, sizeof why, "this node is leaving: ask %s instead", address);
     refuse(server, session, why);
 }
@@ -93,12 +93,12 @@ static void refuse_without_memory(struct server *server, uint32_t session)
     refuse(server, session, why);
 }
 
-static void refuse_question(struct server *server, uint32_t session, const struct fail *fail)
+static void refuse_prompt(struct server *server, uint32_t session, const struct fail *fail)
 {
-    refuse_as(server, session, fail->exit_code == EXIT_USAGE ? TALK_UNFIT : TALK_REFUSED, fail->text);
+    refuse_as(server, session, fail->exit_code == EXIT_USAGE ? CLIENT_MESSAGE_UNFIT : CLIENT_MESSAGE_REFUSED, fail->text);
 }
 
-static void take_question(struct server *server, uint32_t session, const struct talk *ask)
+static void take_prompt(struct server *server, uint32_t session, const struct client_message *ask)
 {
     const struct job_asked asked = {.session = session, .ask = ask->ask, .when_ns = mesh_udp_now_ns()};
     struct fail fail = {0};
@@ -107,39 +107,40 @@ static void take_question(struct server *server, uint32_t session, const struct 
         refuse_to_begin(server, session);
     else if (server->memory.missing_bytes > 0)
         refuse_without_memory(server, session);
-    else if (questions_add(&server->questions, &server->jobs, &server->shift_config, &asked, ask->text, ask->text_size, &fail) < 0)
-        refuse_question(server, session, &fail);
+    else if (prompt_queue_add(&server->prompt_queue, &server->jobs, &server->epoch_run_config, &asked, ask->text, ask->text_size, &fail) <
+             0)
+        refuse_prompt(server, session, &fail);
 }
 
-void serve_run_questions(struct server *server)
+void serve_run_prompt_queue(struct server *server)
 {
-    size_t work = QUESTIONS_WORK;
-    struct question_outcome outcome;
+    size_t work = PROMPT_QUEUE_WORK;
+    struct prompt_queue_outcome outcome;
 
-    while (questions_next(&server->questions, &server->jobs, &server->shift_config, &work, &outcome)) {
+    while (prompt_queue_next(&server->prompt_queue, &server->jobs, &server->epoch_run_config, &work, &outcome)) {
         if (outcome.job != NULL)
             serve_record_asked(server, outcome.job);
         else
-            refuse_question(server, outcome.session, &outcome.fail);
+            refuse_prompt(server, outcome.session, &outcome.fail);
     }
 }
 
 static void cancel_session(struct server *server, uint32_t session, bool is_asked_for)
 {
-    questions_drop(&server->questions, session);
+    prompt_queue_drop(&server->prompt_queue, session);
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct job *job = &server->jobs.job[i];
-        const bool is_in_engine = server->shift != NULL && server->shift->is_started && job->is_submitted && !job->is_done;
+        const bool is_in_engine = server->run != NULL && server->run->is_started && job->is_submitted && !job->is_done;
 
         if (job->id == 0 || job->session != session)
             continue;
         if (!job->is_done)
             serve_record_cancelled(server, job, is_asked_for, is_in_engine);
         if (is_in_engine) {
-            engine_cancel(server->shift->engine, job->id);
-            crew_wake(&server->shift->crew);
+            engine_cancel(server->run->engine, job->id);
+            worker_pool_wake(&server->run->workers);
         }
-        measure_request_over(&server->watching.requests, job, mesh_udp_now_ns());
+        node_metrics_request_finished(&server->watching.requests, job, mesh_udp_now_ns());
         jobs_remove(job);
     }
 }
@@ -147,7 +148,7 @@ static void cancel_session(struct server *server, uint32_t session, bool is_aske
 static void take_record(struct server *server, const struct mesh_session_event *event)
 {
     static const char no_form[] = "this node does not understand the question: are both of the same version?";
-    struct talk talk;
+    struct client_message message;
 
     if (bulk_is_one(event->record, event->record_bytes)) {
         if (bulk_host_take(&server->bulk, server->sessions, mesh_udp_now_ns(), event->session, event->record, event->record_bytes) < 0)
@@ -156,19 +157,19 @@ static void take_record(struct server *server, const struct mesh_session_event *
     }
     if (serve_watch_take_record(server, event->session, event->record, event->record_bytes))
         return;
-    if (talk_read(&talk, event->record, event->record_bytes) < 0) {
+    if (client_message_read(&message, event->record, event->record_bytes) < 0) {
         refuse(server, event->session, no_form);
         return;
     }
-    switch (talk.kind) {
-    case TALK_ASK:
-        take_question(server, event->session, &talk);
+    switch (message.kind) {
+    case CLIENT_MESSAGE_ASK:
+        take_prompt(server, event->session, &message);
         break;
-    case TALK_STATUS:
-    case TALK_STATUS_TEXT:
-        tell_status(server, event->session, talk.kind == TALK_STATUS);
+    case CLIENT_MESSAGE_STATUS:
+    case CLIENT_MESSAGE_STATUS_TEXT:
+        tell_status(server, event->session, message.kind == CLIENT_MESSAGE_STATUS);
         break;
-    case TALK_CANCEL:
+    case CLIENT_MESSAGE_CANCEL:
         cancel_session(server, event->session, true);
         break;
     default:
@@ -196,7 +197,7 @@ void serve_run_sessions(struct server *server)
 /* Tiles and fetched bytes share a socket and a link. */
 static bool is_busy(const struct server *server)
 {
-    return server->shift != NULL && server->shift->mesh != NULL && engine_is_stepping(server->shift->engine);
+    return server->run != NULL && server->run->mesh != NULL && engine_is_stepping(server->run->engine);
 }
 
 void serve_run_bulk(struct server *server)
@@ -209,25 +210,25 @@ uint64_t serve_bulk_due_ns(struct server *server)
     return bulk_host_due_ns(&server->bulk, server->sessions, is_busy(server));
 }
 
-/* Tell clients the news, as far as their queues have room. */
+/* Tell clients the results, as far as their queues have room. */
 void serve_tell_clients(struct server *server)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
-    const uint16_t nodes = server->shift != NULL ? server->shift->count : 0;
+    const uint16_t nodes = server->run != NULL ? server->run->count : 0;
 
     for (size_t i = 0; i < JOBS_MAX; i++) {
         struct job *job = &server->jobs.job[i];
         uint32_t tokens;
         size_t bytes;
 
-        while (job->id != 0 && (bytes = job_record(job, server->shift_config.tokenizer, nodes, record, &tokens)) > 0) {
-            const bool is_last = record[0] == TALK_DONE;
+        while (job->id != 0 && (bytes = job_record(job, server->epoch_run_config.tokenizer, nodes, record, &tokens)) > 0) {
+            const bool is_last = record[0] == CLIENT_MESSAGE_DONE;
 
             if (mesh_sessions_send(server->sessions, mesh_udp_now_ns(), job->session, record, bytes) == MESH_AGAIN)
                 break;
-            job_told(job, tokens);
+            job_sent(job, tokens);
             if (is_last) {
-                measure_request_over(&server->watching.requests, job, mesh_udp_now_ns());
+                node_metrics_request_finished(&server->watching.requests, job, mesh_udp_now_ns());
                 jobs_remove(job);
             }
         }

@@ -10,11 +10,11 @@
 #include "cluster_file.h"
 #include "commands.h"
 #include "discover.h"
+#include "log.h"
 #include "mesh/program/options.h"
 #include "model_needs.h"
 #include "multicast.h"
 #include "run_options.h"
-#include "say.h"
 #include "security.h"
 #include "serve.h"
 
@@ -236,8 +236,8 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
 
     if (!a->has_security)
         a->security = a->key != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
-    config->shift.security = (enum mesh_security)a->security;
-    config->shift.has_no_aes = a->cipher == SECURITY_CIPHER_CHACHA20;
+    config->run.security = (enum mesh_security)a->security;
+    config->run.has_no_aes = a->cipher == SECURITY_CIPHER_CHACHA20;
     if (a->security != MESH_SECURITY_NONE && a->key == NULL)
         return fail_set(fail, EXIT_USAGE, "--security %s: needs a key: give one with --key FILE (mesh-node keygen makes it)",
                         security_words[a->security]);
@@ -254,7 +254,7 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
             return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", a->key, reason);
     }
     if (a->security == MESH_SECURITY_NONE)
-        say("no key: serving the loopback only, and every user of this machine");
+        log_line("no key: serving the loopback only, and every user of this machine");
     return 0;
 }
 
@@ -263,9 +263,9 @@ static int take_key_log(const struct arguments *a, struct serve_config *config, 
 {
     const char *variable = getenv("MESH_KEYLOGFILE");
 
-    if (a->key_log != NULL && config->shift.security == MESH_SECURITY_NONE)
+    if (a->key_log != NULL && config->run.security == MESH_SECURITY_NONE)
         return fail_set(fail, EXIT_USAGE, "--key-log %.200s: without a key there is nothing to log: leave it out", a->key_log);
-    if (config->shift.security != MESH_SECURITY_NONE)
+    if (config->run.security != MESH_SECURITY_NONE)
         config->key_log = a->key_log != NULL ? a->key_log : variable != NULL && variable[0] != '\0' ? variable : NULL;
     return 0;
 }
@@ -342,22 +342,22 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
         return fail_set(fail, EXIT_USAGE, "--name: %zu bytes: give at most %d", strlen(a->name), MESH_CLUSTER_NAME_BYTES_MAX);
     config->busy_poll_us = a->busy_poll_us;
     config->has_gso = a->gso == 0;
-    config->shift.cluster = a->name != NULL ? a->name : "mesh";
-    config->shift.threads = (uint16_t)(a->threads > 0 ? a->threads : pool_cores());
-    config->shift.batch = (uint16_t)a->batch;
-    config->shift.slots = (uint16_t)a->slots;
-    config->shift.ctx = a->ctx;
-    config->shift.kv_type = (enum kv_type)a->kv_type;
-    config->shift.pace_bytes_per_s = config->lab.pace_bytes_per_s;
-    config->shift.is_star = a->topology != 0;
-    config->shift.is_whole = a->pipeline != 0;
-    config->shift.pace_later_bytes_per_s = config->lab.later_bytes_per_s;
+    config->run.cluster = a->name != NULL ? a->name : "mesh";
+    config->run.threads = (uint16_t)(a->threads > 0 ? a->threads : pool_cores());
+    config->run.batch = (uint16_t)a->batch;
+    config->run.slots = (uint16_t)a->slots;
+    config->run.ctx = a->ctx;
+    config->run.kv_type = (enum kv_type)a->kv_type;
+    config->run.pace_bytes_per_s = config->lab.pace_bytes_per_s;
+    config->run.is_star = a->topology != 0;
+    config->run.is_whole = a->pipeline != 0;
+    config->run.pace_later_bytes_per_s = config->lab.later_bytes_per_s;
     config->share = a->share;
     config->record = a->record;
     config->drain_s = a->drain;
     config->has_metrics = a->metrics != NULL;
-    config->shift.kernel = kernel_choose(a->kernel);
-    if (config->shift.kernel == NULL)
+    config->run.kernel = kernel_choose(a->kernel);
+    if (config->run.kernel == NULL)
         return fail_set(fail, EXIT_USAGE, "--kernel %.60s: not on this machine: give one of %s", a->kernel, kernel_names());
     return take_key(a, config, fail) < 0 ? -1 : take_key_log(a, config, fail);
 }
@@ -367,10 +367,10 @@ static struct model_fetch_config fetch_config(const struct arguments *a, const s
     return (struct model_fetch_config){
         .peer = config->seed,
         .peer_count = config->seed_count - (config->discover.port != 0), /* a group, the last one, answers no calls */
-        .security = config->shift.security,
+        .security = config->run.security,
         .key = &config->cluster_key,
         .key_file = a->key,
-        .cluster = config->shift.cluster,
+        .cluster = config->run.cluster,
         .wait_ns = (uint64_t)a->fetch_wait * 1000000000,
         .whole = a->fetch == FETCH_ALL,
     };
@@ -380,20 +380,20 @@ static struct model_fetch_config fetch_config(const struct arguments *a, const s
 static int fetch_common(const struct arguments *a, struct serve_config *config, const struct model *model, struct fail *fail)
 {
     const struct model_fetch_config fetch = fetch_config(a, config);
-    uint8_t *wanted = calloc(config->shift.part->count, 1);
+    uint8_t *wanted = calloc(config->run.part->count, 1);
     int result;
 
     if (wanted == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     model_needs_common(model, wanted);
-    result = model_fetch_more(&fetch, config->shift.part, wanted, fail);
+    result = model_fetch_more(&fetch, config->run.part, wanted, fail);
     free(wanted);
     return result;
 }
 
 static int serve_model(const struct arguments *a, struct serve_config *config, struct fail *fail)
 {
-    struct model_part *part = config->shift.part;
+    struct model_part *part = config->run.part;
     struct gguf *gguf = gguf_open(a->model, fail);
     struct model *model = gguf == NULL ? NULL : model_open(gguf, fail);
     struct tokenizer *tokenizer = model == NULL ? NULL : tokenizer_open_for(gguf, model->vocab, fail);
@@ -403,13 +403,13 @@ static int serve_model(const struct arguments *a, struct serve_config *config, s
         gguf_keep_fingerprint(gguf, part != NULL ? part->info.fingerprint : NULL);
 
     if (tokenizer != NULL) {
-        config->shift.model = model;
-        config->shift.tokenizer = tokenizer;
-        if (config->shift.ctx == 0)
-            config->shift.ctx = model->ctx < RUN_CTX_DEFAULT ? model->ctx : RUN_CTX_DEFAULT;
-        if (config->shift.ctx > model->ctx) {
-            fail_fill(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", config->shift.ctx, model->ctx);
-            blame(a, config->shift.ctx == a->file.ctx ? &a->file : NULL, fail);
+        config->run.model = model;
+        config->run.tokenizer = tokenizer;
+        if (config->run.ctx == 0)
+            config->run.ctx = model->ctx < RUN_CTX_DEFAULT ? model->ctx : RUN_CTX_DEFAULT;
+        if (config->run.ctx > model->ctx) {
+            fail_fill(fail, EXIT_USAGE, "--ctx %u: the model was made for %u tokens: give at most that", config->run.ctx, model->ctx);
+            blame(a, config->run.ctx == a->file.ctx ? &a->file : NULL, fail);
         } else if (part == NULL || fetch_common(a, config, model, fail) == 0)
             result = serve(config, fail);
     }
@@ -429,7 +429,7 @@ static int find_model(struct arguments *a, struct serve_config *config, struct m
     if (model_fetch(&fetch, part, fail) < 0)
         return -1;
     a->model = part->path;
-    config->shift.part = part;
+    config->run.part = part;
     return 0;
 }
 
@@ -452,7 +452,7 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
         return (int)fail->exit_code;
     if (a.help)
         return EXIT_OK;
-    if (say_start(STDERR_FILENO, fail) < 0) /* until main says why it ends */
+    if (log_start(STDERR_FILENO, fail) < 0) /* until main says why it ends */
         return (int)fail->exit_code;
     kernel_thread_init();
     result = take_options(&a, &config, fail);

@@ -1,5 +1,5 @@
 /* Discovery by multicast: questions that unknown nodes send to the group, handled as if sent to this node alone. They come in by the same
- * gate, which limits how many tags of strangers are tried, and remembers their numbers. */
+ * packet filter, which limits how many tags of strangers are tried, and remembers their numbers. */
 #include <string.h>
 #include <unistd.h>
 
@@ -24,8 +24,8 @@ static bool is_strangers(const struct server *server, const uint8_t *incarnation
 {
     if (memcmp(incarnation, server->incarnation, MESH_INCARNATION_BYTES) == 0)
         return false;
-    for (uint16_t r = 0; server->shift != NULL && r < server->shift->count; r++)
-        if (memcmp(incarnation, server->shift->member[r].incarnation, MESH_INCARNATION_BYTES) == 0)
+    for (uint16_t r = 0; server->run != NULL && r < server->run->count; r++)
+        if (memcmp(incarnation, server->run->member[r].incarnation, MESH_INCARNATION_BYTES) == 0)
             return false;
     return true;
 }
@@ -44,12 +44,12 @@ void serve_discover_poll(struct server *server)
     struct mesh_addr from;
     ssize_t bytes;
 
-    for (int i = 0; server->discover_fd >= 0 && i < DATAGRAMS_MAX && !inbox_ring_is_half_full(&server->gate.ring); i++) {
+    for (int i = 0; server->discover_fd >= 0 && i < DATAGRAMS_MAX && !packet_ring_is_half_full(&server->filter.ring); i++) {
         bytes = discover_next(server->discover_fd, &from, packet, sizeof packet);
         if (bytes < 0)
             break;
         if (is_question(server, packet, (size_t)bytes))
-            gate_take(&server->gate, mesh_udp_now_ns(), from, packet, (size_t)bytes);
+            packet_filter_take(&server->filter, mesh_udp_now_ns(), from, packet, (size_t)bytes);
     }
 }
 

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "mesh/udp.h"
 #include "mesh/wire.h"
 #include "notify.h"
-#include "say.h"
 #include "serve_state.h"
 
 enum {
@@ -21,90 +21,89 @@ enum {
 
 static const uint64_t refused_ns = 65000000000; /* a refusing member is asked every 30 s at least; one of the answers may be lost */
 
-void serve_say(const struct server *server, const char *format, ...)
+void serve_log(const struct server *server, const char *format, ...)
 {
     va_list list;
 
     if (server->config->is_quiet)
         return;
     va_start(list, format);
-    say_list(format, list);
+    log_line_list(format, list);
     va_end(list);
 }
 
 /* Requests continue in the new epoch; or, on an idle node, the first one has arrived. */
 static void log_change(const struct server *server, bool goes_on)
 {
-    const struct change *change = &server->change;
+    const struct epoch_change *change = &server->change;
     char token[48] = "";
 
     if (goes_on)
-        snprintf(token, sizeof token, ", first token after %.1f ms", change_ms(change->loaded_ns, change->token_ns));
+        snprintf(token, sizeof token, ", first token after %.1f ms", epoch_change_ms(change->loaded_ns, change->token_ns));
     if (change->suspected_ns != 0)
-        serve_say(server, "epoch %" PRIu32 ": agreed %.1f ms after the suspicion, loaded after %.1f ms%s", change->number,
-                  change_ms(change->suspected_ns, change->agreed_ns), change_ms(change->agreed_ns, change->loaded_ns), token);
+        serve_log(server, "epoch %" PRIu32 ": agreed %.1f ms after the suspicion, loaded after %.1f ms%s", change->number,
+                  epoch_change_ms(change->suspected_ns, change->agreed_ns), epoch_change_ms(change->agreed_ns, change->loaded_ns), token);
 }
 
-void serve_take_news(struct server *server)
+void serve_take_results(struct server *server)
 {
     struct engine_figures figures;
-    struct shift_news news;
+    struct epoch_run_result result;
 
-    while (server->shift != NULL && shift_next_news(server->shift, &news)) {
-        struct job *job = jobs_find(&server->jobs, news.request);
+    while (server->run != NULL && epoch_run_next_result(server->run, &result)) {
+        struct job *job = jobs_find(&server->jobs, result.request);
 
         if (job != NULL)
-            job_take(job, &news);
-        serve_record_news(server, &news);
-        if (job != NULL && news.is_done && (news.reason == ENGINE_DONE_ERROR || news.reason == ENGINE_DONE_REFUSED))
-            serve_note(server, MESH_NODE_EVENT_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", news.request,
-                       news.reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
-        if (!news.is_done && change_token(&server->change, news.when_ns)) {
-            engine_figures(server->shift->engine, &figures);
+            job_take(job, &result);
+        serve_record_result(server, &result);
+        if (job != NULL && result.is_done && (result.reason == ENGINE_DONE_ERROR || result.reason == ENGINE_DONE_REFUSED))
+            serve_note(server, MESH_NODE_EVENT_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", result.request,
+                       result.reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
+        if (!result.is_done && epoch_change_token(&server->change, result.when_ns)) {
+            engine_figures(server->run->engine, &figures);
             server->change.recomputed = figures.recomputed;
             log_change(server, job != NULL ? job->asked_ns < server->change.loaded_ns : figures.recomputed > 0);
         }
     }
 }
 
-static void say_epoch(const struct server *server)
+static void log_epoch(const struct server *server)
 {
-    const struct shift *shift = server->shift;
+    const struct epoch_run *run = server->run;
     char status[80];
 
-    serve_say(server, "epoch %" PRIu32 ": %u member%s, this is rank %u", shift->number, shift->count, shift->count == 1 ? "" : "s",
-              shift->rank);
-    snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %u of %u", shift->number, shift->rank, shift->count);
+    serve_log(server, "epoch %" PRIu32 ": %u member%s, this is rank %u", run->number, run->count, run->count == 1 ? "" : "s", run->rank);
+    snprintf(status, sizeof status, "STATUS=epoch %" PRIu32 ": rank %u of %u", run->number, run->rank, run->count);
     notify_manager(status);
 }
 
-static int begin_shift(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
+static int begin_run(struct server *server, const struct mesh_cluster_event *epoch, struct fail *fail)
 {
     const uint64_t prepared = server->prepared_epochs;
-    struct shift *old = NULL;
+    struct epoch_run *old = NULL;
     int err;
 
-    change_agree(&server->change, epoch->number, mesh_udp_now_ns());
+    epoch_change_agree(&server->change, epoch->number, mesh_udp_now_ns());
     if (serve_waits_for_memory(server, epoch))
         return 0;
-    err = serve_open_shift(server, epoch, &old, fail);
+    err = serve_open_run(server, epoch, &old, fail);
     if (err == 0) {
-        jobs_submit(&server->jobs, server->shift);
-        server->cached = server->shift->engine;
+        jobs_submit(&server->jobs, server->run);
+        server->cached = server->run->engine;
     }
-    serve_give_back(server, &old);
+    serve_reclaim(server, &old);
     if (err < 0)
         return serve_waits_alone(server, epoch, fail) ? 0 : -1;
-    server->memory.has_told_refusal = false;
+    server->memory.has_reported_refusal = false;
     serve_begin_shares(server);
     serve_watch_epoch(server);
-    serve_note(server, MESH_NODE_EVENT_EPOCH, server->shift->rank, NULL, "%u member%s%s", server->shift->count,
-               server->shift->count == 1 ? "" : "s", server->prepared_epochs > prepared ? ", prepared" : "");
-    serve_log_epoch(server);
-    recording_epoch(server->recording, mesh_udp_now_ns(), epoch->number, epoch->id, server->shift->rank, server->shift->member,
-                    server->shift->map.share, server->shift->count);
+    serve_note(server, MESH_NODE_EVENT_EPOCH, server->run->rank, NULL, "%u member%s%s", server->run->count,
+               server->run->count == 1 ? "" : "s", server->prepared_epochs > prepared ? ", prepared" : "");
+    serve_key_log_epoch(server);
+    recording_epoch(server->recording, mesh_udp_now_ns(), epoch->number, epoch->id, server->run->rank, server->run->member,
+                    server->run->map.share, server->run->count);
     server->has_company |= epoch->member_count > 1;
-    say_epoch(server);
+    log_epoch(server);
     serve_troubles_epoch(server);
     return 0;
 }
@@ -113,15 +112,15 @@ static int begin_shift(struct server *server, const struct mesh_cluster_event *e
 
 static void tell_ready(struct server *server)
 {
-    server->next_is_told = true;
+    server->next_is_reported = true;
     mesh_cluster_ready(server->cluster, mesh_udp_now_ns(), server->next_plan);
 }
 
 /* Other members do not wait for it then: all is loaded when the epoch begins. */
 static void give_up_next(struct server *server, const char *why)
 {
-    serve_say(server, "the next epoch cannot be prepared during this one, so it begins with loading: %s", why);
-    serve_give_back(server, &server->next);
+    serve_log(server, "the next epoch cannot be prepared during this one, so it begins with loading: %s", why);
+    serve_reclaim(server, &server->next);
     tell_ready(server);
 }
 
@@ -130,9 +129,9 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     uint64_t missing_bytes;
     struct fail fail;
 
-    serve_give_back(server, &server->next);
+    serve_reclaim(server, &server->next);
     server->next_plan = plan->plan;
-    server->next_is_told = false;
+    server->next_is_reported = false;
     server->next_since_ns = 0;
     serve_note(server, MESH_NODE_EVENT_PREPARE, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s", plan->number,
                plan->member_count, plan->member_count == 1 ? "" : "s");
@@ -143,8 +142,8 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
     server->next = calloc(1, sizeof *server->next);
     if (server->next == NULL)
         give_up_next(server, "out of memory");
-    else if (shift_prepare(server->next, &server->shift_config, plan, server->shift, server->bell,
-                           server->shift == NULL ? serve_take_rows(server) : NULL, serve_take_giving(server), &fail) < 0)
+    else if (epoch_run_prepare(server->next, &server->epoch_run_config, plan, server->run, server->wakeup,
+                               server->run == NULL ? serve_take_rows(server) : NULL, serve_take_reclaimer(server), &fail) < 0)
         give_up_next(server, fail.text);
 }
 
@@ -166,16 +165,16 @@ static bool is_good_moment(struct server *server)
 /* -1: it cannot become a member. Better no member than one for which all others wait. */
 static int watch_next(struct server *server, struct fail *fail)
 {
-    if (server->next == NULL || server->next_is_told || !shift_is_prepared(server->next))
+    if (server->next == NULL || server->next_is_reported || !epoch_run_is_prepared(server->next))
         return 0;
     if (server->next_since_ns == 0)
         server->next_since_ns = mesh_udp_now_ns();
-    if (atomic_load(&server->next->preparing) != SHIFT_FAILED) {
+    if (atomic_load(&server->next->preparing) != EPOCH_RUN_FAILED) {
         if (is_good_moment(server))
             tell_ready(server);
         return 0;
     }
-    if (server->shift == NULL && server->memory.missing_bytes == 0) {
+    if (server->run == NULL && server->memory.missing_bytes == 0) {
         *fail = server->next->why;
         return -1;
     }
@@ -183,7 +182,7 @@ static int watch_next(struct server *server, struct fail *fail)
     return 0;
 }
 
-/* Clients are told all the news there is, and no new ones are accepted. */
+/* Clients are told all results there are, and no new ones are accepted. */
 static void begin_farewell(struct server *server)
 {
     serve_tell_clients(server);
@@ -200,7 +199,7 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
     mesh_addr_format(event->addr, address);
     if (event->has_left) {
         serve_note(server, MESH_NODE_EVENT_LEAVING, event->rank, &event->addr, "%s has left", address);
-        serve_say(server, "left: %s (it was rank %u)", address, event->rank);
+        serve_log(server, "left: %s (it was rank %u)", address, event->rank);
         return;
     }
     serve_note(server,
@@ -212,16 +211,16 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
     if (event->type == MESH_CLUSTER_PEER_LOST)
         serve_troubles_lost(server, &event->addr, &event->unheard);
     if (event->type == MESH_CLUSTER_PEER_LOST)
-        serve_say(server, "lost: %s (it was rank %u)", address, event->rank);
+        serve_log(server, "lost: %s (it was rank %u)", address, event->rank);
     else if (event->type == MESH_CLUSTER_PEER_BACK)
-        serve_say(server, "back: %s (rank %u)", address, event->rank);
+        serve_log(server, "back: %s (rank %u)", address, event->rank);
     else {
         if (event->unheard.port != 0)
             mesh_addr_format(event->unheard, unheard);
         snprintf(server->refusal, sizeof server->refusal, "by %s: %s%s%s%s", address, event->reason,
                  event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "",
                  event->unheard.port != 0 ? "; that member is " : "", unheard);
-        serve_say(server, "refused %s", server->refusal);
+        serve_log(server, "refused %s", server->refusal);
     }
 }
 
@@ -233,9 +232,9 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
         prepare_next(server, event);
         break;
     case MESH_CLUSTER_EPOCH:
-        return begin_shift(server, event, fail);
+        return begin_run(server, event, fail);
     case MESH_CLUSTER_EVICTED:
-        serve_say(server, "the others have gone on without this node: joining them again");
+        serve_log(server, "the others have gone on without this node: joining them again");
         serve_forget_lack(server);
         serve_end_epoch(server);
         serve_watch_epoch(server);
@@ -277,7 +276,7 @@ static void watch_refusals(struct server *server)
 bool serve_is_refused(const struct server *server)
 {
     const struct serve_memory *m = &server->memory;
-    const bool is_alone = m->missing_bytes > 0 ? m->count == 1 : server->shift == NULL || server->shift->count == 1;
+    const bool is_alone = m->missing_bytes > 0 ? m->count == 1 : server->run == NULL || server->run->count == 1;
 
     return is_alone && server->config->seed_count > 0 && server->refused_ns != 0 && mesh_udp_now_ns() - server->refused_ns < refused_ns;
 }
@@ -301,9 +300,9 @@ static void forget_doubt(struct server *server)
 {
     struct mesh_cluster_peer_stats peer;
 
-    if (server->change.doubt_ns == 0 || server->shift == NULL)
+    if (server->change.doubt_ns == 0 || server->run == NULL)
         return;
-    for (uint16_t rank = 0; rank < server->shift->count; rank++)
+    for (uint16_t rank = 0; rank < server->run->count; rank++)
         if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && peer.is_suspected)
             return;
     server->change.doubt_ns = 0;
@@ -315,8 +314,8 @@ bool serve_is_rank(const struct server *server, uint16_t rank)
     struct mesh_cluster_event now;
 
     mesh_cluster_get_epoch(server->cluster, &now);
-    return now.number == server->shift->number && rank < now.member_count &&
-           memcmp(now.members[rank].incarnation, server->shift->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0;
+    return now.number == server->run->number && rank < now.member_count &&
+           memcmp(now.members[rank].incarnation, server->run->member[rank].incarnation, sizeof now.members[rank].incarnation) == 0;
 }
 
 static void suspect(struct server *server, uint16_t rank)
@@ -329,9 +328,9 @@ static void suspect(struct server *server, uint16_t rank)
     if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && !peer.is_suspected &&
         now_ns - server->suspected_ns[rank] >= SUSPECTED_NS) {
         server->suspected_ns[rank] = now_ns;
-        serve_note(server, MESH_NODE_EVENT_SUSPECTED, rank, &server->shift->member[rank].addr, "silent, or its port is unreachable");
+        serve_note(server, MESH_NODE_EVENT_SUSPECTED, rank, &server->run->member[rank].addr, "silent, or its port is unreachable");
     }
-    change_suspect(&server->change, now_ns);
+    epoch_change_suspect(&server->change, now_ns);
     mesh_cluster_suspect(server->cluster, now_ns, rank);
 }
 
@@ -340,9 +339,9 @@ static void watch_ports(struct server *server)
 {
     struct mesh_addr addr;
 
-    while (gate_next_unreachable(&server->gate, &addr))
-        for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
-            if (rank != server->shift->rank && mesh_addr_equal(&server->shift->member[rank].addr, &addr))
+    while (packet_filter_next_unreachable(&server->filter, &addr))
+        for (uint16_t rank = 0; server->run != NULL && rank < server->run->count; rank++)
+            if (rank != server->run->rank && mesh_addr_equal(&server->run->member[rank].addr, &addr))
                 suspect(server, rank);
 }
 
@@ -354,9 +353,9 @@ void serve_watch_members(struct server *server)
 
     forget_doubt(server);
     watch_ports(server);
-    if (server->shift == NULL || server->shift->count == 1 || server->is_over || now_ns < server->watch_at_ns)
+    if (server->run == NULL || server->run->count == 1 || server->is_over || now_ns < server->watch_at_ns)
         return;
     server->watch_at_ns = now_ns + SERVE_WATCH_NS;
-    for (silent = shift_silent_ranks(server->shift); silent != 0; silent &= silent - 1)
+    for (silent = epoch_run_silent_ranks(server->run); silent != 0; silent &= silent - 1)
         suspect(server, (uint16_t)__builtin_ctzll(silent));
 }

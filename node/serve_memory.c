@@ -18,7 +18,7 @@ static uint64_t find_bytes(const struct serve_memory *m)
 {
     uint64_t available, held, bytes;
 
-    memory_look_last(m->look, &available, &held);
+    memory_monitor_last(m->monitor, &available, &held);
     bytes = available;
     if (available == UINT64_MAX)
         return 0;
@@ -28,16 +28,16 @@ static uint64_t find_bytes(const struct serve_memory *m)
 
 bool serve_memory_is_news(const struct serve_memory *m, uint64_t bytes)
 {
-    const uint64_t told = m->told_bytes, low = told < bytes ? told : bytes, high = told < bytes ? bytes : told;
+    const uint64_t told = m->reported_bytes, low = told < bytes ? told : bytes, high = told < bytes ? bytes : told;
 
     return high - low > high / 32 || (m->missing_bytes > 0 && bytes > told);
 }
 
 bool serve_memory_suffices(const struct serve_memory *m, uint64_t bytes)
 {
-    const uint64_t told_bytes = m->missing_bytes > 0 ? m->member[m->rank].summary : 0;
+    const uint64_t reported_bytes = m->missing_bytes > 0 ? m->member[m->rank].summary : 0;
 
-    return m->missing_bytes > 0 && bytes > told_bytes && bytes - told_bytes >= m->missing_bytes;
+    return m->missing_bytes > 0 && bytes > reported_bytes && bytes - reported_bytes >= m->missing_bytes;
 }
 
 static void look(struct server *server, uint64_t now_ns)
@@ -49,7 +49,7 @@ static void look(struct server *server, uint64_t now_ns)
         return;
     if (serve_memory_suffices(m, bytes))
         m->again_at_ns = now_ns;
-    m->told_bytes = bytes;
+    m->reported_bytes = bytes;
     mesh_cluster_set_summary(server->cluster, bytes);
 }
 
@@ -59,12 +59,12 @@ int serve_open_memory(struct server *server, struct fail *fail)
 
     uint64_t available;
 
-    if (shift_buffer_bytes(&server->config->shift, &m->buffer_bytes, fail) < 0)
+    if (epoch_run_buffer_bytes(&server->config->run, &m->buffer_bytes, fail) < 0)
         return -1;
-    m->look = memory_look_open(fail);
-    if (m->look == NULL)
+    m->monitor = memory_monitor_open(fail);
+    if (m->monitor == NULL)
         return -1;
-    memory_look_last(m->look, &available, &m->base_bytes);
+    memory_monitor_last(m->monitor, &available, &m->base_bytes);
     look(server, mesh_udp_now_ns());
     return 0;
 }
@@ -72,7 +72,7 @@ int serve_open_memory(struct server *server, struct fail *fail)
 void serve_close_memory(struct server *server)
 {
     rows_drop(serve_take_rows(server));
-    memory_look_close(server->memory.look);
+    memory_monitor_close(server->memory.monitor);
 }
 
 /* ---- too little ---- */
@@ -96,12 +96,12 @@ bool serve_lacks_memory(const struct server *server, const struct mesh_cluster_e
     struct rowmap map;
     struct fail fail;
 
-    return shift_divide(&map, &server->shift_config, event->members, event->member_count, missing_bytes, &fail) == 0 &&
+    return epoch_run_divide(&map, &server->epoch_run_config, event->members, event->member_count, missing_bytes, &fail) == 0 &&
            *missing_bytes > 0 && expects_others(server, event);
 }
 
 /* Once, until it changes: every retry is another epoch. */
-static void say_lack(struct server *server, bool is_other)
+static void log_lack(struct server *server, bool is_other)
 {
     struct serve_memory *m = &server->memory;
     char missing[MEMORY_TEXT_BYTES], status[80];
@@ -112,7 +112,7 @@ static void say_lack(struct server *server, bool is_other)
     memcpy(m->said, missing, sizeof m->said);
     serve_note(server, MESH_NODE_EVENT_SHORT, MESH_TELEMETRY_NOBODY, NULL, "epoch %" PRIu32 " with %u member%s: %s are missing", m->number,
                m->count, m->count == 1 ? "" : "s", missing);
-    serve_say(server,
+    serve_log(server,
               "epoch %" PRIu32
               ": the model needs %s more memory than %s: nothing is loaded, and the cluster waits for others: add a node, or "
               "memory, or give all a smaller --ctx or --slots",
@@ -123,7 +123,7 @@ static void say_lack(struct server *server, bool is_other)
 
 static void keep_rows(struct server *server)
 {
-    struct rows *rows = server->shift != NULL ? shift_rows(server->shift) : NULL;
+    struct rows *rows = server->run != NULL ? epoch_run_rows(server->run) : NULL;
 
     if (rows == NULL)
         return;
@@ -157,7 +157,7 @@ bool serve_waits_for_memory(struct server *server, const struct mesh_cluster_eve
     m->again_at_ns = mesh_udp_now_ns() + AGAIN_NS;
     serve_watch_epoch(server);
     server->has_company |= epoch->member_count > 1;
-    say_lack(server, is_other);
+    log_lack(server, is_other);
     return true;
 }
 
@@ -174,9 +174,9 @@ bool serve_waits_alone(struct server *server, const struct mesh_cluster_event *e
 
     if (epoch->member_count > 1 || server->config->seed_count == 0 || fail->exit_code != EXIT_ENVIRONMENT)
         return false;
-    if (!m->has_told_refusal)
-        serve_say(server, "alone this node cannot hold the model, so it waits for others: %s", fail->text);
-    m->has_told_refusal = true;
+    if (!m->has_reported_refusal)
+        serve_log(server, "alone this node cannot hold the model, so it waits for others: %s", fail->text);
+    m->has_reported_refusal = true;
     *fail = (struct fail){0};
     serve_end_epoch(server);
     take_epoch(m, epoch);

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "memory_look.h"
+#include "memory_monitor.h"
 #include "memory_text.h"
 #include "mesh/cluster.h"
 #include "rows.h"
@@ -15,13 +15,13 @@
 struct server;
 
 struct serve_memory {
-    struct memory_look *look; /* NULL: not open yet */
-    uint64_t base_bytes;      /* of this process without any part of the model */
-    uint64_t buffer_bytes;    /* at most needed by an engine beside rows, keys and values */
-    uint64_t told_bytes;      /* reported memory for these; 0: unknown */
-    uint64_t missing_bytes;   /* 0: the epoch's members have enough, as far as they know, or there is no epoch */
+    struct memory_monitor *monitor; /* NULL: not open yet */
+    uint64_t base_bytes;            /* of this process without any part of the model */
+    uint64_t buffer_bytes;          /* at most needed by an engine beside rows, keys and values */
+    uint64_t reported_bytes;        /* reported memory for these; 0: unknown */
+    uint64_t missing_bytes;         /* 0: the epoch's members have enough, as far as they know, or there is no epoch */
     bool is_refused; /* this node is alone, and the system refused memory that the plan counted on. Retried, as when bytes are missing */
-    bool has_told_refusal; /* reported since the last epoch that it could begin */
+    bool has_reported_refusal; /* reported since the last epoch that it could begin */
     uint64_t look_at_ns, again_at_ns;
     struct mesh_cluster_member member[MESH_RANKS_MAX]; /* of the epoch; valid, like the next ones, while bytes are missing or is_refused */
     uint16_t count, rank;

@@ -12,7 +12,7 @@ static void write_metrics(void *app, FILE *out)
 
     serve_watch_measure(server);
     recording_figures(server->recording, &recorded);
-    metrics_write(&server->watching.measure, &server->watching.happenings, &server->troubles, server->recording != NULL ? &recorded : NULL,
+    metrics_write(&server->watching.metrics, &server->watching.events, &server->troubles, server->recording != NULL ? &recorded : NULL,
                   out);
 }
 
@@ -22,7 +22,7 @@ static void write_metrics(void *app, FILE *out)
 static bool write_health(void *app, FILE *out)
 {
     struct server *server = app;
-    const struct measure *m = &server->watching.measure;
+    const struct node_metrics *m = &server->watching.metrics;
     const struct serve_memory *memory = &server->memory;
     const bool is_refused = serve_is_refused(server), is_short = memory->missing_bytes > 0;
     struct json json;
@@ -60,6 +60,6 @@ int serve_metrics_open(struct server *server, struct fail *fail)
         return -1;
     at.port = http_metrics_port(server->http);
     mesh_addr_format(at, address);
-    serve_say(server, "metrics on http://%s/metrics", address);
+    serve_log(server, "metrics on http://%s/metrics", address);
     return 0;
 }

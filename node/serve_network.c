@@ -53,12 +53,12 @@ static void look_at_own_address(struct server *server, uint64_t now_ns)
                       "--listen; 0.0.0.0 or [::] takes whatever address there is",
                       address);
     else if (missing == 0 && serve_trouble_over(server, TROUBLE_ADDRESS, NULL))
-        serve_say(server, "this machine has the address %s again", address);
+        serve_log(server, "this machine has the address %s again", address);
     server->address_missing = missing;
 }
 
 /* A node with another key, name or --security hears nothing at all, so the text lists all causes. */
-static void say_nobody(struct server *server)
+static void log_nobody(struct server *server)
 {
     char address[MESH_ADDR_TEXT_BYTES] = "";
     struct mesh_cluster_stats stats;
@@ -95,7 +95,7 @@ static void watch_company(struct server *server, uint64_t now_ns)
 {
     struct mesh_cluster_stats stats;
 
-    if (server->shift == NULL || server->shift->count > 1) {
+    if (server->run == NULL || server->run->count > 1) {
         server->alone_since_ns = 0;
         serve_trouble_over(server, TROUBLE_ISOLATED, NULL); /* the log names the new epoch */
         return;
@@ -106,12 +106,12 @@ static void watch_company(struct server *server, uint64_t now_ns)
         mesh_cluster_get_stats(server->cluster, &stats);
         server->alone_received = stats.received;
         server->alone_since_ns = now_ns;
-        server->alone_is_told = false;
+        server->alone_is_reported = false;
     }
-    if (server->alone_is_told || now_ns - server->alone_since_ns < ISOLATED_NS)
+    if (server->alone_is_reported || now_ns - server->alone_since_ns < ISOLATED_NS)
         return;
-    server->alone_is_told = true;
-    say_nobody(server);
+    server->alone_is_reported = true;
+    log_nobody(server);
     server->has_company = true;
 }
 
@@ -122,7 +122,7 @@ static void watch_send_errors(struct server *server, uint64_t now_ns)
     bool is_again;
 
     while (send_errors_next(&server->send_errors, text, &is_again)) {
-        serve_say(server, "%s", text);
+        serve_log(server, "%s", text);
         if (!is_again)
             serve_note(server, MESH_NODE_EVENT_TROUBLE, MESH_TELEMETRY_NOBODY, NULL, "%s", text);
     }

@@ -10,46 +10,46 @@
 int serve_record_open(struct server *server, struct fail *fail)
 {
     const struct serve_config *config = server->config;
-    const bool is_secure = config->shift.security != MESH_SECURITY_NONE;
+    const bool is_secure = config->run.security != MESH_SECURITY_NONE;
     uint8_t fingerprint[32];
     char address[MESH_ADDR_TEXT_BYTES];
     struct mesh_key key = config->cluster_key;
     const bool is_advertised = config->advertise.port > 0;
-    const struct recording_node node = {address, RECORDING_NO_RANK, is_advertised ? config->advertise : mesh_udp_local(config->shift.udp)};
+    const struct recording_node node = {address, RECORDING_NO_RANK, is_advertised ? config->advertise : mesh_udp_local(config->run.udp)};
 
     if (config->record.path == NULL)
         return 0;
     /* Without a key hashes are specific to this process. */
     if (!is_secure && mesh_random(key.bytes, sizeof key.bytes) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none");
-    mesh_addr_format(mesh_udp_local(config->shift.udp), address);
+    mesh_addr_format(mesh_udp_local(config->run.udp), address);
     const int err = recording_open(&server->recording, &config->record, &node, &key, true, fail);
     mesh_wipe(&key, sizeof key);
     if (err < 0)
         return -1;
-    gguf_fingerprint(config->shift.model->gguf, fingerprint);
+    gguf_fingerprint(config->run.model->gguf, fingerprint);
     recording_meta_hash(server->recording, "model_fingerprint", fingerprint);
     recording_meta(server->recording, "command", "serve");
-    recording_meta(server->recording, "threads", "%u", config->shift.threads);
-    recording_meta(server->recording, "batch", "%u", config->shift.batch);
-    recording_meta(server->recording, "slots", "%u", config->shift.slots);
-    recording_meta(server->recording, "ctx", "%u", config->shift.ctx);
-    recording_meta(server->recording, "kv_type", "%s", run_kv_words[config->shift.kv_type]);
-    recording_meta(server->recording, "kernel", "%s", config->shift.kernel->name);
-    recording_meta(server->recording, "security", "%s", security_words[config->shift.security]);
-    server->shift_config.recording = server->recording;
+    recording_meta(server->recording, "threads", "%u", config->run.threads);
+    recording_meta(server->recording, "batch", "%u", config->run.batch);
+    recording_meta(server->recording, "slots", "%u", config->run.slots);
+    recording_meta(server->recording, "ctx", "%u", config->run.ctx);
+    recording_meta(server->recording, "kv_type", "%s", run_kv_words[config->run.kv_type]);
+    recording_meta(server->recording, "kernel", "%s", config->run.kernel->name);
+    recording_meta(server->recording, "security", "%s", security_words[config->run.security]);
+    server->epoch_run_config.recording = server->recording;
     if (config->record.prompts)
-        serve_say(server, "recording all prompts and answers unencrypted: whoever reads the file can read them");
+        serve_log(server, "recording all prompts and answers unencrypted: whoever reads the file can read them");
     return 0;
 }
 
 /* ---- closing ---- */
 
-enum { LOOK_NS = 50000000, SAY_NS = 2000000000 };
+enum { LOOK_NS = 50000000, LOG_NS = 2000000000 };
 
 struct closing {
     struct recording *recording;
-    struct bell *bell;
+    struct eventcount *wakeup;
     atomic_bool is_done;
 };
 
@@ -60,7 +60,7 @@ static void close_recording(void *app, uint16_t index)
     (void)index;
     recording_close(closing->recording, NULL); /* says what it lacks; that is no failure of serving */
     atomic_store(&closing->is_done, true);
-    bell_ring(closing->bell);
+    eventcount_notify(closing->wakeup);
 }
 
 /* True: the recording is closed. */
@@ -71,14 +71,14 @@ static bool await(struct server *server, struct closing *closing, const volatile
     bool is_told = false;
 
     while (!atomic_load(&closing->is_done) && *signals == before) {
-        const uint32_t rung = bell_count(closing->bell);
+        const uint32_t seen = eventcount_read(closing->wakeup);
 
-        if (!is_told && mesh_udp_now_ns() - begin_ns > SAY_NS) {
-            serve_say(server, "--record %.200s: waiting for its disk, until another signal", server->config->record.path);
+        if (!is_told && mesh_udp_now_ns() - begin_ns > LOG_NS) {
+            serve_log(server, "--record %.200s: waiting for its disk, until another signal", server->config->record.path);
             is_told = true;
         }
         if (!atomic_load(&closing->is_done))
-            bell_wait(closing->bell, rung, LOOK_NS);
+            eventcount_wait(closing->wakeup, seen, LOOK_NS);
     }
     return atomic_load(&closing->is_done);
 }
@@ -91,18 +91,18 @@ void serve_record_close(struct server *server, const volatile sig_atomic_t *sign
 
     if (closing != NULL) {
         closing->recording = server->recording;
-        closing->bell = bell_open(&fail);
-        pool = closing->bell != NULL ? pool_start(1, close_recording, closing, &fail) : NULL;
+        closing->wakeup = eventcount_open(&fail);
+        pool = closing->wakeup != NULL ? pool_start(1, close_recording, closing, &fail) : NULL;
     }
     if (pool != NULL && !await(server, closing, signals)) {
-        serve_say(server, "--record %.200s: left incomplete", server->config->record.path);
+        serve_log(server, "--record %.200s: left incomplete", server->config->record.path);
         return; /* the thread ends with the process */
     }
     pool_join(pool);
     if (pool == NULL)
         recording_close(server->recording, NULL);
     if (closing != NULL)
-        bell_close(closing->bell);
+        eventcount_close(closing->wakeup);
     free(closing);
 }
 
@@ -137,12 +137,12 @@ void serve_record_cancelled(struct server *server, const struct job *job, bool i
         recording_request_end(server->recording, now_ns, job->id, ENGINE_DONE_CANCELLED);
 }
 
-void serve_record_news(struct server *server, const struct shift_news *news)
+void serve_record_result(struct server *server, const struct epoch_run_result *result)
 {
-    if (news->is_done)
-        recording_request_end(server->recording, news->when_ns, news->request, news->reason);
+    if (result->is_done)
+        recording_request_end(server->recording, result->when_ns, result->request, result->reason);
     else
-        recording_token(server->recording, news->when_ns, &news->token);
+        recording_token(server->recording, result->when_ns, &result->token);
 }
 
 void serve_record_piece(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes)

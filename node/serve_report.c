@@ -7,15 +7,15 @@
 void serve_watch_measure(struct server *server)
 {
     struct watching *w = &server->watching;
-    struct measure_source source = {
+    struct node_metrics_source source = {
         .now_ns = mesh_udp_now_ns(),
         .unix_ms = serve_unix_ms(),
-        .config = &server->shift_config,
-        .shift = server->shift,
+        .config = &server->epoch_run_config,
+        .run = server->run,
         .cluster = server->cluster,
         .sessions = server->sessions,
         .jobs = &server->jobs,
-        .waiting = server->questions.count,
+        .waiting = server->prompt_queue.count,
         .requests = &w->requests,
         .lab = &server->config->lab,
         .replayed = server->replayed,
@@ -25,16 +25,16 @@ void serve_watch_measure(struct server *server)
         .start_ns = w->start_ns,
         .epoch_ns = w->epoch_ns,
         .is_leaving = server->is_leaving || server->is_draining,
-        .addr = mesh_udp_local(server->config->shift.udp),
+        .addr = mesh_udp_local(server->config->run.udp),
     };
-    struct gate_stats gate;
+    struct packet_filter_stats filter;
     uint64_t held_bytes;
 
-    memory_look_last(server->memory.look, &source.available_bytes, &held_bytes);
-    gate_get_stats(&server->gate, &gate);
-    source.gate = &gate;
+    memory_monitor_last(server->memory.monitor, &source.available_bytes, &held_bytes);
+    packet_filter_get_stats(&server->filter, &filter);
+    source.filter = &filter;
     memcpy(source.refused, server->refused, sizeof source.refused);
-    measure_take(&w->measure, &source);
+    node_metrics_take(&w->metrics, &source);
 }
 
 static void give(void *app, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes)
@@ -49,29 +49,29 @@ void serve_report(void *app, uint32_t kinds)
 {
     struct server *server = app;
     struct watching *w = &server->watching;
-    const struct pieces_source source = {
+    const struct telemetry_report_source source = {
         .incarnation = server->incarnation,
-        .measure = &w->measure,
-        .happenings = &w->happenings,
-        .engine = server->shift != NULL && server->shift->is_started ? server->shift->engine : NULL,
+        .metrics = &w->metrics,
+        .events = &w->events,
+        .engine = server->run != NULL && server->run->is_started ? server->run->engine : NULL,
         .kinds = kinds,
         .steps_per_s = serve_watch_count(server) > 0 ? SERVE_STEPS : SERVE_STEPS_RECORDED,
         .all_events = w->watch.tells_all_events,
     };
 
     serve_watch_measure(server);
-    pieces_write(&w->pieces, &source, give, server);
+    telemetry_report_write(&w->report, &source, give, server);
     w->watch.tells_all_events = false;
 }
 
-void serve_say_figures(struct server *server)
+void serve_log_figures(struct server *server)
 {
-    const struct measure *m = &server->watching.measure;
+    const struct node_metrics *m = &server->watching.metrics;
     const struct mesh_telemetry_node *n = &m->node;
     struct mesh_telemetry_link all = {0};
 
     serve_watch_measure(server);
-    serve_say(server, "%" PRIu64 " request%s, %" PRIu64 " failed: prompts of %" PRIu64 " tokens, %" PRIu64 " generated", n->requests_begun,
+    serve_log(server, "%" PRIu64 " request%s, %" PRIu64 " failed: prompts of %" PRIu64 " tokens, %" PRIu64 " generated", n->requests_begun,
               n->requests_begun == 1 ? "" : "s", n->requests_failed, n->prompt_tokens, n->answer_tokens);
     if (n->stepping_ns == 0)
         return;
@@ -82,7 +82,7 @@ void serve_say_figures(struct server *server)
         all.naks_sent += m->link[i].naks_sent;
         all.resent += m->link[i].resent;
     }
-    serve_say(server,
+    serve_log(server,
               "epoch %" PRIu32 ": %" PRIu64 " tokens generated in %" PRIu64 " steps of %.3f s; utilisation %.2f; sent %" PRIu64
               " datagrams of %.1f kB; lost %" PRIu64 ", NAKs sent %" PRIu64 ", resent %" PRIu64,
               m->epoch, n->tokens, n->steps, (double)n->stepping_ns / 1e9,

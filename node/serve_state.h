@@ -7,17 +7,17 @@
 
 #include "balance.h"
 #include "bulk_host.h"
-#include "change.h"
-#include "gate.h"
+#include "epoch_change.h"
 #include "http_metrics.h"
 #include "mesh/session.h"
-#include "meter.h"
+#include "packet_filter.h"
 #include "presence.h"
-#include "questions.h"
+#include "prompt_queue.h"
 #include "send_errors.h"
 #include "serve.h"
 #include "serve_memory.h"
 #include "serve_watch.h"
+#include "speed_meter.h"
 #include "speed_test.h"
 #include "troubles.h"
 
@@ -25,7 +25,7 @@
 struct serve_shares {
     struct balance_load load;
     struct balance balance;
-    struct meter meter;
+    struct speed_meter meter;
     struct balance_member self; /* as reported to other members */
     uint32_t benchmark;         /* kB/s */
     uint32_t changes;           /* epochs with new shares for the same members */
@@ -37,25 +37,25 @@ enum { SERVE_REFUSAL_BYTES = 400 };
 
 struct server {
     struct serve_config *config;
-    struct shift_config shift_config;
-    struct gate gate; /* datagrams outside of epochs */
-    struct bell *bell;
+    struct epoch_run_config epoch_run_config;
+    struct packet_filter filter; /* datagrams outside of epochs */
+    struct eventcount *wakeup;
     struct mesh_cluster *cluster;
     void *cluster_memory;
     struct mesh_seal_key process_key;
     struct mesh_session_seal session_seal;
     struct mesh_sessions *sessions;
     void *sessions_memory;
-    struct shift *shift; /* the present epoch; NULL: none */
-    struct shift *next;  /* being prepared; NULL: none */
+    struct epoch_run *run;  /* the present epoch; NULL: none */
+    struct epoch_run *next; /* being prepared; NULL: none */
     uint32_t next_plan;
-    bool next_is_told;                    /* that next is ready */
+    bool next_is_reported;                /* that next is ready */
     uint64_t next_since_ns;               /* since when next is ready; 0: not yet */
-    struct pool *giving;                  /* thread that frees what earlier epochs had; NULL: all is freed */
-    struct kept kept;                     /* between two epochs; owned by that thread while it runs */
+    struct pool *reclaimer;               /* thread that frees what earlier epochs had; NULL: all is freed */
+    struct saved_kv saved_kv;             /* between two epochs; owned by that thread while it runs */
     struct engine *cached;                /* whose keys and values others may fetch; NULL: nobody's */
     uint64_t recomputed, prepared_epochs; /* figures of all finished epochs */
-    struct questions questions;           /* that become jobs */
+    struct prompt_queue prompt_queue;     /* of requests that become jobs */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;
@@ -63,7 +63,7 @@ struct server {
     struct http_metrics *http; /* NULL: none */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     uint64_t alone_since_ns, alone_received; /* since when it is alone in an epoch, and datagrams received until then; 0: it is not */
-    bool alone_is_told;
+    bool alone_is_reported;
     struct send_errors send_errors; /* out of this machine, that fail */
     struct troubles troubles;
     struct presence presence; /* of the other members */
@@ -79,14 +79,14 @@ struct server {
     bool has_company;                      /* there were other members once, or their absence has been reported */
     bool is_draining, is_leaving, is_over; /* in this order: no new requests; leaving the cluster; out of it */
     int leave_count;                       /* signals when leaving began */
-    struct change change;                  /* the last change of members */
+    struct epoch_change change;            /* the last change of members */
     struct serve_shares shares;
     struct serve_memory memory;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in earlier epochs */
     int discover_fd;                                /* hears config->discover; -1: there is none */
     uint8_t incarnation[MESH_INCARNATION_BYTES];
     struct mesh_key_log key_log; /* of config->key_log */
-    bool has_key_log, has_told_gap;
+    bool has_key_log, has_reported_gap;
     struct recording *recording; /* NULL: none */
     uint64_t record_at_ns;       /* time of the next report into it */
     uint32_t record_serial;      /* of the last one */
@@ -95,7 +95,7 @@ struct server {
 enum { SERVE_WATCH_NS = 5000000 /* between two checks for silent members, while steps are made */ };
 
 /* serve.c: one turn of answering other members and waiting for a datagram, while there is no endpoint; clients wait. */
-void serve_attend(struct server *server);
+void serve_poll_cluster(struct server *server);
 
 /* serve.c: this member's flags; SERVE_HAS_FILE also once the last chunk of the file has been fetched. */
 uint32_t serve_flags(const struct server *server);
@@ -106,38 +106,38 @@ int serve_record_open(struct server *server, struct fail *fail);
 void serve_record_close(struct server *server, const volatile sig_atomic_t *signals); /* after a further signal, not all may be stored */
 void serve_record_asked(struct server *server, const struct job *job);
 void serve_record_cancelled(struct server *server, const struct job *job, bool is_asked_for, bool is_in_engine); /* which reports its end */
-void serve_record_news(struct server *server, const struct shift_news *news);
+void serve_record_result(struct server *server, const struct epoch_run_result *result);
 void serve_record_piece(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes);
 
 /* serve_epoch.c. */
-__attribute__((format(printf, 2, 3))) void serve_say(const struct server *server, const char *format, ...); /* a line, unless quiet */
-void serve_take_news(struct server *server);
+__attribute__((format(printf, 2, 3))) void serve_log(const struct server *server, const char *format, ...); /* a line, unless quiet */
+void serve_take_results(struct server *server);
 int serve_run_cluster(struct server *server, struct fail *fail);
 void serve_watch_members(struct server *server);
-bool serve_is_rank(const struct server *server, uint16_t rank); /* of the shift, if it is the same process in the cluster's epoch */
+bool serve_is_rank(const struct server *server, uint16_t rank); /* of the run, if it is the same process in the cluster's epoch */
 bool serve_is_refused(const struct server *server);             /* alone, because the cluster that it is to join refuses it */
 
-/* serve_between.c. serve_end_epoch: also ends what is prepared for the next one. serve_give_back: on a thread of its own, which keeps what
- * the epoch has computed; *shift, whose threads have ended, is NULL afterwards. serve_take_giving: such a thread, to be joined before
- * memory is needed; NULL: none. serve_open_shift: server->shift is that of the epoch afterwards; *old is to be given back when nobody waits
+/* serve_transition.c. serve_end_epoch: also ends what is prepared for the next one. serve_reclaim: on a thread of its own, which keeps what
+ * the epoch has computed; *run, whose threads have ended, is NULL afterwards. serve_take_reclaimer: such a thread, to be joined before
+ * memory is needed; NULL: none. serve_open_run: server->run is that of the epoch afterwards; *old is to be reclaimed when nobody waits
  * for the new one any more. -1 with fail set. */
 void serve_end_epoch(struct server *server);
-void serve_give_back(struct server *server, struct shift **shift);
-struct pool *serve_take_giving(struct server *server);
-int serve_open_shift(struct server *server, const struct mesh_cluster_event *epoch, struct shift **old, struct fail *fail);
+void serve_reclaim(struct server *server, struct epoch_run **run);
+struct pool *serve_take_reclaimer(struct server *server);
+int serve_open_run(struct server *server, const struct mesh_cluster_event *epoch, struct epoch_run **old, struct fail *fail);
 
-/* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the shift have reported;
+/* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the run have reported;
  * false while some of them are suspected, leaving or out. */
 int serve_open_shares(struct server *server, struct fail *fail);
 void serve_begin_shares(struct server *server);
 void serve_watch_shares(struct server *server);
 void serve_close_shares(struct server *server);
-bool serve_members_speed(const struct mesh_cluster *cluster, const struct shift *shift, const struct balance_member *self,
+bool serve_members_speed(const struct mesh_cluster *cluster, const struct epoch_run *run, const struct balance_member *self,
                          struct balance_member *member);
 
 /* serve_clients.c: clients' records, and the answers to them. */
 void serve_run_sessions(struct server *server);
-void serve_run_questions(struct server *server); /* a bounded piece of the prompts that are not token ids yet */
+void serve_run_prompt_queue(struct server *server); /* a bounded piece of the prompts that are not token ids yet */
 void serve_tell_clients(struct server *server);
 unsigned serve_count_requests(const struct server *server); /* whose clients do not have the complete answer yet */
 
@@ -157,17 +157,17 @@ bool serve_trouble_over(struct server *server, enum trouble_kind kind, const str
 void serve_troubles_epoch(struct server *server); /* one has begun */
 /* A member is lost. starved_by: the other end of a black hole for which this node left it out; port 0: another reason. */
 void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, const struct mesh_addr *starved_by);
-void serve_troubles_heard(struct server *server, const struct inbox_packet *packet); /* of the cluster layer, and not refused */
+void serve_troubles_heard(struct server *server, const struct packet_ring_entry *packet); /* of the cluster layer, and not refused */
 void serve_troubles_watch(struct server *server);
 
 /* serve_metrics.c: the listener of --metrics, where one was asked for. */
 int serve_metrics_open(struct server *server, struct fail *fail);
 
-/* serve_log.c: the key log, where one was asked for. */
-int serve_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail);
-void serve_log_epoch(struct server *server);
-bool serve_log_has_gap(struct server *server); /* true once, when a line could not be written */
-void serve_log_close(struct server *server);
+/* serve_key_log.c: the key log, where one was asked for. */
+int serve_key_log_open(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail);
+void serve_key_log_epoch(struct server *server);
+bool serve_key_log_has_gap(struct server *server); /* true once, when a line could not be written */
+void serve_key_log_close(struct server *server);
 
 /* serve_discover.c: the multicast group, where one was given. */
 int serve_discover_open(struct server *server, struct fail *fail);

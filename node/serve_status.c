@@ -14,8 +14,8 @@ static const char *state_of(const struct serve_status *status, uint16_t rank, ui
     struct mesh_cluster_peer_stats peer;
 
     *rtt_ns = 0;
-    if (rank == status->shift->rank)
-        return status->is_draining ? "draining" : shift_is_loaded(status->shift) ? "up" : "loading";
+    if (rank == status->run->rank)
+        return status->is_draining ? "draining" : epoch_run_is_loaded(status->run) ? "up" : "loading";
     if (mesh_cluster_get_peer_stats(status->cluster, rank, &peer) != MESH_OK || !peer.is_in)
         return "joining";
     *rtt_ns = peer.rtt_ns;
@@ -28,9 +28,9 @@ static uint32_t count_disks(const struct serve_status *status)
 {
     uint64_t whole = 0;
 
-    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
-        whole |= (uint64_t)((status->shift->member[rank].flags & SERVE_HAS_FILE) != 0) << rank;
-    return status->shift == NULL ? 0 : model_needs_disks(status->config->model, &status->shift->map, whole);
+    for (uint16_t rank = 0; status->run != NULL && rank < status->run->count; rank++)
+        whole |= (uint64_t)((status->run->member[rank].flags & SERVE_HAS_FILE) != 0) << rank;
+    return status->run == NULL ? 0 : model_needs_disks(status->config->model, &status->run->map, whole);
 }
 
 static uint32_t count_chunks_here(const struct model_part *part)
@@ -66,14 +66,14 @@ static double part_of(const struct rowmap *map, uint16_t rank)
 /* The address by which other members reach it. A node that has met no other knows only where it listens. */
 static void address_of(const struct serve_status *status, uint16_t rank, char text[MESH_ADDR_TEXT_BYTES])
 {
-    const struct mesh_addr addr = status->shift->member[rank].addr;
+    const struct mesh_addr addr = status->run->member[rank].addr;
 
-    mesh_addr_format(rank == status->shift->rank && addr.port == 0 ? mesh_udp_local(status->config->udp) : addr, text);
+    mesh_addr_format(rank == status->run->rank && addr.port == 0 ? mesh_udp_local(status->config->udp) : addr, text);
 }
 
 static void write_member(const struct serve_status *status, struct json *json, uint16_t rank)
 {
-    const struct mesh_cluster_member *member = &status->shift->member[rank];
+    const struct mesh_cluster_member *member = &status->run->member[rank];
     char address[MESH_ADDR_TEXT_BYTES];
     uint64_t rtt_ns;
 
@@ -82,14 +82,14 @@ static void write_member(const struct serve_status *status, struct json *json, u
     json_uint(json, "rank", rank);
     json_text(json, "address", address);
     json_text(json, "state", state_of(status, rank, &rtt_ns));
-    json_uint(json, "share", status->shift->map.share[rank]);
-    json_double(json, "share_of_rows", part_of(&status->shift->map, rank));
+    json_uint(json, "share", status->run->map.share[rank]);
+    json_double(json, "share_of_rows", part_of(&status->run->map, rank));
     json_bool(json, "share_is_fixed", status->member[rank].share != BALANCE_SHARE_AUTO);
     json_double(json, "speed_mb_per_s", status->member[rank].speed / 1e3);
     json_bool(json, "speed_is_measured", status->member[rank].ratio > 0);
     json_uint(json, "memory_bytes", member->summary);
     json_bool(json, "has_model_file", (member->flags & SERVE_HAS_FILE) != 0);
-    json_bool(json, "is_self", rank == status->shift->rank);
+    json_bool(json, "is_self", rank == status->run->rank);
     json_double(json, "rtt_us", (double)rtt_ns / 1e3);
     json_object_end(json);
 }
@@ -103,13 +103,13 @@ static void take_refused(const struct serve_status *status, struct refusals *ref
 {
     memcpy(refused->seal, status->refused, sizeof refused->seal);
     refused->replay = status->replayed;
-    if (status->shift != NULL)
-        shift_refused(status->shift, refused->seal, &refused->replay);
+    if (status->run != NULL)
+        epoch_run_refused(status->run, refused->seal, &refused->replay);
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        refused->seal[i] += status->gate->cluster[i];
+        refused->seal[i] += status->filter->cluster[i];
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
-        refused->clients[i] = status->gate->clients[i] + status->sessions->refused[i];
-    refused->replay += status->gate->replay + status->cluster_stats->dropped[-MESH_EDUPLICATE];
+        refused->clients[i] = status->filter->clients[i] + status->sessions->refused[i];
+    refused->replay += status->filter->replay + status->cluster_stats->dropped[-MESH_EDUPLICATE];
 }
 
 static void write_refused(const struct serve_status *status, struct json *json)
@@ -121,8 +121,8 @@ static void write_refused(const struct serve_status *status, struct json *json)
     for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
         json_uint(json, mesh_seal_refusal_name((enum mesh_seal_refusal)i), refused.seal[i]);
     json_uint(json, "replay", refused.replay);
-    json_uint(json, "rate", status->gate->rate);
-    json_uint(json, "full", status->gate->full);
+    json_uint(json, "rate", status->filter->rate);
+    json_uint(json, "full", status->filter->full);
     json_object_begin(json, "clients");
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
         json_uint(json, mesh_session_refusal_name((enum mesh_session_refusal)i), refused.clients[i]);
@@ -136,10 +136,10 @@ static void write_refused(const struct serve_status *status, struct json *json)
 
 static void write_exchange(const struct serve_status *status, struct json *json)
 {
-    struct shift_traffic traffic = {0};
+    struct epoch_run_traffic traffic = {0};
 
-    if (status->shift != NULL)
-        shift_traffic(status->shift, &traffic);
+    if (status->run != NULL)
+        epoch_run_traffic(status->run, &traffic);
     json_object_begin(json, "exchange");
     if (traffic.cipher != NULL)
         json_text(json, "cipher", traffic.cipher);
@@ -156,7 +156,7 @@ static void write_exchange(const struct serve_status *status, struct json *json)
 }
 
 /* Times are of this machine's monotonic clock; 0 for what has not happened, or not on this node. */
-static void write_change(const struct change *change, struct json *json)
+static void write_change(const struct epoch_change *change, struct json *json)
 {
     json_object_begin(json, "last_change");
     json_uint(json, "change_epoch", change->number);
@@ -164,10 +164,10 @@ static void write_change(const struct change *change, struct json *json)
     json_uint(json, "agreed_ns", change->agreed_ns);
     json_uint(json, "loaded_ns", change->loaded_ns);
     json_uint(json, "token_ns", change->token_ns);
-    json_double(json, "agree_ms", change_ms(change->suspected_ns, change->agreed_ns));
-    json_double(json, "load_ms", change_ms(change->agreed_ns, change->loaded_ns));
+    json_double(json, "agree_ms", epoch_change_ms(change->suspected_ns, change->agreed_ns));
+    json_double(json, "load_ms", epoch_change_ms(change->agreed_ns, change->loaded_ns));
     json_uint(json, "change_recomputed_tokens", change->recomputed);
-    json_double(json, "recompute_ms", change_recompute_ms(change));
+    json_double(json, "recompute_ms", epoch_change_recompute_ms(change));
     json_object_end(json);
 }
 
@@ -209,7 +209,7 @@ static void write_members(const struct serve_status *status, struct json *json)
     const struct serve_memory *m = status->memory;
 
     json_array_begin(json, "members");
-    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++)
+    for (uint16_t rank = 0; status->run != NULL && rank < status->run->count; rank++)
         write_member(status, json, rank);
     for (uint16_t rank = 0; m->missing_bytes > 0 && rank < m->count; rank++)
         write_waiting(m, json, rank);
@@ -249,8 +249,8 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_init(&json, stream);
     json_object_begin(&json, NULL);
     json_uint(&json, "schema_version", 1);
-    json_uint(&json, "nodes", status->shift != NULL ? status->shift->count : m->missing_bytes > 0 ? m->count : 0);
-    json_uint(&json, "epoch", status->shift != NULL ? status->shift->number : m->missing_bytes > 0 ? m->number : 0);
+    json_uint(&json, "nodes", status->run != NULL ? status->run->count : m->missing_bytes > 0 ? m->count : 0);
+    json_uint(&json, "epoch", status->run != NULL ? status->run->number : m->missing_bytes > 0 ? m->number : 0);
     json_text(&json, "model", gguf_path(status->config->model->gguf));
     json_text(&json, "cluster", status->config->cluster);
     if (status->refusal != NULL)
@@ -261,8 +261,8 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "requests", status->requests);
     json_uint(&json, "slots", status->config->slots);
     json_uint(&json, "ctx", status->config->ctx);
-    if (status->shift != NULL)
-        memory = status->shift->memory;
+    if (status->run != NULL)
+        memory = status->run->memory;
     json_uint(&json, "weight_bytes", memory.weight_bytes);
     json_uint(&json, "kv_bytes", memory.kv_bytes);
     json_uint(&json, "buffer_bytes", memory.buffer_bytes);
@@ -287,7 +287,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
 /* Without refusals of finished sessions: an end is sent several times. */
 static uint64_t count_refused(const struct serve_status *status)
 {
-    uint64_t count = status->gate->rate + status->gate->full;
+    uint64_t count = status->filter->rate + status->filter->full;
     struct refusals refused;
 
     take_refused(status, &refused);
@@ -303,9 +303,9 @@ static uint64_t count_refused(const struct serve_status *status)
 
 static void print_exchange(const struct serve_status *status, FILE *stream)
 {
-    struct shift_traffic traffic = {0};
+    struct epoch_run_traffic traffic = {0};
 
-    shift_traffic(status->shift, &traffic);
+    epoch_run_traffic(status->run, &traffic);
     fprintf(stream, " %llu datagrams sent, lost %llu, NAKs sent %llu, resent %llu, copies sent %llu, dropped by the kernel %llu",
             (unsigned long long)traffic.datagrams_sent, (unsigned long long)traffic.lost, (unsigned long long)traffic.naks,
             (unsigned long long)traffic.resent, (unsigned long long)traffic.duplicates_sent, (unsigned long long)traffic.kernel_drops);
@@ -337,21 +337,21 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
 
     if (stream == NULL)
         return 0;
-    if (status->shift == NULL && status->memory->missing_bytes > 0)
+    if (status->run == NULL && status->memory->missing_bytes > 0)
         print_waiting(status, stream);
-    else if (status->shift == NULL)
+    else if (status->run == NULL)
         fprintf(stream, "cluster %s: this node is in no epoch; it looks for the others", status->config->cluster);
     else
         fprintf(stream, "cluster %s, epoch %u: %u node%s; %u of this node's requests run or wait; %llu datagrams refused",
-                status->config->cluster, status->shift->number, status->shift->count, status->shift->count == 1 ? "" : "s",
-                status->requests, (unsigned long long)count_refused(status));
-    for (uint16_t rank = 0; status->shift != NULL && rank < status->shift->count; rank++) {
+                status->config->cluster, status->run->number, status->run->count, status->run->count == 1 ? "" : "s", status->requests,
+                (unsigned long long)count_refused(status));
+    for (uint16_t rank = 0; status->run != NULL && rank < status->run->count; rank++) {
         const char *state = state_of(status, rank, &rtt_ns);
 
         address_of(status, rank, address);
-        fprintf(stream, "\n%4u  %-24s %-10s share %-6u %3.0f %% %8.2f GB/s", rank, address, state, status->shift->map.share[rank],
-                100 * part_of(&status->shift->map, rank), status->member[rank].speed / 1e6);
-        if (rank == status->shift->rank) {
+        fprintf(stream, "\n%4u  %-24s %-10s share %-6u %3.0f %% %8.2f GB/s", rank, address, state, status->run->map.share[rank],
+                100 * part_of(&status->run->map, rank), status->member[rank].speed / 1e6);
+        if (rank == status->run->rank) {
             fputs(" this node:", stream);
             print_exchange(status, stream);
         } else if (rtt_ns > 0) {
@@ -360,7 +360,7 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
     }
     if (status->refusal != NULL)
         fprintf(stream, "\nrefused %s; it answers alone, with its own model", status->refusal);
-    if (status->shift != NULL && count_disks(status) < 2)
+    if (status->run != NULL && count_disks(status) < 2)
         fputs("\nsome rows are on one disk only: start another node with --fetch all, or copy the file there", stream);
     for (unsigned i = 0; i < status->troubles->count; i++)
         fprintf(stream, "\ntrouble: %s", status->troubles->trouble[i].text);

@@ -3,27 +3,27 @@
 #define NODE_SERVE_STATUS_H
 
 #include "balance.h"
-#include "change.h"
-#include "gate.h"
+#include "epoch_change.h"
+#include "epoch_run.h"
+#include "packet_filter.h"
 #include "serve_memory.h"
-#include "shift.h"
 #include "troubles.h"
 
 struct serve_status {
-    const struct shift_config *config;
-    struct shift *shift;               /* NULL: no epoch */
-    const struct serve_memory *memory; /* whose epoch it is while bytes are missing; shift is then NULL */
+    const struct epoch_run_config *config;
+    struct epoch_run *run;             /* NULL: no epoch */
+    const struct serve_memory *memory; /* whose epoch it is while bytes are missing; run is then NULL */
     const struct troubles *troubles;
     uint64_t now_ns; /* now, for computing ages */
     const struct mesh_cluster *cluster;
     const struct mesh_cluster_stats *cluster_stats;
     const struct mesh_sessions_stats *sessions;
-    const struct gate_stats *gate;
-    const struct change *change;
+    const struct packet_filter_stats *filter;
+    const struct epoch_change *change;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in earlier epochs */
     uint64_t recomputed;                            /* positions that this node had computed in an earlier epoch */
     uint64_t prepared_epochs;                       /* epochs that began with what had been prepared */
-    struct balance_member member[MESH_RANKS_MAX];   /* of the shift: their reported speeds */
+    struct balance_member member[MESH_RANKS_MAX];   /* of the run: their reported speeds */
     uint32_t share_changes;                         /* epochs with new shares for the same members */
     uint32_t requests;                              /* of this node's clients, not finished */
     struct recording_figures recorded;              /* with --record */

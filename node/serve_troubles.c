@@ -32,7 +32,7 @@ void serve_trouble(struct server *server, enum trouble_kind kind, const struct m
     begun = troubles_begin(&server->troubles, mesh_udp_now_ns(), kind, about, what, rest);
     if (begun == NULL)
         return;
-    serve_say(server, "%s", begun->text);
+    serve_log(server, "%s", begun->text);
     serve_note(server, MESH_NODE_EVENT_TROUBLE, MESH_TELEMETRY_NOBODY, about, "%s", begun->text);
 }
 
@@ -56,7 +56,7 @@ static void look_at_path(struct server *server, const struct mesh_addr *to)
 
     mesh_addr_format(*to, address);
     if (bytes >= MESH_DATAGRAM_BYTES_MIN && serve_trouble_over(server, TROUBLE_MTU, to))
-        serve_say(server, "the path to %s carries datagrams of %d bytes again", address, MESH_DATAGRAM_BYTES_MIN);
+        serve_log(server, "the path to %s carries datagrams of %d bytes again", address, MESH_DATAGRAM_BYTES_MIN);
     if (bytes == 0 || bytes >= MESH_DATAGRAM_BYTES_MIN)
         return;
     snprintf(what, sizeof what, "the path to %s carries datagrams of %" PRIu32 " bytes, and %d are needed", address, bytes,
@@ -71,15 +71,15 @@ static void look_at_paths(struct server *server)
 
     for (unsigned i = 0; i < server->troubles.count; i++)
         if (server->troubles.trouble[i].kind == TROUBLE_MTU)
-            to[count++] = server->troubles.trouble[i].about; /* a member excluded for it is no longer in the shift */
+            to[count++] = server->troubles.trouble[i].about; /* a member excluded for it is no longer in the run */
     while (count > 0)
         look_at_path(server, &to[--count]);
-    for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
-        if (rank != server->shift->rank)
-            look_at_path(server, &server->shift->member[rank].addr);
+    for (uint16_t rank = 0; server->run != NULL && rank < server->run->count; rank++)
+        if (rank != server->run->rank)
+            look_at_path(server, &server->run->member[rank].addr);
 }
 
-static void say_black_hole(struct server *server, const struct mesh_addr *addr, const char *other)
+static void log_black_hole(struct server *server, const struct mesh_addr *addr, const char *other)
 {
     char address[MESH_ADDR_TEXT_BYTES], what[TROUBLE_TEXT_BYTES / 2];
 
@@ -95,7 +95,7 @@ static void say_black_hole(struct server *server, const struct mesh_addr *addr, 
 /* Reports the black hole to the cluster, which excludes one of its ends: otherwise all members would wait. */
 static void take_starved(struct server *server, uint16_t rank)
 {
-    say_black_hole(server, &server->shift->member[rank].addr, "this node");
+    log_black_hole(server, &server->run->member[rank].addr, "this node");
     if (serve_is_rank(server, rank))
         mesh_cluster_starved(server->cluster, mesh_udp_now_ns(), rank);
 }
@@ -103,28 +103,28 @@ static void take_starved(struct server *server, uint16_t rank)
 /* From now on only later steps of this epoch show that large datagrams pass. */
 static void note_starved(struct server *server, uint64_t steps)
 {
-    server->starved_epoch = server->shift->number;
+    server->starved_epoch = server->run->number;
     server->starved_steps = steps;
 }
 
 /* Ends the black holes of members with which steps have been made since: their large datagrams arrive. */
 static void take_fed(struct server *server, uint64_t starved)
 {
-    const struct shift *shift = server->shift;
+    const struct epoch_run *run = server->run;
     struct engine_figures figures;
     char address[MESH_ADDR_TEXT_BYTES];
     uint64_t steps;
 
-    engine_figures(shift->engine, &figures);
-    steps = shift->number == server->starved_epoch ? server->starved_steps : 0;
+    engine_figures(run->engine, &figures);
+    steps = run->number == server->starved_epoch ? server->starved_steps : 0;
     if (starved != 0)
         note_starved(server, figures.steps);
-    for (uint16_t rank = 0; rank < shift->count; rank++) {
-        if (rank == shift->rank || starved >> rank & 1 || figures.steps <= steps ||
-            !serve_trouble_over(server, TROUBLE_BLACK_HOLE, &shift->member[rank].addr))
+    for (uint16_t rank = 0; rank < run->count; rank++) {
+        if (rank == run->rank || starved >> rank & 1 || figures.steps <= steps ||
+            !serve_trouble_over(server, TROUBLE_BLACK_HOLE, &run->member[rank].addr))
             continue;
-        mesh_addr_format(shift->member[rank].addr, address);
-        serve_say(server, "large datagrams pass to and from %s again", address);
+        mesh_addr_format(run->member[rank].addr, address);
+        serve_log(server, "large datagrams pass to and from %s again", address);
     }
 }
 
@@ -132,11 +132,11 @@ static void look_at_starving(struct server *server)
 {
     uint64_t starved = 0;
 
-    if (server->shift == NULL || !shift_is_loaded(server->shift) || server->shift->count == 1)
+    if (server->run == NULL || !epoch_run_is_loaded(server->run) || server->run->count == 1)
         return;
-    if (engine_is_stepping(server->shift->engine) || serve_count_requests(server) > 0)
-        starved = shift_starved_ranks(server->shift);
-    for (uint16_t rank = 0; rank < server->shift->count; rank++)
+    if (engine_is_stepping(server->run->engine) || serve_count_requests(server) > 0)
+        starved = epoch_run_starved_ranks(server->run);
+    for (uint16_t rank = 0; rank < server->run->count; rank++)
         if (starved & server->starved_ranks & UINT64_C(1) << rank) /* in two checks: a process that was stopped needs time to catch up */
             take_starved(server, rank);
     server->starved_ranks = starved;
@@ -164,22 +164,22 @@ void serve_troubles_epoch(struct server *server)
 
     server->starved_ranks = 0; /* ranks mean other members now */
     memset(server->suspected_ns, 0, sizeof server->suspected_ns);
-    for (uint16_t rank = 0; rank < server->shift->count; rank++)
-        if (rank != server->shift->rank)
-            presence_joined(&server->presence, now_ns, &server->shift->member[rank].addr, server->shift->member[rank].incarnation);
+    for (uint16_t rank = 0; rank < server->run->count; rank++)
+        if (rank != server->run->rank)
+            presence_joined(&server->presence, now_ns, &server->run->member[rank].addr, server->run->member[rank].incarnation);
 }
 
 void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, const struct mesh_addr *starved_by)
 {
-    const struct shift *shift = server->shift; /* of the epoch in which it was a member */
+    const struct epoch_run *run = server->run; /* of the epoch in which it was a member */
     char address[MESH_ADDR_TEXT_BYTES];
 
     presence_lost(&server->presence, mesh_udp_now_ns(), addr);
     if (starved_by->port == 0)
         return;
     mesh_addr_format(*starved_by, address);
-    say_black_hole(server, addr, shift != NULL && mesh_addr_equal(starved_by, &shift->member[shift->rank].addr) ? "this node" : address);
-    if (shift != NULL)
+    log_black_hole(server, addr, run != NULL && mesh_addr_equal(starved_by, &run->member[run->rank].addr) ? "this node" : address);
+    if (run != NULL)
         note_starved(server, UINT64_MAX); /* the epoch is over */
 }
 
@@ -188,7 +188,7 @@ static bool is_heard(const struct server *server, const struct mesh_addr *addr)
 {
     struct mesh_cluster_peer_stats peer;
 
-    for (uint16_t rank = 0; server->shift != NULL && rank < server->shift->count; rank++)
+    for (uint16_t rank = 0; server->run != NULL && rank < server->run->count; rank++)
         if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && mesh_addr_equal(&peer.addr, addr))
             return peer.is_in && !peer.is_suspected;
     return false;
@@ -197,12 +197,12 @@ static bool is_heard(const struct server *server, const struct mesh_addr *addr)
 /* This node's own datagram has come back. */
 static bool is_own(const struct server *server, const uint8_t *incarnation)
 {
-    const struct shift *shift = server->shift;
+    const struct epoch_run *run = server->run;
 
-    return shift != NULL && memcmp(shift->member[shift->rank].incarnation, incarnation, MESH_INCARNATION_BYTES) == 0;
+    return run != NULL && memcmp(run->member[run->rank].incarnation, incarnation, MESH_INCARNATION_BYTES) == 0;
 }
 
-void serve_troubles_heard(struct server *server, const struct inbox_packet *packet)
+void serve_troubles_heard(struct server *server, const struct packet_ring_entry *packet)
 {
     const uint8_t *incarnation = packet->bytes + MESH_HEADER_BYTES;
 
@@ -221,7 +221,7 @@ static void look_at_duplicate(struct server *server, const struct presence_entry
                       "another address (ip neigh at the other machines shows the card of the one that is reached), or stop its node");
         serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at); /* the duplicate explains it */
     } else if (serve_trouble_over(server, TROUBLE_DUPLICATE, &entry->at)) {
-        serve_say(server, "for 2 minutes only one machine has had the address %s", address);
+        serve_log(server, "for 2 minutes only one machine has had the address %s", address);
     }
 }
 
@@ -237,7 +237,7 @@ static void look_at_flapping(struct server *server, const struct presence_entry 
                                     : "see its cable, its port at the switch, and whether its machine stands still; where that is said of "
                                       "all others, it is this machine's");
     } else if (losses == 0 && serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at)) {
-        serve_say(server, "%s has been lost less than 3 times in the last 10 minutes", address);
+        serve_log(server, "%s has been lost less than 3 times in the last 10 minutes", address);
     }
 }
 

@@ -26,7 +26,7 @@ void serve_note(struct server *server, enum mesh_node_event happened, uint16_t r
         .happened = (uint8_t)happened,
         .when_ns = mesh_udp_now_ns(),
         .unix_ms = serve_unix_ms(),
-        .epoch = server->shift != NULL ? server->shift->number : 0,
+        .epoch = server->run != NULL ? server->run->number : 0,
         .rank = rank,
     };
     char text[TROUBLE_TEXT_BYTES];
@@ -39,8 +39,8 @@ void serve_note(struct server *server, enum mesh_node_event happened, uint16_t r
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    happened_note(&server->watching.happenings, &event, text);
-    recording_event(server->recording, &event, happened_get(&server->watching.happenings, server->watching.happenings.count)->text);
+    event_ring_add(&server->watching.events, &event, text);
+    recording_event(server->recording, &event, event_ring_get(&server->watching.events, server->watching.events.count)->text);
     watch_hurry(&server->watching.watch, event.when_ns);
 }
 
@@ -56,7 +56,7 @@ static bool to_client(void *app, uint32_t session, const uint8_t *record, size_t
 static void to_member(void *app, const struct mesh_addr *to, struct mesh_message *message)
 {
     struct server *server = app;
-    const enum mesh_security security = server->config->shift.security;
+    const enum mesh_security security = server->config->run.security;
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
     size_t bytes;
 
@@ -68,7 +68,7 @@ static void to_member(void *app, const struct mesh_addr *to, struct mesh_message
     memcpy(message->as.report.incarnation, server->incarnation, sizeof message->as.report.incarnation);
     bytes = mesh_wire_encode(message, packet, sizeof packet);
     if (security == MESH_SECURITY_NONE || mesh_seal_packet(&server->process_key, security, packet, bytes) == MESH_OK)
-        mesh_udp_send_to(server->config->shift.udp, *to, packet, bytes);
+        mesh_udp_send_to(server->config->run.udp, *to, packet, bytes);
 }
 
 /* ---- what comes ---- */
@@ -80,9 +80,9 @@ bool serve_watch_take_record(struct server *server, uint32_t session, const uint
     uint8_t answer[256];
 
     if (verdict == WATCH_REFUSED) {
-        const struct talk talk = {.kind = TALK_REFUSED, .text = why, .text_size = strlen(why)};
+        const struct client_message message = {.kind = CLIENT_MESSAGE_REFUSED, .text = why, .text_size = strlen(why)};
 
-        mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, answer, talk_write(&talk, answer));
+        mesh_sessions_send(server->sessions, mesh_udp_now_ns(), session, answer, client_message_write(&message, answer));
     }
     return verdict != WATCH_NOT_OURS;
 }
@@ -92,7 +92,7 @@ void serve_watch_drop(struct server *server, uint32_t session)
     watch_drop(&server->watching.watch, mesh_udp_now_ns(), session);
 }
 
-bool serve_watch_take_packet(struct server *server, uint64_t now_ns, const struct inbox_packet *packet)
+bool serve_watch_take_packet(struct server *server, uint64_t now_ns, const struct packet_ring_entry *packet)
 {
     return watch_take_packet(&server->watching.watch, now_ns, serve_unix_ms(), &packet->from, packet->bytes, packet->size) !=
            WATCH_NOT_OURS;
@@ -134,12 +134,12 @@ void serve_watch_epoch(struct server *server)
 {
     struct watching *w = &server->watching;
     const struct serve_memory *memory = &server->memory;
-    const struct shift *shift = server->shift;
+    const struct epoch_run *run = server->run;
 
     w->epoch_ns = mesh_udp_now_ns();
-    w->pieces.step_serial = 0;
-    if (shift != NULL)
-        watch_epoch(&w->watch, shift->member, shift->count, shift->rank);
+    w->report.step_serial = 0;
+    if (run != NULL)
+        watch_epoch(&w->watch, run->member, run->count, run->rank);
     else if (memory->missing_bytes > 0) /* a node that waits for memory reports to other members, too */
         watch_epoch(&w->watch, memory->member, memory->count, memory->rank);
     else
@@ -152,7 +152,7 @@ int serve_watch_open(struct server *server, struct fail *fail)
 
     watch_init(&server->watching.watch, server->incarnation, &hooks);
     server->watching.start_ns = mesh_udp_now_ns();
-    if (measure_init(&server->watching.measure) < 0)
+    if (node_metrics_init(&server->watching.metrics) < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     serve_note(server, MESH_NODE_EVENT_START, MESH_TELEMETRY_NOBODY, NULL, "mesh-node " MESH_VERSION);
     return 0;
@@ -160,5 +160,5 @@ int serve_watch_open(struct server *server, struct fail *fail)
 
 void serve_watch_close(struct server *server)
 {
-    measure_release(&server->watching.measure);
+    node_metrics_release(&server->watching.metrics);
 }

@@ -2,22 +2,22 @@
 #ifndef NODE_SERVE_WATCH_H
 #define NODE_SERVE_WATCH_H
 
-#include "pieces.h"
+#include "telemetry_report.h"
 #include "watch.h"
 
 struct watching {
     struct watch watch;
-    struct pieces_state pieces;
-    struct happenings happenings;
-    struct measure measure;
-    struct measure_requests requests;
+    struct telemetry_report_state report;
+    struct event_ring events;
+    struct node_metrics metrics;
+    struct node_metrics_requests requests;
     uint64_t start_ns, epoch_ns;
 };
 
 enum { SERVE_STEPS = 40, SERVE_STEPS_RECORDED = 256 /* reported per second; the latter while only the recording gets them */ };
 
 struct server;
-struct inbox_packet;
+struct packet_ring_entry;
 
 int serve_watch_open(struct server *server, struct fail *fail);
 void serve_watch_close(struct server *server);
@@ -27,7 +27,7 @@ bool serve_watch_take_record(struct server *server, uint32_t session, const uint
 void serve_watch_drop(struct server *server, uint32_t session); /* the session is over */
 
 /* A datagram outside of epochs, opened: true when it is one of these. */
-bool serve_watch_take_packet(struct server *server, uint64_t now_ns, const struct inbox_packet *packet);
+bool serve_watch_take_packet(struct server *server, uint64_t now_ns, const struct packet_ring_entry *packet);
 
 void serve_watch_epoch(struct server *server); /* another epoch, or none any more */
 
@@ -43,7 +43,7 @@ unsigned serve_watch_count(const struct server *server); /* clients and members 
 /* serve_report.c: measure into watching.measure; and a report of items of these kinds to all who watch. */
 void serve_watch_measure(struct server *server);
 void serve_report(void *server, uint32_t kinds);
-void serve_say_figures(struct server *server); /* its work since the start, and in the present epoch */
+void serve_log_figures(struct server *server); /* its work since the start, and in the present epoch */
 
 uint64_t serve_unix_ms(void); /* wall clock */
 

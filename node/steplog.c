@@ -117,7 +117,7 @@ bool steplog_start(struct steplog *log, struct sequence *sequence, uint64_t requ
     return is_there;
 }
 
-int steplog_save(struct steplog *log, struct saved *saved)
+int steplog_save(struct steplog *log, struct saved_requests *saved)
 {
     int err = 0;
 
@@ -129,7 +129,7 @@ int steplog_save(struct steplog *log, struct saved *saved)
             continue;
         struct request request = a->request;
         request.prompt = a->token;
-        err = saved_add(saved, &request);
+        err = saved_requests_add(saved, &request);
     }
     unlock(log);
     return err;

@@ -13,7 +13,7 @@ enum { YIELDS = 200, SLEEP_NS_MAX = 100000000 };
 
 struct team {
     struct pool *pool;
-    struct bell *bell;
+    struct eventcount *wakeup;
     uint16_t threads;
     void (*work)(void *app, size_t task, uint16_t thread);
     void *app;
@@ -34,14 +34,14 @@ static void take_tasks(struct team *team, uint16_t thread)
 static bool await_round(struct team *team, uint32_t round)
 {
     for (unsigned tries = 0; atomic_load(&team->round) == round; tries++) {
-        const uint32_t rung = bell_count(team->bell);
+        const uint32_t seen = eventcount_read(team->wakeup);
 
         if (atomic_load(&team->is_over))
             return false;
         if (tries < YIELDS)
             sched_yield();
         else if (atomic_load(&team->round) == round)
-            bell_wait(team->bell, rung, SLEEP_NS_MAX);
+            eventcount_wait(team->wakeup, seen, SLEEP_NS_MAX);
     }
     return !atomic_load(&team->is_over);
 }
@@ -70,8 +70,8 @@ struct team *team_open(uint16_t threads, struct fail *fail)
     team->threads = threads;
     fail->text[0] = '\0';
     if (threads > 1) {
-        team->bell = bell_open(fail);
-        team->pool = team->bell != NULL ? pool_start((uint16_t)(threads - 1), member, team, fail) : NULL;
+        team->wakeup = eventcount_open(fail);
+        team->pool = team->wakeup != NULL ? pool_start((uint16_t)(threads - 1), member, team, fail) : NULL;
         if (team->pool == NULL || fail->text[0] != '\0') {
             team_close(team);
             return NULL;
@@ -85,10 +85,10 @@ void team_close(struct team *team)
     if (team == NULL)
         return;
     atomic_store(&team->is_over, true);
-    if (team->bell != NULL)
-        bell_ring(team->bell);
+    if (team->wakeup != NULL)
+        eventcount_notify(team->wakeup);
     pool_join(team->pool);
-    bell_close(team->bell);
+    eventcount_close(team->wakeup);
     free(team);
 }
 
@@ -107,7 +107,7 @@ void team_run(struct team *team, size_t count, void (*work)(void *app, size_t ta
     if (team->threads > 1) {
         atomic_store(&team->inside, (uint16_t)(team->threads - 1));
         atomic_fetch_add(&team->round, 1);
-        bell_ring(team->bell);
+        eventcount_notify(team->wakeup);
     }
     take_tasks(team, 0);
     while (atomic_load(&team->inside) > 0)

@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "client_message.h"
 #include "mesh/program/json.h"
 #include "mesh/telemetry.h"
 #include "mesh/udp.h"
-#include "talk.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -101,10 +101,10 @@ static int take(struct json *json, const uint8_t *record, size_t bytes, struct f
     struct mesh_telemetry_reader reader;
     struct mesh_telemetry_head head;
     struct mesh_telemetry_item item;
-    struct talk talk;
+    struct client_message message;
 
-    if (talk_read(&talk, record, bytes) == 0 && talk.kind == TALK_REFUSED)
-        return fail_set(fail, EXIT_ENVIRONMENT, "refused: %.*s", (int)(talk.text_size < 500 ? talk.text_size : 500), talk.text);
+    if (client_message_read(&message, record, bytes) == 0 && message.kind == CLIENT_MESSAGE_REFUSED)
+        return fail_set(fail, EXIT_ENVIRONMENT, "refused: %.*s", (int)(message.text_size < 500 ? message.text_size : 500), message.text);
     if (mesh_telemetry_read_report(&report, record, bytes) != MESH_OK || mesh_telemetry_check(report.piece, report.piece_bytes) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "telemetry: the node's answer cannot be read: are both of the same version?");
     mesh_telemetry_open(&reader, report.piece, report.piece_bytes, &head);

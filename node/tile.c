@@ -25,10 +25,10 @@ static void account(struct engine *e, struct worker *w, size_t bytes, uint32_t t
 {
     worker_count(&w->weight_bytes, bytes);
     worker_count(&w->compute_ns, pace_read(e, w, bytes));
-    w->work_since_look += work_of(bytes, tokens);
-    if (w->work_since_look > LOOK_WORK_BYTES) {
-        w->work_since_look = 0;
-        engine_look_around(e, w);
+    w->work_since_poll += work_of(bytes, tokens);
+    if (w->work_since_poll > LOOK_WORK_BYTES) {
+        w->work_since_poll = 0;
+        engine_poll_if_due(e, w);
     }
 }
 

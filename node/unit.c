@@ -192,7 +192,7 @@ static void send_whole(struct engine *e, struct worker *w, uint16_t phase)
     };
 
     if (word.block_count > 0 && engine_is_sent(e, engine_readers(e, phase)))
-        engine_say(e, w, &word);
+        engine_port_post(e, w, &word);
 }
 
 bool unit_run(struct engine *e, struct worker *w)
@@ -214,7 +214,7 @@ bool unit_run(struct engine *e, struct worker *w)
     if (is_last && phase > 0 && engine_reads(e, engine_readers(e, (uint16_t)(phase - 1)))) {
         struct port_word word = {.type = PORT_CONSUME, .step = e->step, .phase = engine_read_phase(e, (uint16_t)(phase - 1))};
 
-        engine_say(e, w, &word);
+        engine_port_post(e, w, &word);
     }
     atomic_fetch_add_explicit(&e->units_done, 1, memory_order_acq_rel);
     return true;

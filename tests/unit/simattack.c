@@ -14,46 +14,46 @@ static uint64_t draw(const struct simattack *attack, unsigned which, uint64_t in
 
 /* ---- the gates ---- */
 
-static bool is_older(const struct simattack_gate *gate, uint64_t number)
+static bool is_older(const struct simattack_filter *filter, uint64_t number)
 {
-    return number + SIMATTACK_NUMBERS <= gate->highest;
+    return number + SIMATTACK_NUMBERS <= filter->highest;
 }
 
 /* True when the number has not been received before. */
 static bool pass(struct simattack *attack, uint16_t to, const uint8_t incarnation[16], uint64_t number)
 {
-    struct simattack_gate *gate = attack->gate[to], *oldest = gate;
+    struct simattack_filter *filter = attack->filter[to], *oldest = filter;
     uint64_t *word;
 
-    for (; gate < attack->gate[to] + SIMATTACK_SENDERS && memcmp(gate->incarnation, incarnation, 16) != 0; gate++)
-        oldest = gate->used < oldest->used ? gate : oldest;
-    if (gate == attack->gate[to] + SIMATTACK_SENDERS) {
-        gate = oldest;
-        memset(gate, 0, sizeof *gate);
-        memcpy(gate->incarnation, incarnation, sizeof gate->incarnation);
+    for (; filter < attack->filter[to] + SIMATTACK_SENDERS && memcmp(filter->incarnation, incarnation, 16) != 0; filter++)
+        oldest = filter->used < oldest->used ? filter : oldest;
+    if (filter == attack->filter[to] + SIMATTACK_SENDERS) {
+        filter = oldest;
+        memset(filter, 0, sizeof *filter);
+        memcpy(filter->incarnation, incarnation, sizeof filter->incarnation);
     }
-    gate->used = ++attack->taken;
-    word = &gate->numbers[number / 64 % (SIMATTACK_NUMBERS / 64)];
-    if (is_older(gate, number) || (number <= gate->highest && *word >> number % 64 & 1))
+    filter->used = ++attack->taken;
+    word = &filter->numbers[number / 64 % (SIMATTACK_NUMBERS / 64)];
+    if (is_older(filter, number) || (number <= filter->highest && *word >> number % 64 & 1))
         return false;
-    if (number > gate->highest + SIMATTACK_NUMBERS)
-        gate->highest = number - SIMATTACK_NUMBERS;
-    for (; gate->highest < number; gate->highest++)
-        gate->numbers[(gate->highest + 1) / 64 % (SIMATTACK_NUMBERS / 64)] &= ~(UINT64_C(1) << (gate->highest + 1) % 64);
+    if (number > filter->highest + SIMATTACK_NUMBERS)
+        filter->highest = number - SIMATTACK_NUMBERS;
+    for (; filter->highest < number; filter->highest++)
+        filter->numbers[(filter->highest + 1) / 64 % (SIMATTACK_NUMBERS / 64)] &= ~(UINT64_C(1) << (filter->highest + 1) % 64);
     *word |= UINT64_C(1) << number % 64;
     return true;
 }
 
-/* A restarted process has a gate of its own. */
+/* A restarted process has a filter of its own. */
 static void note_start(struct simattack *attack, uint16_t place)
 {
     if (attack->processes[place] == attack->members->at[place].processes)
         return;
     attack->processes[place] = attack->members->at[place].processes;
-    memset(attack->gate[place], 0, sizeof attack->gate[place]);
+    memset(attack->filter[place], 0, sizeof attack->filter[place]);
 }
 
-/* Also applies to regular deliveries: the gate drops duplicated datagrams, too. */
+/* Also applies to regular deliveries: the filter drops duplicated datagrams, too. */
 static bool loses(struct simmembers *members, uint16_t from, uint16_t to, const struct mesh_message *message)
 {
     struct simattack *attack = members->attack;

@@ -1,6 +1,6 @@
 /* An attacker on the path without the key: it hears every datagram that processes send and replays some of them, to any process, at any
  * time, with the original or another source address. Everything it sends was once sent by a process, so all of it can be opened; but each
- * process, like a node's gate, drops numbers that it has already received from the same sender and numbers older than the last 512. The
+ * process, like a node's filter, drops numbers that it has already received from the same sender and numbers older than the last 512. The
  * attacker loses and changes nothing. Its behaviour follows from a seed. */
 #ifndef TEST_SIMATTACK_H
 #define TEST_SIMATTACK_H
@@ -10,7 +10,7 @@
 enum { SIMATTACK_LATE = 512, SIMATTACK_EARLY = 512, SIMATTACK_SENDERS = 64, SIMATTACK_NUMBERS = 512 };
 
 /* Numbers of one process that a place has received. */
-struct simattack_gate {
+struct simattack_filter {
     uint8_t incarnation[16];
     uint64_t highest, used, numbers[SIMATTACK_NUMBERS / 64];
 };
@@ -25,7 +25,7 @@ struct simattack {
     struct simmembers *members; /* NULL: there is none */
     uint64_t seed, gap_ns_max, next_ns;
     uint64_t heard, tries, played, dropped;
-    struct simattack_gate gate[SIMMEMBERS_MAX][SIMATTACK_SENDERS];
+    struct simattack_filter filter[SIMMEMBERS_MAX][SIMATTACK_SENDERS];
     uint64_t taken;
     uint32_t processes[SIMMEMBERS_MAX];            /* whose gates these are */
     struct simattack_heard late[SIMATTACK_LATE];   /* the most recent datagrams */

@@ -137,7 +137,7 @@ static int open_node(struct simcluster *cluster, uint16_t rank)
         .is_star = cluster->config.is_star,
         .is_whole = cluster->config.is_whole,
         .kernel = kernel_choose(cluster->config.kernel),
-        .keeps = cluster->config.kept != NULL,
+        .keeps = cluster->config.saved_kv != NULL,
         .is_end = is_end,
         .tokenizer = cluster->config.end_token,
     };
@@ -158,7 +158,7 @@ static int open_node(struct simcluster *cluster, uint16_t rank)
     if (cluster->config.rank_count > 1 && open_endpoint(cluster, node) < 0)
         return -1;
     if (config.keeps)
-        engine_restore(node->engine, &cluster->config.kept[rank]);
+        engine_restore(node->engine, &cluster->config.saved_kv[rank]);
     engine_attach(node->engine, node->mesh, NULL, clock_ns, cluster);
     return 0;
 }

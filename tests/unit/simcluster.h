@@ -26,7 +26,7 @@ struct simcluster_config {
     struct mesh_sim_link link;
     uint64_t unit_ns;              /* virtual time that one unit of work takes */
     uint64_t receive_buffer_bytes; /* 0: 212992, the usual one */
-    struct kept *kept;             /* (rank_count) what each node resumes from; empty afterwards. NULL: nodes keep nothing */
+    struct saved_kv *saved_kv;     /* (rank_count) what each node resumes from; empty afterwards. NULL: nodes keep nothing */
 };
 
 /* What a node has been told of a request. */

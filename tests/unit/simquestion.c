@@ -57,8 +57,8 @@ static void draw(struct simquestion *q, uint64_t seed)
 
         q->text[i] = letter < 26 ? (char)('a' + letter) : ' ';
     }
-    q->ask = (struct talk){.kind = TALK_ASK, .text = q->text, .text_size = size};
-    q->ask.ask = (struct talk_ask){
+    q->ask = (struct client_message){.kind = CLIENT_MESSAGE_ASK, .text = q->text, .text_size = size};
+    q->ask.ask = (struct client_message_ask){
         .predict = (uint32_t)(1 + pick(seed, DRAW_PREDICT, 0, 50)), .ignore_end = pick(seed, DRAW_ENDS, 0, 3) > 0, .want_digest = true};
     draw_sampling(&q->ask.ask.sampling, seed);
 }

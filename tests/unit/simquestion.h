@@ -4,14 +4,14 @@
 #ifndef TESTS_SIMQUESTION_H
 #define TESTS_SIMQUESTION_H
 
-#include "node/talk.h"
+#include "node/client_message.h"
 #include "node/tokenizer.h"
 #include "simcluster.h"
 
 enum { SIMQUESTION_MODELS = 4, SIMQUESTIONS = 24, SIMQUESTION_CTX = 96, SIMQUESTION_TEXT_MAX = 80 };
 
 struct simquestion {
-    struct talk ask; /* as a client sends it; its text is below */
+    struct client_message ask; /* as a client sends it; its text is below */
     char text[SIMQUESTION_TEXT_MAX];
     uint32_t prompt_count;
     struct simcluster_result alone;

@@ -33,8 +33,8 @@ static void stamp_of(const struct simserve_node *node, uint16_t rank, uint8_t st
 {
     uint64_t words[2] = {0, 0};
 
-    if (rank < node->shift->count) {
-        memcpy(words, node->shift->member[rank].incarnation, sizeof words);
+    if (rank < node->run->count) {
+        memcpy(words, node->run->member[rank].incarnation, sizeof words);
         words[0] = mesh_mix64(node->stamp ^ words[0]) | 1;
     }
     memcpy(stamp, words, sizeof words);
@@ -49,26 +49,26 @@ static int receive(struct simmember *member, uint64_t own_ns, struct mesh_addr f
 
     if (simserve_watch_receive(node, from, packet, bytes))
         return 0;
-    if (node->shift->mesh == NULL || bytes > sizeof plain || mesh_wire_decode_header(packet, bytes, &header) != 0)
+    if (node->run->mesh == NULL || bytes > sizeof plain || mesh_wire_decode_header(packet, bytes, &header) != 0)
         return MESH_EEPOCH;
     if (node->serve->config.is_plain)
-        return mesh_receive(node->shift->mesh, own_ns, from, packet, bytes);
+        return mesh_receive(node->run->mesh, own_ns, from, packet, bytes);
     memcpy(plain, packet, bytes);
     stamp_of(node, header.src, stamp);
-    if (header.epoch != node->shift->number || memcmp(tag, stamp, sizeof stamp) != 0) {
+    if (header.epoch != node->run->number || memcmp(tag, stamp, sizeof stamp) != 0) {
         node->serve->foreign++;
         return MESH_EAUTH;
     }
     memset(tag, 0, sizeof stamp);
-    return mesh_receive(node->shift->mesh, own_ns, from, plain, bytes);
+    return mesh_receive(node->run->mesh, own_ns, from, plain, bytes);
 }
 
 static void tick(struct simmember *member, uint64_t own_ns)
 {
     struct simserve_node *node = node_of(member);
 
-    if (node->shift->mesh != NULL)
-        mesh_tick(node->shift->mesh, own_ns);
+    if (node->run->mesh != NULL)
+        mesh_tick(node->run->mesh, own_ns);
 }
 
 static uint64_t timeout(const struct simmember *member)
@@ -76,11 +76,11 @@ static uint64_t timeout(const struct simmember *member)
     const struct simserve_node *node = node_of(member);
     uint64_t at_ns = watch_due_ns(&node->watch, simmembers_clock(&node->serve->members, member->place));
 
-    if (node->shift->mesh == NULL)
+    if (node->run->mesh == NULL)
         return at_ns;
-    if (mesh_timeout(node->shift->mesh) < at_ns)
-        at_ns = mesh_timeout(node->shift->mesh);
-    return engine_is_stepping(node->shift->engine) && node->watch_at_ns < at_ns ? node->watch_at_ns : at_ns;
+    if (mesh_timeout(node->run->mesh) < at_ns)
+        at_ns = mesh_timeout(node->run->mesh);
+    return engine_is_stepping(node->run->engine) && node->watch_at_ns < at_ns ? node->watch_at_ns : at_ns;
 }
 
 static bool next_outside(struct simserve_node *node, uint8_t *packet, size_t capacity, struct mesh_output *output)
@@ -96,13 +96,13 @@ static bool next_datagram(struct simmember *member, uint64_t own_ns, uint8_t *pa
     uint64_t ranks, places = 0;
 
     do {
-        if (node->shift->mesh == NULL || !mesh_next_datagram(node->shift->mesh, own_ns, packet, capacity, output))
+        if (node->run->mesh == NULL || !mesh_next_datagram(node->run->mesh, own_ns, packet, capacity, output))
             return next_outside(node, packet, capacity, output);
         if (!node->serve->config.is_plain)
-            stamp_of(node, node->shift->rank, packet + offsetof(struct mesh_header_bytes, tag));
+            stamp_of(node, node->run->rank, packet + offsetof(struct mesh_header_bytes, tag));
     } while (output->ranks == 0 && (!node->serve->config.is_plain || output->addr.port == member->place));
     for (ranks = output->ranks; ranks != 0; ranks &= ranks - 1)
-        places |= UINT64_C(1) << node->shift->member[__builtin_ctzll(ranks)].addr.port;
+        places |= UINT64_C(1) << node->run->member[__builtin_ctzll(ranks)].addr.port;
     output->ranks = places;
     return true;
 }
@@ -118,10 +118,10 @@ static void watch_members(struct simserve_node *node, uint64_t own_ns)
 {
     uint64_t silent;
 
-    if (node->shift->mesh == NULL || own_ns < node->watch_at_ns)
+    if (node->run->mesh == NULL || own_ns < node->watch_at_ns)
         return;
     node->watch_at_ns = own_ns + WATCH_NS;
-    for (silent = engine_silent_ranks(node->shift->engine); silent != 0; silent &= silent - 1) {
+    for (silent = engine_silent_ranks(node->run->engine); silent != 0; silent &= silent - 1) {
         mesh_cluster_suspect(node->member->cluster, own_ns, (uint16_t)__builtin_ctzll(silent));
         node->serve->suspected++;
     }
@@ -139,18 +139,18 @@ static void raise_to(uint32_t *high, uint64_t value)
 static void check_queues(struct simserve_node *node)
 {
     struct simserve *serve = node->serve;
-    const struct mesh *mesh = node->shift->mesh;
+    const struct mesh *mesh = node->run->mesh;
 
-    for (uint16_t r = 0; r < node->shift->count; r++)
-        raise_to(&serve->waiting_high, node->shift->engine->intake.waiting[r]);
-    for (uint16_t r = 0; mesh != NULL && r < node->shift->count; r++)
+    for (uint16_t r = 0; r < node->run->count; r++)
+        raise_to(&serve->waiting_high, node->run->engine->queue.waiting[r]);
+    for (uint16_t r = 0; mesh != NULL && r < node->run->count; r++)
         raise_to(&serve->fragments_high, mesh->peers[r].channel.send_end - mesh->peers[r].channel.send_first);
     if (mesh != NULL) {
         raise_to(&serve->published_high, mesh->published_count);
         raise_to(&serve->events_high, mesh->event_count);
     }
-    if (serve->waiting_high > INTAKE_WAITING_MAX || serve->fragments_high > MESH_FRAGMENTS || serve->published_high > MESH_SEND_QUEUE ||
-        serve->events_high > MESH_EVENT_QUEUE)
+    if (serve->waiting_high > REQUEST_QUEUE_WAITING_MAX || serve->fragments_high > MESH_FRAGMENTS ||
+        serve->published_high > MESH_SEND_QUEUE || serve->events_high > MESH_EVENT_QUEUE)
         simmembers_fail(&serve->members, node->member, "a queue is longer than it may be");
 }
 
@@ -159,12 +159,12 @@ static void check_queues(struct simserve_node *node)
 static void run_engine(struct simserve_node *node, uint64_t own_ns)
 {
     const struct simserve_config *config = &node->serve->config;
-    struct engine *engine = node->shift->engine;
+    struct engine *engine = node->run->engine;
 
     if (node->busy_ns > 0) {
         engine_poll(engine);
-    } else if (!simserve_is_loaded(node->shift)) {
-        simserve_load(node->shift);
+    } else if (!simserve_is_loaded(node->run)) {
+        simserve_load(node->run);
         engine_poll(engine);
         node->busy_ns = config->load_ns * node->slow;
     } else if (engine_work(engine, 0) == ENGINE_WORKED) {
@@ -198,9 +198,9 @@ static uint64_t work(struct simmember *member, uint64_t own_ns)
 {
     struct simserve_node *node = node_of(member);
 
-    if (node->shift->is_started) {
+    if (node->run->is_started) {
         if (node->job_count > 0)
-            jobs_submit(&node->jobs, node->shift);
+            jobs_submit(&node->jobs, node->run);
         run_engine(node, own_ns);
     }
     load_ahead(node, own_ns);
@@ -221,10 +221,10 @@ static void open_node(struct simserve *serve, uint16_t place)
     node->serve = serve;
     node->member = &serve->members.at[place];
     node->slow = 1;
-    node->shift = &node->shifts[0];
+    node->run = &node->shifts[0];
     node->next = &node->shifts[1];
-    node->next_is_told = true;
-    node->shift_config = (struct shift_config){
+    node->next_is_reported = true;
+    node->epoch_run_config = (struct epoch_run_config){
         .model = model->model,
         .tokenizer = model->tokenizer,
         .kernel = kernel_choose(NULL),
@@ -240,7 +240,7 @@ static void open_node(struct simserve *serve, uint16_t place)
         if (other != place)
             simmembers_add_seed(&serve->members, place, other);
     mesh_sim_set_receive_buffer(serve->members.sim, place, RECEIVE_BUFFER_BYTES);
-    if (measure_init(&node->measure) < 0)
+    if (node_metrics_init(&node->metrics) < 0)
         abort();
 }
 
@@ -251,8 +251,8 @@ void simserve_open(struct simserve *serve, const struct simserve_config *config)
     assert(config->count <= SIMSERVE_PLACES_MAX);
     memset(serve, 0, sizeof *serve);
     serve->config = *config;
-    serve->bell = bell_open(&why);
-    assert(serve->bell != NULL);
+    serve->wakeup = eventcount_open(&why);
+    assert(serve->wakeup != NULL);
     simmembers_open(&serve->members, config->count, config->seed, &config->link);
     serve->members.beside = &beside;
     serve->members.app = serve;
@@ -265,9 +265,9 @@ void simserve_close(struct simserve *serve)
     for (uint16_t place = 0; place < serve->config.count; place++)
         simserve_crash(serve, place);
     for (uint16_t place = 0; place < serve->config.count; place++)
-        measure_release(&serve->node[place].measure);
+        node_metrics_release(&serve->node[place].metrics);
     simmembers_close(&serve->members);
-    bell_close(serve->bell);
+    eventcount_close(serve->wakeup);
 }
 
 void simserve_start(struct simserve *serve, uint16_t place)
@@ -294,7 +294,7 @@ void simserve_crash(struct simserve *serve, uint16_t place)
     simmembers_crash(&serve->members, place);
     simserve_lose_asks(node);
     simserve_watch_end(node);
-    simserve_end_shifts(node);
+    simserve_end_runs(node);
 }
 
 /* ---- running ---- */

@@ -9,7 +9,7 @@
 #ifndef TESTS_SIMSERVE_H
 #define TESTS_SIMSERVE_H
 
-#include "node/pieces.h"
+#include "node/telemetry_report.h"
 #include "node/watch.h"
 #include "simmembers.h"
 #include "simquestion.h"
@@ -57,14 +57,14 @@ struct simserve_config {
 struct simserve_node {
     struct simserve *serve;
     struct simmember *member;
-    struct shift_config shift_config;
-    struct shift shifts[2];
-    struct shift *shift;    /* engine NULL: no epoch */
-    struct shift *next;     /* the next one, under preparation; engine NULL: none */
-    bool next_is_told;      /* its readiness has been reported */
-    uint64_t missing_bytes; /* of memory, in an epoch that no node loads for; 0: none */
-    struct kept kept;       /* between two epochs */
-    uint64_t stamp;         /* of the epoch, in datagrams sent in it */
+    struct epoch_run_config epoch_run_config;
+    struct epoch_run shifts[2];
+    struct epoch_run *run;    /* engine NULL: no epoch */
+    struct epoch_run *next;   /* the next one, under preparation; engine NULL: none */
+    bool next_is_reported;    /* its readiness has been reported */
+    uint64_t missing_bytes;   /* of memory, in an epoch that no node loads for; 0: none */
+    struct saved_kv saved_kv; /* between two epochs */
+    uint64_t stamp;           /* of the epoch, in datagrams sent in it */
     struct jobs jobs;
     uint32_t job_count;
     uint32_t slow;        /* factor by which work takes longer */
@@ -75,10 +75,10 @@ struct simserve_node {
 
     /* simserve_watch.c */
     struct watch watch;
-    struct pieces_state pieces;
-    struct happenings happenings;
-    struct measure measure;
-    struct measure_requests requests;
+    struct telemetry_report_state report;
+    struct event_ring events;
+    struct node_metrics metrics;
+    struct node_metrics_requests requests;
     uint64_t start_ns, epoch_ns; /* own clock */
     uint64_t looked_until_ns[SIMSERVE_PLACES_MAX];
     struct simserve_outside outside[SIMSERVE_OUTSIDE];
@@ -88,7 +88,7 @@ struct simserve_node {
 struct simserve {
     struct simmembers members;
     struct simserve_config config;
-    struct bell *bell; /* rung without effect */
+    struct eventcount *wakeup; /* rung without effect */
     struct simserve_node node[SIMSERVE_PLACES_MAX];
     struct simserve_ask ask[SIMSERVE_ASKS_MAX];
     uint32_t ask_count;
@@ -101,7 +101,7 @@ struct simserve {
     uint64_t tokens;  /* tokens told to clients */
     uint64_t checked; /* tokens received by any node */
     uint64_t answered, resubmitted, foreign, suspected;
-    uint64_t prepared;       /* epochs that began with a shift prepared beforehand */
+    uint64_t prepared;       /* epochs that began with a run prepared beforehand */
     uint64_t recomputed;     /* positions that a node computed again */
     uint64_t looks, reports; /* telemetry datagrams among members */
     uint32_t published_high, events_high, fragments_high, waiting_high;
@@ -144,9 +144,9 @@ bool simserve_run_until(struct simserve *serve, bool (*is_done)(const struct sim
 /* ---- simserve_epochs.c, for simserve.c ---- */
 void simserve_on_event(struct simserve_node *node, const struct mesh_cluster_event *event);
 void simserve_watch_next(struct simserve_node *node, uint64_t own_ns); /* reports when the next epoch is prepared */
-void simserve_end_shifts(struct simserve_node *node);                  /* its process is dead */
-bool simserve_is_loaded(const struct shift *shift);                    /* true also when there is nothing to load */
-void simserve_load(struct shift *shift);                               /* one unit */
+void simserve_end_runs(struct simserve_node *node);                    /* its process is dead */
+bool simserve_is_loaded(const struct epoch_run *run);                  /* true also when there is nothing to load */
+void simserve_load(struct epoch_run *run);                             /* one unit */
 
 /* ---- simserve_clients.c, for the others ---- */
 void simserve_on_token(void *node, uint64_t now_ns, const struct engine_token *token);

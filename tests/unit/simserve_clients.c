@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/questions.h"
+#include "node/prompt_queue.h"
 #include "simserve.h"
 
 static void fail(struct simserve_node *node, const struct simserve_ask *ask, const char *what, uint64_t found)
@@ -42,7 +42,7 @@ static void check_token(struct simserve_node *node, const struct simserve_ask *a
 void simserve_on_token(void *app, uint64_t now_ns, const struct engine_token *token)
 {
     struct simserve_node *node = app;
-    const struct shift_news news = {.request = token->request, .when_ns = now_ns, .token = *token};
+    const struct epoch_run_result result = {.request = token->request, .when_ns = now_ns, .token = *token};
     const struct simserve_ask *ask = find(node->serve, token->request);
     struct job *job = jobs_find(&node->jobs, token->request);
 
@@ -53,13 +53,13 @@ void simserve_on_token(void *app, uint64_t now_ns, const struct engine_token *to
     check_token(node, ask, token->index, token->id, token->digest);
     node->serve->checked++;
     if (job != NULL)
-        job_take(job, &news);
+        job_take(job, &result);
 }
 
 void simserve_on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_done reason, const struct engine_fault *fault)
 {
     struct simserve_node *node = app;
-    const struct shift_news news = {.request = request, .when_ns = now_ns, .is_done = true, .reason = reason};
+    const struct epoch_run_result result = {.request = request, .when_ns = now_ns, .is_done = true, .reason = reason};
     const struct simserve_ask *ask = find(node->serve, request);
     struct job *job = jobs_find(&node->jobs, request);
 
@@ -69,49 +69,49 @@ void simserve_on_done(void *app, uint64_t now_ns, uint64_t request, enum engine_
     else if (reason != ask->question->alone.reason && !(reason == ENGINE_DONE_CANCELLED && ask->is_ended))
         fail(node, ask, "it ends for another reason", reason);
     if (job != NULL)
-        job_take(job, &news);
+        job_take(job, &result);
 }
 
 /* ---- what clients are told ---- */
 
-static void take_tokens(struct simserve_node *node, struct simserve_ask *ask, const struct talk *talk)
+static void take_tokens(struct simserve_node *node, struct simserve_ask *ask, const struct client_message *message)
 {
-    for (uint32_t i = 0; i < talk->token_count; i++)
-        check_token(node, ask, ask->told++, talk->token[i].id, talk->token[i].digest);
-    node->serve->tokens += talk->token_count;
+    for (uint32_t i = 0; i < message->token_count; i++)
+        check_token(node, ask, ask->told++, message->token[i].id, message->token[i].digest);
+    node->serve->tokens += message->token_count;
 }
 
-static void take_done(struct simserve_node *node, struct simserve_ask *ask, const struct talk *talk)
+static void take_done(struct simserve_node *node, struct simserve_ask *ask, const struct client_message *message)
 {
-    if (talk->done.reason != ask->question->alone.reason || ask->told != ask->question->alone.token_count)
+    if (message->done.reason != ask->question->alone.reason || ask->told != ask->question->alone.token_count)
         fail(node, ask, "its client is told the end after tokens", ask->told);
-    if (talk->done.prompt_tokens != ask->question->prompt_count || talk->done.tokens != ask->told)
-        fail(node, ask, "its client is told a wrong number of tokens", talk->done.tokens);
+    if (message->done.prompt_tokens != ask->question->prompt_count || message->done.tokens != ask->told)
+        fail(node, ask, "its client is told a wrong number of tokens", message->done.tokens);
     ask->is_done = true;
     ask->done_ns = mesh_sim_now_ns(node->serve->members.sim);
     node->serve->answered++;
-    node->serve->resubmitted += talk->done.epochs;
+    node->serve->resubmitted += message->done.epochs;
 }
 
 /* True when that was the last record. */
 static bool tell(struct simserve_node *node, struct simserve_ask *ask, struct job *job)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
-    struct talk talk;
+    struct client_message message;
     uint32_t tokens;
     size_t bytes;
 
-    while ((bytes = job_record(job, node->shift_config.tokenizer, node->shift->count, record, &tokens)) > 0) {
-        if (talk_read(&talk, record, bytes) < 0) {
+    while ((bytes = job_record(job, node->epoch_run_config.tokenizer, node->run->count, record, &tokens)) > 0) {
+        if (client_message_read(&message, record, bytes) < 0) {
             fail(node, ask, "its client cannot read a record of bytes", bytes);
             return true;
         }
-        job_told(job, tokens);
-        if (talk.kind == TALK_DONE) {
-            take_done(node, ask, &talk);
+        job_sent(job, tokens);
+        if (message.kind == CLIENT_MESSAGE_DONE) {
+            take_done(node, ask, &message);
             return true;
         }
-        take_tokens(node, ask, &talk);
+        take_tokens(node, ask, &message);
     }
     return false;
 }
@@ -124,7 +124,7 @@ void simserve_tell_clients(struct simserve_node *node)
         struct job *job = &node->jobs.job[i];
 
         if (job->id != 0 && tell(node, &node->serve->ask[job->session], job)) {
-            measure_request_over(&node->requests, job, simmembers_clock(&node->serve->members, node->member->place));
+            node_metrics_request_finished(&node->requests, job, simmembers_clock(&node->serve->members, node->member->place));
             jobs_remove(job);
             node->job_count--;
         }
@@ -133,17 +133,17 @@ void simserve_tell_clients(struct simserve_node *node)
 
 /* ---- what clients do ---- */
 
-static struct job *add_job(struct simserve_node *node, uint32_t session, const struct talk *ask, struct fail *why)
+static struct job *add_job(struct simserve_node *node, uint32_t session, const struct client_message *ask, struct fail *why)
 {
     const struct job_asked asked = {
         .session = session, .ask = ask->ask, .when_ns = simmembers_clock(&node->serve->members, node->member->place)};
-    struct questions questions = {.count = 0};
-    struct question_outcome outcome;
+    struct prompt_queue prompt_queue = {.count = 0};
+    struct prompt_queue_outcome outcome;
     size_t work = SIZE_MAX;
 
-    if (questions_add(&questions, &node->jobs, &node->shift_config, &asked, ask->text, ask->text_size, why) < 0)
+    if (prompt_queue_add(&prompt_queue, &node->jobs, &node->epoch_run_config, &asked, ask->text, ask->text_size, why) < 0)
         return NULL;
-    if (!questions_next(&questions, &node->jobs, &node->shift_config, &work, &outcome))
+    if (!prompt_queue_next(&prompt_queue, &node->jobs, &node->epoch_run_config, &work, &outcome))
         abort();
     *why = outcome.fail;
     return outcome.job;
@@ -187,9 +187,9 @@ void simserve_end_ask(struct simserve *serve, unsigned index)
         return;
     assert(job != NULL);
     ask->is_ended = true;
-    if (node->shift->is_started && job->is_submitted && !job->is_done)
-        engine_cancel(node->shift->engine, job->id);
-    measure_request_over(&node->requests, job, simmembers_clock(&serve->members, ask->place));
+    if (node->run->is_started && job->is_submitted && !job->is_done)
+        engine_cancel(node->run->engine, job->id);
+    node_metrics_request_finished(&node->requests, job, simmembers_clock(&serve->members, ask->place));
     jobs_remove(job);
     node->job_count--;
     mesh_sim_wake(serve->members.sim, ask->place);

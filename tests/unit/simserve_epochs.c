@@ -1,4 +1,4 @@
-/* Epochs of simulated serving nodes: what serve.c and shift.c do on events of the cluster core, without threads and sockets. */
+/* Epochs of simulated serving nodes: what serve.c and epoch_run.c do on events of the cluster core, without threads and sockets. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,24 +13,24 @@ static void fail(struct simserve_node *node, const char *what)
     simmembers_fail(&node->serve->members, node->member, what);
 }
 
-static void free_shift(struct shift *shift)
+static void free_run(struct epoch_run *run)
 {
-    engine_close(shift->engine);
-    free(shift->mesh_memory);
-    memset(shift, 0, sizeof *shift);
+    engine_close(run->engine);
+    free(run->mesh_memory);
+    memset(run, 0, sizeof *run);
 }
 
 /* Its keys and values are kept. */
-static void end_shift(struct simserve_node *node)
+static void end_run(struct simserve_node *node)
 {
     struct engine_figures figures;
 
-    if (node->shift->is_started) {
-        engine_figures(node->shift->engine, &figures);
+    if (node->run->is_started) {
+        engine_figures(node->run->engine, &figures);
         node->serve->recomputed += figures.recomputed;
-        engine_keep(node->shift->engine, &node->kept);
+        engine_save_kv(node->run->engine, &node->saved_kv);
     }
-    free_shift(node->shift);
+    free_run(node->run);
     jobs_begin_epoch(&node->jobs);
 }
 
@@ -46,14 +46,14 @@ static bool is_end(const void *tokenizer, uint32_t id)
     return tokenizer_is_end(tokenizer, id);
 }
 
-static bool open_engine(struct simserve_node *node, struct shift *shift, struct fail *why)
+static bool open_engine(struct simserve_node *node, struct epoch_run *run, struct fail *why)
 {
-    const struct shift_config *c = &node->shift_config;
+    const struct epoch_run_config *c = &node->epoch_run_config;
     const struct engine_hooks hooks = {.on_token = simserve_on_token, .on_done = simserve_on_done, .app = node};
     const struct engine_config config = {
         .model = c->model,
-        .map = &shift->map,
-        .rank = shift->rank,
+        .map = &run->map,
+        .rank = run->rank,
         .worker_count = 1,
         .batch = c->batch,
         .slots = c->slots,
@@ -65,26 +65,26 @@ static bool open_engine(struct simserve_node *node, struct shift *shift, struct 
         .tokenizer = c->tokenizer,
     };
 
-    shift->engine = engine_open(&config, &hooks, why);
-    return shift->engine != NULL && engine_allocate(shift->engine, why) == 0;
+    run->engine = engine_open(&config, &hooks, why);
+    return run->engine != NULL && engine_allocate(run->engine, why) == 0;
 }
 
 static bool open_mesh(struct simserve_node *node)
 {
-    struct shift *shift = node->shift;
+    struct epoch_run *run = node->run;
     struct mesh_config config = {
-        .epoch = shift->number, .datagram_bytes_max = node->serve->config.datagram_bytes, .receive_buffer_bytes = RECEIVE_BUFFER_BYTES};
+        .epoch = run->number, .datagram_bytes_max = node->serve->config.datagram_bytes, .receive_buffer_bytes = RECEIVE_BUFFER_BYTES};
     size_t bytes;
 
-    engine_mesh_config(shift->engine, &config);
-    memcpy(config.incarnation, shift->member[shift->rank].incarnation, sizeof config.incarnation);
+    engine_mesh_config(run->engine, &config);
+    memcpy(config.incarnation, run->member[run->rank].incarnation, sizeof config.incarnation);
     bytes = mesh_memory_bytes(&config);
-    if (posix_memalign(&shift->mesh_memory, 64, bytes) != 0 ||
-        mesh_init(&shift->mesh, &config, shift->mesh_memory, bytes, clock_ns(node->member)) != MESH_OK)
+    if (posix_memalign(&run->mesh_memory, 64, bytes) != 0 ||
+        mesh_init(&run->mesh, &config, run->mesh_memory, bytes, clock_ns(node->member)) != MESH_OK)
         return false;
-    for (uint16_t r = 0; r < shift->count; r++)
-        if (r != shift->rank)
-            mesh_set_peer(shift->mesh, r, shift->member[r].addr);
+    for (uint16_t r = 0; r < run->count; r++)
+        if (r != run->rank)
+            mesh_set_peer(run->mesh, r, run->member[r].addr);
     return true;
 }
 
@@ -93,111 +93,111 @@ static bool lacks_memory(struct simserve_node *node, const struct mesh_cluster_e
     struct rowmap map;
     struct fail why;
 
-    return shift_divide(&map, &node->shift_config, event->members, event->member_count, missing_bytes, &why) == 0 && *missing_bytes > 0;
+    return epoch_run_divide(&map, &node->epoch_run_config, event->members, event->member_count, missing_bytes, &why) == 0 &&
+           *missing_bytes > 0;
 }
 
 /* Engine and row map of the members of an EPOCH or PREPARE event. */
-static bool set_up(struct simserve_node *node, struct shift *shift, const struct mesh_cluster_event *event)
+static bool set_up(struct simserve_node *node, struct epoch_run *run, const struct mesh_cluster_event *event)
 {
     struct fail why = {.text = "no memory"};
     uint64_t missing_bytes;
 
-    memset(shift, 0, sizeof *shift);
-    shift->config = &node->shift_config;
-    shift->count = event->member_count;
-    shift->rank = (uint16_t)event->own_rank;
-    shift->crew.worker_bell = node->serve->bell;
-    if (shift_divide(&shift->map, shift->config, event->members, shift->count, &missing_bytes, &why) == 0 &&
-        open_engine(node, shift, &why)) {
-        shift->crew.engine = shift->engine;
+    memset(run, 0, sizeof *run);
+    run->config = &node->epoch_run_config;
+    run->count = event->member_count;
+    run->rank = (uint16_t)event->own_rank;
+    run->workers.worker_wakeup = node->serve->wakeup;
+    if (epoch_run_divide(&run->map, run->config, event->members, run->count, &missing_bytes, &why) == 0 && open_engine(node, run, &why)) {
+        run->workers.engine = run->engine;
         return true;
     }
     fail(node, why.text);
-    free_shift(shift);
+    free_run(run);
     return false;
 }
 
 /* Uses the prepared engine if it is for these members; otherwise makes a new one. */
 static bool begin_engine(struct simserve_node *node, const struct mesh_cluster_event *epoch)
 {
-    struct shift *next = node->next;
+    struct epoch_run *next = node->next;
 
-    if (next->engine == NULL || !shift_fits(next, epoch)) {
-        free_shift(next);
-        return set_up(node, node->shift, epoch);
+    if (next->engine == NULL || !epoch_run_fits(next, epoch)) {
+        free_run(next);
+        return set_up(node, node->run, epoch);
     }
     node->serve->prepared++;
-    node->next = node->shift;
-    node->shift = next;
+    node->next = node->run;
+    node->run = next;
     return true;
 }
 
-static void begin_shift(struct simserve_node *node, const struct mesh_cluster_event *epoch)
+static void begin_run(struct simserve_node *node, const struct mesh_cluster_event *epoch)
 {
-    struct shift *shift;
+    struct epoch_run *run;
 
-    end_shift(node);
+    end_run(node);
     node->busy_ns = 0;
     node->watch_at_ns = 0;
     memcpy(&node->stamp, epoch->id, sizeof node->stamp);
     if (lacks_memory(node, epoch, &node->missing_bytes)) {
-        free_shift(node->next);
+        free_run(node->next);
         simserve_watch_epoch(node);
         return;
     }
     if (!begin_engine(node, epoch))
         return;
-    shift = node->shift;
-    shift->number = epoch->number;
-    memcpy(shift->member, epoch->members, shift->count * sizeof *shift->member);
-    if (shift->count > 1 && !open_mesh(node)) {
+    run = node->run;
+    run->number = epoch->number;
+    memcpy(run->member, epoch->members, run->count * sizeof *run->member);
+    if (run->count > 1 && !open_mesh(node)) {
         fail(node, "no endpoint");
-        free_shift(shift);
+        free_run(run);
         return;
     }
-    engine_restore(shift->engine, &node->kept);
-    engine_attach(shift->engine, shift->mesh, NULL, clock_ns, node->member);
-    shift->is_started = true;
+    engine_restore(run->engine, &node->saved_kv);
+    engine_attach(run->engine, run->mesh, NULL, clock_ns, node->member);
+    run->is_started = true;
     simserve_watch_epoch(node);
-    jobs_submit(&node->jobs, shift);
+    jobs_submit(&node->jobs, run);
 }
 
 static void prepare_next(struct simserve_node *node, const struct mesh_cluster_event *plan)
 {
     uint64_t missing_bytes;
 
-    free_shift(node->next);
-    node->next_is_told = false;
+    free_run(node->next);
+    node->next_is_reported = false;
     node->member->ready_at_ns = 0; /* simserve_watch_next reports when it is ready */
     if (plan->own_rank >= 0 && !lacks_memory(node, plan, &missing_bytes) && set_up(node, node->next, plan))
-        atomic_store(&node->next->preparing, SHIFT_LOADING);
+        atomic_store(&node->next->preparing, EPOCH_RUN_LOADING);
 }
 
 void simserve_watch_next(struct simserve_node *node, uint64_t own_ns)
 {
-    if (node->next_is_told || !simserve_is_loaded(node->next))
+    if (node->next_is_reported || !simserve_is_loaded(node->next))
         return;
-    node->next_is_told = true;
+    node->next_is_reported = true;
     node->member->ready_at_ns = own_ns;
 }
 
-bool simserve_is_loaded(const struct shift *shift)
+bool simserve_is_loaded(const struct epoch_run *run)
 {
-    return shift->engine == NULL || shift->crew.load_next >= engine_load_count(shift->engine);
+    return run->engine == NULL || run->workers.load_next >= engine_load_count(run->engine);
 }
 
-void simserve_load(struct shift *shift)
+void simserve_load(struct epoch_run *run)
 {
-    engine_load(shift->engine, shift->crew.load_next++);
+    engine_load(run->engine, run->workers.load_next++);
 }
 
-void simserve_end_shifts(struct simserve_node *node)
+void simserve_end_runs(struct simserve_node *node)
 {
-    end_shift(node);
-    free_shift(node->next);
-    kept_release(&node->kept);
-    memset(&node->kept, 0, sizeof node->kept);
-    node->next_is_told = true;
+    end_run(node);
+    free_run(node->next);
+    saved_kv_release(&node->saved_kv);
+    memset(&node->saved_kv, 0, sizeof node->saved_kv);
+    node->next_is_reported = true;
 }
 
 void simserve_on_event(struct simserve_node *node, const struct mesh_cluster_event *event)
@@ -205,10 +205,10 @@ void simserve_on_event(struct simserve_node *node, const struct mesh_cluster_eve
     if (event->type == MESH_CLUSTER_PREPARE) {
         prepare_next(node, event);
     } else if (event->type == MESH_CLUSTER_EPOCH) {
-        begin_shift(node, event);
+        begin_run(node, event);
     } else if (event->type == MESH_CLUSTER_EVICTED) {
-        end_shift(node);
-        free_shift(node->next);
+        end_run(node);
+        free_run(node->next);
         node->missing_bytes = 0;
         simserve_watch_epoch(node);
     }

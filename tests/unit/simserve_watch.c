@@ -1,5 +1,5 @@
-/* Watching simulated nodes: the node's own watch.c, measure.c and pieces.c in virtual time. LOOKs and REPORTs go over the simulated
- * network; clients are on their nodes' hosts. */
+/* Watching simulated nodes: the node's own watch.c, node_metrics.c and telemetry_report.c in virtual time. LOOKs and REPORTs go over the
+ * simulated network; clients are on their nodes' hosts. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,17 +110,17 @@ static void give(void *app, const struct mesh_telemetry_head *head, const uint8_
 
 static void report(void *app, uint32_t kinds)
 {
-    static const struct gate_stats no_gate;
+    static const struct packet_filter_stats no_filter;
     static const struct mesh_lab no_lab;
     struct simserve_node *node = app;
-    const bool has_epoch = node->shift->engine != NULL && node->shift->is_started;
-    const struct measure_source source = {
+    const bool has_epoch = node->run->engine != NULL && node->run->is_started;
+    const struct node_metrics_source source = {
         .now_ns = own_ns(node),
         .unix_ms = unix_ms(node),
-        .config = &node->shift_config,
-        .shift = has_epoch ? node->shift : NULL,
+        .config = &node->epoch_run_config,
+        .run = has_epoch ? node->run : NULL,
         .cluster = node->member->cluster,
-        .gate = &no_gate,
+        .filter = &no_filter,
         .jobs = &node->jobs,
         .requests = &node->requests,
         .lab = &no_lab,
@@ -131,19 +131,19 @@ static void report(void *app, uint32_t kinds)
         .is_leaving = node->is_leaving,
         .addr = mesh_sim_addr(node->member->place),
     };
-    const struct pieces_source pieces = {
+    const struct telemetry_report_source report = {
         .incarnation = node->member->config.incarnation,
-        .measure = &node->measure,
-        .happenings = &node->happenings,
-        .engine = has_epoch ? node->shift->engine : NULL,
+        .metrics = &node->metrics,
+        .events = &node->events,
+        .engine = has_epoch ? node->run->engine : NULL,
         .kinds = kinds,
         .steps_per_s = 40,
         .all_events = node->watch.tells_all_events,
     };
 
-    node->measure.look_again_ns = UINT64_MAX; /* the machine's memory is not simulated */
-    measure_take(&node->measure, &source);
-    pieces_write(&node->pieces, &pieces, give, node);
+    node->metrics.look_again_ns = UINT64_MAX; /* the machine's memory is not simulated */
+    node_metrics_take(&node->metrics, &source);
+    telemetry_report_write(&node->report, &report, give, node);
     node->watch.tells_all_events = false;
 }
 
@@ -153,11 +153,11 @@ static void note(struct simserve_node *node, enum mesh_node_event happened, cons
         .happened = (uint8_t)happened,
         .when_ns = own_ns(node),
         .unix_ms = unix_ms(node),
-        .epoch = node->shift->number,
+        .epoch = node->run->number,
         .rank = MESH_TELEMETRY_NOBODY,
     };
 
-    happened_note(&node->happenings, &event, text);
+    event_ring_add(&node->events, &event, text);
     watch_hurry(&node->watch, event.when_ns);
 }
 
@@ -168,8 +168,8 @@ void simserve_watch_begin(struct simserve_node *node)
     const struct watch_hooks hooks = {.to_client = to_client, .to_member = to_member, .report = report, .app = node};
 
     watch_init(&node->watch, node->member->config.incarnation, &hooks);
-    memset(&node->pieces, 0, sizeof node->pieces);
-    memset(&node->happenings, 0, sizeof node->happenings);
+    memset(&node->report, 0, sizeof node->report);
+    memset(&node->events, 0, sizeof node->events);
     memset(&node->requests, 0, sizeof node->requests);
     memset(node->looked_until_ns, 0, sizeof node->looked_until_ns);
     node->outside_first = node->outside_end = 0;
@@ -186,12 +186,12 @@ void simserve_watch_end(struct simserve_node *node)
 
 void simserve_watch_epoch(struct simserve_node *node)
 {
-    const struct shift *shift = node->shift;
+    const struct epoch_run *run = node->run;
 
     node->epoch_ns = own_ns(node);
-    node->pieces.step_serial = 0;
-    watch_epoch(&node->watch, shift->member, shift->count, shift->rank);
-    if (shift->count > 0)
+    node->report.step_serial = 0;
+    watch_epoch(&node->watch, run->member, run->count, run->rank);
+    if (run->count > 0)
         note(node, MESH_NODE_EVENT_EPOCH, "");
     else
         note(node, MESH_NODE_EVENT_EVICTED, "");

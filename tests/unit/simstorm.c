@@ -76,7 +76,7 @@ static void begin(struct simstorm *storm)
     simserve_open(&storm->serve, &config);
     if (!config.is_plain && pick(storm, DRAW_ATTACK, 0, 4) == 0)
         simattack_begin(&storm->attack, &storm->serve.members, storm->seed, 10 * SIMMEMBERS_MS);
-    storm->happenings = (uint32_t)pick(storm, DRAW_HAPPENINGS, 0, HAPPENINGS_MAX);
+    storm->events = (uint32_t)pick(storm, DRAW_HAPPENINGS, 0, HAPPENINGS_MAX);
     storm->kinds = pick(storm, DRAW_KINDS, 0, 3) == 0 ? UINT32_MAX : (uint32_t)mesh_draw(storm->seed, DRAW_KINDS, 1);
     for (uint16_t place = 0; place < config.count; place++) {
         if (place > 0 && pick(storm, DRAW_START, place, 4) == 0)
@@ -353,7 +353,7 @@ void simstorm_run(struct simstorm *storm, uint64_t seed)
     storm->is_watched = pick(storm, DRAW_WATCH, 0, 2) == 0;
     draw_links(storm);
     begin(storm);
-    for (uint32_t i = 0; i < storm->happenings && storm->serve.members.error[0] == '\0'; i++) {
+    for (uint32_t i = 0; i < storm->events && storm->serve.members.error[0] == '\0'; i++) {
         simserve_run(&storm->serve, gap_ns(storm, i));
         if (storm->is_watched && pick(storm, DRAW_WATCH, UINT32_MAX - i, 2) == 0)
             watch(storm, i);

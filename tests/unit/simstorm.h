@@ -33,7 +33,7 @@ struct simstorm {
     struct simserve serve;
     uint64_t seed;
     struct mesh_sim_link link, calm; /* while faults happen; afterwards */
-    uint32_t happenings, kinds;      /* number of draws; bits: faults that may be drawn */
+    uint32_t events, kinds;          /* number of draws; bits: faults that may be drawn */
     bool is_watched;                 /* clients watch from time to time */
     struct simattack attack;         /* in a quarter of the sealed clusters */
     uint64_t happened[STORM_FAULTS], faults;

@@ -327,7 +327,7 @@ static void what_waits_is_bounded_and_goes_on_when_there_is_room(void **state)
         taken++;
         assert_true(taken <= 1000);
     }
-    assert_int_equal(taken, INTAKE_WAITING_MAX);
+    assert_int_equal(taken, REQUEST_QUEUE_WAITING_MAX);
     while (!simcluster_result(&cluster, 0, requests[0].request.id)->is_done)
         engine_work(cluster.node[0].engine, 0);
     assert_true(engine_submit(cluster.node[0].engine, &request));

@@ -27,7 +27,7 @@ struct heard {
     _Atomic uint32_t rows[PHASES];
 };
 
-struct crew {
+struct worker_pool {
     struct engine *engine;
     atomic_bool is_stopping;
 };
@@ -90,10 +90,10 @@ static uint64_t clock_ns(void *clock)
 
 static void work(void *app, uint16_t index)
 {
-    struct crew *crew = app;
+    struct worker_pool *workers = app;
 
-    while (!atomic_load(&crew->is_stopping))
-        if (engine_work(crew->engine, index) != ENGINE_WORKED)
+    while (!atomic_load(&workers->is_stopping))
+        if (engine_work(workers->engine, index) != ENGINE_WORKED)
             sched_yield();
 }
 
@@ -132,19 +132,19 @@ static struct engine *open_engine(struct rowmap *map, uint16_t slots)
     return engine;
 }
 
-static struct pool *start(struct crew *crew, struct engine *engine)
+static struct pool *start(struct worker_pool *workers, struct engine *engine)
 {
     struct fail fail;
 
-    *crew = (struct crew){.engine = engine};
-    struct pool *pool = pool_start(WORKERS, work, crew, &fail);
+    *workers = (struct worker_pool){.engine = engine};
+    struct pool *pool = pool_start(WORKERS, work, workers, &fail);
     assert_non_null(pool);
     return pool;
 }
 
-static void stop(struct crew *crew, struct pool *pool)
+static void stop(struct worker_pool *workers, struct pool *pool)
 {
-    atomic_store(&crew->is_stopping, true);
+    atomic_store(&workers->is_stopping, true);
     pool_join(pool);
 }
 
@@ -166,13 +166,13 @@ static void any_number_of_slots_gives_each_request_its_own_bits(void **state)
     (void)state;
     for (uint16_t slots = 1; slots <= REQUESTS; slots = (uint16_t)(slots * 3)) {
         struct rowmap map;
-        struct crew crew;
+        struct worker_pool workers;
         struct engine *engine = open_engine(&map, slots);
-        struct pool *pool = start(&crew, engine);
+        struct pool *pool = start(&workers, engine);
 
         submit_all(engine);
         wait_for(REQUESTS);
-        stop(&crew, pool);
+        stop(&workers, pool);
         for (uint64_t i = 0; i < REQUESTS; i++)
             assert_true(simrequest_is_as_alone(&requests[i], &heard.result[i]));
         engine_close(engine);
@@ -210,22 +210,22 @@ static void the_last_layer_goes_on_with_drawn_tokens_only(void **state)
 static void cancelling_and_saving_while_workers_compute_does_no_harm(void **state)
 {
     struct rowmap map;
-    struct crew crew;
+    struct worker_pool workers;
     struct engine *engine = open_engine(&map, 4);
-    struct pool *pool = start(&crew, engine);
+    struct pool *pool = start(&workers, engine);
 
     (void)state;
     submit_all(engine);
     for (uint64_t id = 2; id <= REQUESTS; id += 3) {
-        struct saved saved;
+        struct saved_requests saved;
         struct fail fail;
 
         assert_true(engine_cancel(engine, id));
         assert_int_equal(engine_snapshot(engine, &saved, &fail), 0);
-        saved_release(&saved);
+        saved_requests_release(&saved);
     }
     wait_for(REQUESTS);
-    stop(&crew, pool);
+    stop(&workers, pool);
     for (uint64_t i = 0; i < REQUESTS; i++) {
         assert_true(simrequest_is_as_alone(&requests[i], &heard.result[i]));
         assert_true(i % 3 == 1 || heard.result[i].reason != ENGINE_DONE_CANCELLED);
@@ -236,24 +236,24 @@ static void cancelling_and_saving_while_workers_compute_does_no_harm(void **stat
 static void what_is_saved_in_the_middle_goes_on_in_another_engine(void **state)
 {
     struct rowmap map;
-    struct crew crew;
+    struct worker_pool workers;
     struct engine *engine = open_engine(&map, 4);
-    struct pool *pool = start(&crew, engine);
-    struct saved saved;
+    struct pool *pool = start(&workers, engine);
+    struct saved_requests saved;
     struct fail fail;
 
     (void)state;
     submit_all(engine);
     wait_for(REQUESTS / 3);
     assert_int_equal(engine_snapshot(engine, &saved, &fail), 0);
-    stop(&crew, pool);
+    stop(&workers, pool);
     engine_close(engine);
     engine = open_engine(&map, 3);
-    pool = start(&crew, engine);
+    pool = start(&workers, engine);
     for (size_t i = 0; i < saved.count; i++)
         assert_true(engine_submit(engine, &saved.request[i]));
     wait_for((uint32_t)saved.count);
-    stop(&crew, pool);
+    stop(&workers, pool);
     for (size_t i = 0; i < saved.count; i++) {
         uint64_t id = saved.request[i].id;
 
@@ -261,7 +261,7 @@ static void what_is_saved_in_the_middle_goes_on_in_another_engine(void **state)
         assert_int_equal(heard.result[id - 1].index_first, saved.request[i].generated_before);
     }
     engine_close(engine);
-    saved_release(&saved);
+    saved_requests_release(&saved);
 }
 
 int main(void)

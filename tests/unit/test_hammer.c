@@ -11,7 +11,7 @@
 
 #include "hammer.h"
 #include "net.h"
-#include "node/gate.h"
+#include "node/packet_filter.h"
 #include "seal_case.h"
 #include "session_net.h"
 #include "simmembers.h"
@@ -157,10 +157,10 @@ static void an_epoch_takes_nothing_of_it(void **state)
     net_free(net);
 }
 
-/* ---- the cluster layer, behind the gate ---- */
+/* ---- the cluster layer, behind the filter ---- */
 
 static struct simmembers members;
-static struct gate gate[RANKS];
+static struct packet_filter filter[RANKS];
 static const struct mesh_key key = {.bytes = {1, 2, 3}};
 
 static bool overhear_members(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
@@ -205,19 +205,19 @@ static void form_and_change(void)
     assert_true(simmembers_run(&members, 2 * SIMMEMBERS_S)); /* so that all that was overheard has arrived */
     for (uint16_t place = 0; place < RANKS; place++) {
         drain_said(members.at[place].cluster, simmembers_clock(&members, place));
-        memset(&gate[place], 0, sizeof gate[place]);
-        gate_init(&gate[place], MESH_SECURITY_SEAL, &key, "mesh", 3 + place);
+        memset(&filter[place], 0, sizeof filter[place]);
+        packet_filter_init(&filter[place], MESH_SECURITY_SEAL, &key, "mesh", 3 + place);
     }
 }
 
-static uint64_t refused_by_gates(uint64_t *rate)
+static uint64_t refused_by_filters(uint64_t *rate)
 {
-    struct gate_stats stats;
+    struct packet_filter_stats stats;
     uint64_t all = 0;
 
     *rate = 0;
     for (uint16_t place = 0; place < RANKS; place++) {
-        gate_get_stats(&gate[place], &stats);
+        packet_filter_get_stats(&filter[place], &stats);
         *rate += stats.rate;
         all += stats.replay + stats.rate + stats.full + sum(stats.cluster, MESH_SEAL_REFUSALS) + sum(stats.clients, MESH_SESSION_REFUSALS);
     }
@@ -231,13 +231,13 @@ static void hand_over(uint64_t *passed)
     struct mesh_cluster *cluster = members.at[to].cluster;
     const uint64_t now_ns = simmembers_clock(&members, to);
     const uint32_t before = mesh_cluster_state_hash(cluster);
-    struct inbox_packet *packet = inbox_ring_first(&gate[to].ring);
+    struct packet_ring_entry *packet = packet_ring_first(&filter[to].ring);
     int err = mesh_cluster_receive(cluster, now_ns, mesh_sim_addr(hammer.from), packet->bytes, packet->size);
 
     assert_true(err != 0 || type_of(packet->bytes) == MESH_TYPE_ASK || type_of(packet->bytes) == MESH_TYPE_ALIVE);
     assert_true(drain_said(cluster, now_ns) <= packet->size);
     assert_int_equal(mesh_cluster_state_hash(cluster), before);
-    inbox_ring_drop(&gate[to].ring);
+    packet_ring_drop(&filter[to].ring);
     ++*passed;
 }
 
@@ -253,14 +253,14 @@ static void the_cluster_layer_takes_nothing_of_it(void **state)
         const bool is_same = hammer_next(&hammer, RANKS);
         /* A datagram of this layer does not name its receiver: an unchanged one is only replayed to its original receiver. */
         const uint16_t to = hammer.to = is_same ? hammer.meant : hammer.to;
-        const bool is_in = gate_take(&gate[to], UINT64_C(1000000) * i, mesh_sim_addr(hammer.from), hammer.packet, hammer.bytes);
+        const bool is_in = packet_filter_take(&filter[to], UINT64_C(1000000) * i, mesh_sim_addr(hammer.from), hammer.packet, hammer.bytes);
 
         if (is_in) {
             assert_true(is_same);
             hand_over(&passed);
         }
     }
-    assert_int_equal(refused_by_gates(&rate) + passed, HAMMER_COPIES);
+    assert_int_equal(refused_by_filters(&rate) + passed, HAMMER_COPIES);
     assert_true(passed <= RANKS * hammer.count); /* each once at each member, since the gates have not seen them yet */
     assert_true(rate < HAMMER_COPIES / 100);     /* most have been tried */
     simmembers_close(&members);

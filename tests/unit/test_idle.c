@@ -89,24 +89,24 @@ static void a_processor_is_shared_until_giving_it_away_has_been_in_vain_for_long
     assert_int_equal(yields, 16);
 }
 
-/* ---- the bell ---- */
+/* ---- the eventcount ---- */
 
-static struct bell *bell;
+static struct eventcount *wakeup;
 static _Atomic uint32_t woken;
 
 static void wait_for_ring(void *app, uint16_t index)
 {
     (void)app, (void)index;
-    bell_wait(bell, 0, UINT64_C(60000000000));
+    eventcount_wait(wakeup, 0, UINT64_C(60000000000));
     atomic_fetch_add(&woken, 1);
 }
 
-static void open_bell(void)
+static void open_eventcount(void)
 {
     struct fail fail;
 
-    bell = bell_open(&fail);
-    assert_non_null(bell);
+    wakeup = eventcount_open(&fail);
+    assert_non_null(wakeup);
 }
 
 static void a_ring_that_nobody_waits_for_is_no_system_call(void **state)
@@ -114,13 +114,13 @@ static void a_ring_that_nobody_waits_for_is_no_system_call(void **state)
     struct idle_calls before;
 
     (void)state;
-    open_bell();
+    open_eventcount();
     before = idle_get_calls();
     for (int i = 0; i < 10; i++)
-        bell_ring(bell);
-    bell_wait(bell, 9, UINT64_C(60000000000)); /* the tenth ring has already been heard */
+        eventcount_notify(wakeup);
+    eventcount_wait(wakeup, 9, UINT64_C(60000000000)); /* the tenth ring has already been heard */
     assert_int_equal(idle_get_calls().sleeps, before.sleeps);
-    bell_close(bell);
+    eventcount_close(wakeup);
 }
 
 static void sleeping_until_the_bell_rings_is_a_call_and_so_is_waking(void **state)
@@ -130,17 +130,17 @@ static void sleeping_until_the_bell_rings_is_a_call_and_so_is_waking(void **stat
 
     (void)state;
     atomic_store(&woken, 0);
-    open_bell();
+    open_eventcount();
     before = idle_get_calls();
     struct pool *pool = pool_start(1, wait_for_ring, NULL, &fail);
     assert_non_null(pool);
     while (idle_get_calls().sleeps == before.sleeps) /* the thread counts its call before making it, and only then does a ring count */
         idle_yield();
-    bell_ring(bell);
+    eventcount_notify(wakeup);
     pool_join(pool);
     assert_int_equal(atomic_load(&woken), 1);
     assert_int_equal(idle_get_calls().sleeps - before.sleeps, 2);
-    bell_close(bell);
+    eventcount_close(wakeup);
 }
 
 static void waiting_in_vain_is_one_call(void **state)
@@ -148,11 +148,11 @@ static void waiting_in_vain_is_one_call(void **state)
     struct idle_calls before;
 
     (void)state;
-    open_bell();
+    open_eventcount();
     before = idle_get_calls();
-    bell_wait(bell, 0, 1000000);
+    eventcount_wait(wakeup, 0, 1000000);
     assert_int_equal(idle_get_calls().sleeps - before.sleeps, 1);
-    bell_close(bell);
+    eventcount_close(wakeup);
 }
 
 int main(void)

@@ -21,7 +21,7 @@ static const struct synth_options small = {
 static struct simmodel synth;
 static struct simcluster cluster;
 static struct simrequest requests[REQUESTS];
-static struct kept kept, none;
+static struct saved_kv saved_kv, none;
 
 /* One node, part of the way through its requests. */
 static void open_cluster(enum kv_type type)
@@ -34,7 +34,7 @@ static void open_cluster(enum kv_type type)
                                              .kv_type = type,
                                              .seed = 1,
                                              .unit_ns = US,
-                                             .kept = &none};
+                                             .saved_kv = &none};
 
     if (simcluster_open(&cluster, &config) < 0)
         fail_msg("%s", cluster.reason);
@@ -79,10 +79,10 @@ static int64_t read_all(const struct kv_source_range *range, size_t piece, uint8
     return size;
 }
 
-static void check_head(struct kept *copy, uint64_t request, uint32_t head, uint32_t positions, size_t piece)
+static void check_head(struct saved_kv *copy, uint64_t request, uint32_t head, uint32_t positions, size_t piece)
 {
-    const struct kept_head *whole = kept_find(&kept, request, head);
-    uint8_t *bytes = malloc(kept_bytes(&kept.shape, positions) + piece);
+    const struct saved_kv_head *whole = saved_kv_find(&saved_kv, request, head);
+    uint8_t *bytes = malloc(saved_kv_bytes(&saved_kv.shape, positions) + piece);
 
     assert_non_null(bytes);
     assert_non_null(whole);
@@ -90,14 +90,15 @@ static void check_head(struct kept *copy, uint64_t request, uint32_t head, uint3
         to = first + 32 < positions ? first + 32 : positions;
         const struct kv_source_range range = {request, head, first, to};
 
-        assert_int_equal(read_all(&range, piece, bytes), kept_bytes(&kept.shape, to - first));
-        assert_true(kept_extend(copy, request, head, first, to, bytes));
+        assert_int_equal(read_all(&range, piece, bytes), saved_kv_bytes(&saved_kv.shape, to - first));
+        assert_true(saved_kv_extend(copy, request, head, first, to, bytes));
     }
-    const struct kept_head *got = kept_find(copy, request, head);
+    const struct saved_kv_head *got = saved_kv_find(copy, request, head);
     assert_int_equal(got->positions, positions);
-    for (uint32_t layer = 0; layer < kept.shape.layers; layer++) {
-        const size_t k = kept_k_bytes(&kept.shape, positions), v = kept_v_bytes(&kept.shape, positions);
-        const size_t all_k = kept_k_bytes(&kept.shape, whole->positions), all_v = kept_v_bytes(&kept.shape, whole->positions);
+    for (uint32_t layer = 0; layer < saved_kv.shape.layers; layer++) {
+        const size_t k = saved_kv_k_bytes(&saved_kv.shape, positions), v = saved_kv_v_bytes(&saved_kv.shape, positions);
+        const size_t all_k = saved_kv_k_bytes(&saved_kv.shape, whole->positions),
+                     all_v = saved_kv_v_bytes(&saved_kv.shape, whole->positions);
 
         assert_memory_equal(got->bytes + layer * (k + v), whole->bytes + layer * (all_k + all_v), k);
         assert_memory_equal(got->bytes + layer * (k + v) + k, whole->bytes + layer * (all_k + all_v) + all_k, v);
@@ -116,23 +117,23 @@ static void what_is_read_is_what_is_in_the_cache(void **state)
         int64_t size;
 
         open_cluster((enum kv_type)type);
-        engine_keep(cluster.node[0].engine, &kept);
+        engine_save_kv(cluster.node[0].engine, &saved_kv);
         size = read_all(NULL, 18000, bytes);
         assert_true(size > 0);
         assert_int_equal(kv_source_list_read(&list, bytes, (size_t)size), 0);
         assert_int_equal(list.count, REQUESTS);
         assert_int_equal(list.heads, 3);
         for (size_t p = 0; p < sizeof pieces / sizeof *pieces; p++) {
-            struct kept copy = {.shape = kept.shape};
+            struct saved_kv copy = {.shape = saved_kv.shape};
 
             for (uint32_t i = 0; i < list.count; i++) {
                 assert_true(list.of[i].positions >= 16 && list.of[i].positions % 16 == 0);
                 for (uint32_t h = 0; h < list.heads; h++)
                     check_head(&copy, list.of[i].request, list.first + h, list.of[i].positions, pieces[p]);
             }
-            kept_release(&copy);
+            saved_kv_release(&copy);
         }
-        kept_release(&kept);
+        saved_kv_release(&saved_kv);
         simcluster_close(&cluster);
     }
 }

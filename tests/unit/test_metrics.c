@@ -10,8 +10,8 @@
 
 #include "node/metrics.h"
 
-static struct measure measure;
-static struct happenings happenings;
+static struct node_metrics metrics;
+static struct event_ring events;
 static struct troubles troubles;
 static const struct recording_figures recorded = {.entries = 90, .calls = 70, .datagrams = 50, .gaps = 2, .waiting_bytes_max = 4096};
 static char *page;
@@ -22,19 +22,19 @@ static int make_page(void **state)
     FILE *out = open_memstream(&page, &size);
 
     (void)state;
-    assert_int_equal(measure_init(&measure), 0);
-    measure.model = "a \"model\"\\.gguf";
-    measure.rank = 1;
-    measure.node = (struct mesh_telemetry_node){.state = MESH_NODE_UP, .steps = 42, .compute_ns = 1500000000, .lab_loss_ppm = 10000};
-    measure.links = 2;
-    measure.link[0] = (struct mesh_telemetry_link){.peer = 0, .lost = 3, .ip = {[10] = 255, 255, 127, 0, 0, 1}, .port = 7411};
-    measure.link[1] = (struct mesh_telemetry_link){.peer = 2, .lost = 5, .ip = {[10] = 255, 255, 127, 0, 0, 1}, .port = 7413};
-    measure.workers = 1;
-    measure.worker[0].wait_ns = 250000000;
+    assert_int_equal(node_metrics_init(&metrics), 0);
+    metrics.model = "a \"model\"\\.gguf";
+    metrics.rank = 1;
+    metrics.node = (struct mesh_telemetry_node){.state = MESH_NODE_UP, .steps = 42, .compute_ns = 1500000000, .lab_loss_ppm = 10000};
+    metrics.links = 2;
+    metrics.link[0] = (struct mesh_telemetry_link){.peer = 0, .lost = 3, .ip = {[10] = 255, 255, 127, 0, 0, 1}, .port = 7411};
+    metrics.link[1] = (struct mesh_telemetry_link){.peer = 2, .lost = 5, .ip = {[10] = 255, 255, 127, 0, 0, 1}, .port = 7413};
+    metrics.workers = 1;
+    metrics.worker[0].wait_ns = 250000000;
     for (uint64_t value = 1; value < UINT64_C(1) << 38; value *= 3)
-        mesh_histogram_add(&measure.latency[MESH_LATENCY_ONE_WAY], value);
+        mesh_histogram_add(&metrics.latency[MESH_LATENCY_ONE_WAY], value);
     troubles_begin(&troubles, 1, TROUBLE_ADDRESS, NULL, "gone", "");
-    metrics_write(&measure, &happenings, &troubles, &recorded, out);
+    metrics_write(&metrics, &events, &troubles, &recorded, out);
     assert_int_equal(fclose(out), 0);
     return 0;
 }
@@ -43,7 +43,7 @@ static int drop_page(void **state)
 {
     (void)state;
     free(page);
-    measure_release(&measure);
+    node_metrics_release(&metrics);
     return 0;
 }
 
@@ -112,7 +112,7 @@ static void what_a_node_has_recorded_is_there_if_it_records(void **state)
     has_line("# TYPE mesh_recording_waiting_max_bytes gauge");
     has_line("mesh_recording_waiting_max_bytes 4096");
     has_line("mesh_recording_failing 0");
-    metrics_write(&measure, &happenings, &troubles, NULL, out);
+    metrics_write(&metrics, &events, &troubles, NULL, out);
     assert_int_equal(fclose(out), 0);
     assert_null(strstr(other, "mesh_recording"));
     free(other);
@@ -134,7 +134,7 @@ static void buckets_grow_up_to_the_count(void **state)
         at++;
     }
     assert_int_equal(buckets, 36 - 10 + 2);
-    assert_int_equal(last, measure.latency[MESH_LATENCY_ONE_WAY].count);
+    assert_int_equal(last, metrics.latency[MESH_LATENCY_ONE_WAY].count);
     /* 3^6 = 729 is below 2^10 ns, 3^7 is not. */
     has_line("mesh_tile_one_way_seconds_bucket{peer=\"0\",address=\"127.0.0.1:7411\",le=\"1.024e-06\"} 7");
     has_line("mesh_tile_one_way_seconds_count{peer=\"2\",address=\"127.0.0.1:7413\"} 0");

@@ -1,4 +1,4 @@
-/* Threads and the bell: every worker runs once, and whoever waits misses no ring. */
+/* Threads and the eventcount: every worker runs once, and whoever waits misses no notification. */
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -29,13 +29,13 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static struct bell *open_bell(void)
+static struct eventcount *open_eventcount(void)
 {
     struct fail fail;
-    struct bell *bell = bell_open(&fail);
+    struct eventcount *wakeup = eventcount_open(&fail);
 
-    assert_non_null(bell);
-    return bell;
+    assert_non_null(wakeup);
+    return wakeup;
 }
 
 static void run_workers(uint16_t count, void (*work)(void *app, uint16_t index), void *app)
@@ -134,38 +134,38 @@ static void nothing_is_joined_and_closed_without_harm(void **state)
 {
     (void)state;
     pool_join(NULL);
-    bell_close(NULL);
+    eventcount_close(NULL);
     run_workers(0, note_index, NULL);
 }
 
 static void a_ring_before_the_wait_is_not_missed(void **state)
 {
-    struct bell *bell = open_bell();
-    uint32_t count = bell_count(bell);
+    struct eventcount *wakeup = open_eventcount();
+    uint32_t count = eventcount_read(wakeup);
 
     (void)state;
-    bell_ring(bell);
-    assert_int_equal(bell_count(bell), count + 1);
-    bell_wait(bell, count, long_ns); /* would be a minute */
-    bell_close(bell);
+    eventcount_notify(wakeup);
+    assert_int_equal(eventcount_read(wakeup), count + 1);
+    eventcount_wait(wakeup, count, long_ns); /* would be a minute */
+    eventcount_close(wakeup);
 }
 
 static void a_wait_without_a_ring_ends_with_its_time(void **state)
 {
-    struct bell *bell = open_bell();
+    struct eventcount *wakeup = open_eventcount();
     uint64_t begin_ns = now_ns();
 
     (void)state;
-    bell_wait(bell, bell_count(bell), 2000000);
+    eventcount_wait(wakeup, eventcount_read(wakeup), 2000000);
     assert_true(now_ns() - begin_ns >= 2000000);
-    bell_wait(bell, bell_count(bell), 0);
-    bell_close(bell);
+    eventcount_wait(wakeup, eventcount_read(wakeup), 0);
+    eventcount_close(wakeup);
 }
 
-/* ---- two who answer each other's rings, with nothing but the bell to wake them ---- */
+/* ---- two who answer each other, with nothing but the eventcount to wake them ---- */
 
 struct ping {
-    struct bell *bell;
+    struct eventcount *wakeup;
     _Atomic uint32_t turn; /* whose it is: even the first's, odd the second's */
     atomic_int timeouts;
 };
@@ -176,34 +176,34 @@ static void answer(void *app, uint16_t index)
 
     for (uint32_t turn = index; turn < ROUNDS; turn += 2) {
         for (;;) {
-            uint32_t rung = bell_count(ping->bell);
+            uint32_t seen = eventcount_read(ping->wakeup);
 
             if (atomic_load_explicit(&ping->turn, memory_order_acquire) == turn)
                 break;
-            bell_wait(ping->bell, rung, long_ns);
-            if (bell_count(ping->bell) == rung)
+            eventcount_wait(ping->wakeup, seen, long_ns);
+            if (eventcount_read(ping->wakeup) == seen)
                 atomic_fetch_add(&ping->timeouts, 1);
         }
         atomic_store_explicit(&ping->turn, turn + 1, memory_order_release);
-        bell_ring(ping->bell);
+        eventcount_notify(ping->wakeup);
     }
 }
 
 static void who_looks_between_count_and_wait_misses_no_ring(void **state)
 {
-    struct ping ping = {.bell = open_bell()};
+    struct ping ping = {.wakeup = open_eventcount()};
 
     (void)state;
     run_workers(2, answer, &ping);
     assert_int_equal(atomic_load(&ping.turn), ROUNDS);
     assert_int_equal(atomic_load(&ping.timeouts), 0);
-    bell_close(ping.bell);
+    eventcount_close(ping.wakeup);
 }
 
 /* ---- many who wait for one ring ---- */
 
 struct crowd {
-    struct bell *bell;
+    struct eventcount *wakeup;
     uint32_t count;
     atomic_int there, gone;
 };
@@ -214,27 +214,27 @@ static void wait_in_crowd(void *app, uint16_t index)
 
     atomic_fetch_add(&crowd->there, 1);
     if (index > 0) {
-        bell_wait(crowd->bell, crowd->count, long_ns);
+        eventcount_wait(crowd->wakeup, crowd->count, long_ns);
     } else {
         while (atomic_load(&crowd->there) < WORKERS)
             sched_yield();
-        bell_ring(crowd->bell);
+        eventcount_notify(crowd->wakeup);
     }
     atomic_fetch_add(&crowd->gone, 1);
 }
 
 static void one_ring_wakes_everybody(void **state)
 {
-    struct crowd crowd = {.bell = open_bell()};
+    struct crowd crowd = {.wakeup = open_eventcount()};
 
     (void)state;
     for (int round = 0; round < 50; round++) {
         atomic_store(&crowd.there, 0);
-        crowd.count = bell_count(crowd.bell);
+        crowd.count = eventcount_read(crowd.wakeup);
         run_workers(WORKERS, wait_in_crowd, &crowd);
     }
     assert_int_equal(atomic_load(&crowd.gone), 50 * WORKERS);
-    bell_close(crowd.bell);
+    eventcount_close(crowd.wakeup);
 }
 
 int main(void)

@@ -36,7 +36,7 @@ struct listener {
     atomic_uint arrived; /* of a barrier */
     uint64_t rounds, rounds_missed;
     atomic_bool is_enough;
-    struct bell *bell;
+    struct eventcount *wakeup;
     uint32_t rung;
     atomic_int timeouts;
 };
@@ -71,7 +71,7 @@ static void say(struct listener *l, uint16_t thread, uint64_t number)
 {
     const struct port_word word = {.type = PORT_CONSUME, .phase = thread, .step = number};
 
-    port_say(&l->port, &word);
+    port_post(&l->port, &word);
 }
 
 static void run_threads(uint16_t count, void (*work)(void *app, uint16_t index), void *app)
@@ -217,21 +217,21 @@ static void without_an_endpoint_nobody_parks(void **state)
 /* ---- sleeping ---- */
 
 /* Like an eventfd: a wake before the wait ends it at once. */
-static void wait_for_bell(void *driver, const struct mesh *mesh, uint64_t max_ns)
+static void wait_for_wakeup(void *driver, const struct mesh *mesh, uint64_t max_ns)
 {
     struct listener *l = driver;
     uint32_t count = l->rung;
 
     (void)mesh;
-    bell_wait(l->bell, count, max_ns);
-    l->rung = bell_count(l->bell);
+    eventcount_wait(l->wakeup, count, max_ns);
+    l->rung = eventcount_read(l->wakeup);
     if (l->rung == count)
         atomic_fetch_add(&l->timeouts, 1);
 }
 
-static void ring_bell(void *driver)
+static void notify_main(void *driver)
 {
-    bell_ring(((struct listener *)driver)->bell);
+    eventcount_notify(((struct listener *)driver)->wakeup);
 }
 
 static void ignore_event(void *app, const struct mesh_event *event)
@@ -282,9 +282,9 @@ static struct listener *make_sleeper(void **memory)
     struct fail fail;
 
     l->port.mesh = make_endpoint(memory);
-    l->bell = bell_open(&fail);
-    assert_non_null(l->bell);
-    l->port.driver = (struct port_driver){.wait = wait_for_bell, .wake = ring_bell, .driver = l};
+    l->wakeup = eventcount_open(&fail);
+    assert_non_null(l->wakeup);
+    l->port.driver = (struct port_driver){.wait = wait_for_wakeup, .wake = notify_main, .driver = l};
     l->port.on_event = ignore_event;
     l->port.now_ns = now_ns;
     return l;
@@ -292,7 +292,7 @@ static struct listener *make_sleeper(void **memory)
 
 static void free_sleeper(struct listener *l, void *memory)
 {
-    bell_close(l->bell);
+    eventcount_close(l->wakeup);
     free(memory);
     free(l);
 }
@@ -301,7 +301,7 @@ static void publish(struct listener *l)
 {
     const struct port_word word = {.type = PORT_PUBLISH, .token_count = 1, .block_count = 1};
 
-    port_say(&l->port, &word);
+    port_post(&l->port, &word);
 }
 
 /* The first thread sleeps whenever there is nothing to do; the second sends words, and waits for each to be heard. */
@@ -333,7 +333,7 @@ static void a_word_wakes_the_owner_who_sleeps(void **state)
     /* The thread that sends the last word may hear it, so a separate wake ends the last sleep. */
     while (atomic_load(&l->port.ring_head) < PARKED_WORDS)
         sched_yield();
-    ring_bell(l);
+    notify_main(l);
     pool_join(pool);
     assert_int_equal(atomic_load(&l->timeouts), 0);
     free_sleeper(l, memory);
@@ -360,7 +360,7 @@ static void who_locks_wakes_the_owner_who_sleeps(void **state)
 
     (void)state;
     for (int round = 0; round < 100; round++) {
-        l->rung = bell_count(l->bell); /* a thread that locks may have rung again after the sleep */
+        l->rung = eventcount_read(l->wakeup); /* a thread that locks may have rung again after the sleep */
         run_threads(2, park_once, l);
     }
     assert_int_equal(atomic_load(&l->timeouts), 0);
@@ -381,7 +381,7 @@ static void park_and_lock(void *app, uint16_t index)
         port_unlock(&l->port);
     }
     atomic_store(&l->is_enough, true);
-    ring_bell(l);
+    notify_main(l);
 }
 
 /* Without that, each thread that locks waits for hundreds of sleeps, and on one core for ever. (A late wake may end one sleep more.) */

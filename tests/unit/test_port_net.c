@@ -64,7 +64,7 @@ static void publish_every_second(struct port *port, uint16_t first)
 {
     port_lock(port);
     for (uint16_t b = first; b < OWN_BLOCKS; b = (uint16_t)(b + 2))
-        port_say(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_first = b, .block_count = 1});
+        port_post(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_first = b, .block_count = 1});
     port_unlock(port);
 }
 
@@ -125,7 +125,7 @@ static void what_is_said_goes_out_before_datagrams_are_looked_for(void **state)
     port->driver = (struct port_driver){.poll = note_poll, .flush = note_flush, .driver = calls};
     port_poll(port);
     assert_string_equal(calls, "poll "); /* there was no word */
-    port_say(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_count = 1});
+    port_post(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_count = 1});
     assert_string_equal(calls, "poll flush "); /* words are sent, and the port does not look for datagrams */
     port_poll(port);
     assert_string_equal(calls, "poll flush poll ");
@@ -182,7 +182,7 @@ static const char *speak_with_one_early(struct opener *o, bool answers_events, i
     port->on_event = count_event;
     port->app = o;
     port->answers_events = answers_events;
-    port_say(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_count = 1});
+    port_post(port, &(const struct port_word){.type = PORT_PUBLISH, .token_count = 1, .block_count = 1});
     net_gather_release(net, &gather);
     net_free(net);
     free(port);

@@ -14,7 +14,7 @@ enum { CTX = 20000, SLOTS = 2, BATCH = 8, VOCAB = 20000 };
 
 /* The sequencer and one follower. */
 static struct publisher publisher;
-static struct intake intake;
+static struct request_queue queue;
 static struct steplog own, other;
 static uint32_t prompt[CTX];
 
@@ -26,13 +26,13 @@ static uint32_t candidates_of(const void *app, const struct sampling *sampling)
 
 static int begin_as(bool is_sequencer)
 {
-    const struct planner_limits plan = {.ctx = CTX, .slots = SLOTS, .batch = BATCH, .candidates_max = 100};
+    const struct scheduler_limits plan = {.ctx = CTX, .slots = SLOTS, .batch = BATCH, .candidates_max = 100};
     const struct steplog_limits log = {.ctx = CTX, .slots = SLOTS, .batch = BATCH};
     struct fail fail;
 
     for (uint32_t i = 0; i < CTX; i++)
         prompt[i] = i;
-    intake_init(&intake, CTX, VOCAB);
+    request_queue_init(&queue, CTX, VOCAB);
     publisher_init(&publisher, is_sequencer, &plan, candidates_of, NULL);
     return steplog_init(&own, &log, &fail) | steplog_init(&other, &log, &fail);
 }
@@ -52,7 +52,7 @@ static int begin_other(void **state)
 static int end(void **state)
 {
     (void)state;
-    intake_release(&intake);
+    request_queue_release(&queue);
     steplog_release(&own);
     steplog_release(&other);
     return 0;
@@ -62,7 +62,7 @@ static void submit(uint64_t id, uint32_t prompt_count, uint32_t predict)
 {
     const struct request request = {.id = id, .prompt = prompt, .prompt_count = prompt_count, .predict = predict, .sampling.top_k = 40};
 
-    assert_true(intake_submit(&intake, &request, 0));
+    assert_true(request_queue_submit(&queue, &request, 0));
 }
 
 /* Moves the next record into both logs and returns its type; 0: none is due. */
@@ -70,12 +70,12 @@ static int move(void)
 {
     uint64_t complete;
 
-    if (!publisher_next(&publisher, &intake, &own))
+    if (!publisher_next(&publisher, &queue, &own))
         return 0;
     assert_true(publisher.record_bytes > 0 && publisher.record_bytes <= RECORD_BYTES_MAX);
     int type = publisher.record[0];
     assert_int_equal(steplog_take_record(&other, publisher.record, publisher.record_bytes, &complete), 0);
-    publisher_sent(&publisher, &intake, &own);
+    publisher_sent(&publisher, &queue, &own);
     return type;
 }
 
@@ -129,11 +129,11 @@ static void a_record_stays_in_hand_until_it_is_sent(void **state)
 
     (void)state;
     submit(7, 3, 1);
-    assert_true(publisher_next(&publisher, &intake, &own));
+    assert_true(publisher_next(&publisher, &queue, &own));
     size_t bytes = publisher.record_bytes;
     assert_true(bytes <= sizeof copy);
     memcpy(copy, publisher.record, bytes);
-    assert_true(publisher_next(&publisher, &intake, &own));
+    assert_true(publisher_next(&publisher, &queue, &own));
     assert_int_equal(publisher.record_bytes, bytes);
     assert_memory_equal(publisher.record, copy, bytes);
 }
@@ -157,17 +157,17 @@ static void a_request_waits_for_a_slot(void **state)
     for (uint64_t id = 1; id <= SLOTS + 1; id++)
         submit(id, 2, 1000);
     move_all();
-    assert_int_equal(publisher.planner.count, SLOTS);
-    assert_int_equal(intake_state(&intake, SLOTS + 1, &origin), INTAKE_FRESH);
+    assert_int_equal(publisher.scheduler.count, SLOTS);
+    assert_int_equal(request_queue_state(&queue, SLOTS + 1, &origin), REQUEST_QUEUE_FRESH);
     /* It has run on both nodes, and ended. */
     start_and_drop(&own, 1);
     start_and_drop(&other, 1);
-    publisher_forget(&publisher, &intake, 1);
+    publisher_forget(&publisher, &queue, 1);
     assert_int_equal(move(), RECORD_REQUEST);
     assert_int_equal(move(), RECORD_TOKENS);
-    assert_int_equal(publisher.planner.count, SLOTS);
-    /* A request in the log is no longer in the intake. */
-    assert_int_equal(intake_state(&intake, SLOTS + 1, &origin), INTAKE_ABSENT);
+    assert_int_equal(publisher.scheduler.count, SLOTS);
+    /* A request in the log is no longer in the queue. */
+    assert_int_equal(request_queue_state(&queue, SLOTS + 1, &origin), REQUEST_QUEUE_ABSENT);
 }
 
 static void steps_that_are_needed_go_before_a_long_prompt(void **state)
@@ -200,7 +200,7 @@ static void a_request_that_runs_already_is_not_told_again(void **state)
     move_all();
     submit(1, 5, 1000);
     assert_int_equal(move(), 0);
-    assert_int_equal(intake_state(&intake, 1, &origin), INTAKE_ABSENT);
+    assert_int_equal(request_queue_state(&queue, 1, &origin), REQUEST_QUEUE_ABSENT);
 }
 
 /* ---- other ranks ---- */
@@ -214,16 +214,16 @@ static void another_rank_sends_its_requests_and_keeps_them(void **state)
         submit(id, 2, 1000);
     for (uint64_t id = 1; id <= SLOTS + 1; id++) {
         for (uint8_t type = RECORD_REQUEST; type <= RECORD_TOKENS; type++) {
-            assert_true(publisher_next(&publisher, &intake, &own));
+            assert_true(publisher_next(&publisher, &queue, &own));
             assert_int_equal(publisher.record[0], type);
-            publisher_sent(&publisher, &intake, &own);
+            publisher_sent(&publisher, &queue, &own);
         }
     }
-    assert_false(publisher_next(&publisher, &intake, &own));
+    assert_false(publisher_next(&publisher, &queue, &own));
     for (uint64_t id = 1; id <= SLOTS + 1; id++) {
-        assert_int_equal(intake_state(&intake, id, &origin), INTAKE_TAKEN);
-        publisher_forget(&publisher, &intake, id);
-        assert_int_equal(intake_state(&intake, id, &origin), INTAKE_ABSENT);
+        assert_int_equal(request_queue_state(&queue, id, &origin), REQUEST_QUEUE_TAKEN);
+        publisher_forget(&publisher, &queue, id);
+        assert_int_equal(request_queue_state(&queue, id, &origin), REQUEST_QUEUE_ABSENT);
     }
 }
 
@@ -232,12 +232,12 @@ static void a_request_that_comes_with_the_log_meanwhile_is_given_up(void **state
     (void)state;
     submit(1, 2 * RECORD_TOKENS_MAX, 10);
     submit(2, 2, 10);
-    assert_true(publisher_next(&publisher, &intake, &own));
-    publisher_sent(&publisher, &intake, &own);
-    assert_true(publisher_next(&publisher, &intake, &own));
-    publisher_forget(&publisher, &intake, 1);
-    publisher_sent(&publisher, &intake, &own);
-    assert_true(publisher_next(&publisher, &intake, &own));
+    assert_true(publisher_next(&publisher, &queue, &own));
+    publisher_sent(&publisher, &queue, &own);
+    assert_true(publisher_next(&publisher, &queue, &own));
+    publisher_forget(&publisher, &queue, 1);
+    publisher_sent(&publisher, &queue, &own);
+    assert_true(publisher_next(&publisher, &queue, &own));
     assert_int_equal(publisher.record[0], RECORD_REQUEST);
     assert_true(publisher.request->id == 2);
 }

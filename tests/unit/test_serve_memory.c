@@ -19,7 +19,7 @@ static int first;             /* the first ask */
 /* What a node holds that has the whole model. */
 static uint64_t whole_bytes(void)
 {
-    const struct shift_config *c = &serve.node[0].shift_config;
+    const struct epoch_run_config *c = &serve.node[0].epoch_run_config;
     const uint32_t share = 1;
     struct balance_load load;
     struct rowmap map;
@@ -71,10 +71,10 @@ static void expect_fits(void)
         const struct simserve_node *node = &serve.node[__builtin_ctzll(alive)];
         struct balance_load load;
 
-        balance_load_init(&load, node->shift_config.model);
-        balance_load_cache(&load, node->shift_config.kv_type, node->shift_config.ctx, node->shift_config.slots);
-        assert_true(node->shift->is_started && node->missing_bytes == 0);
-        assert_true(balance_part_bytes(&load, &node->shift->map, node->shift->rank) <= node->member->summary);
+        balance_load_init(&load, node->epoch_run_config.model);
+        balance_load_cache(&load, node->epoch_run_config.kv_type, node->epoch_run_config.ctx, node->epoch_run_config.slots);
+        assert_true(node->run->is_started && node->missing_bytes == 0);
+        assert_true(balance_part_bytes(&load, &node->run->map, node->run->rank) <= node->member->summary);
     }
 }
 
@@ -93,7 +93,7 @@ static void expect_waits(uint64_t missing_bytes)
     for (uint64_t left = alive; left != 0; left &= left - 1) {
         const struct simserve_node *node = &serve.node[__builtin_ctzll(left)];
 
-        assert_true(node->shift->engine == NULL && node->next->engine == NULL);
+        assert_true(node->run->engine == NULL && node->next->engine == NULL);
         assert_in_range(node->missing_bytes, missing_bytes - FOUR, missing_bytes + FOUR);
     }
 }
@@ -200,7 +200,7 @@ static void only_as_much_as_is_missing_is_worth_an_epoch_at_once(void **state)
 /* A node that was reported with 984 would wait for ever for 1000, although it has 1010. */
 static void what_is_waited_for_is_told_however_little(void **state)
 {
-    static struct serve_memory memory = {.told_bytes = 984};
+    static struct serve_memory memory = {.reported_bytes = 984};
 
     (void)state;
     assert_false(serve_memory_is_news(&memory, 1010));

@@ -139,16 +139,16 @@ static void what_is_told_is_what_the_nodes_count(void **state)
         struct engine_figures figures;
         struct mesh_peer_stats peer;
 
-        engine_figures(serve.node[place].shift->engine, &figures);
+        engine_figures(serve.node[place].run->engine, &figures);
         assert_true(heard->node.tokens == figures.tokens && figures.tokens == simquestion(0, question)->alone.token_count);
         assert_true(heard->node.steps == figures.steps && heard->node.compute_ns == figures.compute_ns);
         for (uint16_t r = 0; r < FOUR; r++) {
             if (r == rank_at(place))
                 continue;
-            mesh_get_peer_stats(serve.node[place].shift->mesh, r, &peer);
+            mesh_get_peer_stats(serve.node[place].run->mesh, r, &peer);
             assert_true(peer.tiles_received > 0 && heard->link[r].tiles_received == peer.tiles_received);
             assert_true(heard->link[r].tiles_sent == peer.tiles_sent);
-            assert_true(heard->latencies[r][MESH_LATENCY_ONE_WAY] == mesh_tile_latency(serve.node[place].shift->mesh, r)->count);
+            assert_true(heard->latencies[r][MESH_LATENCY_ONE_WAY] == mesh_tile_latency(serve.node[place].run->mesh, r)->count);
         }
     }
     assert_int_equal(heard_of(2)->node.requests_begun, 1);

@@ -130,7 +130,7 @@ static void as_many_requests_wait_as_there_are_slots_and_start_in_any_order(void
 
 static void requests_that_have_not_started_are_saved(void **state)
 {
-    struct saved saved = {0};
+    struct saved_requests saved = {0};
     struct request one = request_of(1, 5), two = request_of(2, 7), half = request_of(3, RECORD_TOKENS_MAX + 1);
 
     (void)state;
@@ -142,7 +142,7 @@ static void requests_that_have_not_started_are_saved(void **state)
     assert_int_equal(saved.count, 1);
     assert_true(saved.request[0].id == 2);
     assert_memory_equal(saved.request[0].prompt, prompt, 7 * sizeof *prompt);
-    saved_release(&saved);
+    saved_requests_release(&saved);
 }
 
 /* ---- entries ---- */

@@ -19,9 +19,9 @@
 #include "mesh/udp.h"
 #include "mesh/wire.h"
 #include "node/caller.h"
+#include "node/client_message.h"
 #include "node/serve.h"
 #include "node/synth.h"
-#include "node/talk.h"
 
 enum { NEWER = MESH_WIRE_VERSION + 1, TRIES = 400, TRY_US = 50000, TEXT_BYTES = 32768 };
 
@@ -71,15 +71,15 @@ static void become_node(const struct process *process, struct mesh_addr listen, 
     struct fail fail = {0};
     struct gguf *gguf = gguf_open(model_path, &fail);
 
-    config.shift.model = gguf == NULL ? NULL : model_open(gguf, &fail);
-    config.shift.tokenizer = gguf == NULL ? NULL : tokenizer_open(gguf, &fail);
-    config.shift.kernel = kernel_choose(NULL);
-    config.shift.cluster = "mesh";
-    config.shift.security = process->security;
-    config.shift.threads = 1;
-    config.shift.batch = 8;
-    config.shift.slots = 1;
-    config.shift.ctx = process->ctx;
+    config.run.model = gguf == NULL ? NULL : model_open(gguf, &fail);
+    config.run.tokenizer = gguf == NULL ? NULL : tokenizer_open(gguf, &fail);
+    config.run.kernel = kernel_choose(NULL);
+    config.run.cluster = "mesh";
+    config.run.security = process->security;
+    config.run.threads = 1;
+    config.run.batch = 8;
+    config.run.slots = 1;
+    config.run.ctx = process->ctx;
     config.listen = listen;
     config.share = 1;
     config.cluster_key = *process->key;
@@ -89,7 +89,7 @@ static void become_node(const struct process *process, struct mesh_addr listen, 
         config.seed_count = 1;
     }
     kernel_thread_init();
-    _exit(config.shift.model != NULL && config.shift.tokenizer != NULL && serve(&config, &fail) == 0 ? 0 : 1);
+    _exit(config.run.model != NULL && config.run.tokenizer != NULL && serve(&config, &fail) == 0 ? 0 : 1);
 }
 
 static struct mesh_addr free_port(void)
@@ -145,19 +145,19 @@ static struct mesh_client *call(const struct process *as, struct mesh_addr at, u
 static bool read_status(const struct process *as, struct mesh_addr at, char text[TEXT_BYTES])
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
-    static struct talk talk;
-    const struct talk question = {.kind = TALK_STATUS};
+    static struct client_message message;
+    const struct client_message question = {.kind = CLIENT_MESSAGE_STATUS};
     struct fail fail = {0};
     struct mesh_client *caller = call(as, at, SECOND_NS, &fail);
     const uint8_t *answer;
     size_t bytes;
-    bool is_good = caller != NULL && caller_send(caller, record, talk_write(&question, record), &fail) == 0 &&
-                   caller_receive(caller, &answer, &bytes, SECOND_NS, &fail) == 1 && talk_read(&talk, answer, bytes) == 0 &&
-                   talk.kind == TALK_STATE && talk.text_size < TEXT_BYTES;
+    bool is_good = caller != NULL && caller_send(caller, record, client_message_write(&question, record), &fail) == 0 &&
+                   caller_receive(caller, &answer, &bytes, SECOND_NS, &fail) == 1 && client_message_read(&message, answer, bytes) == 0 &&
+                   message.kind == CLIENT_MESSAGE_STATE && message.text_size < TEXT_BYTES;
 
     if (is_good) {
-        memcpy(text, talk.text, talk.text_size);
-        text[talk.text_size] = '\0';
+        memcpy(text, message.text, message.text_size);
+        text[message.text_size] = '\0';
     }
     caller_close(caller);
     return is_good;

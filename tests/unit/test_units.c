@@ -143,9 +143,9 @@ static int looks_of(struct engine *e, int *looks)
     struct worker *w = &e->worker[0];
 
     *looks = 0;
-    w->looked_ns = 0;
+    w->polled_ns = 0;
     for (clock_ns = 1000000; clock_ns < 3000000; clock_ns += 10000)
-        engine_look_around(e, w);
+        engine_poll_if_due(e, w);
     return *looks;
 }
 

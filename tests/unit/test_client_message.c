@@ -1,0 +1,92 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "node/client_message.h"
+#include "node/hash.h"
+
+static uint8_t record[MESH_RECORD_BYTES_MAX];
+
+static struct client_message example(enum client_message_kind kind)
+{
+    return (struct client_message){
+        .kind = kind,
+        .ask = {.predict = 7,
+                .sampling = {.temperature = 0.5f, .top_k = 3, .top_p = 0.9f, .min_p = 0.1f, .repeat_penalty = 1.1f, .seed = 1234567890123},
+                .ignore_end = true,
+                .is_ids = true},
+        .done = {.reason = ENGINE_DONE_END, .prompt_tokens = 5, .tokens = 6, .first_ns = 7, .all_ns = 8, .nodes = 3, .epochs = 2},
+        .token = {{1, 2}, {3, 4}},
+        .token_count = 2,
+        .text = "Once upon",
+        .text_size = 9};
+}
+
+static const enum client_message_kind kinds[] = {CLIENT_MESSAGE_ASK,    CLIENT_MESSAGE_STATUS,  CLIENT_MESSAGE_STATUS_TEXT,
+                                                 CLIENT_MESSAGE_CANCEL, CLIENT_MESSAGE_TOKENS,  CLIENT_MESSAGE_DONE,
+                                                 CLIENT_MESSAGE_STATE,  CLIENT_MESSAGE_REFUSED, CLIENT_MESSAGE_UNFIT};
+
+static void what_is_written_is_read_back(void **state)
+{
+    struct client_message message;
+    struct client_message asked = example(CLIENT_MESSAGE_ASK), done = example(CLIENT_MESSAGE_DONE);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct client_message said = example(kinds[i]);
+
+        assert_int_equal(client_message_read(&message, record, client_message_write(&said, record)), 0);
+        assert_int_equal(message.kind, kinds[i]);
+    }
+    assert_int_equal(client_message_read(&message, record, client_message_write(&asked, record)), 0);
+    assert_true(message.ask.sampling.temperature == 0.5f && message.ask.sampling.seed == 1234567890123 && message.ask.predict == 7);
+    assert_true(message.ask.ignore_end && !message.ask.want_digest && message.ask.is_ids);
+    assert_int_equal(message.text_size, 9);
+    assert_memory_equal(message.text, "Once upon", 9);
+    assert_int_equal(client_message_read(&message, record, client_message_write(&done, record)), 0);
+    assert_int_equal(message.done.epochs, 2);
+    assert_int_equal(message.done.all_ns, 8);
+}
+
+static void a_record_that_is_cut_or_too_long_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct client_message said = example(kinds[i]), message;
+        const size_t bytes = client_message_write(&said, record);
+
+        for (size_t cut = 0; cut < bytes; cut++)
+            assert_int_equal(client_message_read(&message, record, cut), -1);
+        assert_int_equal(client_message_read(&message, record, bytes + 1), -1);
+    }
+}
+
+static void any_bytes_are_read_or_refused(void **state)
+{
+    struct client_message message;
+
+    (void)state;
+    for (uint64_t round = 0; round < 20000; round++) {
+        const size_t bytes = hash_words3(1, round, 0) % 200;
+
+        for (size_t i = 0; i < bytes; i++)
+            record[i] = (uint8_t)(hash_words3(2, round, i) % (i == 0 ? 24 : 256));
+        if (client_message_read(&message, record, bytes) == 0 && message.text_size > 0)
+            assert_true((const uint8_t *)message.text >= record && (const uint8_t *)message.text + message.text_size <= record + bytes);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(a_record_that_is_cut_or_too_long_is_refused),
+        cmocka_unit_test(any_bytes_are_read_or_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

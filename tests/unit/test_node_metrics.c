@@ -1,0 +1,49 @@
+/* What a node measures of the requests of its clients. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node/node_metrics.h"
+#include "simquestion.h"
+
+static void take(struct node_metrics *measure, const struct jobs *jobs, uint32_t waiting)
+{
+    static const struct node_metrics_requests over = {.begun = 7};
+    static const struct packet_filter_stats filter;
+    static const struct mesh_lab lab;
+    const struct epoch_run_config config = {.model = simquestion_model(0)->model};
+    const struct node_metrics_source source = {
+        .now_ns = 1000, .config = &config, .filter = &filter, .jobs = jobs, .waiting = waiting, .requests = &over, .lab = &lab};
+
+    node_metrics_take(measure, &source);
+}
+
+static void requests_that_wait_to_be_tokenised_are_running(void **state)
+{
+    static struct jobs jobs;
+    struct node_metrics measure = {0};
+
+    (void)state;
+    assert_int_equal(node_metrics_init(&measure), 0);
+    take(&measure, &jobs, 0);
+    assert_int_equal(measure.node.requests_running, 0);
+    jobs.job[0] = (struct job){.id = 1};
+    jobs.job[1] = (struct job){.id = 2, .is_done = true};
+    take(&measure, &jobs, 3);
+    assert_int_equal(measure.node.requests_running, 3 + 1);
+    assert_int_equal(measure.node.requests_begun, 7 + 2); /* a counter: a question that is refused must not take anything from it */
+    assert_int_equal(measure.requests, 2);
+    node_metrics_release(&measure);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_that_wait_to_be_tokenised_are_running),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,256 @@
+/* What clients have asked, on its way to jobs: in turns, in order, and what does not get there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/bytes.h"
+#include "node/prompt_queue.h"
+#include "simquestion.h"
+
+enum { LONG = 59000, CTX = 100000 };
+
+struct fixture {
+    struct epoch_run_config config;
+    struct prompt_queue prompt_queue;
+    struct jobs jobs;
+    char *text; /* LONG letters without a space */
+};
+
+static int set_up(void **state)
+{
+    const struct simquestion_model *model = simquestion_model(0);
+    struct fixture *f = calloc(1, sizeof *f);
+
+    assert_non_null(f);
+    f->config = (struct epoch_run_config){.model = model->model, .tokenizer = model->tokenizer, .ctx = CTX};
+    f->text = malloc(LONG);
+    assert_non_null(f->text);
+    for (size_t i = 0; i < LONG; i++)
+        f->text[i] = (char)('a' + i * i % 25);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    prompt_queue_release(&f->prompt_queue);
+    jobs_release(&f->jobs);
+    free(f->text);
+    free(f);
+    return 0;
+}
+
+static int add(struct fixture *f, uint32_t session, const char *text, size_t size, bool is_ids, struct fail *fail)
+{
+    const struct job_asked asked = {
+        .session = session,
+        .ask = {.predict = 5, .is_ids = is_ids, .sampling = {.top_p = 1, .repeat_penalty = 1}},
+        .when_ns = 1000 + session,
+    };
+
+    return prompt_queue_add(&f->prompt_queue, &f->jobs, &f->config, &asked, text, size, fail);
+}
+
+static void ask(struct fixture *f, uint32_t session, const char *text, size_t size)
+{
+    struct fail fail;
+
+    if (add(f, session, text, size, false, &fail) < 0)
+        fail_msg("%s", fail.text);
+}
+
+/* Turns until the next one is over. */
+static unsigned run(struct fixture *f, size_t a_turn, struct prompt_queue_outcome *outcome)
+{
+    unsigned turns = 0;
+    size_t work;
+
+    do {
+        assert_in_range(turns++, 0, LONG);
+        work = a_turn;
+    } while (!prompt_queue_next(&f->prompt_queue, &f->jobs, &f->config, &work, outcome));
+    return turns;
+}
+
+static void check_job(const struct fixture *f, const struct prompt_queue_outcome *outcome, uint32_t session, const char *text, size_t size)
+{
+    const struct job *job = outcome->job;
+    struct fail fail;
+    uint32_t *ids;
+    size_t count;
+
+    assert_non_null(job);
+    assert_int_equal(outcome->session, session);
+    assert_int_equal(job->session, session);
+    assert_int_equal(job->asked_ns, 1000 + session);
+    assert_int_equal(job->ask.predict, 5);
+    assert_int_equal(tokenizer_encode(f->config.tokenizer, text, size, true, &ids, &count, &fail), 0);
+    assert_int_equal(job->prompt_count, count);
+    assert_memory_equal(job->token, ids, count * sizeof *ids);
+    free(ids);
+}
+
+static void a_long_prompt_takes_turns_and_a_short_one_does_not(void **state)
+{
+    struct fixture *f = *state;
+    struct prompt_queue_outcome outcome;
+
+    ask(f, 1, "abc", 3);
+    assert_int_equal(run(f, PROMPT_QUEUE_WORK, &outcome), 1);
+    check_job(f, &outcome, 1, "abc", 3);
+    ask(f, 2, f->text, LONG);
+    assert_in_range(run(f, PROMPT_QUEUE_WORK, &outcome), LONG / PROMPT_QUEUE_WORK, 10 * LONG / PROMPT_QUEUE_WORK);
+    check_job(f, &outcome, 2, f->text, LONG);
+    assert_int_equal(f->prompt_queue.count, 0);
+}
+
+static void prompts_of_ids_take_turns_as_well(void **state)
+{
+    enum { QUESTIONS = 32 };
+    struct fixture *f = *state;
+    struct prompt_queue_outcome outcome;
+    struct fail fail;
+    unsigned turns = 0;
+
+    memset(f->text, 0, LONG);
+    for (uint32_t i = 0; i < QUESTIONS; i++)
+        assert_int_equal(add(f, i, f->text, LONG, true, &fail), 0);
+    for (; f->prompt_queue.count > 0; turns++) {
+        size_t work = PROMPT_QUEUE_WORK;
+
+        while (prompt_queue_next(&f->prompt_queue, &f->jobs, &f->config, &work, &outcome))
+            assert_non_null(outcome.job);
+    }
+    assert_in_range(turns, QUESTIONS / 8, QUESTIONS);
+}
+
+static void questions_become_jobs_in_the_order_in_which_they_came(void **state)
+{
+    static const uint32_t ids[] = {1, 299, 7};
+    struct fixture *f = *state;
+    struct prompt_queue_outcome outcome;
+    uint8_t written[sizeof ids];
+    struct bytes out = bytes_writer(written, sizeof written);
+    struct fail fail;
+
+    for (size_t i = 0; i < 3; i++)
+        bytes_put_u32(&out, ids[i]);
+    ask(f, 1, f->text, LONG);
+    assert_int_equal(add(f, 2, (const char *)written, sizeof written, true, &fail), 0);
+    ask(f, 3, "", 0);
+    ask(f, 4, f->text + 1, LONG / 2);
+    run(f, 100, &outcome);
+    check_job(f, &outcome, 1, f->text, LONG);
+    run(f, 100, &outcome);
+    assert_int_equal(outcome.session, 2);
+    assert_int_equal(outcome.job->prompt_count, 3);
+    assert_memory_equal(outcome.job->token, ids, sizeof ids);
+    run(f, 100, &outcome);
+    check_job(f, &outcome, 3, "", 0);
+    run(f, 100, &outcome);
+    check_job(f, &outcome, 4, f->text + 1, LONG / 2);
+}
+
+/* Also in the middle of its prompt; nobody else's are touched. */
+static void a_client_that_goes_away_takes_its_questions_along(void **state)
+{
+    struct fixture *f = *state;
+    struct prompt_queue_outcome outcome;
+    size_t work = 1000;
+
+    ask(f, 1, f->text, LONG);
+    ask(f, 2, "abc", 3);
+    ask(f, 1, "b", 1);
+    ask(f, 3, "cd", 2);
+    assert_false(prompt_queue_next(&f->prompt_queue, &f->jobs, &f->config, &work, &outcome));
+    assert_int_equal(work, 0);
+    prompt_queue_drop(&f->prompt_queue, 3);
+    assert_int_equal(f->prompt_queue.count, 3);
+    prompt_queue_drop(&f->prompt_queue, 1);
+    assert_int_equal(f->prompt_queue.count, 1);
+    run(f, 1000, &outcome);
+    check_job(f, &outcome, 2, "abc", 3);
+    work = 1000;
+    assert_false(prompt_queue_next(&f->prompt_queue, &f->jobs, &f->config, &work, &outcome));
+    assert_int_equal(work, 1000);
+    ask(f, 4, f->text, LONG); /* and a node that ends in the middle of a prompt */
+    assert_false(prompt_queue_next(&f->prompt_queue, &f->jobs, &f->config, &work, &outcome));
+}
+
+static void what_cannot_fit_is_refused_before_it_is_read(void **state)
+{
+    struct fixture *f = *state;
+    const size_t longest = LONG / tokenizer_ids_min(f->config.tokenizer, LONG);
+    struct fail fail;
+
+    f->config.ctx = 100;
+    assert_int_equal(add(f, 1, f->text, (longest + 1) * 101, false, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_USAGE);
+    assert_non_null(strstr(fail.text, "tokens or more, the context holds 100: shorten it, or give a larger --ctx"));
+    assert_int_equal(add(f, 1, f->text, 404, true, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_USAGE);
+    assert_non_null(strstr(fail.text, "the prompt has 101 tokens, the context holds 100"));
+    assert_int_equal(add(f, 1, f->text, 6, true, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_USAGE);
+    assert_int_equal(f->prompt_queue.count, 0);
+}
+
+static void what_turns_out_not_to_fit_is_refused_then_and_others_follow(void **state)
+{
+    struct fixture *f = *state;
+    struct prompt_queue_outcome outcome;
+
+    f->config.ctx = 100;
+    ask(f, 1, f->text, 200);
+    ask(f, 2, "abc", 3);
+    run(f, 10, &outcome);
+    assert_int_equal(outcome.session, 1);
+    assert_null(outcome.job);
+    assert_int_equal(outcome.fail.exit_code, EXIT_USAGE);
+    assert_non_null(strstr(outcome.fail.text, "tokens, the context holds 100"));
+    run(f, 10, &outcome);
+    check_job(f, &outcome, 2, "abc", 3);
+    assert_int_equal(jobs_count(&f->jobs), 1);
+}
+
+static void questions_and_jobs_have_so_many_places_together(void **state)
+{
+    struct fixture *f = *state;
+    struct prompt_queue_outcome outcome;
+    struct fail fail;
+
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        ask(f, i, "abc", 3);
+        if (i % 2 == 0)
+            run(f, PROMPT_QUEUE_WORK, &outcome);
+    }
+    assert_int_equal(f->prompt_queue.count + jobs_count(&f->jobs), JOBS_MAX);
+    assert_int_equal(add(f, JOBS_MAX, "abc", 3, false, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    while (f->prompt_queue.count > 0) {
+        run(f, PROMPT_QUEUE_WORK, &outcome);
+        assert_non_null(outcome.job);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_long_prompt_takes_turns_and_a_short_one_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(prompts_of_ids_take_turns_as_well, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(questions_become_jobs_in_the_order_in_which_they_came, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_that_goes_away_takes_its_questions_along, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_fit_is_refused_before_it_is_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_turns_out_not_to_fit_is_refused_then_and_others_follow, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(questions_and_jobs_have_so_many_places_together, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
