@@ -4,8 +4,8 @@
 
 #include "evidence.h"
 #include "numbers.h"
+#include "sender_capture.h"
 #include "waits.h"
-#include "witness.h"
 
 #define UNDERWAY_NS UINT64_C(100000000) /* no datagram takes that long to arrive */
 #define STALL_MS    0.05                /* a shorter stall is no different from the usual wait */
@@ -63,7 +63,7 @@ static bool is_named_lost(struct link *link, bool is_all, struct link_entry *ent
     const uint64_t judged = link->spaces[is_all].marks[1]; /* the report after this mark counted the number, or none will */
 
     if (!entry->is_lost && !(link->has_report && entry->number <= judged && link->reported <= link->assigned))
-        evidence_name(link, entry);
+        evidence_mark_lost(link, entry);
     return entry->is_lost;
 }
 
@@ -75,7 +75,7 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
 
     if (entry->number == 0)
         return;
-    if (!entry->is_missing && !entry->is_sent && witness_covers(link, is_all, entry->number))
+    if (!entry->is_missing && !entry->is_sent && sender_capture_covers(link, is_all, entry->number))
         link->missed_at_sender++;
     if (entry->is_missing && !is_named_lost(link, is_all, entry))
         link->counts.not_captured++;
@@ -115,7 +115,7 @@ static void skip(struct analysis *analysis, struct link *link, bool is_all, uint
 
         entry->is_missing = true;
         entry->ts_ns = ts_ns;
-        witness_tell(link, is_all, entry);
+        sender_capture_fill(link, is_all, entry);
         link->spaces[is_all].last_missed = number;
     }
 }
@@ -214,7 +214,7 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
     entry->type = header->type;
     entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
     entry->is_copy = (header->flags & MESH_FLAG_COPY) != 0;
-    witness_tell(link, is_all, entry);
+    sender_capture_fill(link, is_all, entry);
     if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_TILE)
         note_tile(link, entry, packet);
     else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_PING)
@@ -251,7 +251,7 @@ static void pass(struct analysis *analysis, const struct packet *packet, bool by
     if (link->point == packet->point)
         take(analysis, link, packet, by_group);
     else if (link->departures != NULL && link->at_sender == (int)packet->point)
-        witness_add(link, packet);
+        sender_capture_add(link, packet);
     back = links_back(links, packet);
     if (packet->state == PACKET_DECODED && back != NULL && back->point == packet->point)
         evidence_take(back, packet);

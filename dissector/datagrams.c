@@ -1,6 +1,6 @@
 #include "datagrams.h"
 
-#include "split.h"
+#include "gso.h"
 
 int datagrams_open(struct datagrams *datagrams, struct keys *keys, struct fail *fail)
 {
@@ -23,7 +23,7 @@ static void take_payload(struct datagrams *datagrams)
     size_t captured = datagrams->frame.captured, size = datagrams->frame.size;
 
     do {
-        const size_t first = split_first(at, captured, size);
+        const size_t first = gso_first_size(at, captured, size);
         const size_t present = captured < first ? captured : first;
 
         packet->number = datagrams->count + 1;

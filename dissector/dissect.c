@@ -9,9 +9,9 @@
 #include "datagrams.h"
 #include "fragments.h"
 #include "import.h"
-#include "join.h"
 #include "line.h"
-#include "object.h"
+#include "merge.h"
+#include "packet_json.h"
 #include "privileges.h"
 #include "qlog.h"
 #include "report.h"
@@ -105,7 +105,7 @@ static void take_datagram(void *context, const struct packet *packet)
     if (!is_wanted || !run->has_text)
         return;
     if (run->settings->json) {
-        object_write(&run->json, packet, &selection->what, selection->verdict);
+        packet_json_write(&run->json, packet, &selection->what, selection->verdict);
         return;
     }
     notes_of(&selection->what, selection->verdict, notes, sizeof notes);
@@ -120,7 +120,7 @@ static void take_frame(struct run *run, const struct capture_frame *captured)
     if (datagrams_add(&run->datagrams, capture_link(run->capture), captured) || !selection_take(&run->selection, packet))
         return;
     if (run->has_text && run->settings->json)
-        object_write_frame(&run->json, packet);
+        packet_json_write_frame(&run->json, packet);
     else if (run->has_text)
         line_write_frame(&run->line, packet);
 }
@@ -477,7 +477,7 @@ int dissect(const struct settings *settings, struct fail *fail)
     if (result == 0 && settings->files.count == 0)
         result = dissect_one(run, NULL, fail);
     else if (result == 0 && is_joined(settings))
-        result = join_analyze(settings, run->keys, &run->report, &is_interrupted, fail);
+        result = merge_analyze(settings, run->keys, &run->report, &is_interrupted, fail);
     for (size_t i = 0; !is_joined(settings) && result == 0 && !is_interrupted && i < settings->files.count && !is_enough(run); i++)
         result = dissect_one(run, settings->files.values[i], fail);
     stop(run);

@@ -1,6 +1,6 @@
 #include "evidence.h"
 
-#include "witness.h"
+#include "sender_capture.h"
 
 bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b)
 {
@@ -29,7 +29,7 @@ static void need_parts(struct link *link, const struct link_entry *entry)
         }
 }
 
-void evidence_name(struct link *link, struct link_entry *entry)
+void evidence_mark_lost(struct link *link, struct link_entry *entry)
 {
     struct link_entry *repair = entry->repair != 0 ? links_entry(&link->spaces[entry->repair_is_all], entry->repair) : NULL;
 
@@ -143,7 +143,7 @@ static void split_asked(struct link *link, struct link_entry *entry, const struc
         if (place == NULL)
             return;
         place->range = piece;
-        place->asked_ns = entry->asked_ns;
+        place->nak_ns = entry->nak_ns;
         place->is_asked = i != 1;
         is_used = true;
     }
@@ -247,15 +247,15 @@ static void take_nak(struct link *link, const struct packet *packet)
                 if (!is_of(entry, nak->step, nak->phase, range))
                     continue;
                 is_known = true;
-                if (entry->asked_ns == 0)
-                    entry->asked_ns = packet->ts_ns;
+                if (entry->nak_ns == 0)
+                    entry->nak_ns = packet->ts_ns;
                 entry->is_passed |= entry->number <= link->spaces[space].seen; /* a STATUS just before the NAK says so */
             }
-        if (!is_known && !witness_take_nak(link, packet, range)) {
+        if (!is_known && !sender_capture_take_nak(link, packet, range)) {
             struct link_entry *missing = give_to_missing(link, nak->step, nak->phase, range);
 
             if (missing != NULL) {
-                missing->asked_ns = packet->ts_ns;
+                missing->nak_ns = packet->ts_ns;
                 missing->is_asked = true;
             }
         }
@@ -313,7 +313,7 @@ static void name_kind(struct link *link, enum kind kind)
             struct link_entry *entry = links_entry(space, number);
 
             if (entry != NULL && is_kind(entry, kind) && spend(link, is_all, number))
-                evidence_name(link, entry);
+                evidence_mark_lost(link, entry);
         }
     }
 }
@@ -353,7 +353,7 @@ static uint64_t count_suspects(struct link *link, unsigned report, bool naming)
                 continue;
             count++;
             if (naming)
-                evidence_name(link, entry);
+                evidence_mark_lost(link, entry);
         }
     }
     return count;

@@ -19,6 +19,6 @@ void evidence_find_repair(struct link *link, struct link_entry *entry);
 bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b);
 
 /* Mark the entry as lost, and the resend that repaired it as needed. */
-void evidence_name(struct link *link, struct link_entry *entry);
+void evidence_mark_lost(struct link *link, struct link_entry *entry);
 
 #endif

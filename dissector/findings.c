@@ -7,7 +7,7 @@ enum {
     LOSSES_MIN = 3,
     MOSTLY_PERCENT = 80,
     WAITING_PERCENT = 30,
-    TWICE_PERCENT = 25,
+    DUPLICATE_PERCENT = 25,
     LONG_TIMES = 4,
     LONG_NS = 200000,
     LATENCIES_MIN = 20
@@ -184,12 +184,12 @@ static bool tell_backward(const struct findings *findings)
 }
 
 /* So many duplicates come from capturing a host that forwards, not from the network. */
-static bool tell_twice(const struct findings *findings)
+static bool tell_duplicates(const struct findings *findings)
 {
     const struct link_counts *sum = &findings->analysis->sum;
     char text[FINDINGS_BYTES];
 
-    if (100 * sum->duplicate < TWICE_PERCENT * sum->datagrams || sum->duplicate == 0)
+    if (100 * sum->duplicate < DUPLICATE_PERCENT * sum->datagrams || sum->duplicate == 0)
         return false;
     snprintf(text, sizeof text,
              "%" PRIu64 " of %" PRIu64 " datagrams are in the capture twice, as on 'any' of a host that forwards them, or on a bridge "
@@ -351,7 +351,7 @@ void findings_tell(const struct findings *findings)
     is_any |= tell_renewed(findings);
     is_any |= tell_cut(findings);
     is_any |= tell_backward(findings);
-    is_any |= tell_twice(findings);
+    is_any |= tell_duplicates(findings);
     is_any |= tell_meshes(findings, meshes);
     if (findings->analysis->cut_tiles == 0 && meshes == 0)
         is_any |= tell_slow(findings);

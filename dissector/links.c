@@ -119,14 +119,14 @@ struct link *links_of(struct links *links, const struct packet *packet)
     const struct mesh_header *header = &packet->message.header;
     const bool is_all = header->dst == MESH_DST_ALL;
     struct link *link = find(links, header->epoch, &packet->frame->src, &packet->frame->dst);
-    const bool is_over = link != NULL && !numbers_live_on(&link->lives[is_all], header->number, header->sent_ns);
+    const bool is_over = link != NULL && !numbers_extend_incarnation(&link->incarnations[is_all], header->number, header->sent_ns);
 
     if (link == NULL || is_over) {
         link = make(links, packet, is_over ? link->last_ns : 0);
         if (link == NULL)
             return NULL;
         links->renewed += is_over;
-        numbers_live_on(&link->lives[is_all], header->number, header->sent_ns);
+        numbers_extend_incarnation(&link->incarnations[is_all], header->number, header->sent_ns);
     }
     if (header->dst != MESH_DST_ALL)
         link->dst = header->dst;

@@ -24,7 +24,7 @@ struct link_entry {
     uint64_t ts_ns;    /* when it was captured; if missing, when the gap was seen */
     uint64_t datagram; /* its number in the capture; 0: missing */
     uint64_t step; /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce */
-    uint64_t asked_ns;  /* by the first NAK; 0: never */
+    uint64_t nak_ns;    /* by the first NAK; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */
     uint64_t repair;    /* number of that, and in which space */
     double stall_ns;    /* how much longer than usual it was waited for; below 0: not known */
@@ -50,7 +50,7 @@ struct link_space {
 
 /* The same number as it left the sender's host. */
 struct link_sent {
-    uint64_t number, ts_ns, step, asked_ns;
+    uint64_t number, ts_ns, step, nak_ns;
     struct mesh_range range;
     uint16_t phase;
     uint8_t type;
@@ -98,9 +98,9 @@ struct link {
     uint16_t src, dst; /* ranks; dst 65535 until something to it alone was seen */
     bool is_v6;
     struct frame_address from, to;
-    struct link_host *sender, *receiver; /* NULL: no place */
-    struct link_space spaces[2];         /* to this receiver, to all */
-    struct numbers_life lives[2];        /* of the spaces; a restarted process has links of its own */
+    struct link_host *sender, *receiver;        /* NULL: no place */
+    struct link_space spaces[2];                /* to this receiver, to all */
+    struct numbers_incarnation incarnations[2]; /* of the spaces; a restarted process has links of its own */
     bool has_report, has_tiles;
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */

@@ -154,31 +154,31 @@ static bool is_recent(const struct numbers_stream *stream, uint64_t number, uint
     return false;
 }
 
-bool numbers_live_on(struct numbers_life *life, uint64_t number, uint64_t sent_ns)
+bool numbers_extend_incarnation(struct numbers_incarnation *incarnation, uint64_t number, uint64_t sent_ns)
 {
     if (sent_ns == 0)
         return true; /* no running clock shows that */
-    if (life->first == 0)
-        *life = (struct numbers_life){number, sent_ns, number, sent_ns};
-    if (number > life->highest ? sent_ns < life->highest_sent_ns : sent_ns > life->highest_sent_ns)
+    if (incarnation->first == 0)
+        *incarnation = (struct numbers_incarnation){number, sent_ns, number, sent_ns};
+    if (number > incarnation->highest ? sent_ns < incarnation->highest_sent_ns : sent_ns > incarnation->highest_sent_ns)
         return false;
-    if (number < life->first ? sent_ns > life->first_sent_ns : sent_ns < life->first_sent_ns)
+    if (number < incarnation->first ? sent_ns > incarnation->first_sent_ns : sent_ns < incarnation->first_sent_ns)
         return false;
-    if (number > life->highest) {
-        life->highest = number;
-        life->highest_sent_ns = sent_ns;
-    } else if (number < life->first) {
-        life->first = number;
-        life->first_sent_ns = sent_ns;
+    if (number > incarnation->highest) {
+        incarnation->highest = number;
+        incarnation->highest_sent_ns = sent_ns;
+    } else if (number < incarnation->first) {
+        incarnation->first = number;
+        incarnation->first_sent_ns = sent_ns;
     }
     return true;
 }
 
 static void begin(struct numbers_stream *stream, uint64_t number, uint64_t sent_ns)
 {
-    if (!numbers_live_on(&stream->life, number, sent_ns)) {
-        stream->life = (struct numbers_life){0};
-        numbers_live_on(&stream->life, number, sent_ns);
+    if (!numbers_extend_incarnation(&stream->incarnation, number, sent_ns)) {
+        stream->incarnation = (struct numbers_incarnation){0};
+        numbers_extend_incarnation(&stream->incarnation, number, sent_ns);
         memset(stream->gaps, 0, sizeof stream->gaps);
         stream->first = 0;
     }

@@ -25,13 +25,13 @@ struct numbers_verdict {
 
 /* When the lowest and the highest number of a space were sent, by the sender's clock. Number and time grow together; if they do not, a
  * restarted process has come to the same epoch again, and its numbers begin anew. */
-struct numbers_life {
+struct numbers_incarnation {
     uint64_t first, first_sent_ns; /* first 0: nothing yet */
     uint64_t highest, highest_sent_ns;
 };
 
-/* Does the number belong to this life? If so, it is noted. */
-bool numbers_live_on(struct numbers_life *life, uint64_t number, uint64_t sent_ns);
+/* Does the number belong to this incarnation? If so, it is noted. */
+bool numbers_extend_incarnation(struct numbers_incarnation *incarnation, uint64_t number, uint64_t sent_ns);
 
 struct numbers_key {
     uint32_t epoch;
@@ -41,7 +41,7 @@ struct numbers_key {
 
 struct numbers_stream {
     struct numbers_key key;
-    struct numbers_life life;
+    struct numbers_incarnation incarnation;
     uint64_t last_ns, first, highest; /* numbers; first 0: unused */
     uint64_t bits[NUMBERS_WINDOW / 64];
     struct {

@@ -7,7 +7,7 @@
 
 #include "capture.h"
 #include "filter.h"
-#include "object.h"
+#include "packet_json.h"
 
 enum { RECORD_SEPARATOR = 0x1e, PATH_BYTES = 4096 };
 
@@ -156,21 +156,21 @@ static void write_header(struct json *json, const struct packet *packet)
     json_text(json, "packet_type", packet_type(packet)->name);
     json_uint(json, "packet_number", packet->message.header.number);
     packet_part(packet, 0, &header);
-    object_fields(json, &header);
+    packet_json_fields(json, &header);
     json_object_end(json);
 }
 
 /* The message, and what follows it. */
 static void write_frames(struct json *json, const struct packet *packet)
 {
-    char name[OBJECT_NAME_BYTES];
+    char name[PACKET_JSON_NAME_BYTES];
     struct packet_part part;
 
     json_array_begin(json, "frames");
     for (unsigned i = 1; packet_part(packet, i, &part); i++) {
         json_object_begin(json, NULL);
-        json_text(json, "frame_type", object_name(part.part->name, name));
-        object_fields(json, &part);
+        json_text(json, "frame_type", packet_json_name(part.part->name, name));
+        packet_json_fields(json, &part);
         json_object_end(json);
     }
     json_array_end(json);
@@ -193,10 +193,10 @@ static void write_event(struct qlog *qlog, struct node *node, const char *name, 
 
 static void write_range(struct json *json, const struct link_entry *entry)
 {
-    char name[OBJECT_NAME_BYTES];
+    char name[PACKET_JSON_NAME_BYTES];
 
     json_object_begin(json, NULL);
-    json_text(json, "frame_type", object_name(mesh_wire_message(MESH_TYPE_TILE)->name, name));
+    json_text(json, "frame_type", packet_json_name(mesh_wire_message(MESH_TYPE_TILE)->name, name));
     json_uint(json, "step", entry->step);
     json_uint(json, "phase", entry->phase);
     json_uint(json, "token_first", entry->range.token_first);
@@ -294,7 +294,7 @@ void qlog_note_loss(void *context, const struct analysis_loss *loss)
     if (!kept->has_entry)
         return;
     kept->entry = *loss->entry;
-    kept->noted_ns = kept->entry.asked_ns > kept->entry.ts_ns ? kept->entry.asked_ns : kept->entry.ts_ns;
+    kept->noted_ns = kept->entry.nak_ns > kept->entry.ts_ns ? kept->entry.nak_ns : kept->entry.ts_ns;
 }
 
 void qlog_add(struct qlog *qlog, const struct packet *packet, unsigned verdicts)

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "link_table.h"
-#include "witness.h"
+#include "sender_capture.h"
 
 /* Where a single capture was taken, by the round-trip times of pings and pongs seen there: a host's own answers come without a network
  * delay. Between two addresses of one host it was taken at both ends. */
@@ -40,7 +40,8 @@ static enum findings_place place_of(struct report *report, const struct analysis
     if (link->departures != NULL && loss->entry->is_sent)
         return FINDINGS_WIRE;
     if (link->departures != NULL)
-        return witness_covers(link, loss->is_all, loss->entry->number) && link->missed_at_sender == 0 ? FINDINGS_SENDER : FINDINGS_UNKNOWN;
+        return sender_capture_covers(link, loss->is_all, loss->entry->number) && link->missed_at_sender == 0 ? FINDINGS_SENDER
+                                                                                                             : FINDINGS_UNKNOWN;
     return is_at_sender && (link->at_receiver < 0 || link->at_receiver == link->at_sender) ? FINDINGS_SENDER : FINDINGS_UNKNOWN;
 }
 
@@ -94,8 +95,8 @@ static void loss_object(struct report *report, const struct analysis_loss *loss)
         json_uint(json, "block", entry->range.block_first);
         json_uint(json, "blocks", entry->range.block_count);
     }
-    if (entry != NULL && entry->asked_ns > entry->ts_ns)
-        json_double(json, "asked_ms", (double)(entry->asked_ns - entry->ts_ns) / 1e6);
+    if (entry != NULL && entry->nak_ns > entry->ts_ns)
+        json_double(json, "asked_ms", (double)(entry->nak_ns - entry->ts_ns) / 1e6);
     if (loss->repair_ms >= 0)
         json_double(json, "repair_ms", loss->repair_ms);
     if (loss->stall_ms >= 0)
@@ -132,8 +133,8 @@ static void loss_line(struct report *report, const struct analysis_loss *loss)
         fprintf(out, " step %" PRIu64 " phase %u blocks %u+%u", entry->step, entry->phase, entry->range.block_first,
                 entry->range.block_count);
     fprintf(out, " lost, place %s", findings_place_names[place_of(report, loss)]);
-    if (entry->asked_ns > entry->ts_ns)
-        fprintf(out, ", NAK after %.3f ms", (double)(entry->asked_ns - entry->ts_ns) / 1e6);
+    if (entry->nak_ns > entry->ts_ns)
+        fprintf(out, ", NAK after %.3f ms", (double)(entry->nak_ns - entry->ts_ns) / 1e6);
     if (loss->repair_ms >= 0)
         fprintf(out, ", resent after %.3f ms", loss->repair_ms);
     if (loss->stall_ms > 0)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "bar.h"
-#include "figure.h"
+#include "format.h"
 
 static const struct kind {
     const char *name;
@@ -133,10 +133,10 @@ static void draw_state(const void *row, const struct table_cell *cell)
     const struct node_row *r = row;
     const enum fleet_state state = state_of(r);
     const bool is_up = state == FLEET_UP && !fleet_is_late_at(r->fleet, r->node, r->tick);
-    const bool is_today = figure_is_same_day(node_of(r)->gone_wall_ns, r->fleet->tick_wall_ns[r->tick % FLEET_HISTORY]);
-    char text[TABLE_TEXT_BYTES], when[FIGURE_BYTES];
+    const bool is_today = format_is_same_day(node_of(r)->gone_wall_ns, r->fleet->tick_wall_ns[r->tick % FLEET_HISTORY]);
+    char text[TABLE_TEXT_BYTES], when[FORMAT_BYTES];
 
-    (is_today ? figure_clock : figure_date)(node_of(r)->gone_wall_ns, when);
+    (is_today ? format_clock : format_date)(node_of(r)->gone_wall_ns, when);
     if (fleet_is_alive(state))
         snprintf(text, sizeof text, "%s %s", is_up ? "●" : "○", fleet_state_name(state));
     else /* of another day: there is room for the date only */
@@ -174,9 +174,9 @@ static double key_share(const void *row)
 
 static void draw_share(const void *row, const struct table_cell *cell)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
-    figure_fraction(share_of(row), text);
+    format_fraction(share_of(row), text);
     table_text(cell, true, cell->style, text);
 }
 
@@ -199,9 +199,9 @@ static double key_busy(const void *row)
 
 static void draw_busy(const void *row, const struct table_cell *cell)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
-    figure_fraction(key_busy(row), text);
+    format_fraction(key_busy(row), text);
     table_text(cell, true, cell->style, text);
 }
 
@@ -214,9 +214,9 @@ static double key_speed(const void *row)
 
 static void draw_speed(const void *row, const struct table_cell *cell)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
-    figure_count(round(key_speed(row) * 10) / 10, text);
+    format_count(round(key_speed(row) * 10) / 10, text);
     table_text(cell, true, cell->style, text);
 }
 
@@ -239,9 +239,9 @@ static double key_memory(const void *row)
 
 static void draw_memory(const void *row, const struct table_cell *cell)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
-    figure_bytes(key_memory(row), text);
+    format_bytes(key_memory(row), text);
     table_text(cell, true, cell->style, text);
 }
 
@@ -252,10 +252,10 @@ static double key_latency(const void *row)
 
 static void draw_latency(const void *row, const struct table_cell *cell)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
     const double value = key_latency(row);
 
-    figure_time_us(value, text);
+    format_time_us(value, text);
     table_text(cell, true, value > 2000 ? STYLE_WARN : cell->style, text);
 }
 
@@ -266,10 +266,10 @@ static double key_loss(const void *row)
 
 static void draw_loss(const void *row, const struct table_cell *cell)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
     const double value = key_loss(row);
 
-    figure_fraction(value, text);
+    format_fraction(value, text);
     table_text(cell, true, value > 0.01 ? STYLE_BAD : value > 0.001 ? STYLE_WARN : cell->style, text);
 }
 
@@ -283,11 +283,11 @@ static double key_waits(const void *row)
 static void draw_waits(const void *row, const struct table_cell *cell)
 {
     const struct node_row *r = row;
-    char text[TABLE_TEXT_BYTES], rank[8], part[FIGURE_BYTES];
+    char text[TABLE_TEXT_BYTES], rank[8], part[FORMAT_BYTES];
 
     if (r->sample == NULL || r->sample->waits_for < 0 || !(r->sample->waits >= 0.005f))
         return;
-    figure_fraction((double)r->sample->waits, part);
+    format_fraction((double)r->sample->waits, part);
     snprintf(text, sizeof text, "→ %s  %s", fleet_rank_text(&r->fleet->nodes[r->sample->waits_for], rank), part);
     table_text(cell, false, r->sample->waits > 0.3f ? STYLE_WARN : cell->style, text);
 }

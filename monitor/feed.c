@@ -65,8 +65,8 @@ static int open_session(struct feed *feed, struct fleet *fleet, uint64_t now_ns,
     if (feed->tries > 0)
         read_key_again(feed);
     config.address = whom_to_try(feed, fleet);
-    config.timeout_ns = (feed->tries == 0 && feed->patience_ms > 0 ? feed->patience_ms : FEED_OPEN_MS) * ms_ns;
-    feed->patience_ms = 0;
+    config.timeout_ns = (feed->tries == 0 && feed->open_timeout_ms > 0 ? feed->open_timeout_ms : FEED_OPEN_MS) * ms_ns;
+    feed->open_timeout_ms = 0;
     feed->client = mesh_client_open(&config, &why);
     if (feed->client != NULL) {
         feed->tries = 0;

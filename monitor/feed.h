@@ -20,7 +20,7 @@ struct feed {
     uint64_t next_try_ns, next_watch_ns;
     uint64_t asked_ns; /* since when reports are due at the present interval */
     uint32_t interval_ms;
-    uint32_t patience_ms; /* timeout of the first try; 0: FEED_OPEN_MS */
+    uint32_t open_timeout_ms; /* timeout of the first try; 0: FEED_OPEN_MS */
 };
 
 /* config and what it points to are borrowed until feed_close, except the key, which is copied. */

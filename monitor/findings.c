@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "columns.h"
-#include "figure.h"
+#include "format.h"
 #include "slow_link.h"
 
 enum { MINUTE_S = 60, LOST_LEAST = 3, ENOUGH = 2 };
@@ -39,7 +39,7 @@ static const char *name_of(const struct fleet *fleet, int node, char out[8])
 
 static void find_connection(struct list *list)
 {
-    char clock[FIGURE_BYTES] = "-";
+    char clock[FORMAT_BYTES] = "-";
 
     if (list->fleet->is_connected && fleet_silence_ns(list->fleet) > 0)
         add(list, STYLE_BAD, "Nothing heard for %.1f s from the member asked.", (double)fleet_silence_ns(list->fleet) / 1e9);
@@ -49,7 +49,7 @@ static void find_connection(struct list *list)
         add(list, STYLE_BAD, "No connection: %s", list->fleet->connection);
         return;
     }
-    figure_clock(list->fleet->tick_wall_ns[(list->fleet->ticks - 1) % FLEET_HISTORY], clock);
+    format_clock(list->fleet->tick_wall_ns[(list->fleet->ticks - 1) % FLEET_HISTORY], clock);
     add(list, STYLE_BAD, "Connection lost; values shown are of %s.", clock);
     add(list, STYLE_BAD, "%s", list->fleet->connection);
 }
@@ -70,12 +70,12 @@ static void find_gone(struct list *list)
     for (int i = 0; i < list->fleet->node_end; i++) {
         const struct fleet_node *node = &list->fleet->nodes[i];
         const enum fleet_state state = fleet_state_at(list->fleet, i, list->tick);
-        char clock[FIGURE_BYTES], rank[8];
+        char clock[FORMAT_BYTES], rank[8];
 
         if (!node->is_used)
             continue;
         fleet_rank_text(node, rank);
-        figure_when(node->gone_wall_ns, wall_ns, clock);
+        format_when(node->gone_wall_ns, wall_ns, clock);
         if (state == FLEET_DEAD)
             add(list, STYLE_BAD, "Node %s at %s is gone: last heard at %s.", rank, node->address, clock);
         else if ((state == FLEET_SUSPECTED || state == FLEET_SILENT) && !is_past)
@@ -148,20 +148,20 @@ static void find_waits(struct list *list)
 {
     double part;
     const int node = findings_waited_for(list->fleet, list->tick, &part);
-    char rank[8], from[8], to[8], text[FIGURE_BYTES], slow[FIGURE_BYTES], others[FIGURE_BYTES];
+    char rank[8], from[8], to[8], text[FORMAT_BYTES], slow[FORMAT_BYTES], others[FORMAT_BYTES];
     struct slow_link link;
 
     if (node < 0)
         return;
-    figure_fraction(part, text);
+    format_fraction(part, text);
     name_of(list->fleet, node, rank);
     if (!slow_link_find(list->fleet, node, list->tick, columns_window(list->fleet), &link)) {
         add(list, STYLE_WARN, "Others wait for node %s at %s: %s of their time while steps run.", rank, list->fleet->nodes[node].address,
             text);
         return;
     }
-    figure_time_us(link.p99_us, slow);
-    figure_time_us(link.others_us, others);
+    format_time_us(link.p99_us, slow);
+    format_time_us(link.others_us, others);
     add(list, STYLE_WARN,
         "Others wait for node %s at %s: %s of their time. Its link is slow: %s → %s takes %s (p99), others %s: check the rate and "
         "queue of its interface (tc -s qdisc, ethtool), not its share.",
@@ -192,13 +192,13 @@ static void add_loss(struct list *list, int from, int to, double loss, uint64_t 
 {
     const enum style style = loss > 10 * loss_much ? STYLE_BAD : STYLE_WARN;
     const struct fleet *fleet = list->fleet;
-    char sender[8], receiver[8], text[FIGURE_BYTES], during[FIGURE_BYTES];
+    char sender[8], receiver[8], text[FORMAT_BYTES], during[FORMAT_BYTES];
     unsigned ticks = 0;
 
     while (fleet_is_within(fleet, list->tick, ticks, columns_window(fleet)))
         ticks++;
-    figure_fraction(loss, text);
-    figure_age_s(ticks * (double)fleet->interval_ns / 1e9, during);
+    format_fraction(loss, text);
+    format_age_s(ticks * (double)fleet->interval_ns / 1e9, during);
     name_of(fleet, to, receiver);
     if (from < 0)
         add(list, style, "Node %s at %s loses %s of what all others send it (%llu in %s): check its cable.", receiver,
@@ -316,7 +316,7 @@ static void find_change(struct list *list)
     const uint64_t minute = fleet->interval_ns > 0 ? UINT64_C(60000000000) / fleet->interval_ns : MINUTE_S;
     const unsigned window = columns_window(fleet) / 2 + 1;
     double now, then, open;
-    char before[FIGURE_BYTES], after[FIGURE_BYTES];
+    char before[FORMAT_BYTES], after[FORMAT_BYTES];
 
     if (!fleet_is_within(fleet, list->tick, (unsigned)minute, (unsigned)minute + 1))
         return;
@@ -328,8 +328,8 @@ static void find_change(struct list *list)
     then = mean_speed(fleet, list->tick - minute, window, open);
     if (isnan(now) || isnan(then) || !(now > 0.5 || then > 0.5) || (now < then * change_much && then < now * change_much))
         return;
-    figure_count(round(then * 10) / 10, before);
-    figure_count(round(now * 10) / 10, after);
+    format_count(round(then * 10) / 10, before);
+    format_count(round(now * 10) / 10, after);
     add(list, now < then ? STYLE_WARN : STYLE_NORMAL, "Speed %s from %s to %s tok/s within the last minute.", now < then ? "fell" : "rose",
         before, after);
 }
@@ -337,11 +337,11 @@ static void find_change(struct list *list)
 static void find_epoch(struct list *list)
 {
     const int node = fleet_sequencer(list->fleet);
-    char age[FIGURE_BYTES];
+    char age[FORMAT_BYTES];
 
     if (node < 0 || list->fleet->nodes[node].now.epoch_age_ns > UINT64_C(60000000000))
         return;
-    figure_age_s((double)list->fleet->nodes[node].now.epoch_age_ns / 1e9, age);
+    format_age_s((double)list->fleet->nodes[node].now.epoch_age_ns / 1e9, age);
     add(list, STYLE_NORMAL, "Epoch %u began %s ago, with %u member%s.", list->fleet->nodes[node].head.epoch, age,
         list->fleet->nodes[node].now.members, list->fleet->nodes[node].now.members == 1 ? "" : "s");
 }
@@ -350,16 +350,16 @@ static void find_lab(struct list *list)
 {
     for (int i = 0; i < list->fleet->node_end; i++) {
         const struct fleet_node *node = &list->fleet->nodes[i];
-        char rank[8], text[FIGURE_BYTES];
+        char rank[8], text[FORMAT_BYTES];
 
         if (!node->is_used || !fleet_is_alive(node->state))
             continue;
         if (node->now.lab_pace > 0) {
-            figure_bytes((double)node->now.lab_pace, text);
+            format_bytes((double)node->now.lab_pace, text);
             add(list, STYLE_NORMAL, "Node %s is held to %s/s by --lab.", fleet_rank_text(node, rank), text);
         }
         if (node->now.lab_loss_ppm > 0) {
-            figure_fraction(node->now.lab_loss_ppm / 1e6, text);
+            format_fraction(node->now.lab_loss_ppm / 1e6, text);
             add(list, STYLE_NORMAL, "Node %s drops %s of what it receives by --lab.", fleet_rank_text(node, rank), text);
         }
     }
@@ -394,11 +394,11 @@ static void find_all(struct list *list, bool is_well)
 {
     const struct census count = count_nodes(list);
     const char *plural = count.alive == 1 ? "" : "s";
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
     if (count.alive == 0)
         return;
-    figure_count(round((double)fleet_tok_per_s(list->fleet, list->tick) * 10) / 10, text);
+    format_count(round((double)fleet_tok_per_s(list->fleet, list->tick) * 10) / 10, text);
     if (count.reported == 0)
         add(list, STYLE_NORMAL, "No report yet of what %d node%s %s.", count.alive, plural, count.alive == 1 ? "does" : "do");
     else if (count.busy > 0)

@@ -79,7 +79,7 @@ const char *fleet_state_name(enum fleet_state state)
 static void forget_in_event(const struct fleet *fleet, struct fleet_event *event, int node)
 {
     if (event->node == node) {
-        memcpy(event->teller, fleet->nodes[node].address, sizeof event->teller);
+        memcpy(event->reporter, fleet->nodes[node].address, sizeof event->reporter);
         event->node = FLEET_NOBODY;
     }
     if (event->about == node) {

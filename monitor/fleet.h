@@ -87,7 +87,7 @@ struct fleet_worker {
 struct fleet_step {
     struct mesh_telemetry_step step;
     struct mesh_telemetry_phase *phases; /* (capacity) owned */
-    uint16_t capacity, told;             /* told: phases that came */
+    uint16_t capacity, phases_known;     /* phases_known: how many came */
     uint64_t tick;                       /* when it came */
     bool is_known;
 };
@@ -130,9 +130,9 @@ struct fleet_event {
     bool is_bad;
     int16_t about; /* node, or FLEET_NOBODY */
     uint32_t epoch;
-    uint64_t tick;                      /* when it came */
-    char teller[MESH_ADDR_TEXT_BYTES];  /* address of a forgotten node, or "" */
-    char subject[MESH_ADDR_TEXT_BYTES]; /* likewise; also of an unknown node */
+    uint64_t tick;                       /* when it came */
+    char reporter[MESH_ADDR_TEXT_BYTES]; /* address of a forgotten node, or "" */
+    char subject[MESH_ADDR_TEXT_BYTES];  /* likewise; also of an unknown node */
     char text[FLEET_NAME_BYTES];
 };
 
@@ -192,7 +192,7 @@ __attribute__((format(printf, 4, 5))) void fleet_note(struct fleet *fleet, int64
 /* Kept events from that number on, newest first by their time (with equal times, the last to arrive first); returns their number. */
 int fleet_list_events(const struct fleet *fleet, uint64_t first_number, const struct fleet_event *list[FLEET_EVENTS]);
 /* Addresses of the node that tells it, and of the node it is about; "": none. */
-const char *fleet_event_teller(const struct fleet *fleet, const struct fleet_event *event);
+const char *fleet_event_reporter(const struct fleet *fleet, const struct fleet_event *event);
 const char *fleet_event_subject(const struct fleet *fleet, const struct fleet_event *event);
 
 /* ---- looking at it; tick is a kept one ---- */

@@ -1,4 +1,4 @@
-/* Events told by nodes or noticed by the monitor: the newest by their time are kept. */
+/* Events reported by nodes or noticed by the monitor: the newest by their time are kept. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -64,9 +64,9 @@ int fleet_list_events(const struct fleet *fleet, uint64_t first_number, const st
     return count;
 }
 
-const char *fleet_event_teller(const struct fleet *fleet, const struct fleet_event *event)
+const char *fleet_event_reporter(const struct fleet *fleet, const struct fleet_event *event)
 {
-    return event->node >= 0 ? fleet->nodes[event->node].address : event->teller;
+    return event->node >= 0 ? fleet->nodes[event->node].address : event->reporter;
 }
 
 const char *fleet_event_subject(const struct fleet *fleet, const struct fleet_event *event)

@@ -232,7 +232,7 @@ static void take_step(struct intake *in, const struct mesh_telemetry_item *item)
         slot->capacity = total;
     }
     if (is_new) {
-        slot->told = 0;
+        slot->phases_known = 0;
         slot->tick = in->fleet->ticks;
         slot->is_known = true;
         if (slot->phases != NULL)
@@ -242,10 +242,10 @@ static void take_step(struct intake *in, const struct mesh_telemetry_item *item)
     slot->step.phase_total = total < slot->capacity ? total : slot->capacity;
     if (step->phase_first < slot->capacity)
         mesh_telemetry_get_phases(item, slot->phases + step->phase_first, slot->capacity - step->phase_first);
-    if (step->phase_first + step->phase_count > slot->told)
-        slot->told = (uint16_t)(step->phase_first + step->phase_count);
-    if (slot->told > slot->step.phase_total)
-        slot->told = slot->step.phase_total;
+    if (step->phase_first + step->phase_count > slot->phases_known)
+        slot->phases_known = (uint16_t)(step->phase_first + step->phase_count);
+    if (slot->phases_known > slot->step.phase_total)
+        slot->phases_known = slot->step.phase_total;
 }
 
 /* ---- requests, events ---- */
@@ -329,29 +329,29 @@ static int event_about(struct intake *in, const struct mesh_telemetry_event *eve
 }
 
 /* A node that leaves may be gone before its own report says so. */
-static void take_farewell(struct intake *in, const struct mesh_telemetry_event *told, int about)
+static void take_farewell(struct intake *in, const struct mesh_telemetry_event *reported, int about)
 {
-    const bool is_recent = in->head->now_ns < told->when_ns + farewell_ns; /* old events are reported, too */
+    const bool is_recent = in->head->now_ns < reported->when_ns + farewell_ns; /* old events are reported, too */
 
-    if (told->happened == MESH_NODE_EVENT_LEAVING && about >= 0 && about != in->node && is_recent)
+    if (reported->happened == MESH_NODE_EVENT_LEAVING && about >= 0 && about != in->node && is_recent)
         in->fleet->nodes[about].left_ns = in->now_ns;
 }
 
 static void take_event(struct intake *in, const struct mesh_telemetry_item *item)
 {
-    const struct mesh_telemetry_event *told = &item->event;
-    struct mesh_addr addr = {.port = told->port};
+    const struct mesh_telemetry_event *reported = &item->event;
+    struct mesh_addr addr = {.port = reported->port};
     struct fleet_event *event;
 
-    if (is_seen(&in->fleet->nodes[in->node], told->number) || (event = fleet_add_event(in->fleet, wall_of(told->unix_ms))) == NULL)
+    if (is_seen(&in->fleet->nodes[in->node], reported->number) || (event = fleet_add_event(in->fleet, wall_of(reported->unix_ms))) == NULL)
         return;
     event->node = (int16_t)in->node;
-    event->happened = told->happened;
-    event->is_bad = is_bad(told->happened);
-    event->about = (int16_t)event_about(in, told);
-    event->epoch = told->epoch;
-    take_farewell(in, told, event->about);
-    memcpy(addr.ip, told->ip, sizeof addr.ip);
+    event->happened = reported->happened;
+    event->is_bad = is_bad(reported->happened);
+    event->about = (int16_t)event_about(in, reported);
+    event->epoch = reported->epoch;
+    take_farewell(in, reported, event->about);
+    memcpy(addr.ip, reported->ip, sizeof addr.ip);
     if (addr.port != 0)
         mesh_addr_format(addr, event->subject);
     take_text(item, event->text);

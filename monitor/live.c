@@ -14,7 +14,7 @@
 #include "view.h"
 
 static const uint64_t ms_ns = 1000000;
-enum { LOOK_MS = 25, REDRAW_MS = 1000, PLAY_DRAW_MS = 200, NOTICE_MS = 4000, BATCH_PATIENCE_MS = 5000, FIRST_INTERVAL_MS = 1000 };
+enum { LOOK_MS = 25, REDRAW_MS = 1000, PLAY_DRAW_MS = 200, NOTICE_MS = 4000, BATCH_TIMEOUT_MS = 5000, FIRST_INTERVAL_MS = 1000 };
 enum { TEXT_COLUMNS = 120 };
 
 static volatile sig_atomic_t is_interrupted;
@@ -273,14 +273,16 @@ int live_run(const struct live_config *config, struct feed *feed, struct fail *f
 
 /* ---- batch ---- */
 
-static int print(const struct live_config *config, const struct fleet *fleet, struct ui *ui, struct report_told *told, struct fail *fail)
+static int print(const struct live_config *config, const struct fleet *fleet, struct ui *ui, struct report_cursor *cursor,
+                 struct fail *fail)
 {
     const char *columns = getenv("COLUMNS");
     const long width = columns != NULL ? strtol(columns, NULL, 10) : 0;
 
     if (config->json)
-        report_json(fleet, fleet->ticks - 1, told, stdout);
-    else if (report_text(fleet, ui, told, width >= 40 && width <= CANVAS_WIDTH_MAX ? (int)width : TEXT_COLUMNS, config->glyphs, stdout) < 0)
+        report_json(fleet, fleet->ticks - 1, cursor, stdout);
+    else if (report_text(fleet, ui, cursor, width >= 40 && width <= CANVAS_WIDTH_MAX ? (int)width : TEXT_COLUMNS, config->glyphs, stdout) <
+             0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     if (fflush(stdout) != 0 || ferror(stdout))
         return fail_output(fail, "stdout");
@@ -291,27 +293,27 @@ static int batch(const struct live_config *config, struct feed *feed, struct fle
 {
     const uint64_t interval_ns = config->settings.interval_ms * ms_ns, begin_ns = mesh_udp_now_ns();
     uint64_t next_ns = begin_ns + interval_ns;
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
     uint32_t printed = 0;
 
     fleet->interval_ns = interval_ns;
-    feed->patience_ms = BATCH_PATIENCE_MS;
+    feed->open_timeout_ms = BATCH_TIMEOUT_MS;
     while (!is_interrupted && (config->iterations == 0 || printed < config->iterations)) {
         uint64_t now_ns = mesh_udp_now_ns();
 
         if (feed_poll(feed, fleet, config->settings.interval_ms, next_ns > now_ns ? next_ns - now_ns : 0, fail) < 0)
             return -1;
         now_ns = mesh_udp_now_ns();
-        if (!fleet->is_connected && fleet->ticks == 0 && now_ns - begin_ns >= BATCH_PATIENCE_MS * ms_ns)
+        if (!fleet->is_connected && fleet->ticks == 0 && now_ns - begin_ns >= BATCH_TIMEOUT_MS * ms_ns)
             return fail_set(fail, EXIT_ENVIRONMENT, "%.400s", fleet->connection);
         if (now_ns < next_ns)
             continue;
         next_ns += interval_ns;
         next_ns = next_ns > now_ns ? next_ns : now_ns + interval_ns;
         fleet_tick(fleet, now_ns, feed_wall_ns());
-        if (printed == 0 && !is_ready(fleet) && now_ns - begin_ns < BATCH_PATIENCE_MS * ms_ns + 4 * interval_ns)
+        if (printed == 0 && !is_ready(fleet) && now_ns - begin_ns < BATCH_TIMEOUT_MS * ms_ns + 4 * interval_ns)
             continue;
-        if (fleet->ticks > 0 && print(config, fleet, ui, &told, fail) < 0)
+        if (fleet->ticks > 0 && print(config, fleet, ui, &cursor, fail) < 0)
             return -1;
         printed += fleet->ticks > 0;
     }
@@ -321,7 +323,7 @@ static int batch(const struct live_config *config, struct feed *feed, struct fle
 /* The same for a recording, in its own time, as fast as possible. */
 static int batch_recorded(const struct live_config *config, struct fleet *fleet, struct ui *ui, struct fail *fail)
 {
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
     struct player player;
     uint32_t printed = 0;
 
@@ -332,7 +334,7 @@ static int batch_recorded(const struct live_config *config, struct fleet *fleet,
             return -1;
         if (printed == 0 && !is_ready(fleet) && !player.is_over)
             continue;
-        if (print(config, fleet, ui, &told, fail) < 0)
+        if (print(config, fleet, ui, &cursor, fail) < 0)
             return -1;
         printed++;
     }

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "columns.h"
-#include "figure.h"
 #include "findings.h"
+#include "format.h"
 #include "mesh/program/json.h"
 
 enum { TEXT_EVENTS_MAX = 8 /* of one interval */ };
@@ -27,12 +27,12 @@ static void put(struct json *json, const char *key, float value)
 /* The interval that is reported, and how. */
 struct interval {
     uint64_t tick;
-    bool is_snapshot, is_told; /* is_told: it has been reported before */
+    bool is_snapshot, is_repeated; /* is_repeated: it has been reported before */
 };
 
 static uint64_t count_of(const struct interval *interval, uint32_t count)
 {
-    return interval->is_told ? 0 : count;
+    return interval->is_repeated ? 0 : count;
 }
 
 /* ---- links ---- */
@@ -128,7 +128,7 @@ static void put_node(struct json *json, const struct fleet *fleet, int index, co
     put_rank(json, "waits_for", fleet, sample->waits_for);
     put(json, "waits", sample->waits);
     json_uint(json, "memory_bytes", node->now.weight_bytes + node->now.kv_bytes + node->now.buffer_bytes);
-    json_bool(json, "is_fresh", sample->is_fresh && !interval->is_told);
+    json_bool(json, "is_fresh", sample->is_fresh && !interval->is_repeated);
     if (interval->is_snapshot) {
         put_counters(json, MESH_TELEMETRY_NODE, &node->now);
         put_workers(json, node);
@@ -163,7 +163,7 @@ static void put_events(struct json *json, const struct fleet *fleet, uint64_t fi
         json_object_begin(json, NULL);
         json_int(json, "unix_ms", list[i]->wall_ns / 1000000);
         put_rank(json, "rank", fleet, list[i]->node);
-        put_address(json, "address", fleet_event_teller(fleet, list[i]));
+        put_address(json, "address", fleet_event_reporter(fleet, list[i]));
         json_text(json, "happened", list[i]->happened != 0 ? mesh_telemetry_event_name(list[i]->happened) : "monitor");
         json_text(json, "level", list[i]->is_bad ? "bad" : "note");
         json_uint(json, "epoch", list[i]->epoch);
@@ -220,9 +220,9 @@ static void put_findings(struct json *json, const struct fleet *fleet, uint64_t 
     json_array_end(json);
 }
 
-void report_json(const struct fleet *fleet, uint64_t tick, struct report_told *told, FILE *out)
+void report_json(const struct fleet *fleet, uint64_t tick, struct report_cursor *cursor, FILE *out)
 {
-    const struct interval interval = {.tick = tick, .is_snapshot = told == NULL, .is_told = told != NULL && tick < told->ticks};
+    const struct interval interval = {.tick = tick, .is_snapshot = cursor == NULL, .is_repeated = cursor != NULL && tick < cursor->ticks};
     const int sequencer = fleet_sequencer(fleet);
     int nodes[FLEET_NODES_MAX];
     const int count = fleet_order(fleet, nodes);
@@ -245,19 +245,19 @@ void report_json(const struct fleet *fleet, uint64_t tick, struct report_told *t
     json_array_end(&json);
     put_findings(&json, fleet, tick);
     put_requests(&json, fleet);
-    put_events(&json, fleet, told != NULL ? told->events : 0);
+    put_events(&json, fleet, cursor != NULL ? cursor->events : 0);
     json_uint(&json, "reports", fleet->reports);
     json_uint(&json, "reports_refused", fleet->refused);
     json_event_end(&json);
-    if (told != NULL)
-        *told = (struct report_told){tick + 1, fleet->event_count};
+    if (cursor != NULL)
+        *cursor = (struct report_cursor){tick + 1, fleet->event_count};
 }
 
-/* Events not yet told, in the order of time: as many of the newest as there is room for. */
+/* Events not yet reported, in the order of time: as many of the newest as there is room for. */
 static void draw_events(struct canvas *canvas, struct area area, const struct fleet *fleet, const struct fleet_event **list, int count,
                         int64_t now_wall_ns)
 {
-    char clock[FIGURE_BYTES];
+    char clock[FORMAT_BYTES];
     int y = 0, i = count < area.height ? count : area.height;
 
     if (count > area.height && area.height > 0) {
@@ -266,11 +266,11 @@ static void draw_events(struct canvas *canvas, struct area area, const struct fl
     }
     while (i-- > 0) {
         const struct fleet_event *event = list[i];
-        const char *teller = fleet_event_teller(fleet, event), *subject = fleet_event_subject(fleet, event);
-        const bool is_named = subject[0] == '\0' || strcmp(subject, teller) == 0 || strstr(event->text, subject) != NULL;
+        const char *reporter = fleet_event_reporter(fleet, event), *subject = fleet_event_subject(fleet, event);
+        const bool is_named = subject[0] == '\0' || strcmp(subject, reporter) == 0 || strstr(event->text, subject) != NULL;
 
-        figure_when(event->wall_ns, now_wall_ns, clock);
-        canvas_print(canvas, area, 1, y++, STYLE_NORMAL, "%s %s%s%s%s%s%s%s", clock, teller, teller[0] != '\0' ? " " : "",
+        format_when(event->wall_ns, now_wall_ns, clock);
+        canvas_print(canvas, area, 1, y++, STYLE_NORMAL, "%s %s%s%s%s%s%s%s", clock, reporter, reporter[0] != '\0' ? " " : "",
                      event->happened != 0 ? mesh_telemetry_event_name(event->happened) : "", event->happened != 0 ? ": " : "",
                      is_named ? "" : subject, is_named ? "" : " ", event->text);
     }
@@ -286,10 +286,10 @@ static int count_lines(const struct finding *findings, int count, int width)
     return lines;
 }
 
-int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *told, int width, enum glyph_level level, FILE *out)
+int report_text(const struct fleet *fleet, struct ui *ui, struct report_cursor *cursor, int width, enum glyph_level level, FILE *out)
 {
     const struct fleet_event *events[FLEET_EVENTS];
-    const int event_count = fleet_list_events(fleet, told->events, events);
+    const int event_count = fleet_list_events(fleet, cursor->events, events);
     const int event_lines = event_count < TEXT_EVENTS_MAX ? event_count : TEXT_EVENTS_MAX;
     struct finding findings[FINDINGS_MAX];
     int nodes[FLEET_NODES_MAX], widths[TABLE_COLUMNS_MAX], alive = 0;
@@ -299,14 +299,14 @@ int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *to
     const int finding_lines = count_lines(findings, finding_count, width - 2);
     const struct area all = {0, 0, width, finding_lines + node_count + event_lines + 3};
     struct canvas canvas;
-    char clock[FIGURE_BYTES] = "-", speed[FIGURE_BYTES];
+    char clock[FORMAT_BYTES] = "-", speed[FORMAT_BYTES];
     int y = 0;
 
     if (canvas_init(&canvas, all.width, all.height, level) < 0)
         return -1;
     if (has_tick)
-        figure_clock(fleet->tick_wall_ns[tick % FLEET_HISTORY], clock);
-    figure_count(round((double)fleet_tok_per_s(fleet, tick) * 10) / 10, speed);
+        format_clock(fleet->tick_wall_ns[tick % FLEET_HISTORY], clock);
+    format_count(round((double)fleet_tok_per_s(fleet, tick) * 10) / 10, speed);
     for (int i = 0; i < node_count; i++)
         alive += fleet_is_alive(fleet_state_at(fleet, nodes[i], tick));
     canvas_print(&canvas, all, 0, y++, STYLE_NORMAL, "%s  %d node%s  %s tok/s", clock, alive, alive == 1 ? "" : "s", speed);
@@ -321,7 +321,7 @@ int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *to
     }
     draw_events(&canvas, area_part(all, 0, y, width, event_lines), fleet, events, event_count,
                 has_tick ? fleet->tick_wall_ns[tick % FLEET_HISTORY] : 0);
-    *told = (struct report_told){tick + 1, fleet->event_count};
+    *cursor = (struct report_cursor){tick + 1, fleet->event_count};
     canvas_write(&canvas, out);
     fflush(out);
     canvas_release(&canvas);

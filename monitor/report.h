@@ -8,17 +8,17 @@
 #include "glyph.h"
 #include "ui.h"
 
-/* What has been told of a fleet, so that each thing is told once. All zeros: nothing yet. */
-struct report_told {
+/* What has been reported of a fleet, so that each thing is reported once. All zeros: nothing yet. */
+struct report_cursor {
     uint64_t ticks, events;
 };
 
-/* One line of JSON about the interval that ended with that tick; the keys are in docs/MONITOR.md. Events are those not yet told. An
- * interval told before (without a connection there is no other) has counts of 0. told: NULL for a snapshot, with counters, workers and all
- * kept events. */
-void report_json(const struct fleet *fleet, uint64_t tick, struct report_told *told, FILE *out);
+/* One line of JSON about the interval that ended with that tick; the keys are in docs/MONITOR.md. Events are those not yet reported. An
+ * interval reported before (without a connection there is no other) has counts of 0. cursor: NULL for a snapshot, with counters, workers
+ * and all kept events. */
+void report_json(const struct fleet *fleet, uint64_t tick, struct report_cursor *cursor, FILE *out);
 
-/* Lines for people: the time, findings, a table of nodes, the newest events not yet told. 0, or -1: no memory. */
-int report_text(const struct fleet *fleet, struct ui *ui, struct report_told *told, int width, enum glyph_level level, FILE *out);
+/* Lines for people: the time, findings, a table of nodes, the newest events not yet reported. 0, or -1: no memory. */
+int report_text(const struct fleet *fleet, struct ui *ui, struct report_cursor *cursor, int width, enum glyph_level level, FILE *out);
 
 #endif

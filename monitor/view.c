@@ -6,7 +6,7 @@
 
 #include "bar.h"
 #include "columns.h"
-#include "figure.h"
+#include "format.h"
 
 static const char *const screen_names[SCREENS] = {"Overview", "Links", "Node", "Tokens", "Requests", "Events"};
 
@@ -30,11 +30,11 @@ static int alive_count(const struct fleet *fleet)
     return count;
 }
 
-static void clock_text(const struct view *view, char out[FIGURE_BYTES])
+static void clock_text(const struct view *view, char out[FORMAT_BYTES])
 {
-    snprintf(out, FIGURE_BYTES, "-");
+    snprintf(out, FORMAT_BYTES, "-");
     if (view->has_tick)
-        figure_clock(view->fleet->tick_wall_ns[view->tick % FLEET_HISTORY], out);
+        format_clock(view->fleet->tick_wall_ns[view->tick % FLEET_HISTORY], out);
 }
 
 /* The same for a recording: its position and speed. */
@@ -42,7 +42,7 @@ static enum style how_it_is_played(const struct view *view, char *out, size_t si
 {
     const struct playback *p = &view->ui->playback;
     const bool is_past = view->ui->is_paused && view->has_tick && view->tick + 1 < view->fleet->ticks;
-    char clock[FIGURE_BYTES], token[64] = "";
+    char clock[FORMAT_BYTES], token[64] = "";
 
     clock_text(view, clock);
     if (p->tokens > 0 && view->canvas->width >= 100)
@@ -62,22 +62,22 @@ static enum style how_it_is_played(const struct view *view, char *out, size_t si
 static enum style how_it_goes(const struct view *view, char *out, size_t size)
 {
     const struct fleet *fleet = view->fleet;
-    char clock[FIGURE_BYTES];
+    char clock[FORMAT_BYTES];
 
     clock_text(view, clock);
     if (view->ui->playback.is_on)
         return how_it_is_played(view, out, size);
     if (view->ui->is_paused) {
-        char age[FIGURE_BYTES] = "0 s";
+        char age[FORMAT_BYTES] = "0 s";
 
         if (view->has_tick)
-            figure_age_s((double)(view->wall_ns - fleet->tick_wall_ns[view->tick % FLEET_HISTORY]) / 1e9, age);
+            format_age_s((double)(view->wall_ns - fleet->tick_wall_ns[view->tick % FLEET_HISTORY]) / 1e9, age);
         snprintf(out, size, " PAUSED %s, %s ago ", clock, age);
         return STYLE_FOUND;
     }
     if (!fleet->is_connected) {
         if (view->has_tick)
-            figure_when(fleet->tick_wall_ns[view->tick % FLEET_HISTORY], view->wall_ns, clock);
+            format_when(fleet->tick_wall_ns[view->tick % FLEET_HISTORY], view->wall_ns, clock);
         snprintf(out, size, fleet->ticks > 0 ? " NO CONNECTION since %s " : " NOT CONNECTED ", clock);
         return STYLE_BAD;
     }
@@ -170,7 +170,7 @@ void view_speed(struct view *view, struct area area)
     float values[2 * CANVAS_WIDTH_MAX], top = 0;
     const struct area curve = area_part(area, 8, 1, area.width - 8, area.height - 1);
     const int count = bar_curve_values(view->canvas, curve.width);
-    char text[FIGURE_BYTES], age[FIGURE_BYTES], name[96];
+    char text[FORMAT_BYTES], age[FORMAT_BYTES], name[96];
 
     if (area.height < 2)
         return;
@@ -181,13 +181,13 @@ void view_speed(struct view *view, struct area area)
         if (values[i] > top)
             top = values[i];
     }
-    figure_count(count > 0 ? round((double)values[count - 1] * 10) / 10 : 0, text);
-    figure_age_s(count * (double)view->fleet->interval_ns / 1e9, age);
+    format_count(count > 0 ? round((double)values[count - 1] * 10) / 10 : 0, text);
+    format_age_s(count * (double)view->fleet->interval_ns / 1e9, age);
     snprintf(name, sizeof name, "tokens per second: %s, the last %s", count > 0 ? text : "-", age);
     canvas_rule(view->canvas, area, name);
     if (!(top > 0))
         return;
-    figure_count(round((double)top), text);
+    format_count(round((double)top), text);
     canvas_text_right(view->canvas, area, 7, 1, STYLE_DIM, text);
     canvas_text_right(view->canvas, area, 7, area.height - 1, STYLE_DIM, "0");
     bar_curve(view->canvas, curve, STYLE_GRAPH, values, count, top);

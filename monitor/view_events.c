@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "columns.h"
-#include "figure.h"
+#include "format.h"
 #include "view.h"
 
 enum { WIDTH_FOR_ADDRESSES = 76, ADDRESS_COLUMNS_MAX = 24, NODE_COLUMNS = 8, HAPPENED_COLUMNS = 10 };
@@ -12,12 +12,12 @@ enum { WHOLE_LINES = 4, HEIGHT_FOR_WHOLE = 14 };
 /* What all lines of a list share. */
 struct columns {
     bool has_dates, has_addresses;
-    int teller;
+    int reporter;
 };
 
 static bool matches(const struct view *view, const struct fleet_event *event, const char *pattern)
 {
-    return ui_matches(event->text, pattern) || ui_matches(fleet_event_teller(view->fleet, event), pattern) ||
+    return ui_matches(event->text, pattern) || ui_matches(fleet_event_reporter(view->fleet, event), pattern) ||
            ui_matches(fleet_event_subject(view->fleet, event), pattern) ||
            (event->happened != 0 && ui_matches(mesh_telemetry_event_name(event->happened), pattern));
 }
@@ -36,45 +36,45 @@ static int list_events(const struct view *view, const char *pattern, const struc
 
 static struct columns columns_of(const struct view *view, int width, const struct fleet_event **list, int count)
 {
-    struct columns columns = {.has_addresses = width >= WIDTH_FOR_ADDRESSES, .teller = NODE_COLUMNS};
+    struct columns columns = {.has_addresses = width >= WIDTH_FOR_ADDRESSES, .reporter = NODE_COLUMNS};
 
     for (int i = 0; i < count; i++) {
-        const int teller = glyph_columns(fleet_event_teller(view->fleet, list[i]));
+        const int reporter = glyph_columns(fleet_event_reporter(view->fleet, list[i]));
 
-        columns.has_dates |= !figure_is_same_day(list[i]->wall_ns, view->wall_ns);
-        if (columns.has_addresses && teller > columns.teller)
-            columns.teller = teller < ADDRESS_COLUMNS_MAX ? teller : ADDRESS_COLUMNS_MAX;
+        columns.has_dates |= !format_is_same_day(list[i]->wall_ns, view->wall_ns);
+        if (columns.has_addresses && reporter > columns.reporter)
+            columns.reporter = reporter < ADDRESS_COLUMNS_MAX ? reporter : ADDRESS_COLUMNS_MAX;
     }
     return columns;
 }
 
-/* Is the event's subject named in its text, or is it the teller itself? */
+/* Is the event's subject named in its text, or is it the reporter itself? */
 static bool names_subject(const struct view *view, const struct fleet_event *event)
 {
     const char *subject = fleet_event_subject(view->fleet, event);
 
-    return subject[0] == '\0' || strcmp(subject, fleet_event_teller(view->fleet, event)) == 0 || strstr(event->text, subject) != NULL;
+    return subject[0] == '\0' || strcmp(subject, fleet_event_reporter(view->fleet, event)) == 0 || strstr(event->text, subject) != NULL;
 }
 
 static void draw_event(struct view *view, struct area line, const struct columns *columns, const struct fleet_event *event)
 {
     const enum style style = event->is_bad ? STYLE_BAD : STYLE_NORMAL;
-    char clock[FIGURE_BYTES], name[8];
-    struct area teller;
+    char clock[FORMAT_BYTES], name[8];
+    struct area reporter;
     int x = 1, columns_used;
 
-    (columns->has_dates ? figure_date : figure_clock)(event->wall_ns, clock);
+    (columns->has_dates ? format_date : format_clock)(event->wall_ns, clock);
     x += canvas_text(view->canvas, line, x, 0, STYLE_DIM, clock) + 1;
     if (event->happened == 0) {
         canvas_text_cut(view->canvas, line, x, 0, style, event->text);
         return;
     }
-    teller = area_part(line, x, 0, columns->teller, 1);
+    reporter = area_part(line, x, 0, columns->reporter, 1);
     if (columns->has_addresses)
-        canvas_text_cut(view->canvas, teller, 0, 0, STYLE_DIM, fleet_event_teller(view->fleet, event));
+        canvas_text_cut(view->canvas, reporter, 0, 0, STYLE_DIM, fleet_event_reporter(view->fleet, event));
     else
-        canvas_print(view->canvas, teller, 0, 0, STYLE_DIM, "node %s", view_name(view, event->node, name));
-    x += columns->teller + 1;
+        canvas_print(view->canvas, reporter, 0, 0, STYLE_DIM, "node %s", view_name(view, event->node, name));
+    x += columns->reporter + 1;
     columns_used = canvas_text(view->canvas, line, x, 0, style, mesh_telemetry_event_name(event->happened));
     x += (columns_used > HAPPENED_COLUMNS ? columns_used : HAPPENED_COLUMNS) + 1;
     if (!names_subject(view, event))
@@ -87,12 +87,12 @@ static void draw_whole(struct view *view, struct area area, const struct fleet_e
 {
     const char *subject = names_subject(view, event) ? "" : fleet_event_subject(view->fleet, event);
     const bool is_own = event->happened == 0;
-    char moment[FIGURE_BYTES], name[96], rank[16] = "", text[2 * FLEET_NAME_BYTES];
+    char moment[FORMAT_BYTES], name[96], rank[16] = "", text[2 * FLEET_NAME_BYTES];
 
-    figure_moment(event->wall_ns, moment);
+    format_moment(event->wall_ns, moment);
     if (event->node >= 0)
         snprintf(rank, sizeof rank, ", node %s", view_name(view, event->node, name));
-    snprintf(name, sizeof name, "%s  %.64s%s", moment, is_own ? "the monitor" : fleet_event_teller(view->fleet, event), rank);
+    snprintf(name, sizeof name, "%s  %.64s%s", moment, is_own ? "the monitor" : fleet_event_reporter(view->fleet, event), rank);
     canvas_rule(view->canvas, area, name);
     snprintf(text, sizeof text, "%s%s%s%s%s", is_own ? "" : mesh_telemetry_event_name(event->happened), is_own ? "" : "  ", subject,
              subject[0] != '\0' ? " " : "", event->text);

@@ -5,7 +5,7 @@
 
 #include "bar.h"
 #include "columns.h"
-#include "figure.h"
+#include "format.h"
 #include "view.h"
 
 enum { LABEL_COLUMNS = 7, CELL_COLUMNS_MAX = 9, CELL_COLUMNS_MIN = 2, TEXT_COLUMNS = 6, FACT_COLUMNS = 38 };
@@ -46,7 +46,7 @@ static void draw_cell(struct view *view, struct area cell, enum metric metric, i
     const enum style style = is_selected                             ? STYLE_SELECTED
                              : is_gone || isnan(value) || from == to ? STYLE_STALE
                                                                      : (enum style)(STYLE_HEAT + heat);
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
     canvas_fill(view->canvas, cell, style, ' ');
     if (from == to || isnan(value))
@@ -54,9 +54,9 @@ static void draw_cell(struct view *view, struct area cell, enum metric metric, i
     else if (cell.width <= TEXT_COLUMNS)
         snprintf(text, sizeof text, "%d", heat);
     else if (metric == METRIC_LOSS || metric == METRIC_WAITS)
-        figure_fraction(value, text);
+        format_fraction(value, text);
     else
-        figure_time_us(value, text);
+        format_time_us(value, text);
     canvas_text_right(view->canvas, cell, cell.width, 0, style, text);
 }
 
@@ -99,9 +99,9 @@ static int index_of(const int *nodes, int count, int node)
 }
 
 /* "10 s": the window of loss and waiting. */
-static void window_text(const struct view *view, char out[FIGURE_BYTES])
+static void window_text(const struct view *view, char out[FORMAT_BYTES])
 {
-    figure_age_s(columns_window(view->fleet) * (double)view->fleet->interval_ns / 1e9, out);
+    format_age_s(columns_window(view->fleet) * (double)view->fleet->interval_ns / 1e9, out);
 }
 
 static void draw_matrix(struct view *view, struct area area, const struct matrix *matrix)
@@ -113,7 +113,7 @@ static void draw_matrix(struct view *view, struct area area, const struct matrix
         [METRIC_WAITS] = "waiting: part of the receiver's time in steps",
     };
     const bool is_over = matrix->metric == METRIC_LOSS || matrix->metric == METRIC_WAITS;
-    char name[96], window[FIGURE_BYTES];
+    char name[96], window[FORMAT_BYTES];
     const int rows = matrix->count - matrix->first_row;
 
     window_text(view, window);
@@ -178,7 +178,7 @@ static void draw_past(struct lines *lines, int from, int to)
     float values[2 * CANVAS_WIDTH_MAX];
     struct area area = area_part(lines->area, lines->x + 1, lines->used + 1, lines->area.width - 2, 4);
     const int count = bar_curve_values(lines->view->canvas, area.width);
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
     float top = 0;
 
     if (area.height < 3)
@@ -190,51 +190,51 @@ static void draw_past(struct lines *lines, int from, int to)
         values[i] = sample != NULL ? sample->p99_us : NAN;
         top = values[i] > top ? values[i] : top;
     }
-    figure_time_us((double)top, text);
+    format_time_us((double)top, text);
     canvas_print(lines->view->canvas, lines->area, lines->x + 1, lines->used, STYLE_DIM, "p99 one way, up to %s", text);
     bar_curve(lines->view->canvas, area, STYLE_GRAPH, values, count, top);
 }
 
 static void draw_latencies(struct lines *lines, const struct link_sample *sample, const struct fleet_link *link)
 {
-    char p50[FIGURE_BYTES], p99[FIGURE_BYTES], error[FIGURE_BYTES];
+    char p50[FORMAT_BYTES], p99[FORMAT_BYTES], error[FORMAT_BYTES];
 
-    figure_time_us((double)sample->p50_us, p50);
-    figure_time_us((double)sample->p99_us, p99);
-    figure_time_us((double)link->now.clock_error_ns / 1e3, error);
+    format_time_us((double)sample->p50_us, p50);
+    format_time_us((double)sample->p99_us, p99);
+    format_time_us((double)link->now.clock_error_ns / 1e3, error);
     line(lines, "one way", "p50 %s  p99 %s", p50, p99);
     line(lines, "", "± %s, by the clocks", error);
-    figure_time_us((double)sample->use_p50_us, p50);
-    figure_time_us((double)sample->use_p99_us, p99);
+    format_time_us((double)sample->use_p50_us, p50);
+    format_time_us((double)sample->use_p99_us, p99);
     line(lines, "to its use", "p50 %s  p99 %s", p50, p99);
-    figure_time_us((double)sample->rtt_us, p50);
-    figure_time_us((double)link->now.rtt_ns_min / 1e3, p99);
+    format_time_us((double)sample->rtt_us, p50);
+    format_time_us((double)link->now.rtt_ns_min / 1e3, p99);
     line(lines, "round trip", "%s  min %s", p50, p99);
 }
 
 static void draw_counts(struct lines *lines, const struct fleet_link *link, const struct fleet_link *back)
 {
     const struct mesh_telemetry_link *now = &link->now;
-    char a[FIGURE_BYTES], b[FIGURE_BYTES];
+    char a[FORMAT_BYTES], b[FORMAT_BYTES];
 
-    figure_count((double)now->datagrams_received, a);
-    figure_bytes((double)now->bytes_received, b);
+    format_count((double)now->datagrams_received, a);
+    format_bytes((double)now->bytes_received, b);
     line(lines, "received", "%s datagrams, %s", a, b);
-    figure_count((double)now->tiles_received, a);
+    format_count((double)now->tiles_received, a);
     line(lines, "tiles", "%s", a);
-    figure_count((double)now->lost, a);
-    figure_count((double)now->late, b);
+    format_count((double)now->lost, a);
+    format_count((double)now->late, b);
     line(lines, "lost", "%s  late %s", a, b);
-    figure_count((double)now->reordered, a);
-    figure_count((double)now->duplicate, b);
+    format_count((double)now->reordered, a);
+    format_count((double)now->duplicate, b);
     line(lines, "reordered", "%s  duplicate %s", a, b);
-    figure_count((double)now->refused, a);
+    format_count((double)now->refused, a);
     line(lines, "refused", "%s", a);
-    figure_count((double)now->naks_sent, a);
-    figure_count(back != NULL ? (double)back->now.resent : NAN, b);
+    format_count((double)now->naks_sent, a);
+    format_count(back != NULL ? (double)back->now.resent : NAN, b);
     line(lines, "NAKs", "%s  resent %s", a, b);
-    figure_count(back != NULL ? (double)back->now.duplicates_sent : NAN, a);
-    figure_count((double)now->duplicates_used, b);
+    format_count(back != NULL ? (double)back->now.duplicates_sent : NAN, a);
+    format_count((double)now->duplicates_used, b);
     line(lines, "copies", "%s  used %s", a, b);
 }
 
@@ -244,7 +244,7 @@ static void draw_link(struct view *view, struct area area)
     const struct fleet_link *link = fleet_link(view->fleet, from, to), *back = fleet_link(view->fleet, to, from);
     const struct link_sample *sample = view->has_tick && link != NULL ? fleet_link_at(view->fleet, from, to, view->tick) : NULL;
     struct lines lines = {view, area_below(area, 1), 0, 0};
-    char name[64], during[FIGURE_BYTES], sender[8], receiver[8], loss[FIGURE_BYTES], waits[FIGURE_BYTES];
+    char name[64], during[FORMAT_BYTES], sender[8], receiver[8], loss[FORMAT_BYTES], waits[FORMAT_BYTES];
 
     if (area.height == 0)
         return;
@@ -258,8 +258,8 @@ static void draw_link(struct view *view, struct area area)
         canvas_text(view->canvas, lines.area, 1, 3, STYLE_DIM, from == to ? "a node has no link to itself" : "nothing is known of it then");
         return;
     }
-    figure_fraction(fleet_loss(view->fleet, from, to, view->tick, columns_window(view->fleet)), loss);
-    figure_fraction(fleet_waits(view->fleet, from, to, view->tick, columns_window(view->fleet)), waits);
+    format_fraction(fleet_loss(view->fleet, from, to, view->tick, columns_window(view->fleet)), loss);
+    format_fraction(fleet_waits(view->fleet, from, to, view->tick, columns_window(view->fleet)), waits);
     window_text(view, during);
     line(&lines, "loss", "%s over %s", loss, during);
     line(&lines, "waited for", "%s of its time", waits);

@@ -5,7 +5,7 @@
 
 #include "bar.h"
 #include "columns.h"
-#include "figure.h"
+#include "format.h"
 #include "view.h"
 
 enum { BAR_BEGIN = 5, DOING_COLUMNS = 26, DOING_COLUMNS_NARROW = 14, WIDTH_FOR_DOING = 60, BAND_LINES_MAX = 24 };
@@ -19,13 +19,13 @@ static void draw_worker(struct view *view, struct area place, const struct fleet
     const int bar = place.width - BAR_BEGIN - (is_narrow ? DOING_COLUMNS_NARROW : DOING_COLUMNS) - 7;
     const uint16_t rank = worker->now.waits_for;
     const int whom = rank < FLEET_RANKS_MAX ? node->of_rank[rank] : FLEET_NOBODY;
-    char text[64], busy[FIGURE_BYTES], name[8];
+    char text[64], busy[FORMAT_BYTES], name[8];
 
     if (!worker->is_known)
         return;
     canvas_print(view->canvas, place, 0, 0, STYLE_DIM, "%4u", index);
     columns_time_bar(view->canvas, area_part(place, BAR_BEGIN, 0, bar, 1), worker->time);
-    figure_fraction((double)worker->time[TIME_COMPUTE], busy);
+    format_fraction((double)worker->time[TIME_COMPUTE], busy);
     canvas_text_right(view->canvas, place, BAR_BEGIN + bar + 6, 0, STYLE_NORMAL, busy);
     snprintf(text, sizeof text, "%s", mesh_telemetry_worker_name(worker->now.doing));
     if (worker->now.doing == MESH_WORKER_WAITING && whom >= 0 && is_narrow)
@@ -129,14 +129,14 @@ static void draw_figures(struct view *view, struct area area, int selected)
     for (size_t i = 0; node->has_reported && i < sizeof figures / sizeof *figures; i++) {
         const struct mesh_metric *metric = mesh_metric_find(mesh_telemetry_part(MESH_TELEMETRY_NODE), figures[i].field);
         const double value = metric != NULL ? mesh_metric_value(metric, &node->now) : NAN;
-        char text[FIGURE_BYTES];
+        char text[FORMAT_BYTES];
 
         if (figures[i].how == BYTES)
-            figure_bytes(value, text);
+            format_bytes(value, text);
         else if (figures[i].how == AGE)
-            figure_age_s(value, text);
+            format_age_s(value, text);
         else
-            figure_count(value, text);
+            format_count(value, text);
         put(view, inner, &at, figures[i].title, text, figures[i].how == ODD && value > 0);
     }
 }
@@ -167,9 +167,9 @@ static void draw_histogram(struct view *view, struct area area, const struct fle
     float values[HALVES];
     const double count = sum_histogram(node, which, values);
     int first = 0, end = HALVES, each, scale_end = 0;
-    char name[96], text[FIGURE_BYTES];
+    char name[96], text[FORMAT_BYTES];
 
-    figure_count(count, text);
+    format_count(count, text);
     snprintf(name, sizeof name, "%s, %s tiles", what, text);
     canvas_rule(view->canvas, area, name);
     if (count <= 0 || area.height < 4)
@@ -190,7 +190,7 @@ static void draw_histogram(struct view *view, struct area area, const struct fle
             same[k] = sqrtf(values[i] / top); /* so that rare values, which matter, can be seen */
         bar_curve(view->canvas, column, STYLE_GRAPH, same, bar_curve_values(view->canvas, column.width), 1);
         if (i % 4 == 0 && (i - first) * each >= scale_end) { /* the scale: values of bucket b begin at 2^(b/2 + 3) */
-            figure_time_us(ldexp(1, i / 2 + 3) / 1e3, text);
+            format_time_us(ldexp(1, i / 2 + 3) / 1e3, text);
             scale_end = (i - first) * each + canvas_text(view->canvas, area, 1 + (i - first) * each, area.height - 1, STYLE_DIM, text) + 2;
         }
     }

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "figure.h"
+#include "format.h"
 #include "table.h"
 #include "view.h"
 
@@ -45,9 +45,9 @@ static void draw_state(const void *row, const struct table_cell *cell)
 
 static void draw_count(const struct table_cell *cell, double count)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
-    figure_count(count, text);
+    format_count(count, text);
     table_text(cell, true, cell->style, text);
 }
 
@@ -79,17 +79,17 @@ static void draw_prompt_speed(const void *row, const struct table_cell *cell)
 
 static void draw_first(const void *row, const struct table_cell *cell)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
-    figure_time_us(now_of(row)->first_ns > 0 ? (double)now_of(row)->first_ns / 1e3 : NAN, text);
+    format_time_us(now_of(row)->first_ns > 0 ? (double)now_of(row)->first_ns / 1e3 : NAN, text);
     table_text(cell, true, cell->style, text);
 }
 
 static void draw_age(const void *row, const struct table_cell *cell)
 {
-    char text[FIGURE_BYTES];
+    char text[FORMAT_BYTES];
 
-    figure_time_us((double)now_of(row)->age_ns / 1e3, text);
+    format_time_us((double)now_of(row)->age_ns / 1e3, text);
     table_text(cell, true, cell->style, text);
 }
 

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "figure.h"
+#include "format.h"
 #include "view.h"
 
 enum {
@@ -106,7 +106,7 @@ static int phase_at(const struct fleet_step *step, double begin, double end)
     double most = 0;
     int found = -1;
 
-    for (unsigned i = 0; i < step->told; i++) {
+    for (unsigned i = 0; i < step->phases_known; i++) {
         const double from = (double)step->phases[i].begin * MESH_TELEMETRY_PHASE_NS;
         const double to = from + (double)step->phases[i].duration * MESH_TELEMETRY_PHASE_NS;
         const double shared = fmin(to, end) - fmax(from, begin);
@@ -147,13 +147,13 @@ static void draw_stall(struct view *view, struct area place, int node, const str
 {
     const struct mesh_telemetry_step *s = &step->step;
     const int whom = s->stall_rank < FLEET_RANKS_MAX ? view->fleet->nodes[node].of_rank[s->stall_rank] : FLEET_NOBODY;
-    char text[96], took[FIGURE_BYTES], stalled[FIGURE_BYTES], name[8];
+    char text[96], took[FORMAT_BYTES], stalled[FORMAT_BYTES], name[8];
 
-    figure_time_us((double)s->duration_ns / 1e3, took);
+    format_time_us((double)s->duration_ns / 1e3, took);
     canvas_text_right(view->canvas, place, 8, 0, STYLE_NORMAL, took);
     if (s->stall_ns < 20000 || s->stall_rank == MESH_TELEMETRY_NOBODY)
         return;
-    figure_time_us((double)s->stall_ns / 1e3, stalled);
+    format_time_us((double)s->stall_ns / 1e3, stalled);
     if (whom == node)
         snprintf(text, sizeof text, "%s: another worker", stalled);
     else
@@ -208,7 +208,7 @@ void view_tokens(struct view *view)
     const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, numbers);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     double longest = 1;
-    char name[96], text[FIGURE_BYTES];
+    char name[96], text[FORMAT_BYTES];
 
     view->ui->line_count = step_count;
     for (int i = view->ui->line; i < step_count && (i - view->ui->line) * count < area.height; i++) {
@@ -216,7 +216,7 @@ void view_tokens(struct view *view)
 
         longest = fmax(longest, span.end_ns - span.begin_ns);
     }
-    figure_time_us(longest / 1e3, text);
+    format_time_us(longest / 1e3, text);
     snprintf(name, sizeof name, "steps, newest first%s%s", step_count > 0 ? "; width " : "", step_count > 0 ? text : "");
     canvas_rule(view->canvas, all, name);
     draw_legend(view, area_part(all, 0, 1, all.width, 1));

@@ -26,10 +26,10 @@ struct mesh_trace *trace_open(const char *path, struct fail *fail);
 struct mesh_trace *trace_open_for_any(const char *path, struct fail *fail);
 
 /* Check that the file of an option, which will be written (NULL: none is), is none of these traces; else -1 after fail_set. */
-int trace_spare(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail);
+int trace_check_output(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail);
 
 /* Check that none of them is named twice; else -1 after fail_set. */
-int trace_each_once(const char *const *paths, size_t count, struct fail *fail);
+int trace_check_unique(const char *const *paths, size_t count, struct fail *fail);
 
 /* Turn the error of a call on a trace into a failure; always -1. */
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail);

@@ -145,7 +145,7 @@ static void name_epoch(struct compute_case *one, const struct compute_epoch *e)
 }
 
 /* Add to the same line what was left out of the comparison. */
-static void tell_rest(struct compute_case *one, const struct compute_epoch *e)
+static void describe_rest(struct compute_case *one, const struct compute_epoch *e)
 {
     const size_t used = strlen(one->what);
     uint64_t missing = 0;
@@ -163,7 +163,7 @@ static void tell_rest(struct compute_case *one, const struct compute_epoch *e)
              e->tapes->tapes[e->group[0]].has_shares ? "" : ", candidates, as shares are not known");
 }
 
-static void tell_epoch(struct compute_case *one, const struct compute_epoch *e)
+static void describe_epoch(struct compute_case *one, const struct compute_epoch *e)
 {
     size_t bytes;
     FILE *detail;
@@ -178,14 +178,14 @@ static void tell_epoch(struct compute_case *one, const struct compute_epoch *e)
         snprintf(one->what, sizeof one->what, "%s: %" PRIu64 " steps, %" PRIu64 " tiles, %" PRIu64 " blocks, %" PRIu64 " tokens, in %.3f s",
                  one->state == COMPUTE_SAME ? "the same" : "nothing to compare", one->steps, one->tiles, one->blocks, one->tokens,
                  (double)one->took_ns / 1e9);
-        tell_rest(one, e);
+        describe_rest(one, e);
         return;
     }
     one->state = COMPUTE_DIFFERS;
     detail = open_memstream(&one->detail, &bytes);
     if (detail == NULL)
         return;
-    compute_epoch_tell(e, one->what, sizeof one->what, detail);
+    compute_epoch_describe(e, one->what, sizeof one->what, detail);
     fclose(detail);
 }
 
@@ -221,7 +221,7 @@ static int run_epoch(struct run *run, const size_t *group, size_t count, struct 
         result = compute_epoch_run(&epoch, fail);
     one->took_ns = clock_ns() - begun_ns;
     if (result == 0)
-        tell_epoch(one, &epoch);
+        describe_epoch(one, &epoch);
     compute_epoch_release(&epoch);
     return result;
 }
@@ -264,7 +264,7 @@ static int run_requests(struct run *run, size_t index, struct fail *fail)
     } while (!epoch.token.is_set && compute_tokens_next_request(&run->tokens[index], &next, &request));
     one->took_ns = clock_ns() - begun_ns;
     epoch.tokens_compared = compute_tokens_compared(&run->tokens[index]) - before;
-    tell_epoch(one, &epoch);
+    describe_epoch(one, &epoch);
     if (one->state == COMPUTE_SAME)
         snprintf(one->what, sizeof one->what, "the same: %zu request%s, %" PRIu64 " tokens, in %.3f s", count, count == 1 ? "" : "s",
                  one->tokens, (double)one->took_ns / 1e9);

@@ -47,6 +47,6 @@ void compute_epoch_token(void *app, uint64_t request, uint32_t index, uint32_t i
 bool compute_epoch_differs(const struct compute_epoch *epoch);
 
 /* The difference in words, as lines; headline: the same in one line. */
-void compute_epoch_tell(const struct compute_epoch *epoch, char *headline, size_t capacity, FILE *detail);
+void compute_epoch_describe(const struct compute_epoch *epoch, char *headline, size_t capacity, FILE *detail);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "mesh/program/replace_file.h"
 
-struct wishes {
+struct outputs {
     const char *perfetto, *pcap, *csv;
 };
 
@@ -67,16 +67,16 @@ static int write_pcap(void *context, FILE *out, struct fail *fail)
     return result;
 }
 
-static int export_all(struct export_traces *traces, const struct wishes *wishes, struct fail *fail)
+static int export_all(struct export_traces *traces, const struct outputs *outputs, struct fail *fail)
 {
     int result = 0;
 
-    if (wishes->perfetto)
-        result = export_to_file(wishes->perfetto, write_perfetto, traces, fail);
-    if (result == 0 && wishes->pcap)
-        result = export_to_file(wishes->pcap, write_pcap, traces, fail);
-    if (result == 0 && wishes->csv)
-        result = export_csv(traces, wishes->csv, fail);
+    if (outputs->perfetto)
+        result = export_to_file(outputs->perfetto, write_perfetto, traces, fail);
+    if (result == 0 && outputs->pcap)
+        result = export_to_file(outputs->pcap, write_pcap, traces, fail);
+    if (result == 0 && outputs->csv)
+        result = export_csv(traces, outputs->csv, fail);
     return result;
 }
 
@@ -88,20 +88,20 @@ int export_command(int argc, char *const *argv, struct fail *fail)
                                            "mesh-replay export run.db --pcap - | tcpdump -r -", NULL};
     struct export_traces traces = {0};
     struct options_operands operands = {.metavar = "TRACE.db", .max = EXPORT_TRACES_MAX, .values = traces.paths};
-    struct wishes wishes = {0};
+    struct outputs outputs = {0};
     bool wants_help = false;
     const struct option_spec specs[] = {
         {.name = "perfetto",
          .kind = OPTION_TEXT,
-         .target = &wishes.perfetto,
+         .target = &outputs.perfetto,
          .metavar = "FILE.json",
          .help = "for ui.perfetto.dev: a process per node"},
         {.name = "pcap",
          .kind = OPTION_TEXT,
-         .target = &wishes.pcap,
+         .target = &outputs.pcap,
          .metavar = "FILE",
          .help = "the datagrams, opened, for mesh-dissect and Wireshark (one trace)"},
-        {.name = "csv", .kind = OPTION_TEXT, .target = &wishes.csv, .metavar = "DIR", .help = "a file per table and view (one trace)"},
+        {.name = "csv", .kind = OPTION_TEXT, .target = &outputs.csv, .metavar = "DIR", .help = "a file per table and view (one trace)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &wants_help, .help = "this text"},
     };
     const size_t count = sizeof specs / sizeof *specs;
@@ -113,19 +113,19 @@ int export_command(int argc, char *const *argv, struct fail *fail)
         options_help(stdout, usage, specs, count, examples);
         return EXIT_OK;
     }
-    if (operands.count == 0 || (!wishes.perfetto && !wishes.pcap && !wishes.csv))
+    if (operands.count == 0 || (!outputs.perfetto && !outputs.pcap && !outputs.csv))
         return fail_set(fail, EXIT_USAGE, "export: needs a trace, and --perfetto, --pcap or --csv: see mesh-replay export --help");
-    if ((wishes.csv || wishes.pcap) && operands.count > 1)
+    if ((outputs.csv || outputs.pcap) && operands.count > 1)
         return fail_set(fail, EXIT_USAGE, "--csv and --pcap: several traces: each makes a file of its own: give one");
-    if (wishes.perfetto && wishes.pcap && replace_file_is_same(wishes.perfetto, wishes.pcap))
+    if (outputs.perfetto && outputs.pcap && replace_file_is_same(outputs.perfetto, outputs.pcap))
         return fail_set(fail, EXIT_USAGE, "--perfetto and --pcap: the same file: give two names");
-    if (trace_each_once(traces.paths, operands.count, fail) < 0 ||
-        trace_spare("--perfetto", wishes.perfetto, traces.paths, operands.count, fail) < 0 ||
-        trace_spare("--pcap", wishes.pcap, traces.paths, operands.count, fail) < 0)
+    if (trace_check_unique(traces.paths, operands.count, fail) < 0 ||
+        trace_check_output("--perfetto", outputs.perfetto, traces.paths, operands.count, fail) < 0 ||
+        trace_check_output("--pcap", outputs.pcap, traces.paths, operands.count, fail) < 0)
         return -1;
     result = open_all(&traces, operands.count, fail);
     if (result == 0)
-        result = export_all(&traces, &wishes, fail);
+        result = export_all(&traces, &outputs, fail);
     close_all(&traces);
     return result;
 }

@@ -38,12 +38,12 @@ static int write_rows(void *context, FILE *out, struct fail *fail)
     const struct table *table = context;
     const struct export_traces *traces = table->csv->traces;
     char sql[120];
-    const struct rows_question question = {
+    const struct rows_query query = {
         .path = traces->paths[0], .trace = traces->traces[0], .sql = sql, .seconds = ROWS_OWN_SECONDS, .form = ROWS_CSV};
     int result;
 
     snprintf(sql, sizeof sql, "SELECT * FROM %s", table->name);
-    result = rows_write(&question, out, fail);
+    result = rows_write(&query, out, fail);
     if (ferror(out)) /* the message of rows_write names no file */
         return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", table->path, strerror(errno));
     return result;

@@ -140,7 +140,7 @@ int info_command(int argc, char *const *argv, struct fail *fail)
     }
     if (operands.count == 0)
         return fail_set(fail, EXIT_USAGE, "info: no trace: name one: mesh-replay info TRACE.db");
-    if (trace_each_once(paths, operands.count, fail) < 0)
+    if (trace_check_unique(paths, operands.count, fail) < 0)
         return -1;
     for (size_t i = 0; i < operands.count && result == EXIT_OK; i++)
         result = info(paths[i], json, fail);

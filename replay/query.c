@@ -4,14 +4,14 @@
 #include "command.h"
 #include "rows.h"
 
-struct question {
+struct named_query {
     const char *name, *what, *sql;
 };
 
 #define PERCENTILE(part) "max(CASE WHEN place <= count * " part " + 1 THEN latency_ns END) / 1000.0"
 
 /* clang-format off */
-static const struct question questions[] = {
+static const struct named_query named_queries[] = {
     {"lost", "tiles lost or requested by a NAK, and when they arrived", "SELECT * FROM lost_tiles ORDER BY t_ns"},
     {"stalls", "the longest waits of workers, and for whom", "SELECT * FROM stalls ORDER BY duration_ns DESC LIMIT 100"},
     {"latency", "latency of tiles, by peer",
@@ -32,24 +32,24 @@ static const struct question questions[] = {
     {"tables", "tables and views", "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY 1, 2"},
 };
 /* clang-format on */
-enum { QUESTION_COUNT = sizeof questions / sizeof *questions };
+enum { NAMED_QUERY_COUNT = sizeof named_queries / sizeof *named_queries };
 
 static void list(FILE *out)
 {
     fputs("\nnamed queries:\n", out);
-    for (unsigned i = 0; i < QUESTION_COUNT; i++)
-        fprintf(out, "  %-10s %s\n", questions[i].name, questions[i].what);
+    for (unsigned i = 0; i < NAMED_QUERY_COUNT; i++)
+        fprintf(out, "  %-10s %s\n", named_queries[i].name, named_queries[i].what);
 }
 
 static const char *find(const char *name, struct fail *fail)
 {
-    const char *names[QUESTION_COUNT + 1] = {0};
+    const char *names[NAMED_QUERY_COUNT + 1] = {0};
     const char *nearest;
 
-    for (unsigned i = 0; i < QUESTION_COUNT; i++) {
-        if (strcmp(questions[i].name, name) == 0)
-            return questions[i].sql;
-        names[i] = questions[i].name;
+    for (unsigned i = 0; i < NAMED_QUERY_COUNT; i++) {
+        if (strcmp(named_queries[i].name, name) == 0)
+            return named_queries[i].sql;
+        names[i] = named_queries[i].name;
     }
     nearest = options_nearest(name, names);
     fail_fill(fail, EXIT_USAGE, "--named %.60s: no such query%s%s%s: mesh-replay query --help lists them", name,
@@ -58,15 +58,15 @@ static const char *find(const char *name, struct fail *fail)
 }
 
 /* trust: it is a query of our own. */
-static int ask(struct rows_question *question, bool trust, struct fail *fail)
+static int ask(struct rows_query *query, bool trust, struct fail *fail)
 {
     int result;
 
-    question->trace = (trust ? trace_open : trace_open_for_any)(question->path, fail);
-    if (question->trace == NULL)
+    query->trace = (trust ? trace_open : trace_open_for_any)(query->path, fail);
+    if (query->trace == NULL)
         return -1;
-    result = rows_write(question, stdout, fail);
-    mesh_trace_close(question->trace);
+    result = rows_write(query, stdout, fail);
+    mesh_trace_close(query->trace);
     return result;
 }
 
@@ -78,7 +78,7 @@ int query_command(int argc, char *const *argv, struct fail *fail)
                                            "mesh-replay query run.db \"SELECT src, count(*) FROM tiles GROUP BY src\"", NULL};
     const char *operands_of[2] = {NULL, NULL};
     struct options_operands operands = {.metavar = "TRACE.db and a query", .max = 2, .values = operands_of};
-    struct rows_question question = {.form = ROWS_TEXT};
+    struct rows_query query = {.form = ROWS_TEXT};
     const char *named = NULL;
     bool json = false, csv = false, wants_help = false;
     uint32_t seconds = ROWS_SECONDS;
@@ -102,10 +102,10 @@ int query_command(int argc, char *const *argv, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "query: needs a trace, and a query in SQL or --named NAME: see mesh-replay query --help");
     if (json && csv)
         return fail_set(fail, EXIT_USAGE, "--json and --csv: both given: choose one");
-    question.path = operands_of[0];
-    question.sql = named ? find(named, fail) : operands_of[1];
-    question.seconds = seconds;
+    query.path = operands_of[0];
+    query.sql = named ? find(named, fail) : operands_of[1];
+    query.seconds = seconds;
     if (json || csv)
-        question.form = json ? ROWS_JSON : ROWS_CSV;
-    return question.sql != NULL ? ask(&question, named != NULL, fail) : -1;
+        query.form = json ? ROWS_JSON : ROWS_CSV;
+    return query.sql != NULL ? ask(&query, named != NULL, fail) : -1;
 }

@@ -132,7 +132,7 @@ static void write_row(struct writing *writing, const struct mesh_trace_value *va
     fputs(writing->form == ROWS_CSV ? "\r\n" : "\n", writing->out);
 }
 
-int rows_write(const struct rows_question *q, FILE *out, struct fail *fail)
+int rows_write(const struct rows_query *q, FILE *out, struct fail *fail)
 {
     struct mesh_trace_value values[ROWS_COLUMNS_MAX];
     struct writing writing = {.out = out, .form = q->form};

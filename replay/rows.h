@@ -10,7 +10,7 @@ enum rows_form { ROWS_TEXT, ROWS_JSON, ROWS_CSV };
 
 enum { ROWS_COLUMNS_MAX = 200, ROWS_SECONDS = 60, ROWS_OWN_SECONDS = 3600 /* for queries of our own */ };
 
-struct rows_question {
+struct rows_query {
     const char *path; /* for messages */
     struct mesh_trace *trace;
     const char *sql;
@@ -19,7 +19,7 @@ struct rows_question {
 };
 
 /* Run the query and write all rows to out. -1: EXIT_USAGE for a bad query, EXIT_BAD_FILE, EXIT_ENVIRONMENT. */
-int rows_write(const struct rows_question *question, FILE *out, struct fail *fail);
+int rows_write(const struct rows_query *query, FILE *out, struct fail *fail);
 
 /* Run a query of our own and call each with every row, until it returns other than 0, which is then the result. */
 int rows_each(const char *path, struct mesh_trace *trace, const char *sql,

@@ -407,8 +407,8 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         options_help(stdout, usage, specs, count, examples);
         return EXIT_OK;
     }
-    if (check(&s, operands.count, words, argv + own + 1, fail) < 0 || trace_spare("--junit", s.junit, paths, operands.count, fail) < 0 ||
-        trace_each_once(paths, operands.count, fail) < 0)
+    if (check(&s, operands.count, words, argv + own + 1, fail) < 0 ||
+        trace_check_output("--junit", s.junit, paths, operands.count, fail) < 0 || trace_check_unique(paths, operands.count, fail) < 0)
         return -1;
     if (trace_order(paths, operands.count, fail) != 0)
         return -1;

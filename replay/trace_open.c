@@ -99,7 +99,7 @@ int trace_order(const char **paths, size_t count, struct fail *fail)
     return result;
 }
 
-int trace_each_once(const char *const *paths, size_t count, struct fail *fail)
+int trace_check_unique(const char *const *paths, size_t count, struct fail *fail)
 {
     for (size_t i = 1; i < count; i++)
         for (size_t k = 0; k < i; k++)
@@ -108,7 +108,7 @@ int trace_each_once(const char *const *paths, size_t count, struct fail *fail)
     return 0;
 }
 
-int trace_spare(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail)
+int trace_check_output(const char *option, const char *path, const char *const *paths, size_t count, struct fail *fail)
 {
     for (size_t i = 0; path != NULL && i < count; i++)
         if (replace_file_is_same(path, paths[i]))

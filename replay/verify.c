@@ -12,7 +12,7 @@
 enum { WHAT_BYTES = 400 };
 
 /* Text about one core. */
-struct told {
+struct description {
     char what[WHAT_BYTES];
     char *detail; /* owned */
 };
@@ -73,7 +73,7 @@ static const char *summary_of(const struct mesh_rerun_difference *difference)
 
 /* ---- one core ---- */
 
-static void tell_same(const struct verify_core *core, char what[WHAT_BYTES])
+static void describe_same(const struct verify_core *core, char what[WHAT_BYTES])
 {
     struct mesh_rerun_stats stats;
     double span;
@@ -85,21 +85,21 @@ static void tell_same(const struct verify_core *core, char what[WHAT_BYTES])
              seconds(core->took_ns), core->why[0] != '\0' ? "; " : "", core->why);
 }
 
-static void tell(const struct verify_core *core, struct told *told)
+static void describe(const struct verify_core *core, struct description *description)
 {
     size_t bytes;
     FILE *out;
 
     if (core->state == VERIFY_SKIPPED) {
-        snprintf(told->what, sizeof told->what, "skipped: %s", core->why);
+        snprintf(description->what, sizeof description->what, "skipped: %s", core->why);
     } else if (core->state != VERIFY_DIFFERS) {
-        tell_same(core, told->what);
+        describe_same(core, description->what);
     } else {
         const struct mesh_rerun_difference *difference = mesh_rerun_difference(core->rerun);
 
-        snprintf(told->what, sizeof told->what, "another output: at call %" PRIu64 " %s", core->first + difference->index,
+        snprintf(description->what, sizeof description->what, "another output: at call %" PRIu64 " %s", core->first + difference->index,
                  summary_of(difference));
-        out = open_memstream(&told->detail, &bytes);
+        out = open_memstream(&description->detail, &bytes);
         if (out != NULL) {
             write_difference(out, core);
             fclose(out);
@@ -162,12 +162,12 @@ static void write_computed(const struct compute *compute)
            compute->tokens_not_compared);
 }
 
-static void write_text(const struct verify *verify, const struct told *told)
+static void write_text(const struct verify *verify, const struct description *description)
 {
     const struct sum sum = sum_of(verify);
 
     for (size_t i = 0; i < verify->count; i++)
-        printf("%s: %s\n%s", verify->cores[i].name, told[i].what, told[i].detail != NULL ? told[i].detail : "");
+        printf("%s: %s\n%s", verify->cores[i].name, description[i].what, description[i].detail != NULL ? description[i].detail : "");
     printf("%" PRIu64 " the same, %" PRIu64 " different, %" PRIu64 " cut short, %" PRIu64 " skipped; ", sum.same, sum.different, sum.cut,
            sum.skipped);
     if (sum.took_ns > 0)
@@ -261,13 +261,14 @@ enum form { FORM_TEXT, FORM_JSON, FORM_TAP };
 static const enum verdict_kind kind_of_computed[] = {
     [COMPUTE_SAME] = VERDICT_PASS, [COMPUTE_DIFFERS] = VERDICT_FAIL, [COMPUTE_SKIPPED] = VERDICT_SKIP};
 
-static void fill_verdicts(const struct verify *verify, const struct compute *compute, struct told *told, struct verdict *verdicts)
+static void fill_verdicts(const struct verify *verify, const struct compute *compute, struct description *description,
+                          struct verdict *verdicts)
 {
     for (size_t i = 0; i < verify->count; i++) {
         const struct verify_core *core = &verify->cores[i];
 
-        tell(core, &told[i]);
-        verdicts[i] = (struct verdict){core->name, kind_of(core), told[i].what, told[i].detail, seconds(core->took_ns)};
+        describe(core, &description[i]);
+        verdicts[i] = (struct verdict){core->name, kind_of(core), description[i].what, description[i].detail, seconds(core->took_ns)};
     }
     for (size_t i = 0; compute != NULL && i < compute->count; i++) {
         const struct compute_case *one = &compute->cases[i];
@@ -281,16 +282,16 @@ static void fill_verdicts(const struct verify *verify, const struct compute *com
 static int report(const struct verify *verify, const struct compute *compute, enum form form, const char *junit, struct fail *fail)
 {
     const size_t count = verify->count + (compute != NULL ? compute->count : 0);
-    struct told *told = calloc(verify->count + 1, sizeof *told);
+    struct description *description = calloc(verify->count + 1, sizeof *description);
     struct verdict *verdicts = calloc(count + 1, sizeof *verdicts);
     int result = 0;
 
-    if (told == NULL || verdicts == NULL)
+    if (description == NULL || verdicts == NULL)
         result = fail_set(fail, EXIT_ENVIRONMENT, "no memory for the report: close other programs");
     else
-        fill_verdicts(verify, compute, told, verdicts);
+        fill_verdicts(verify, compute, description, verdicts);
     if (result == 0 && form == FORM_TEXT)
-        write_text(verify, told);
+        write_text(verify, description);
     if (result == 0 && form == FORM_TEXT && compute != NULL)
         write_computed(compute);
     else if (result == 0 && form == FORM_JSON)
@@ -299,9 +300,9 @@ static int report(const struct verify *verify, const struct compute *compute, en
         verdict_write_tap(stdout, verdicts, count);
     if (result == 0 && junit != NULL)
         result = verdict_save_junit(junit, "mesh-replay verify", verdicts, count, fail);
-    for (size_t i = 0; told != NULL && i < verify->count; i++)
-        free(told[i].detail);
-    free(told);
+    for (size_t i = 0; description != NULL && i < verify->count; i++)
+        free(description[i].detail);
+    free(description);
     free(verdicts);
     return result;
 }
@@ -388,8 +389,8 @@ int verify_command(int argc, char *const *argv, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--json and --tap: both given: choose one");
     if (computing.model == NULL && (computing.any_model || computing.threads > 0))
         return fail_set(fail, EXIT_USAGE, "--any-model and --threads apply to computing: give -m MODEL.gguf");
-    if (trace_each_once(paths, operands.count, fail) != 0 || trace_order(paths, operands.count, fail) != 0 ||
-        trace_spare("--junit", junit, paths, operands.count, fail) < 0)
+    if (trace_check_unique(paths, operands.count, fail) != 0 || trace_order(paths, operands.count, fail) != 0 ||
+        trace_check_output("--junit", junit, paths, operands.count, fail) < 0)
         return -1;
     return verify_traces(paths, operands.count, computing.model != NULL ? &computing : NULL,
                          json  ? FORM_JSON

@@ -8,11 +8,11 @@
 
 #include "dissector/analysis.h"
 #include "dissector/frame.h"
+#include "dissector/gso.h"
 #include "dissector/line.h"
 #include "dissector/numbers.h"
 #include "dissector/packet.h"
 #include "dissector/reassembly.h"
-#include "dissector/split.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,7 +42,7 @@ static void take_payload(struct packet *packet, const struct frame *frame)
     size_t captured = frame->captured, size = frame->size;
 
     do {
-        const size_t first = split_first(at, captured, size), present = captured < first ? captured : first;
+        const size_t first = gso_first_size(at, captured, size), present = captured < first ? captured : first;
         struct packet_part part;
 
         require(first > 0 || size == 0);

@@ -47,16 +47,16 @@ static void look(struct world *w, unsigned which)
 {
     static char text[1 << 18];
     FILE *out = fmemopen(text, sizeof text, "w");
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
 
     if (out == NULL)
         abort();
     w->ui.screen = (enum screen)(which % SCREENS);
     draw(w, 64, 20);
     if (which / SCREENS % 4 == 0 && w->fleet.ticks > 0)
-        report_json(&w->fleet, w->fleet.ticks - 1, which & 1 ? NULL : &told, out);
+        report_json(&w->fleet, w->fleet.ticks - 1, which & 1 ? NULL : &cursor, out);
     if (which / SCREENS % 4 == 1)
-        report_text(&w->fleet, &w->ui, &told, 80, GLYPHS_FULL, out);
+        report_text(&w->fleet, &w->ui, &cursor, 80, GLYPHS_FULL, out);
     fclose(out);
 }
 

@@ -462,7 +462,7 @@ static void the_resend_that_was_first_to_come_is_the_repair_of_what_is_seen_to_b
     assert_int_equal(loss_count, 2);
     assert_int_equal(lost_numbers[0], 2);
     assert_true(losses[0].repair_ms > 2.9 && losses[0].repair_ms < 3.1);
-    assert_int_not_equal(entries[0].asked_ns, 0);
+    assert_int_not_equal(entries[0].nak_ns, 0);
     assert_int_equal(analysis.sum.spurious_resend, 0);
 }
 

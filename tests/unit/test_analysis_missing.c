@@ -99,7 +99,7 @@ static void what_is_asked_for_is_laid_on_the_number_whose_neighbours_are_of_its_
     assert_int_equal(lost[1].number, 5);
     assert_true(lost[1].has_range);
     assert_int_equal(lost[1].phase, 5);
-    assert_int_not_equal(lost[1].asked_ns, 0);
+    assert_int_not_equal(lost[1].nak_ns, 0);
 }
 
 static void what_is_only_late_is_laid_on_no_number(void **state)
@@ -113,7 +113,7 @@ static void what_is_only_late_is_laid_on_no_number(void **state)
     end(1);
     assert_int_equal(lost[0].number, 2);
     assert_false(lost[0].has_range);
-    assert_int_equal(lost[0].asked_ns, 0);
+    assert_int_equal(lost[0].nak_ns, 0);
 }
 
 /* The space to rank 1 alone has no neighbouring tiles. */
@@ -184,7 +184,7 @@ static void what_is_asked_for_in_one_range_may_be_of_several_numbers(void **stat
         assert_int_equal(lost[i].number, i + 2);
         assert_int_equal(lost[i].range.token_first, 4 * i);
         assert_int_equal(lost[i].range.token_count, 4);
-        assert_int_not_equal(lost[i].asked_ns, 0);
+        assert_int_not_equal(lost[i].nak_ns, 0);
         assert_int_not_equal(lost[i].repair, 0);
     }
     assert_int_equal(analysis.sum.resent, 3);

@@ -10,8 +10,8 @@
 
 #include "capture_case.h"
 #include "dissector/frame.h"
+#include "dissector/gso.h"
 #include "dissector/reassembly.h"
-#include "dissector/split.h"
 
 static struct frame_case built;
 
@@ -212,7 +212,7 @@ static void a_datagram_alone_is_not_split(void **state)
         if (mesh_wire_message(type)) {
             const size_t size = message_case(type, 7, packet, sizeof packet);
 
-            assert_int_equal(split_first(packet, size, size), size);
+            assert_int_equal(gso_first_size(packet, size, size), size);
         }
 }
 
@@ -223,9 +223,9 @@ static void datagrams_in_one_frame_are_split_where_the_next_begins(void **state)
     const size_t both = first + message_case(MESH_TYPE_TILE, 2, packet + first, sizeof packet - first);
 
     (void)state;
-    assert_int_equal(split_first(packet, both, both), first);
-    assert_int_equal(split_first(packet, both, both - 1), first);
-    assert_int_equal(split_first(packet, first + 10, both), both); /* ambiguous */
+    assert_int_equal(gso_first_size(packet, both, both), first);
+    assert_int_equal(gso_first_size(packet, both, both - 1), first);
+    assert_int_equal(gso_first_size(packet, first + 10, both), both); /* ambiguous */
 }
 
 /* A kernel joins any datagrams from one socket to another; the last of them may be shorter. */
@@ -241,7 +241,7 @@ static void datagrams_of_an_epoch_and_of_none_are_split(void **state)
         uint8_t *outside = packet + (types[i][0] == MESH_TYPE_ALIVE ? 0 : first);
 
         memset(outside + offsetof(struct mesh_header_bytes, epoch), 0, 4);
-        assert_int_equal(split_first(packet, both, both), first);
+        assert_int_equal(gso_first_size(packet, both, both), first);
     }
 }
 

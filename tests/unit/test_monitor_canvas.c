@@ -10,7 +10,7 @@
 
 #include "monitor/bar.h"
 #include "monitor/canvas.h"
-#include "monitor/figure.h"
+#include "monitor/format.h"
 
 /* A canvas as text. */
 static const char *text_of(const struct canvas *canvas)
@@ -144,22 +144,22 @@ static void a_curve_ends_at_the_right_and_leaves_gaps(void **state)
 static void figures_are_short_and_have_units(void **state)
 {
     static const struct {
-        void (*print)(double value, char out[FIGURE_BYTES]);
+        void (*print)(double value, char out[FORMAT_BYTES]);
         double value;
         const char *text;
     } cases[] = {
-        {figure_time_us, 0, "0 µs"},         {figure_time_us, 87.4, "87 µs"},    {figure_time_us, 999.9, "1.00 ms"},
-        {figure_time_us, 1234, "1.23 ms"},   {figure_time_us, 2.5e6, "2.50 s"},  {figure_time_us, INFINITY, "-"},
-        {figure_bytes, 812, "812 B"},        {figure_bytes, 1.1e9, "1.10 GB"},   {figure_count, 812, "812"},
-        {figure_count, 12345, "12.3k"},      {figure_count, 4.1e6, "4.10M"},     {figure_fraction, 0, "0"},
-        {figure_fraction, 0.0096, "0.96 %"}, {figure_fraction, 0.0126, "1.3 %"}, {figure_fraction, 0.5, "50 %"},
-        {figure_fraction, NAN, "-"},         {figure_age_s, 4.9, "4 s"},         {figure_age_s, 7300, "2 h"},
-        {figure_age_s, 119, "119 s"},
+        {format_time_us, 0, "0 µs"},         {format_time_us, 87.4, "87 µs"},    {format_time_us, 999.9, "1.00 ms"},
+        {format_time_us, 1234, "1.23 ms"},   {format_time_us, 2.5e6, "2.50 s"},  {format_time_us, INFINITY, "-"},
+        {format_bytes, 812, "812 B"},        {format_bytes, 1.1e9, "1.10 GB"},   {format_count, 812, "812"},
+        {format_count, 12345, "12.3k"},      {format_count, 4.1e6, "4.10M"},     {format_fraction, 0, "0"},
+        {format_fraction, 0.0096, "0.96 %"}, {format_fraction, 0.0126, "1.3 %"}, {format_fraction, 0.5, "50 %"},
+        {format_fraction, NAN, "-"},         {format_age_s, 4.9, "4 s"},         {format_age_s, 7300, "2 h"},
+        {format_age_s, 119, "119 s"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char out[FIGURE_BYTES];
+        char out[FORMAT_BYTES];
 
         cases[i].print(cases[i].value, out);
         assert_string_equal(out, cases[i].text);

@@ -32,12 +32,12 @@ static int tear_down(void **state)
     return 0;
 }
 
-static const char *json(const struct monitor_case *c, struct report_told *told)
+static const char *json(const struct monitor_case *c, struct report_cursor *cursor)
 {
     FILE *out = fmemopen(text, sizeof text, "w");
 
     assert_non_null(out);
-    report_json(&c->fleet, c->fleet.ticks - 1, told, out);
+    report_json(&c->fleet, c->fleet.ticks - 1, cursor, out);
     fclose(out);
     return text;
 }
@@ -57,24 +57,24 @@ static unsigned count(const char *in, const char *what)
 static void a_script_is_told_once_of_what_happened_before_it_looked(void **state)
 {
     struct monitor_case *c = *state;
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
 
     monitor_case_run(c, 3);
-    assert_int_equal(count(json(c, &told), "\"happened\":\"start\",\"level\":\"note\""), 4);
+    assert_int_equal(count(json(c, &cursor), "\"happened\":\"start\",\"level\":\"note\""), 4);
     assert_int_equal(count(text, "\"happened\":\"monitor\""), 1);
     assert_int_equal(count(text, "\"address\":\"10.0.0.2:7411\",\"happened\":\"start\""), 1);
     monitor_case_run(c, 1);
-    assert_non_null(strstr(json(c, &told), "\"events\":[]"));
+    assert_non_null(strstr(json(c, &cursor), "\"events\":[]"));
     fleet_note(&c->fleet, made_wall_ns(&c->made), true, "something");
     monitor_case_run(c, 1);
-    assert_int_equal(count(json(c, &told), "\"address\":null,\"happened\":\"monitor\",\"level\":\"bad\""), 1);
+    assert_int_equal(count(json(c, &cursor), "\"address\":null,\"happened\":\"monitor\",\"level\":\"bad\""), 1);
     assert_int_equal(count(json(c, NULL), "\"happened\":"), 6); /* a snapshot contains all events */
 }
 
 static void text_for_people_has_them_too(void **state)
 {
     struct monitor_case *c = *state;
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
     struct ui ui;
 
     ui_init(&ui, &settings_default);
@@ -83,7 +83,7 @@ static void text_for_people_has_them_too(void **state)
         FILE *out = fmemopen(text, sizeof text, "w");
 
         assert_non_null(out);
-        assert_int_equal(report_text(&c->fleet, &ui, &told, 100, GLYPHS_FULL, out), 0);
+        assert_int_equal(report_text(&c->fleet, &ui, &cursor, 100, GLYPHS_FULL, out), 0);
         fclose(out);
         assert_int_equal(count(text, " start: "), i == 0 ? 4 : 0);
     }
@@ -93,7 +93,7 @@ static void text_for_people_has_them_too(void **state)
 static void text_counts_the_nodes_that_live(void **state)
 {
     struct monitor_case *c = *state;
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
     FILE *out = fmemopen(text, sizeof text, "w");
     struct ui ui;
 
@@ -103,7 +103,7 @@ static void text_counts_the_nodes_that_live(void **state)
     c->made.is_dead[3] = true;
     made_new_epoch(&c->made);
     monitor_case_run(c, 10);
-    assert_int_equal(report_text(&c->fleet, &ui, &told, 100, GLYPHS_FULL, out), 0);
+    assert_int_equal(report_text(&c->fleet, &ui, &cursor, 100, GLYPHS_FULL, out), 0);
     fclose(out);
     assert_non_null(strstr(text, "  3 nodes  50 tok/s"));
     assert_int_equal(count(text, "gone"), 3); /* in a finding, its line, and an event */
@@ -145,7 +145,7 @@ static void what_a_node_told_keeps_its_address_when_the_node_is_forgotten(void *
             fleet_move(&c->fleet, i, (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 4}, 7411);
     events = fleet_list_events(&c->fleet, 0, list);
     for (int i = 0; i < events; i++)
-        of_it += list[i]->node == FLEET_NOBODY && strcmp(fleet_event_teller(&c->fleet, list[i]), "10.0.0.4:7411") == 0;
+        of_it += list[i]->node == FLEET_NOBODY && strcmp(fleet_event_reporter(&c->fleet, list[i]), "10.0.0.4:7411") == 0;
     assert_int_equal(of_it, 1);
 }
 
@@ -153,14 +153,14 @@ static void what_a_node_told_keeps_its_address_when_the_node_is_forgotten(void *
 static void an_interval_that_is_told_again_counts_nothing(void **state)
 {
     struct monitor_case *c = *state;
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
 
     monitor_case_run(c, 5);
-    assert_int_equal(count(json(c, &told), "\"generated_tokens\":50,"), 4);
+    assert_int_equal(count(json(c, &cursor), "\"generated_tokens\":50,"), 4);
     assert_int_equal(count(text, "\"is_fresh\":true"), 4);
     fleet_set_connected(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), false, "gone");
     monitor_case_run(c, 1);
-    assert_non_null(strstr(json(c, &told), "\"is_connected\":false"));
+    assert_non_null(strstr(json(c, &cursor), "\"is_connected\":false"));
     assert_int_equal(count(text, "\"generated_tokens\":0,"), 4);
     assert_int_equal(count(text, "\"datagrams_received\":0,"), 12);
     assert_int_equal(count(text, "\"is_fresh\":false"), 4);
@@ -170,15 +170,15 @@ static void an_interval_that_is_told_again_counts_nothing(void **state)
 static void loss_is_null_where_it_is_not_known(void **state)
 {
     struct monitor_case *c = *state;
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
 
     monitor_case_run(c, 5);
-    assert_null(strstr(json(c, &told), "\"loss\":null"));
+    assert_null(strstr(json(c, &cursor), "\"loss\":null"));
     made_new_epoch(&c->made);
     monitor_case_run(c, 1);
-    assert_int_equal(count(json(c, &told), "\"loss\":null"), 12);
+    assert_int_equal(count(json(c, &cursor), "\"loss\":null"), 12);
     monitor_case_run(c, 1);
-    assert_null(strstr(json(c, &told), "\"loss\":null"));
+    assert_null(strstr(json(c, &cursor), "\"loss\":null"));
 }
 
 int main(void)

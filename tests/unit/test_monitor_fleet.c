@@ -445,12 +445,12 @@ static void json_has_a_version_first_and_numbers_as_numbers(void **state)
     static char text[200000];
     struct monitor_case *c = *state;
     FILE *out = fmemopen(text, sizeof text, "w");
-    struct report_told told = {0};
+    struct report_cursor cursor = {0};
 
     assert_non_null(out);
     c->made.slow = 2;
     monitor_case_run(c, 12);
-    report_json(&c->fleet, c->fleet.ticks - 1, &told, out);
+    report_json(&c->fleet, c->fleet.ticks - 1, &cursor, out);
     fclose(out);
     assert_memory_equal(text, "{\"schema_version\":1,\"event\":\"interval\",", 38);
     assert_non_null(strstr(text, "\"nodes\":[{\"rank\":0,\"address\":\"10.0.0.1:7411\",\"state\":\"up\",\"share\":300,"));

@@ -275,8 +275,8 @@ static void steps_are_told_with_all_of_their_phases_and_their_stall(void **state
 
         if (!step->is_known)
             continue;
-        assert_int_equal(step->told, step->step.phase_total);
-        for (uint16_t p = 0; p < step->told; p++)
+        assert_int_equal(step->phases_known, step->step.phase_total);
+        for (uint16_t p = 0; p < step->phases_known; p++)
             assert_true((uint64_t)(step->phases[p].begin + step->phases[p].duration) * MESH_TELEMETRY_PHASE_NS <=
                         step->step.duration_ns + MESH_TELEMETRY_PHASE_NS);
         count++;

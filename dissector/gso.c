@@ -1,4 +1,4 @@
-#include "split.h"
+#include "gso.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static size_t exact_size(const struct mesh_header *header)
     return part->tail == MESH_TAIL_NONE ? (size_t)MESH_HEADER_BYTES + part->wire_bytes : 0;
 }
 
-size_t split_first(const uint8_t *payload, size_t captured, size_t size)
+size_t gso_first_size(const uint8_t *payload, size_t captured, size_t size)
 {
     static const uint8_t magic[3] = {MESH_WIRE_MAGIC & 255, MESH_WIRE_MAGIC >> 8, MESH_WIRE_VERSION};
     struct mesh_header header;

@@ -112,7 +112,7 @@ static void write_square_sum(const struct compute_epoch *e, FILE *out)
     write_columns(out, "sum of squares", recorded, now);
 }
 
-static void tell_values(const struct compute_epoch *e, const struct recompute_place *place, char *headline, size_t capacity, FILE *out)
+static void describe_values(const struct compute_epoch *e, const struct recompute_place *place, char *headline, size_t capacity, FILE *out)
 {
     const struct compute_difference *d = &e->tiles.difference;
     float expected[32] = {0}, actual[32] = {0};
@@ -132,7 +132,7 @@ static void tell_values(const struct compute_epoch *e, const struct recompute_pl
     write_bytes(out, d);
 }
 
-static void tell_tile(const struct compute_epoch *e, char *headline, size_t capacity, FILE *out)
+static void describe_tile(const struct compute_epoch *e, char *headline, size_t capacity, FILE *out)
 {
     const struct compute_difference *d = &e->tiles.difference;
     struct recompute_place place;
@@ -152,7 +152,7 @@ static void tell_tile(const struct compute_epoch *e, char *headline, size_t capa
     if (d->is_shape)
         fprintf(out, "  its tile is not of the size that such blocks have now\n");
     else
-        tell_values(e, &place, headline, capacity, out);
+        describe_values(e, &place, headline, capacity, out);
 }
 
 /* ---- tokens and rows ---- */
@@ -162,7 +162,7 @@ static void hash_text(int64_t number, char out[40])
     snprintf(out, 40, "%016" PRIx64, (uint64_t)number);
 }
 
-static void tell_token(const struct compute_epoch *e, char *headline, size_t capacity, FILE *out)
+static void describe_token(const struct compute_epoch *e, char *headline, size_t capacity, FILE *out)
 {
     const struct compute_token_difference *d = &e->token;
     const bool is_id = d->recorded.id != d->id;
@@ -190,7 +190,7 @@ static void blocks_text(unsigned first, unsigned end, char out[40])
         snprintf(out, 40, "none");
 }
 
-static void tell_deal(const struct compute_epoch *e, char *headline, size_t capacity, FILE *out)
+static void describe_row_map(const struct compute_epoch *e, char *headline, size_t capacity, FILE *out)
 {
     const struct compute_deal_difference *d = &e->deal;
     struct recompute_place place;
@@ -210,12 +210,12 @@ static void tell_deal(const struct compute_epoch *e, char *headline, size_t capa
     }
 }
 
-void compute_epoch_tell(const struct compute_epoch *e, char *headline, size_t capacity, FILE *detail)
+void compute_epoch_describe(const struct compute_epoch *e, char *headline, size_t capacity, FILE *detail)
 {
     if (e->deal.is_set)
-        tell_deal(e, headline, capacity, detail);
+        describe_row_map(e, headline, capacity, detail);
     else if (e->tiles.difference.is_set)
-        tell_tile(e, headline, capacity, detail);
+        describe_tile(e, headline, capacity, detail);
     else
-        tell_token(e, headline, capacity, detail);
+        describe_token(e, headline, capacity, detail);
 }

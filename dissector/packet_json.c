@@ -1,4 +1,4 @@
-#include "object.h"
+#include "packet_json.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static void bytes_value(struct json *json, const struct mesh_wire_field *field, 
     json_string(json, field->name, hex, 2u * field->size);
 }
 
-void object_fields(struct json *json, const struct packet_part *part)
+void packet_json_fields(struct json *json, const struct packet_part *part)
 {
     for (unsigned i = 0; i < part->part->field_count; i++) {
         const struct mesh_wire_field *field = &part->part->fields[i];
@@ -33,15 +33,15 @@ void object_fields(struct json *json, const struct packet_part *part)
 static void part_object(struct json *json, const char *key, const struct packet_part *part)
 {
     json_object_begin(json, key);
-    object_fields(json, part);
+    packet_json_fields(json, part);
     json_object_end(json);
 }
 
-const char *object_name(const char *name, char out[OBJECT_NAME_BYTES])
+const char *packet_json_name(const char *name, char out[PACKET_JSON_NAME_BYTES])
 {
     size_t i = 0;
 
-    for (; i < OBJECT_NAME_BYTES - 1 && name[i] != '\0'; i++)
+    for (; i < PACKET_JSON_NAME_BYTES - 1 && name[i] != '\0'; i++)
         out[i] = (char)tolower((unsigned char)name[i]);
     out[i] = '\0';
     return out;
@@ -51,13 +51,13 @@ const char *object_name(const char *name, char out[OBJECT_NAME_BYTES])
 static void message(struct json *json, const struct packet *packet)
 {
     struct packet_part part;
-    char name[OBJECT_NAME_BYTES];
+    char name[PACKET_JSON_NAME_BYTES];
     unsigned count = 0;
 
     for (; packet_part(packet, count, &part); count++) {
         if (count == 2)
             json_array_begin(json, part.part == &mesh_wire_range ? "ranges" : "members");
-        part_object(json, count > 1 ? NULL : object_name(part.part->name, name), &part);
+        part_object(json, count > 1 ? NULL : packet_json_name(part.part->name, name), &part);
     }
     if (count > 2)
         json_array_end(json);
@@ -108,7 +108,7 @@ static void begin(struct json *json, const char *event, const struct packet *pac
     put_addresses(json, packet->frame);
 }
 
-void object_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what, unsigned verdicts)
+void packet_json_write(struct json *json, const struct packet *packet, const struct numbers_verdict *what, unsigned verdicts)
 {
     static const char *const states[] = {"decoded", "header", "foreign"};
     const char *trouble = packet_trouble(packet);
@@ -130,7 +130,7 @@ void object_write(struct json *json, const struct packet *packet, const struct n
     json_event_end(json);
 }
 
-void object_write_frame(struct json *json, const struct packet *packet)
+void packet_json_write_frame(struct json *json, const struct packet *packet)
 {
     begin(json, "frame", packet);
     json_uint(json, "bytes", packet->link_size);

@@ -1,4 +1,4 @@
-#include "join.h"
+#include "merge.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +16,11 @@ struct host {
     uint64_t datagrams; /* from it and to it */
 };
 
-struct join;
+struct merge;
 
 /* One of the captures. */
 struct source {
-    struct join *join;
+    struct merge *merge;
     size_t index;
     const char *file;
     struct capture *capture;
@@ -41,7 +41,7 @@ struct source {
     struct clock_line line;
 };
 
-struct join {
+struct merge {
     const struct settings *settings;
     struct report *report;
     struct verdicts *verdicts; /* NULL: the filter does not ask for them */
@@ -89,26 +89,26 @@ static void take_sample(void *context, const struct packet *packet)
     note_host(source, &packet->frame->src, packet->frame->is_v6);
     if (memcmp(packet->frame->src.ip, packet->frame->dst.ip, sizeof packet->frame->src.ip) != 0)
         note_host(source, &packet->frame->dst, packet->frame->is_v6);
-    samples_add(&source->join->samples, source->index, packet);
+    samples_add(&source->merge->samples, source->index, packet);
 }
 
 static void take_for_report(void *context, const struct packet *packet)
 {
     struct source *source = context;
 
-    report_add(source->join->report, packet, selection_take(&source->selection, packet));
+    report_add(source->merge->report, packet, selection_take(&source->selection, packet));
 }
 
 static void take_for_verdicts(void *context, const struct packet *packet)
 {
     struct source *source = context;
 
-    analysis_add(verdicts_analysis(source->join->verdicts), packet);
+    analysis_add(verdicts_analysis(source->merge->verdicts), packet);
 }
 
 static int open_source(struct source *source, void (*take)(void *, const struct packet *), struct keys *keys, struct fail *fail)
 {
-    const struct capture_options options = {.file = source->file, .filter = source->join->settings->filter};
+    const struct capture_options options = {.file = source->file, .filter = source->merge->settings->filter};
 
     source->datagrams = (struct datagrams){.take = take, .context = source};
     if (datagrams_open(&source->datagrams, keys, fail) < 0)
@@ -133,9 +133,9 @@ static int read_whole(struct source *source, struct keys *keys, struct fail *fai
     if (result == 0) {
         struct capture_frame frame;
 
-        while (!*source->join->stop && (result = capture_next(source->capture, &frame, fail)) == 1)
+        while (!*source->merge->stop && (result = capture_next(source->capture, &frame, fail)) == 1)
             datagrams_add(&source->datagrams, capture_link(source->capture), &frame);
-        source->join->has_cut |= result < 0;
+        source->merge->has_cut |= result < 0;
         result = 0;
     }
     close_source(source);
@@ -167,12 +167,12 @@ static bool is_between(const struct sample *sample, const struct host *from, con
 }
 
 /* Compare two clocks as if the captures were taken at these hosts; false when they cannot have been. */
-static bool compare_at(struct join *join, const struct source *first, const struct host *at_first, const struct source *other,
+static bool compare_at(struct merge *merge, const struct source *first, const struct host *at_first, const struct source *other,
                        const struct host *at_other, struct clock_line *line)
 {
-    join->there_count = join->back_count = 0;
+    merge->there_count = merge->back_count = 0;
     for (size_t i = 0; i < 2 * SAMPLES_MAX; i++) {
-        const struct sample *sample = &join->samples.table[i];
+        const struct sample *sample = &merge->samples.table[i];
         struct clock_point point;
 
         if (sample->hash == 0 || sample->ts_ns[first->index] == 0 || sample->ts_ns[other->index] == 0)
@@ -180,15 +180,15 @@ static bool compare_at(struct join *join, const struct source *first, const stru
         point.at_ns = (int64_t)sample->ts_ns[first->index];
         point.difference_ns = (int64_t)(sample->ts_ns[other->index] - sample->ts_ns[first->index]);
         if (is_between(sample, at_first, at_other))
-            join->there[join->there_count++] = point;
+            merge->there[merge->there_count++] = point;
         else if (is_between(sample, at_other, at_first))
-            join->back[join->back_count++] = point;
+            merge->back[merge->back_count++] = point;
     }
-    return clocks_compare(join->there, join->there_count, join->back, join->back_count, line);
+    return clocks_compare(merge->there, merge->there_count, merge->back, merge->back_count, line);
 }
 
 /* The same, also finding out where they were taken. */
-static bool compare(struct join *join, struct source *first, struct source *other, struct clock_line *line)
+static bool compare(struct merge *merge, struct source *first, struct source *other, struct clock_line *line)
 {
     const bool is_sure = candidates(first) == 1 && candidates(other) == 1;
 
@@ -198,7 +198,7 @@ static bool compare(struct join *join, struct source *first, struct source *othe
 
             if (!may_be_at(other, k) || memcmp(a->address.ip, b->address.ip, sizeof a->address.ip) == 0)
                 continue;
-            if (!compare_at(join, first, a, other, b, line) || (!line->is_bounded && !is_sure))
+            if (!compare_at(merge, first, a, other, b, line) || (!line->is_bounded && !is_sure))
                 continue;
             first->at = (int)i;
             other->at = (int)k;
@@ -209,21 +209,21 @@ static bool compare(struct join *join, struct source *first, struct source *othe
 }
 
 /* Align the capture that compares best with those already aligned. False: no more can be compared. */
-static bool align_next(struct join *join)
+static bool align_next(struct merge *merge)
 {
     struct clock_line best = {0}, line;
     struct source *next = NULL;
     int parent = NONE;
 
-    for (size_t i = 0; i < join->count; i++)
-        for (size_t k = 0; join->sources[i].is_aligned && k < join->count; k++) {
-            if (join->sources[k].is_aligned || !compare(join, &join->sources[i], &join->sources[k], &line))
+    for (size_t i = 0; i < merge->count; i++)
+        for (size_t k = 0; merge->sources[i].is_aligned && k < merge->count; k++) {
+            if (merge->sources[k].is_aligned || !compare(merge, &merge->sources[i], &merge->sources[k], &line))
                 continue;
             if (next != NULL &&
                 (best.is_bounded > line.is_bounded || (best.is_bounded == line.is_bounded && best.offset_error_ns <= line.offset_error_ns)))
                 continue;
             best = line;
-            next = &join->sources[k];
+            next = &merge->sources[k];
             parent = (int)i;
         }
     if (next == NULL)
@@ -234,10 +234,10 @@ static bool align_next(struct join *join)
     return true;
 }
 
-static bool has_common(const struct join *join, const struct source *a, const struct source *b)
+static bool has_common(const struct merge *merge, const struct source *a, const struct source *b)
 {
     for (size_t i = 0; i < 2 * SAMPLES_MAX; i++) {
-        const struct sample *sample = &join->samples.table[i];
+        const struct sample *sample = &merge->samples.table[i];
 
         if (sample->hash != 0 && sample->ts_ns[a->index] != 0 && sample->ts_ns[b->index] != 0)
             return true;
@@ -247,9 +247,9 @@ static bool has_common(const struct join *join, const struct source *a, const st
 
 /* Are these two files of one capture (-C, -G)? One begins after the other has ended, nothing is in both, and both can have been taken at
  * the same place. With two nodes they may also be two hosts at two times; these have nothing to compare, so it makes no difference. */
-static bool is_series(const struct join *join, const struct source *a, const struct source *b)
+static bool is_series(const struct merge *merge, const struct source *a, const struct source *b)
 {
-    if (a->numbered == 0 || b->numbered == 0 || (a->last_ns > b->first_ns && b->last_ns > a->first_ns) || has_common(join, a, b))
+    if (a->numbered == 0 || b->numbered == 0 || (a->last_ns > b->first_ns && b->last_ns > a->first_ns) || has_common(merge, a, b))
         return false;
     if (candidates(a) == 0 && candidates(b) == 0)
         return true; /* at a switch */
@@ -268,25 +268,25 @@ static void take_place(struct source *source, const struct source *from)
 }
 
 /* Captures whose clocks are not known yet may, compared with one another, show where they were taken. */
-static void find_places(struct join *join)
+static void find_places(struct merge *merge)
 {
     struct clock_line line;
 
-    for (size_t i = 0; i < join->count; i++)
-        for (size_t k = i + 1; k < join->count; k++)
-            if (!join->sources[i].is_aligned && !join->sources[k].is_aligned)
-                compare(join, &join->sources[i], &join->sources[k], &line);
+    for (size_t i = 0; i < merge->count; i++)
+        for (size_t k = i + 1; k < merge->count; k++)
+            if (!merge->sources[i].is_aligned && !merge->sources[k].is_aligned)
+                compare(merge, &merge->sources[i], &merge->sources[k], &line);
 }
 
 /* A file that cannot be compared takes over the clock of another file of the same capture. */
-static bool join_series(struct join *join)
+static bool merge_series(struct merge *merge)
 {
-    find_places(join);
-    for (size_t k = 0; k < join->count; k++)
-        for (size_t i = 0; !join->sources[k].is_aligned && i < join->count; i++) {
-            struct source *whole = &join->sources[i], *part = &join->sources[k];
+    find_places(merge);
+    for (size_t k = 0; k < merge->count; k++)
+        for (size_t i = 0; !merge->sources[k].is_aligned && i < merge->count; i++) {
+            struct source *whole = &merge->sources[i], *part = &merge->sources[k];
 
-            if (!whole->is_aligned || !is_series(join, whole, part))
+            if (!whole->is_aligned || !is_series(merge, whole, part))
                 continue;
             part->series = whole->series != NONE ? whole->series : (int)i;
             take_place(part, whole);
@@ -299,20 +299,20 @@ static bool join_series(struct join *join)
     return false;
 }
 
-static void align(struct join *join)
+static void align(struct merge *merge)
 {
-    join->sources[0].is_aligned = true;
-    while (align_next(join) || join_series(join))
+    merge->sources[0].is_aligned = true;
+    while (align_next(merge) || merge_series(merge))
         ;
-    for (size_t i = 0; i < join->count; i++)
-        for (size_t k = 0; join->sources[i].at == NONE && candidates(&join->sources[i]) == 1; k++)
-            if (may_be_at(&join->sources[i], k))
-                join->sources[i].at = (int)k;
+    for (size_t i = 0; i < merge->count; i++)
+        for (size_t k = 0; merge->sources[i].at == NONE && candidates(&merge->sources[i]) == 1; k++)
+            if (may_be_at(&merge->sources[i], k))
+                merge->sources[i].at = (int)k;
 }
 
-static uint64_t by_first_clock(const struct join *join, const struct source *source, uint64_t ts_ns)
+static uint64_t by_first_clock(const struct merge *merge, const struct source *source, uint64_t ts_ns)
 {
-    for (; source->parent != NONE; source = &join->sources[source->parent])
+    for (; source->parent != NONE; source = &merge->sources[source->parent])
         ts_ns = clocks_convert(&source->line, ts_ns);
     return ts_ns;
 }
@@ -336,58 +336,58 @@ static unsigned new_point(struct links *links, const struct source *source)
 /* Captures of one host are one point, and so are the files of one capture. */
 static unsigned point_of(struct links *links, struct source *source)
 {
-    struct source *first = source->series != NONE ? &source->join->sources[source->series] : source;
+    struct source *first = source->series != NONE ? &source->merge->sources[source->series] : source;
 
     if (first->point == NONE)
         first->point = (int)new_point(links, first);
     return (unsigned)first->point;
 }
 
-static void describe(struct join *join)
+static void describe(struct merge *merge)
 {
-    for (size_t i = 0; i < join->count; i++) {
-        const struct source *source = &join->sources[i];
+    for (size_t i = 0; i < merge->count; i++) {
+        const struct source *source = &merge->sources[i];
         struct report_capture capture = {.file = source->file, .datagrams = source->numbered, .is_aligned = source->is_aligned};
 
         if (source->at != NONE)
             capture.host = &source->hosts[source->at].address;
         capture.is_v6 = source->at != NONE && source->hosts[source->at].is_v6;
         if (source->series != NONE) {
-            capture.series = join->sources[source->series].file;
+            capture.series = merge->sources[source->series].file;
         } else if (source->parent != NONE) {
             capture.line = &source->line;
-            capture.against = join->sources[source->parent].file;
+            capture.against = merge->sources[source->parent].file;
         }
-        report_capture(join->report, &capture);
+        report_capture(merge->report, &capture);
     }
 }
 
 static void fetch(struct source *source, struct fail *fail)
 {
     source->has_frame = capture_next(source->capture, &source->frame, fail) == 1;
-    source->frame.ts_ns = by_first_clock(source->join, source, source->frame.ts_ns);
+    source->frame.ts_ns = by_first_clock(source->merge, source, source->frame.ts_ns);
 }
 
-static struct source *earliest(struct join *join)
+static struct source *earliest(struct merge *merge)
 {
     struct source *best = NULL;
 
-    for (size_t i = 0; i < join->count; i++)
-        if (join->sources[i].has_frame && (best == NULL || join->sources[i].frame.ts_ns < best->frame.ts_ns))
-            best = &join->sources[i];
+    for (size_t i = 0; i < merge->count; i++)
+        if (merge->sources[i].has_frame && (best == NULL || merge->sources[i].frame.ts_ns < best->frame.ts_ns))
+            best = &merge->sources[i];
     return best;
 }
 
 static int begin_source(struct source *source, bool for_report, struct keys *keys, struct fail *fail)
 {
-    struct join *join = source->join;
-    struct analysis *analysis = for_report ? &join->report->analysis : verdicts_analysis(join->verdicts);
-    const struct filter *filter = for_report ? join->report->filter : NULL;
+    struct merge *merge = source->merge;
+    struct analysis *analysis = for_report ? &merge->report->analysis : verdicts_analysis(merge->verdicts);
+    const struct filter *filter = for_report ? merge->report->filter : NULL;
 
     if (open_source(source, for_report ? take_for_report : take_for_verdicts, keys, fail) < 0 ||
         selection_open(&source->selection, filter, filter != NULL, fail) < 0)
         return -1;
-    source->selection.verdicts = join->verdicts;
+    source->selection.verdicts = merge->verdicts;
     source->datagrams.count = (uint64_t)source->index << SOURCE_SHIFT;
     source->datagrams.packet.point = point_of(&analysis->links, source);
     fetch(source, fail);
@@ -403,46 +403,46 @@ static bool take_frame(struct source *source)
     return source->selection.is_wanted;
 }
 
-static int read_together(struct join *join, bool for_report, struct keys *keys, struct fail *fail)
+static int read_together(struct merge *merge, bool for_report, struct keys *keys, struct fail *fail)
 {
-    const uint64_t limit = for_report && join->settings->count != 0 ? join->settings->count : UINT64_MAX;
+    const uint64_t limit = for_report && merge->settings->count != 0 ? merge->settings->count : UINT64_MAX;
     struct source *source;
     uint64_t frames = 0;
     int result = 0;
 
     keys_rewind(keys);
-    for (size_t i = 0; i < join->count; i++)
-        join->sources[i].point = NONE;
-    for (size_t i = 0; result == 0 && i < join->count; i++)
-        result = begin_source(&join->sources[i], for_report, keys, fail);
-    while (result == 0 && !*join->stop && frames < limit && (source = earliest(join)) != NULL) {
+    for (size_t i = 0; i < merge->count; i++)
+        merge->sources[i].point = NONE;
+    for (size_t i = 0; result == 0 && i < merge->count; i++)
+        result = begin_source(&merge->sources[i], for_report, keys, fail);
+    while (result == 0 && !*merge->stop && frames < limit && (source = earliest(merge)) != NULL) {
         frames += take_frame(source);
         fetch(source, fail);
     }
-    for (size_t i = 0; i < join->count; i++)
-        close_source(&join->sources[i]);
+    for (size_t i = 0; i < merge->count; i++)
+        close_source(&merge->sources[i]);
     return result;
 }
 
 /* Find out what became of datagrams, for a ladder of them. */
-static int read_verdicts(struct join *join, struct keys *keys, struct fail *fail)
+static int read_verdicts(struct merge *merge, struct keys *keys, struct fail *fail)
 {
-    const struct filter *filter = join->report->filter;
+    const struct filter *filter = merge->report->filter;
     int result;
 
-    if (!join->settings->ladder || filter == NULL || filter_needs_verdicts(filter) == NULL)
+    if (!merge->settings->ladder || filter == NULL || filter_needs_verdicts(filter) == NULL)
         return 0;
-    join->verdicts = verdicts_open(fail);
-    if (join->verdicts == NULL)
+    merge->verdicts = verdicts_open(fail);
+    if (merge->verdicts == NULL)
         return -1;
-    result = read_together(join, false, keys, fail);
-    verdicts_end(join->verdicts);
+    result = read_together(merge, false, keys, fail);
+    verdicts_end(merge->verdicts);
     return result;
 }
 
-static int prepare(struct join *join, struct fail *fail)
+static int prepare(struct merge *merge, struct fail *fail)
 {
-    const struct option_list *files = &join->settings->files;
+    const struct option_list *files = &merge->settings->files;
 
     if (files->count > SAMPLES_CAPTURES_MAX)
         return fail_set(fail, EXIT_USAGE, "-r: %zu files with --analyze: at most %d captures are joined: give fewer", files->count,
@@ -451,44 +451,45 @@ static int prepare(struct join *join, struct fail *fail)
         if (!capture_is_repeatable(files->values[i]))
             return fail_set(fail, EXIT_USAGE, "-r %.200s: several captures with --analyze are read twice: give a file, not a pipe",
                             files->values[i]);
-        join->sources[i] = (struct source){.join = join, .index = i, .file = files->values[i], .at = NONE, .parent = NONE, .series = NONE};
+        merge->sources[i] =
+            (struct source){.merge = merge, .index = i, .file = files->values[i], .at = NONE, .parent = NONE, .series = NONE};
     }
-    join->count = files->count;
-    join->there = calloc(SAMPLES_MAX, sizeof *join->there);
-    join->back = calloc(SAMPLES_MAX, sizeof *join->back);
-    if (join->there == NULL || join->back == NULL)
+    merge->count = files->count;
+    merge->there = calloc(SAMPLES_MAX, sizeof *merge->there);
+    merge->back = calloc(SAMPLES_MAX, sizeof *merge->back);
+    if (merge->there == NULL || merge->back == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory to compare clocks: close other programs");
-    return samples_open(&join->samples, join->count, fail);
+    return samples_open(&merge->samples, merge->count, fail);
 }
 
-int join_analyze(const struct settings *settings, struct keys *keys, struct report *report, const volatile sig_atomic_t *stop,
-                 struct fail *fail)
+int merge_analyze(const struct settings *settings, struct keys *keys, struct report *report, const volatile sig_atomic_t *stop,
+                  struct fail *fail)
 {
-    struct join *join = calloc(1, sizeof *join);
+    struct merge *merge = calloc(1, sizeof *merge);
     int result;
 
-    if (join == NULL)
+    if (merge == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory to join captures: close other programs");
-    join->settings = settings;
-    join->report = report;
-    join->stop = stop;
-    result = prepare(join, fail);
-    for (size_t i = 0; result == 0 && i < join->count; i++)
-        result = read_whole(&join->sources[i], keys, fail);
+    merge->settings = settings;
+    merge->report = report;
+    merge->stop = stop;
+    result = prepare(merge, fail);
+    for (size_t i = 0; result == 0 && i < merge->count; i++)
+        result = read_whole(&merge->sources[i], keys, fail);
     if (result == 0) {
-        align(join);
-        describe(join);
-        result = read_verdicts(join, keys, fail);
+        align(merge);
+        describe(merge);
+        result = read_verdicts(merge, keys, fail);
         if (result == 0)
-            result = read_together(join, true, keys, fail);
+            result = read_together(merge, true, keys, fail);
         report_end(report);
     }
-    if (result == 0 && join->has_cut)
+    if (result == 0 && merge->has_cut)
         result = -1;
-    verdicts_free(join->verdicts);
-    samples_close(&join->samples);
-    free(join->there);
-    free(join->back);
-    free(join);
+    verdicts_free(merge->verdicts);
+    samples_close(&merge->samples);
+    free(merge->there);
+    free(merge->back);
+    free(merge);
     return result;
 }

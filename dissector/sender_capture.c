@@ -1,4 +1,4 @@
-#include "witness.h"
+#include "sender_capture.h"
 
 #include "evidence.h"
 
@@ -9,7 +9,7 @@ static struct link_sent *sent_at(const struct link *link, bool is_all, uint64_t 
     return sent != NULL && sent->number == number ? sent : NULL;
 }
 
-bool witness_covers(const struct link *link, bool is_all, uint64_t number)
+bool sender_capture_covers(const struct link *link, bool is_all, uint64_t number)
 {
     const struct link_departures *departures = link->departures ? &link->departures[is_all] : NULL;
 
@@ -27,8 +27,8 @@ static void fill(struct link *link, bool is_all, struct link_entry *entry, const
     entry->step = sent->step;
     entry->phase = sent->phase;
     entry->range = sent->range;
-    if (sent->asked_ns != 0)
-        entry->asked_ns = sent->asked_ns;
+    if (sent->nak_ns != 0)
+        entry->nak_ns = sent->nak_ns;
     if (!sent->has_range)
         return;
     if (entry->is_resend || entry->is_copy)
@@ -47,7 +47,7 @@ static void match(struct link *link, bool is_all, struct link_entry *entry, cons
         mesh_histogram_add(&link->latency, entry->ts_ns > sent->ts_ns ? entry->ts_ns - sent->ts_ns : 0);
 }
 
-void witness_tell(struct link *link, bool is_all, struct link_entry *entry)
+void sender_capture_fill(struct link *link, bool is_all, struct link_entry *entry)
 {
     const struct link_sent *sent = sent_at(link, is_all, entry->number);
 
@@ -55,7 +55,7 @@ void witness_tell(struct link *link, bool is_all, struct link_entry *entry)
         match(link, is_all, entry, sent);
 }
 
-void witness_add(struct link *link, const struct packet *packet)
+void sender_capture_add(struct link *link, const struct packet *packet)
 {
     const struct mesh_header *header = &packet->message.header;
     const struct mesh_tile *tile = &packet->message.as.tile;
@@ -83,7 +83,7 @@ void witness_add(struct link *link, const struct packet *packet)
         match(link, is_all, entry, sent);
 }
 
-bool witness_take_nak(struct link *link, const struct packet *packet, const struct mesh_range *range)
+bool sender_capture_take_nak(struct link *link, const struct packet *packet, const struct mesh_range *range)
 {
     const struct mesh_nak *nak = &packet->message.as.nak;
     bool is_known = false;
@@ -96,8 +96,8 @@ bool witness_take_nak(struct link *link, const struct packet *packet, const stru
                 !evidence_overlaps(&sent->range, range))
                 continue;
             is_known = true;
-            if (sent->asked_ns == 0)
-                sent->asked_ns = packet->ts_ns;
+            if (sent->nak_ns == 0)
+                sent->nak_ns = packet->ts_ns;
         }
     return is_known;
 }
