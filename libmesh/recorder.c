@@ -72,20 +72,20 @@ static uint64_t clock_ns(clockid_t clock)
 /* The ring is so full that a batch before its time pays. */
 static bool is_due(struct mesh_recorder *recorder)
 {
-    return recorder_ring_used(&recorder->ring) > recorder->ring.capacity / 8;
+    return mesh_recorder_ring_used(&recorder->ring) > recorder->ring.capacity / 8;
 }
 
 /* Once for each sleep: what is put until the thread runs wakes nobody. */
 static void wake(struct mesh_recorder *recorder)
 {
     if (atomic_load_explicit(&recorder->is_resting, memory_order_relaxed) && atomic_exchange(&recorder->is_resting, false))
-        recorder_sleep_wake(&recorder->sleep);
+        mesh_recorder_sleep_wake(&recorder->sleep);
 }
 
 static uint8_t *begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes)
 {
     const struct recorder_head head = {.lane = lane, .kind = kind, .when_ns = when_ns};
-    uint8_t *const at = recorder_ring_reserve(&recorder->ring, sizeof head + bytes);
+    uint8_t *const at = mesh_recorder_ring_reserve(&recorder->ring, sizeof head + bytes);
 
     if (is_due(recorder))
         wake(recorder);
@@ -97,12 +97,12 @@ static uint8_t *begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t ki
 
 void mesh_recorder_end(void *content, size_t bytes)
 {
-    recorder_ring_commit((uint8_t *)content - sizeof(struct recorder_head), sizeof(struct recorder_head) + bytes);
+    mesh_recorder_ring_commit((uint8_t *)content - sizeof(struct recorder_head), sizeof(struct recorder_head) + bytes);
 }
 
 static bool is_roomy(struct mesh_recorder *recorder)
 {
-    return recorder_ring_used(&recorder->ring) < recorder->ring.capacity / 2;
+    return mesh_recorder_ring_used(&recorder->ring) < recorder->ring.capacity / 2;
 }
 
 static void add_loss(struct mesh_recorder_loss *loss, uint64_t when_ns)
@@ -189,7 +189,7 @@ void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorde
 static bool next(struct recorder_ring *ring, struct mesh_recorder_entry *entry)
 {
     size_t bytes;
-    const uint8_t *content = recorder_ring_next(ring, &bytes);
+    const uint8_t *content = mesh_recorder_ring_next(ring, &bytes);
     struct recorder_head head;
 
     if (content == NULL)
@@ -209,10 +209,10 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
 {
     struct recorder_ring *ring = &batch->recorder->ring;
 
-    if (batch->bytes_max == 0 || recorder_ring_unreleased(ring) >= batch->bytes_max || !next(ring, entry))
+    if (batch->bytes_max == 0 || mesh_recorder_ring_unreleased(ring) >= batch->bytes_max || !next(ring, entry))
         return false;
     batch->entries += entry->kind != MESH_RECORDER_GAP;
-    if (++batch->taken % RECORDER_YIELD_ENTRIES == 0 && recorder_ring_used(ring) < ring->capacity / 4)
+    if (++batch->taken % RECORDER_YIELD_ENTRIES == 0 && mesh_recorder_ring_used(ring) < ring->capacity / 4)
         sched_yield(); /* to a worker that has waited for this processor; but not until nothing has room any more */
     return true;
 }
@@ -232,12 +232,12 @@ static unsigned give(struct mesh_recorder *recorder, unsigned count, bool *is_re
             break;
         *is_refused = entry.kind == MESH_RECORDER_GAP || !to->take(to->app, &entry);
         if (*is_refused)
-            recorder_ring_unread(ring, before);
+            mesh_recorder_ring_unread(ring, before);
         else
             given++;
     }
     recorder->helped += given;
-    recorder_ring_release(ring);
+    mesh_recorder_ring_release(ring);
     return given;
 }
 
@@ -245,7 +245,8 @@ void mesh_recorder_help(struct mesh_recorder *recorder, unsigned count)
 {
     bool is_refused = false;
 
-    if (recorder->config.store.take == NULL || recorder_ring_used(&recorder->ring) == 0 || pthread_mutex_trylock(&recorder->reading) != 0)
+    if (recorder->config.store.take == NULL || mesh_recorder_ring_used(&recorder->ring) == 0 ||
+        pthread_mutex_trylock(&recorder->reading) != 0)
         return;
     give(recorder, count, &is_refused);
     pthread_mutex_unlock(&recorder->reading);
@@ -262,7 +263,7 @@ static bool help_alone(struct mesh_recorder *recorder)
         pthread_mutex_lock(&recorder->reading);
         given = give(recorder, RECORDER_TAKEN_AT_ONCE, &is_refused);
         pthread_mutex_unlock(&recorder->reading);
-        if (recorder_ring_used(&recorder->ring) < recorder->ring.capacity / 4)
+        if (mesh_recorder_ring_used(&recorder->ring) < recorder->ring.capacity / 4)
             sched_yield(); /* to a worker that has waited for this processor; but not until nothing has room any more */
     }
     return is_refused;
@@ -326,14 +327,14 @@ static enum stored store_ring(struct mesh_recorder *recorder, uint64_t most)
     struct mesh_recorder_batch batch = {.recorder = recorder, .bytes_max = most};
     enum stored stored;
 
-    if (!recorder_ring_has_next(&recorder->ring))
+    if (!mesh_recorder_ring_has_next(&recorder->ring))
         return STORED_NOTHING;
     swap(recorder);
     stored = write_batch(recorder, &batch);
     if (stored == STORE_FAILED)
-        recorder_ring_rewind(&recorder->ring);
+        mesh_recorder_ring_rewind(&recorder->ring);
     else
-        recorder_ring_release(&recorder->ring);
+        mesh_recorder_ring_release(&recorder->ring);
     return stored;
 }
 
@@ -342,7 +343,7 @@ static enum stored store_ring(struct mesh_recorder *recorder, uint64_t most)
 static enum stored store(struct mesh_recorder *recorder)
 {
     const bool takes = recorder->config.store.take != NULL;
-    const uint64_t used = recorder_ring_used(&recorder->ring), capacity = recorder->ring.capacity;
+    const uint64_t used = mesh_recorder_ring_used(&recorder->ring), capacity = recorder->ring.capacity;
     bool is_refused;
     enum stored stored;
 
@@ -355,7 +356,7 @@ static enum stored store(struct mesh_recorder *recorder)
     pthread_mutex_lock(&recorder->reading);
     stored = store_ring(recorder, takes ? capacity / 256 : capacity / 4);
     pthread_mutex_unlock(&recorder->reading);
-    return takes && stored == STORED_SOME && recorder_ring_used(&recorder->ring) > 0 ? STORED_PART : stored;
+    return takes && stored == STORED_SOME && mesh_recorder_ring_used(&recorder->ring) > 0 ? STORED_PART : stored;
 }
 
 uint64_t mesh_recorder_sleep_ns(uint64_t now_ns, uint64_t batch_ns)
@@ -369,7 +370,7 @@ static void sleep_until_due(struct mesh_recorder *recorder)
 {
     atomic_store(&recorder->is_resting, true);
     if (!is_due(recorder)) /* look again: entries put before the line above have woken nobody */
-        recorder_sleep_for(&recorder->sleep, mesh_recorder_sleep_ns(clock_ns(CLOCK_REALTIME), recorder->config.batch_ns));
+        mesh_recorder_sleep_for(&recorder->sleep, mesh_recorder_sleep_ns(clock_ns(CLOCK_REALTIME), recorder->config.batch_ns));
     atomic_store(&recorder->is_resting, false);
 }
 
@@ -393,9 +394,9 @@ static void *run(void *argument)
         const enum stored stored = store(recorder);
 
         if (stored == STORE_FAILED)
-            recorder_sleep_for(&recorder->sleep, recorder->config.retry_ns);
+            mesh_recorder_sleep_for(&recorder->sleep, recorder->config.retry_ns);
         else if (stored == STORED_NOTHING && is_due(recorder))
-            recorder_sleep_for(&recorder->sleep, not_whole_ns); /* enough is there, behind an entry that somebody is still writing */
+            mesh_recorder_sleep_for(&recorder->sleep, not_whole_ns); /* enough is there, behind an entry that somebody is still writing */
         else if (stored != STORED_PART)
             sleep_until_due(recorder);
     }
@@ -422,7 +423,7 @@ static void release(struct mesh_recorder *recorder)
 {
     pthread_mutex_destroy(&recorder->mutex);
     pthread_mutex_destroy(&recorder->reading);
-    recorder_ring_close(&recorder->ring);
+    mesh_recorder_ring_close(&recorder->ring);
     free(recorder);
 }
 
@@ -432,7 +433,7 @@ int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_record
     struct mesh_recorder *opened;
     int err;
 
-    if (config->store.write == NULL || !recorder_ring_is_valid(ring_bytes))
+    if (config->store.write == NULL || !mesh_recorder_ring_is_valid(ring_bytes))
         return MESH_EINVAL;
     opened = aligned_alloc(64, (sizeof *opened + 63) / 64 * 64);
     if (opened == NULL)
@@ -441,7 +442,7 @@ int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_record
     opened->config = *config;
     opened->config.batch_ns = config->batch_ns > 0 ? config->batch_ns : batch_ns_default;
     opened->config.retry_ns = config->retry_ns > 0 ? config->retry_ns : retry_ns_default;
-    if (recorder_ring_open(&opened->ring, ring_bytes) != 0) {
+    if (mesh_recorder_ring_open(&opened->ring, ring_bytes) != 0) {
         free(opened);
         return MESH_ENOMEM;
     }
@@ -461,7 +462,8 @@ static void store_rest(struct mesh_recorder *recorder)
     bool is_all = false;
     enum stored stored = STORED_NOTHING;
 
-    while (stored != STORE_FAILED && !(is_all && recorder_ring_used(&recorder->ring) == 0 && recorder->helped + recorder->swapped == 0)) {
+    while (stored != STORE_FAILED &&
+           !(is_all && mesh_recorder_ring_used(&recorder->ring) == 0 && recorder->helped + recorder->swapped == 0)) {
         is_all = true;
         for (uint16_t lane = 0; lane < MESH_RECORDER_LANES; lane++)
             is_all = put_gap(recorder, lane, true) && is_all;
@@ -485,7 +487,7 @@ void mesh_recorder_close(struct mesh_recorder *recorder, struct mesh_recorder_st
     if (recorder == NULL)
         return;
     atomic_store(&recorder->is_ending, true);
-    recorder_sleep_wake(&recorder->sleep);
+    mesh_recorder_sleep_wake(&recorder->sleep);
     pthread_join(recorder->thread, NULL);
     store_rest(recorder);
     atomic_fetch_add(&recorder->lost, count_rest(recorder) + recorder->helped + recorder->swapped);

@@ -22,14 +22,14 @@ static uint64_t ring_room(size_t bytes)
     return (RING_HEAD_BYTES + bytes + RECORDER_RING_ALIGN - 1) / RECORDER_RING_ALIGN * RECORDER_RING_ALIGN;
 }
 
-bool recorder_ring_is_valid(uint64_t capacity)
+bool mesh_recorder_ring_is_valid(uint64_t capacity)
 {
     return capacity >= MESH_RECORDER_RING_BYTES_MIN && capacity <= ring_skip && (capacity & (capacity - 1)) == 0;
 }
 
-int recorder_ring_open(struct recorder_ring *ring, uint64_t capacity)
+int mesh_recorder_ring_open(struct recorder_ring *ring, uint64_t capacity)
 {
-    assert(recorder_ring_is_valid(capacity));
+    assert(mesh_recorder_ring_is_valid(capacity));
     *ring = (struct recorder_ring){.capacity = capacity};
     ring->bytes = aligned_alloc(64, capacity);
     if (ring->bytes == NULL)
@@ -38,13 +38,13 @@ int recorder_ring_open(struct recorder_ring *ring, uint64_t capacity)
     return 0;
 }
 
-void recorder_ring_close(struct recorder_ring *ring)
+void mesh_recorder_ring_close(struct recorder_ring *ring)
 {
     free(ring->bytes);
     ring->bytes = NULL;
 }
 
-uint8_t *recorder_ring_reserve(struct recorder_ring *ring, size_t bytes)
+uint8_t *mesh_recorder_ring_reserve(struct recorder_ring *ring, size_t bytes)
 {
     uint64_t from = atomic_load_explicit(&ring->reserved, memory_order_relaxed), skipped, end;
 
@@ -66,13 +66,13 @@ uint8_t *recorder_ring_reserve(struct recorder_ring *ring, size_t bytes)
     return ring->bytes + RING_HEAD_BYTES;
 }
 
-void recorder_ring_commit(uint8_t *content, size_t bytes)
+void mesh_recorder_ring_commit(uint8_t *content, size_t bytes)
 {
     assert(bytes > 0 && bytes < ring_skip);
     atomic_store_explicit(ring_head(content - RING_HEAD_BYTES), (uint32_t)bytes, memory_order_release);
 }
 
-uint64_t recorder_ring_used(struct recorder_ring *ring)
+uint64_t mesh_recorder_ring_used(struct recorder_ring *ring)
 {
     /* In this order the difference is never negative. */
     const uint64_t released = atomic_load_explicit(&ring->released, memory_order_acquire);
@@ -95,12 +95,12 @@ static uint32_t ring_next_head(struct recorder_ring *ring)
     return head;
 }
 
-bool recorder_ring_has_next(struct recorder_ring *ring)
+bool mesh_recorder_ring_has_next(struct recorder_ring *ring)
 {
     return ring_next_head(ring) != 0;
 }
 
-const uint8_t *recorder_ring_next(struct recorder_ring *ring, size_t *bytes)
+const uint8_t *mesh_recorder_ring_next(struct recorder_ring *ring, size_t *bytes)
 {
     const uint32_t head = ring_next_head(ring);
     const uint8_t *const at = ring->bytes + (ring->read & (ring->capacity - 1));
@@ -112,23 +112,23 @@ const uint8_t *recorder_ring_next(struct recorder_ring *ring, size_t *bytes)
     return at + RING_HEAD_BYTES;
 }
 
-uint64_t recorder_ring_unreleased(const struct recorder_ring *ring)
+uint64_t mesh_recorder_ring_unreleased(const struct recorder_ring *ring)
 {
     return ring->read - atomic_load_explicit(&ring->released, memory_order_relaxed);
 }
 
-void recorder_ring_unread(struct recorder_ring *ring, uint64_t read)
+void mesh_recorder_ring_unread(struct recorder_ring *ring, uint64_t read)
 {
     assert(read <= ring->read && read >= atomic_load_explicit(&ring->released, memory_order_relaxed));
     ring->read = read;
 }
 
-void recorder_ring_rewind(struct recorder_ring *ring)
+void mesh_recorder_ring_rewind(struct recorder_ring *ring)
 {
     ring->read = atomic_load_explicit(&ring->released, memory_order_relaxed);
 }
 
-void recorder_ring_release(struct recorder_ring *ring)
+void mesh_recorder_ring_release(struct recorder_ring *ring)
 {
     const uint64_t from = atomic_load_explicit(&ring->released, memory_order_relaxed), first = from & (ring->capacity - 1);
     const uint64_t count = ring->read - from, to_end = ring->capacity - first;

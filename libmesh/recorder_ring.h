@@ -22,25 +22,25 @@ struct recorder_ring {
 };
 
 /* A capacity that a ring may have: see mesh/recorder.h. */
-bool recorder_ring_is_valid(uint64_t capacity);
+bool mesh_recorder_ring_is_valid(uint64_t capacity);
 
 /* MESH_ENOMEM. */
-int recorder_ring_open(struct recorder_ring *ring, uint64_t capacity);
-void recorder_ring_close(struct recorder_ring *ring);
+int mesh_recorder_ring_open(struct recorder_ring *ring, uint64_t capacity);
+void mesh_recorder_ring_close(struct recorder_ring *ring);
 
-/* Room for the content of an entry, aligned to 8 bytes; NULL: there is none now. Any thread. recorder_ring_commit must follow. */
-uint8_t *recorder_ring_reserve(struct recorder_ring *ring, size_t bytes);
-void recorder_ring_commit(uint8_t *content, size_t bytes);
+/* Room for the content of an entry, aligned to 8 bytes; NULL: there is none now. Any thread. mesh_recorder_ring_commit must follow. */
+uint8_t *mesh_recorder_ring_reserve(struct recorder_ring *ring, size_t bytes);
+void mesh_recorder_ring_commit(uint8_t *content, size_t bytes);
 
 /* Bytes that are reserved and not yet released. Any thread; of the past by then. */
-uint64_t recorder_ring_used(struct recorder_ring *ring);
+uint64_t mesh_recorder_ring_used(struct recorder_ring *ring);
 
 /* The rest is the reader's. The next entry that is whole; NULL: none. */
-const uint8_t *recorder_ring_next(struct recorder_ring *ring, size_t *bytes);
-bool recorder_ring_has_next(struct recorder_ring *ring);
-uint64_t recorder_ring_unreleased(const struct recorder_ring *ring);  /* bytes of entries that were read, and what is around them */
-void recorder_ring_unread(struct recorder_ring *ring, uint64_t read); /* back to what `read` was: before recorder_ring_next */
-void recorder_ring_rewind(struct recorder_ring *ring);                /* read them again */
-void recorder_ring_release(struct recorder_ring *ring);               /* their room may be used */
+const uint8_t *mesh_recorder_ring_next(struct recorder_ring *ring, size_t *bytes);
+bool mesh_recorder_ring_has_next(struct recorder_ring *ring);
+uint64_t mesh_recorder_ring_unreleased(const struct recorder_ring *ring);  /* bytes of entries that were read, and what is around them */
+void mesh_recorder_ring_unread(struct recorder_ring *ring, uint64_t read); /* back to what `read` was: before mesh_recorder_ring_next */
+void mesh_recorder_ring_rewind(struct recorder_ring *ring);                /* read them again */
+void mesh_recorder_ring_release(struct recorder_ring *ring);               /* their room may be used */
 
 #endif

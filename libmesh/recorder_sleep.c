@@ -12,13 +12,13 @@ _Static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "a futex is a word 
 
 static const uint64_t second_ns = 1000000000;
 
-void recorder_sleep_wake(struct recorder_sleep *sleep)
+void mesh_recorder_sleep_wake(struct recorder_sleep *sleep)
 {
     if (atomic_exchange(&sleep->is_woken, 1) == 0)
         syscall(SYS_futex, &sleep->is_woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-void recorder_sleep_for(struct recorder_sleep *sleep, uint64_t ns)
+void mesh_recorder_sleep_for(struct recorder_sleep *sleep, uint64_t ns)
 {
     struct timespec until;
 

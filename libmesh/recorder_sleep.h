@@ -10,9 +10,9 @@ struct recorder_sleep {
 };
 
 /* Any thread: ends the sleep, or the next one. */
-void recorder_sleep_wake(struct recorder_sleep *sleep);
+void mesh_recorder_sleep_wake(struct recorder_sleep *sleep);
 
 /* One thread. */
-void recorder_sleep_for(struct recorder_sleep *sleep, uint64_t ns);
+void mesh_recorder_sleep_for(struct recorder_sleep *sleep, uint64_t ns);
 
 #endif

@@ -21,7 +21,7 @@ enum {
 
 /* ---- errors ---- */
 
-int trace_fail(struct mesh_trace *trace, int err, const char *format, ...)
+int mesh_trace_fail(struct mesh_trace *trace, int err, const char *format, ...)
 {
     va_list args;
 
@@ -31,17 +31,17 @@ int trace_fail(struct mesh_trace *trace, int err, const char *format, ...)
     return err;
 }
 
-int trace_no_memory(struct mesh_trace *trace)
+int mesh_trace_no_memory(struct mesh_trace *trace)
 {
-    return trace_fail(trace, MESH_ENOMEM, TRACE_NO_MEMORY);
+    return mesh_trace_fail(trace, MESH_ENOMEM, TRACE_NO_MEMORY);
 }
 
 static int full_or_broken(struct mesh_trace *trace, const char *doing)
 {
     const int number = sqlite3_system_errno(trace->db);
 
-    return trace_fail(trace, MESH_ESYSTEM, "%s: %s%s%s: look at the disk it is on", doing, sqlite3_errmsg(trace->db), number ? ": " : "",
-                      number ? strerror(number) : "");
+    return mesh_trace_fail(trace, MESH_ESYSTEM, "%s: %s%s%s: look at the disk it is on", doing, sqlite3_errmsg(trace->db),
+                           number ? ": " : "", number ? strerror(number) : "");
 }
 
 /* While rows are made, nothing else is written. */
@@ -52,26 +52,26 @@ static bool is_of_rows(const struct mesh_trace *trace)
 
 static int no_room_for_rows(struct mesh_trace *trace)
 {
-    return trace_fail(trace, MESH_ESYSTEM,
-                      "no room for the rows of its calls, which are in a temporary file while it is read: make room, "
-                      "or name a folder with room in SQLITE_TMPDIR");
+    return mesh_trace_fail(trace, MESH_ESYSTEM,
+                           "no room for the rows of its calls, which are in a temporary file while it is read: make room, "
+                           "or name a folder with room in SQLITE_TMPDIR");
 }
 
-int trace_error(struct mesh_trace *trace, const char *doing)
+int mesh_trace_error(struct mesh_trace *trace, const char *doing)
 {
     switch (sqlite3_errcode(trace->db) & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
     case SQLITE_DONE:
-        return trace_fail(trace, MESH_ENOMEM, "%s: " TRACE_NO_MEMORY, doing);
+        return mesh_trace_fail(trace, MESH_ENOMEM, "%s: " TRACE_NO_MEMORY, doing);
     case SQLITE_FULL:
         if (is_of_rows(trace)) {
             return no_room_for_rows(trace);
         }
-        return trace_fail(trace, MESH_ESYSTEM, "%s: the disk is full: make room, or give a file elsewhere", doing);
+        return mesh_trace_fail(trace, MESH_ESYSTEM, "%s: the disk is full: make room, or give a file elsewhere", doing);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return trace_fail(trace, MESH_ESYSTEM, "%s: another program is using the file: wait until it has ended", doing);
+        return mesh_trace_fail(trace, MESH_ESYSTEM, "%s: another program is using the file: wait until it has ended", doing);
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_CANTOPEN:
@@ -81,22 +81,23 @@ int trace_error(struct mesh_trace *trace, const char *doing)
         }
         return full_or_broken(trace, doing);
     case SQLITE_NOTADB:
-        return trace_fail(trace, MESH_ETYPE, "not an SQLite file: give a trace that mesh-node --record or mesh-dissect --import wrote");
+        return mesh_trace_fail(trace, MESH_ETYPE,
+                               "not an SQLite file: give a trace that mesh-node --record or mesh-dissect --import wrote");
     case SQLITE_NOMEM:
-        return trace_fail(trace, MESH_ENOMEM, "%s: " TRACE_NO_MEMORY, doing);
+        return mesh_trace_fail(trace, MESH_ENOMEM, "%s: " TRACE_NO_MEMORY, doing);
     case SQLITE_TOOBIG:
     case SQLITE_MISMATCH:
     case SQLITE_CONSTRAINT:
     case SQLITE_RANGE:
-        return trace_fail(trace, MESH_ERANGE, "%s: %s", doing, sqlite3_errmsg(trace->db));
+        return mesh_trace_fail(trace, MESH_ERANGE, "%s: %s", doing, sqlite3_errmsg(trace->db));
     case SQLITE_AUTH:
     case SQLITE_INTERRUPT:
-        return trace_fail(trace, MESH_ESTATE, "%s: a question to it is open, whose limits hold for all: end that first", doing);
+        return mesh_trace_fail(trace, MESH_ESTATE, "%s: a question to it is open, whose limits hold for all: end that first", doing);
     case SQLITE_ERROR:
-        return trace_fail(trace, MESH_ETRUNCATED, "%s: %s: the file is damaged, made by hand, or was changed by another program", doing,
-                          sqlite3_errmsg(trace->db));
+        return mesh_trace_fail(trace, MESH_ETRUNCATED, "%s: %s: the file is damaged, made by hand, or was changed by another program",
+                               doing, sqlite3_errmsg(trace->db));
     default:
-        return trace_fail(trace, MESH_ETRUNCATED, "%s: %s: the file is damaged; record it again", doing, sqlite3_errmsg(trace->db));
+        return mesh_trace_fail(trace, MESH_ETRUNCATED, "%s: %s: the file is damaged; record it again", doing, sqlite3_errmsg(trace->db));
     }
 }
 
@@ -107,49 +108,49 @@ const char *mesh_trace_reason(const struct mesh_trace *trace)
 
 /* ---- statements ---- */
 
-int trace_prepare(struct mesh_trace *trace, sqlite3_stmt **statement, char *sql)
+int mesh_trace_prepare(struct mesh_trace *trace, sqlite3_stmt **statement, char *sql)
 {
     int err = 0;
 
     if (!sql) {
-        return trace_no_memory(trace);
+        return mesh_trace_no_memory(trace);
     }
     if (sqlite3_prepare_v3(trace->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
-        err = trace_error(trace, "reading the tables");
+        err = mesh_trace_error(trace, "reading the tables");
     }
     sqlite3_free(sql);
     return err;
 }
 
-int trace_run(struct mesh_trace *trace, sqlite3_stmt *statement)
+int mesh_trace_run(struct mesh_trace *trace, sqlite3_stmt *statement)
 {
-    const int err = sqlite3_step(statement) == SQLITE_DONE ? 0 : trace_error(trace, "writing");
+    const int err = sqlite3_step(statement) == SQLITE_DONE ? 0 : mesh_trace_error(trace, "writing");
 
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
     return err;
 }
 
-int trace_execute(struct mesh_trace *trace, const char *sql, const char *doing)
+int mesh_trace_execute(struct mesh_trace *trace, const char *sql, const char *doing)
 {
-    return sqlite3_exec(trace->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : trace_error(trace, doing);
+    return sqlite3_exec(trace->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : mesh_trace_error(trace, doing);
 }
 
-int trace_execute_made(struct mesh_trace *trace, char *sql, const char *doing)
+int mesh_trace_execute_made(struct mesh_trace *trace, char *sql, const char *doing)
 {
-    const int err = sql ? trace_execute(trace, sql, doing) : trace_no_memory(trace);
+    const int err = sql ? mesh_trace_execute(trace, sql, doing) : mesh_trace_no_memory(trace);
 
     sqlite3_free(sql);
     return err;
 }
 
-int trace_number(struct mesh_trace *trace, const char *sql, int64_t *value)
+int mesh_trace_number(struct mesh_trace *trace, const char *sql, int64_t *value)
 {
     sqlite3_stmt *statement = NULL;
     int err = 0;
 
     if (sqlite3_prepare_v2(trace->db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW) {
-        err = trace_error(trace, "cannot be read");
+        err = mesh_trace_error(trace, "cannot be read");
     } else {
         *value = sqlite3_column_int64(statement, 0);
     }
@@ -159,8 +160,8 @@ int trace_number(struct mesh_trace *trace, const char *sql, int64_t *value)
 
 /* ---- opening ---- */
 
-int trace_open_database(struct mesh_trace **trace, const char *path, const char *name, int flags, const char *vfs,
-                        char reason[MESH_TRACE_REASON_BYTES])
+int mesh_trace_open_database(struct mesh_trace **trace, const char *path, const char *name, int flags, const char *vfs,
+                             char reason[MESH_TRACE_REASON_BYTES])
 {
     struct mesh_trace *made = calloc(1, sizeof *made);
     int err = 0;
@@ -176,7 +177,7 @@ int trace_open_database(struct mesh_trace **trace, const char *path, const char 
     }
     made->file = -1;
     if (sqlite3_open_v2(name, &made->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK) {
-        err = made->db ? trace_error(made, "cannot be opened") : MESH_ENOMEM;
+        err = made->db ? mesh_trace_error(made, "cannot be opened") : MESH_ENOMEM;
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", made->db ? made->reason : TRACE_NO_MEMORY);
         mesh_trace_close(made);
         return err;
@@ -192,23 +193,23 @@ int trace_open_database(struct mesh_trace **trace, const char *path, const char 
 static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
 {
     static const char doing[] = "making the tables";
-    char *sql = trace_schema_sql(), *numbers;
+    char *sql = mesh_trace_schema_sql(), *numbers;
     int err;
 
     if (!sql) {
-        return trace_no_memory(trace);
+        return mesh_trace_no_memory(trace);
     }
     /* The application id is written before anything else, so that what a killed recorder leaves is known as a trace. */
     numbers = sqlite3_mprintf("PRAGMA page_size=%u; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%u; PRAGMA application_id=%d;",
                               page_bytes, WAL_BYTES / page_bytes, MESH_TRACE_APPLICATION_ID);
-    err = trace_execute_made(trace, numbers, doing);
+    err = mesh_trace_execute_made(trace, numbers, doing);
     if (err == 0) {
         numbers = sqlite3_mprintf("PRAGMA journal_mode=WAL; BEGIN; PRAGMA user_version=%d;", MESH_TRACE_SCHEMA);
-        err = trace_execute_made(trace, numbers, doing);
+        err = mesh_trace_execute_made(trace, numbers, doing);
     }
-    err = err ? err : trace_execute(trace, sql, doing);
+    err = err ? err : mesh_trace_execute(trace, sql, doing);
     err = err ? err : mesh_trace_set_meta(trace, "libmesh", MESH_VERSION);
-    err = err ? err : trace_execute(trace, "COMMIT;", doing);
+    err = err ? err : mesh_trace_execute(trace, "COMMIT;", doing);
     sqlite3_free(sql);
     return err;
 }
@@ -219,7 +220,7 @@ static int create(struct mesh_trace **trace, const char *path, int fd, unsigned 
     int err;
 
     (void)flock(fd, LOCK_EX | LOCK_NB); /* it is new; and on a file system without such locks there is no guard */
-    err = trace_open_database(trace, path, path, SQLITE_OPEN_READWRITE, NULL, reason);
+    err = mesh_trace_open_database(trace, path, path, SQLITE_OPEN_READWRITE, NULL, reason);
     if (err != 0) {
         close(fd);
         return err;
@@ -237,7 +238,7 @@ static int create(struct mesh_trace **trace, const char *path, int fd, unsigned 
     return err;
 }
 
-int trace_create(struct mesh_trace **trace, const char *path, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES])
+int mesh_trace_create_database(struct mesh_trace **trace, const char *path, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int err;
@@ -257,7 +258,7 @@ int trace_create(struct mesh_trace **trace, const char *path, unsigned page_byte
 
 int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
-    return trace_create(trace, path, PAGE_BYTES, reason);
+    return mesh_trace_create_database(trace, path, PAGE_BYTES, reason);
 }
 
 static void finalize_all(sqlite3 *db)
@@ -285,26 +286,26 @@ void mesh_trace_close(struct mesh_trace *trace)
     if (trace->file >= 0) {
         close(trace->file);
     }
-    trace_pack_release(trace);
+    mesh_trace_pack_release(trace);
     free(trace->path);
     free(trace);
 }
 
 /* ---- transactions ---- */
 
-int trace_check_writable(struct mesh_trace *trace)
+int mesh_trace_check_writable(struct mesh_trace *trace)
 {
-    return trace->into ? 0 : trace_fail(trace, MESH_EINVAL, "it was opened for reading: write to a trace that mesh_trace_create made");
+    return trace->into ? 0 : mesh_trace_fail(trace, MESH_EINVAL, "it was opened for reading: write to a trace that mesh_trace_create made");
 }
 
 int mesh_trace_begin(struct mesh_trace *trace)
 {
-    int err = trace_check_writable(trace);
+    int err = mesh_trace_check_writable(trace);
 
     if (err == 0 && !sqlite3_get_autocommit(trace->db)) {
-        err = trace_fail(trace, MESH_ESTATE, "a transaction is open already: commit it, or roll it back, before the next");
+        err = mesh_trace_fail(trace, MESH_ESTATE, "a transaction is open already: commit it, or roll it back, before the next");
     }
-    err = err ? err : trace_execute(trace, "BEGIN", "writing");
+    err = err ? err : mesh_trace_execute(trace, "BEGIN", "writing");
     trace->has_begun |= err == 0;
     return err;
 }
@@ -314,14 +315,14 @@ int mesh_trace_commit(struct mesh_trace *trace)
     int err;
 
     if (!trace->has_begun) {
-        return trace_fail(trace, MESH_ESTATE, "no transaction is open: begin one before its rows");
+        return mesh_trace_fail(trace, MESH_ESTATE, "no transaction is open: begin one before its rows");
     }
     if (trace->is_asked) {
-        return trace_fail(trace, MESH_ESTATE, "a question to it is open: end that, then commit");
+        return mesh_trace_fail(trace, MESH_ESTATE, "a question to it is open: end that, then commit");
     }
     /* SQLite rolls back by itself when a row cannot be written. */
-    err = sqlite3_get_autocommit(trace->db) ? trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")
-                                            : trace_execute(trace, "COMMIT", "writing");
+    err = sqlite3_get_autocommit(trace->db) ? mesh_trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")
+                                            : mesh_trace_execute(trace, "COMMIT", "writing");
     if (err != 0) {
         mesh_trace_rollback(trace);
     }
@@ -341,17 +342,17 @@ void mesh_trace_rollback(struct mesh_trace *trace)
 
 int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *value)
 {
-    int err = trace_check_writable(trace);
+    int err = mesh_trace_check_writable(trace);
 
     if (err == 0 && !trace->set_meta) {
-        err = trace_prepare(trace, &trace->set_meta, sqlite3_mprintf("INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)"));
+        err = mesh_trace_prepare(trace, &trace->set_meta, sqlite3_mprintf("INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)"));
     }
     if (err != 0) {
         return err;
     }
     sqlite3_bind_text(trace->set_meta, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_text(trace->set_meta, 2, value, -1, SQLITE_STATIC);
-    return trace_run(trace, trace->set_meta);
+    return mesh_trace_run(trace, trace->set_meta);
 }
 
 int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, size_t capacity)
@@ -359,7 +360,7 @@ int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, si
     int err = 0, step;
 
     if (!trace->get_meta) {
-        err = trace_prepare(trace, &trace->get_meta, sqlite3_mprintf("SELECT value FROM meta WHERE key = ?1"));
+        err = mesh_trace_prepare(trace, &trace->get_meta, sqlite3_mprintf("SELECT value FROM meta WHERE key = ?1"));
     }
     if (err != 0) {
         return err;
@@ -371,7 +372,7 @@ int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, si
 
         snprintf(out, capacity, "%s", text ? text : "");
     } else {
-        err = step == SQLITE_DONE ? trace_fail(trace, MESH_AGAIN, "no such key: %.60s", key) : trace_error(trace, "reading");
+        err = step == SQLITE_DONE ? mesh_trace_fail(trace, MESH_AGAIN, "no such key: %.60s", key) : mesh_trace_error(trace, "reading");
     }
     sqlite3_reset(trace->get_meta);
     sqlite3_clear_bindings(trace->get_meta);

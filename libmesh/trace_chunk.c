@@ -16,7 +16,7 @@ uint64_t mesh_trace_hash_with(const uint8_t secret[MESH_TRACE_SECRET_BYTES], con
 
 static size_t pack_marks(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room)
 {
-    return trace_pack_into(user, data, size, out, room);
+    return mesh_trace_pack_into(user, data, size, out, room);
 }
 
 /* Of the row, for the checksum of its blob: the numbers that say which calls these are. */
@@ -31,15 +31,15 @@ static uint64_t hash_numbers(const struct mesh_trace_chunk *row)
     return mesh_trace_hash(bytes, sizeof bytes);
 }
 
-int trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, struct compact *compact, size_t *stored_bytes)
+int mesh_trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, struct compact *compact, size_t *stored_bytes)
 {
     struct mesh_trace_chunk filled = *row;
 
-    filled.bytes = compact_bytes(compact);
+    filled.bytes = mesh_compact_bytes(compact);
     filled.coding = MESH_TRACE_COMPACT;
-    filled.records.bytes = compact_finish(compact, pack_marks, trace, hash_numbers(&filled), &filled.records.size);
+    filled.records.bytes = mesh_compact_finish(compact, pack_marks, trace, hash_numbers(&filled), &filled.records.size);
     if (filled.records.bytes == NULL)
-        return trace_no_memory(trace);
+        return mesh_trace_no_memory(trace);
     *stored_bytes = filled.records.size;
     return mesh_trace_add(trace, MESH_TRACE_TABLE_CHUNK, &filled, NULL);
 }
@@ -51,7 +51,7 @@ static bool put_all(struct compact *compact, const uint8_t *records, size_t byte
 
     for (size_t at = 0; at < bytes; at += fixed + payload)
         if (mesh_tape_measure(records + at, bytes - at, &fixed, &payload) != 0 || bytes - at < fixed + payload ||
-            !compact_put(compact, records + at, fixed, payload))
+            !mesh_compact_put(compact, records + at, fixed, payload))
             return false;
     return true;
 }
@@ -62,7 +62,7 @@ static int add_packed(struct mesh_trace *trace, const struct mesh_trace_chunk *r
     struct mesh_trace_chunk filled = *row;
 
     filled.bytes = bytes;
-    filled.coding = trace_pack(trace, records, bytes, &filled.records) ? MESH_TRACE_ZSTD : MESH_TRACE_PLAIN;
+    filled.coding = mesh_trace_pack(trace, records, bytes, &filled.records) ? MESH_TRACE_ZSTD : MESH_TRACE_PLAIN;
     if (filled.coding == MESH_TRACE_PLAIN)
         filled.records = (struct mesh_trace_bytes){records, bytes};
     *stored_bytes = filled.records.size;
@@ -72,15 +72,15 @@ static int add_packed(struct mesh_trace *trace, const struct mesh_trace_chunk *r
 int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const uint8_t *records, size_t bytes,
                          size_t *stored_bytes)
 {
-    struct compact *compact = compact_open();
+    struct compact *compact = mesh_compact_open();
     size_t stored = 0;
     int err;
 
     if (compact != NULL && put_all(compact, records, bytes))
-        err = trace_add_compact(trace, row, compact, &stored);
+        err = mesh_trace_add_compact(trace, row, compact, &stored);
     else
         err = add_packed(trace, row, records, bytes, &stored);
-    compact_close(compact);
+    mesh_compact_close(compact);
     if (err == 0 && stored_bytes != NULL)
         *stored_bytes = stored;
     return err;
@@ -90,8 +90,8 @@ int mesh_trace_add_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk
 
 static int damaged(struct mesh_trace *trace, const struct mesh_trace_chunk *row, const char *how)
 {
-    return trace_fail(trace, MESH_ETRUNCATED, "chunks, row %llu: %s: the file is damaged: copy it again, or record again",
-                      (unsigned long long)row->id, how);
+    return mesh_trace_fail(trace, MESH_ETRUNCATED, "chunks, row %llu: %s: the file is damaged: copy it again, or record again",
+                           (unsigned long long)row->id, how);
 }
 
 static int get_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records)
@@ -100,17 +100,17 @@ static int get_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *
     uint8_t *marks = NULL;
     int err = MESH_ETRUNCATED;
 
-    if (!compact_is_intact(row->records.bytes, row->records.size, hash_numbers(row)))
+    if (!mesh_compact_is_intact(row->records.bytes, row->records.size, hash_numbers(row)))
         return damaged(trace, row, "its calls do not have the checksum that was stored with them");
-    if (compact_split(row->records.bytes, row->records.size, &parts) && parts.marks_bytes <= MESH_TRACE_BLOB_BYTES_MAX) {
-        marks = trace_pack_parts(trace, parts.marks_bytes + 1);
+    if (mesh_compact_split(row->records.bytes, row->records.size, &parts) && parts.marks_bytes <= MESH_TRACE_BLOB_BYTES_MAX) {
+        marks = mesh_trace_pack_parts(trace, parts.marks_bytes + 1);
         if (marks == NULL)
-            return trace_no_memory(trace);
-        err = trace_unpack(trace, (struct mesh_trace_bytes){parts.packed, parts.packed_bytes}, marks, parts.marks_bytes);
-        err = err != 0 ? err : compact_read(&parts, marks, records, row->bytes);
+            return mesh_trace_no_memory(trace);
+        err = mesh_trace_unpack(trace, (struct mesh_trace_bytes){parts.packed, parts.packed_bytes}, marks, parts.marks_bytes);
+        err = err != 0 ? err : mesh_compact_read(&parts, marks, records, row->bytes);
     }
     if (err == MESH_ENOMEM)
-        return trace_no_memory(trace);
+        return mesh_trace_no_memory(trace);
     return err == 0 ? 0 : damaged(trace, row, "calls that do not fit together");
 }
 
@@ -130,13 +130,13 @@ static bool join(const uint8_t *parts, size_t first, size_t bytes, uint8_t *reco
 
 static int get_apart(struct mesh_trace *trace, const struct mesh_trace_chunk *row, uint8_t *records)
 {
-    uint8_t *const parts = trace_pack_parts(trace, row->bytes);
-    const uint64_t first = trace_pack_first(row->records);
+    uint8_t *const parts = mesh_trace_pack_parts(trace, row->bytes);
+    const uint64_t first = mesh_trace_pack_first(row->records);
     int err;
 
     if (parts == NULL)
-        return trace_no_memory(trace);
-    err = trace_unpack(trace, row->records, parts, row->bytes);
+        return mesh_trace_no_memory(trace);
+    err = mesh_trace_unpack(trace, row->records, parts, row->bytes);
     if (err == 0 && (first > row->bytes || !join(parts, first, row->bytes, records)))
         err = damaged(trace, row, "calls and their data do not fit together");
     return err;
@@ -149,10 +149,10 @@ int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk
     if (row->coding == MESH_TRACE_ZSTD_APART)
         return get_apart(trace, row, records);
     if (row->coding == MESH_TRACE_ZSTD)
-        return trace_unpack(trace, row->records, records, row->bytes);
+        return mesh_trace_unpack(trace, row->records, records, row->bytes);
     if (row->coding != MESH_TRACE_PLAIN || row->records.size != row->bytes)
-        return trace_fail(trace, MESH_ERANGE, "chunk %llu: %zu bytes in coding %lld: the file is damaged", (unsigned long long)row->id,
-                          row->records.size, (long long)row->coding);
+        return mesh_trace_fail(trace, MESH_ERANGE, "chunk %llu: %zu bytes in coding %lld: the file is damaged", (unsigned long long)row->id,
+                               row->records.size, (long long)row->coding);
     if (row->bytes > 0)
         memcpy(records, row->records.bytes, row->bytes);
     return 0;

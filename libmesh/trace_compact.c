@@ -205,7 +205,7 @@ static uint8_t *put_plain(const uint8_t *record, size_t fixed, uint8_t **marks, 
     return values + fixed;
 }
 
-bool compact_put(struct compact *c, const uint8_t *record, size_t fixed, size_t payload)
+bool mesh_compact_put(struct compact *c, const uint8_t *record, size_t fixed, size_t payload)
 {
     const unsigned slot = fixed <= COMPACT_LAST_BYTES ? slot_of(record, fixed) : COMPACT_SLOTS;
     uint8_t *mark, *marks, *values;
@@ -234,8 +234,9 @@ static void put_size(uint8_t *out, size_t size)
         out[i] = (uint8_t)(size >> 8 * i);
 }
 
-const uint8_t *compact_finish(struct compact *c, size_t (*pack)(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room),
-                              void *user, uint64_t seed, size_t *bytes)
+const uint8_t *mesh_compact_finish(struct compact *c,
+                                   size_t (*pack)(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room), void *user,
+                                   uint64_t seed, size_t *bytes)
 {
     struct room *blob = &c->data;
     const size_t data = blob->used, room = c->marks.used + c->marks.used / 128 + 512;
@@ -261,12 +262,12 @@ const uint8_t *compact_finish(struct compact *c, size_t (*pack)(void *user, cons
 
 /* ---- beginning and ending ---- */
 
-struct compact *compact_open(void)
+struct compact *mesh_compact_open(void)
 {
     return calloc(1, sizeof(struct compact));
 }
 
-void compact_close(struct compact *c)
+void mesh_compact_close(struct compact *c)
 {
     if (c == NULL)
         return;
@@ -276,13 +277,13 @@ void compact_close(struct compact *c)
     free(c);
 }
 
-void compact_clear(struct compact *c)
+void mesh_compact_clear(struct compact *c)
 {
     memset(&c->memory, 0, sizeof c->memory);
     c->data.used = c->values.used = c->marks.used = c->bytes = 0;
 }
 
-size_t compact_bytes(const struct compact *c)
+size_t mesh_compact_bytes(const struct compact *c)
 {
     return c->bytes;
 }

@@ -16,7 +16,7 @@ static const uint8_t *find_checksum(const uint8_t *blob, size_t bytes)
     return blob != NULL && bytes >= after && compact_load(blob + bytes - after) == COMPACT_CHECKSUM_HEAD ? blob + bytes - after : NULL;
 }
 
-bool compact_is_intact(const uint8_t *blob, size_t bytes, uint64_t seed)
+bool mesh_compact_is_intact(const uint8_t *blob, size_t bytes, uint64_t seed)
 {
     const uint8_t *checksum = find_checksum(blob, bytes);
 
@@ -24,7 +24,7 @@ bool compact_is_intact(const uint8_t *blob, size_t bytes, uint64_t seed)
            compact_load(checksum + 8) == compact_checksum(blob, (size_t)(checksum - blob), checksum + COMPACT_CHECKSUM_BYTES, seed);
 }
 
-bool compact_split(const uint8_t *blob, size_t bytes, struct compact_parts *parts)
+bool mesh_compact_split(const uint8_t *blob, size_t bytes, struct compact_parts *parts)
 {
     if (blob == NULL || bytes < COMPACT_TRAILER_BYTES)
         return false;
@@ -205,7 +205,7 @@ static bool read_record(struct reading *r)
     return !r->has_failed;
 }
 
-int compact_read(const struct compact_parts *parts, const uint8_t *marks, uint8_t *records, size_t bytes)
+int mesh_compact_read(const struct compact_parts *parts, const uint8_t *marks, uint8_t *records, size_t bytes)
 {
     struct reading r = {
         .memory = calloc(1, sizeof *r.memory),

@@ -3,7 +3,7 @@
 
 #include "trace_parts.h"
 
-static const struct trace_table *const datagrams = &trace_tables[MESH_TRACE_TABLE_DATAGRAM];
+static const struct trace_table *const datagrams = &mesh_trace_tables[MESH_TRACE_TABLE_DATAGRAM];
 
 /* ---- statements ---- */
 
@@ -20,7 +20,7 @@ static int add_names(sqlite3_str *sql, const struct mesh_wire_part *part, const 
     int count = 0;
 
     for (unsigned i = 0; i < part->field_count; i++) {
-        if (part != &mesh_wire_header || trace_header_has(i)) {
+        if (part != &mesh_wire_header || mesh_trace_header_has(i)) {
             sqlite3_str_appendf(sql, "%s\"%s\"", count++ ? "," : before, part->fields[i].name);
         }
     }
@@ -114,21 +114,21 @@ static bool is_list(const struct taken_apart *apart)
 static int add_row(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const struct taken_apart *apart)
 {
     sqlite3_stmt **statement = &trace->add[MESH_TRACE_TABLE_DATAGRAM];
-    int err = *statement ? 0 : trace_prepare(trace, statement, insert_datagram_sql(trace->into));
+    int err = *statement ? 0 : mesh_trace_prepare(trace, statement, insert_datagram_sql(trace->into));
 
     if (err != 0) {
         return err;
     }
     for (int i = 0; i < datagrams->column_count; i++) {
-        trace_bind(*statement, i + 1, datagrams->columns[i].type, (const char *)row + datagrams->columns[i].offset);
+        mesh_trace_bind(*statement, i + 1, datagrams->columns[i].type, (const char *)row + datagrams->columns[i].offset);
     }
     if (row->id == 0) {
         sqlite3_bind_null(*statement, 1);
     }
     if (apart->form != MESH_TRACE_OPAQUE) {
-        trace_bind_fields(*statement, datagrams->column_count + 1, &mesh_wire_header, &apart->message.header);
+        mesh_trace_bind_fields(*statement, datagrams->column_count + 1, &mesh_wire_header, &apart->message.header);
     }
-    return trace_run(trace, *statement);
+    return mesh_trace_run(trace, *statement);
 }
 
 static int add_message(struct mesh_trace *trace, uint64_t id, const struct mesh_message *message)
@@ -139,15 +139,15 @@ static int add_message(struct mesh_trace *trace, uint64_t id, const struct mesh_
     int err = 0;
 
     if (!*statement) {
-        trace_part_name(name, "message", part->name);
-        err = trace_prepare(trace, statement, insert_part_sql(trace->into, name, "datagram", 1, part));
+        mesh_trace_part_name(name, "message", part->name);
+        err = mesh_trace_prepare(trace, statement, insert_part_sql(trace->into, name, "datagram", 1, part));
     }
     if (err != 0) {
         return err;
     }
     sqlite3_bind_int64(*statement, 1, (int64_t)id);
-    trace_bind_fields(*statement, 2, part, &message->as);
-    return trace_run(trace, *statement);
+    mesh_trace_bind_fields(*statement, 2, part, &message->as);
+    return mesh_trace_run(trace, *statement);
 }
 
 static int add_list(struct mesh_trace *trace, uint64_t id, const struct mesh_message *message)
@@ -159,14 +159,14 @@ static int add_list(struct mesh_trace *trace, uint64_t id, const struct mesh_mes
     int err = 0;
 
     if (!*statement) {
-        err = trace_prepare(trace, statement,
-                            insert_part_sql(trace->into, is_nak ? "message_ranges" : "message_members", "datagram, place", 2, part));
+        err = mesh_trace_prepare(trace, statement,
+                                 insert_part_sql(trace->into, is_nak ? "message_ranges" : "message_members", "datagram, place", 2, part));
     }
     for (unsigned i = 0; i < count && err == 0; i++) {
         sqlite3_bind_int64(*statement, 1, (int64_t)id);
         sqlite3_bind_int64(*statement, 2, i);
-        trace_bind_fields(*statement, 3, part, is_nak ? (const void *)&message->ranges[i] : &message->members[i]);
-        err = trace_run(trace, *statement);
+        mesh_trace_bind_fields(*statement, 3, part, is_nak ? (const void *)&message->ranges[i] : &message->members[i]);
+        err = mesh_trace_run(trace, *statement);
     }
     return err;
 }
@@ -175,7 +175,7 @@ static int add_list(struct mesh_trace *trace, uint64_t id, const struct mesh_mes
 static void pack(struct mesh_trace *trace, const struct taken_apart *apart, struct mesh_trace_datagram *row)
 {
     row->coding = MESH_TRACE_ZSTD;
-    if (!trace->is_written || !trace_pack(trace, apart->data, apart->data_bytes, &row->payload)) {
+    if (!trace->is_written || !mesh_trace_pack(trace, apart->data, apart->data_bytes, &row->payload)) {
         row->coding = MESH_TRACE_PLAIN; /* rows that are made to be read are not there for long */
         row->payload = (struct mesh_trace_bytes){apart->data, apart->data_bytes};
     }
@@ -203,13 +203,13 @@ static int add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagr
 {
     struct mesh_trace_datagram made = *row;
     struct taken_apart apart;
-    const int err = trace_check_writable(trace);
+    const int err = mesh_trace_check_writable(trace);
 
     if (err != 0) {
         return err;
     }
     if (packet_bytes > MESH_TRACE_DATAGRAM_BYTES_MAX) {
-        return trace_fail(trace, MESH_EINVAL, "a datagram of %zu bytes: give at most %d", packet_bytes, MESH_TRACE_DATAGRAM_BYTES_MAX);
+        return mesh_trace_fail(trace, MESH_EINVAL, "a datagram of %zu bytes: give at most %d", packet_bytes, MESH_TRACE_DATAGRAM_BYTES_MAX);
     }
     take_apart(&apart, packet, packet_bytes, row->bytes > (int64_t)packet_bytes);
     if (row->bytes < (int64_t)packet_bytes) {
@@ -232,8 +232,8 @@ int mesh_trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_da
     return add_datagram(trace, row, packet, packet_bytes, keep_payload, NULL, id);
 }
 
-int trace_add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
-                       const uint64_t *hash, uint64_t *id)
+int mesh_trace_add_hashed(struct mesh_trace *trace, const struct mesh_trace_datagram *row, const uint8_t *packet, size_t packet_bytes,
+                          const uint64_t *hash, uint64_t *id)
 {
     return add_datagram(trace, row, packet, packet_bytes, hash == NULL, hash, id);
 }
@@ -250,15 +250,15 @@ static int put_fields(struct mesh_trace *trace, sqlite3_stmt *statement, const s
         const struct mesh_wire_field *field = &part->fields[i];
         uint64_t value;
 
-        if (part == &mesh_wire_header && !trace_header_has(i)) {
+        if (part == &mesh_wire_header && !mesh_trace_header_has(i)) {
             value = field->min; /* the magic */
         } else if (field->size > 8) {
             const void *bytes = sqlite3_column_blob(statement, column);
             const size_t size = (size_t)sqlite3_column_bytes(statement, column++);
 
             if (size != 0 && size != field->size) {
-                return trace_fail(trace, MESH_ERANGE, "%s of a datagram has %zu bytes, expected %u: the file is damaged", field->name, size,
-                                  field->size);
+                return mesh_trace_fail(trace, MESH_ERANGE, "%s of a datagram has %zu bytes, expected %u: the file is damaged", field->name,
+                                       size, field->size);
             }
             if (bytes) {
                 memcpy(out + field->wire_offset, bytes, size);
@@ -277,7 +277,7 @@ static int put_fields(struct mesh_trace *trace, sqlite3_stmt *statement, const s
 static int get_part(struct mesh_trace *trace, sqlite3_stmt **statement, const char *table, const char *key,
                     const struct mesh_wire_part *part, uint64_t id, uint8_t *out)
 {
-    int err = *statement ? 0 : trace_prepare(trace, statement, select_part_sql(table, key, part));
+    int err = *statement ? 0 : mesh_trace_prepare(trace, statement, select_part_sql(table, key, part));
     int step;
 
     if (err != 0) {
@@ -288,8 +288,8 @@ static int get_part(struct mesh_trace *trace, sqlite3_stmt **statement, const ch
     if (step == SQLITE_ROW) {
         err = put_fields(trace, *statement, part, out);
     } else {
-        err = step == SQLITE_DONE ? trace_fail(trace, MESH_ETRUNCATED, "a row of %s is missing: the file is damaged", table)
-                                  : trace_error(trace, "reading");
+        err = step == SQLITE_DONE ? mesh_trace_fail(trace, MESH_ETRUNCATED, "a row of %s is missing: the file is damaged", table)
+                                  : mesh_trace_error(trace, "reading");
     }
     sqlite3_reset(*statement);
     return err;
@@ -312,9 +312,9 @@ static int get_columns(struct mesh_trace *trace, const struct mesh_trace_datagra
     }
     part = mesh_wire_message(packet[offsetof(struct mesh_header_bytes, type)]);
     if (!part) {
-        return trace_fail(trace, MESH_ERANGE, "a datagram of no known type: the file is damaged");
+        return mesh_trace_fail(trace, MESH_ERANGE, "a datagram of no known type: the file is damaged");
     }
-    trace_part_name(name, "message", part->name);
+    mesh_trace_part_name(name, "message", part->name);
     *used += part->wire_bytes;
     return get_part(trace, &trace->get_message[part->number], name, "datagram", part, row->id, packet + MESH_HEADER_BYTES);
 }
@@ -329,17 +329,18 @@ static int get_payload(struct mesh_trace *trace, const struct mesh_trace_datagra
     if (row->coding == MESH_TRACE_NOT_STORED)
         return 0;
     if (row->coding == MESH_TRACE_ZSTD)
-        err = trace_unpack(trace, row->payload, out, bytes);
+        err = mesh_trace_unpack(trace, row->payload, out, bytes);
     else if (row->coding != MESH_TRACE_PLAIN || row->payload.size != bytes)
-        return trace_fail(trace, MESH_ERANGE,
-                          "datagrams, row %llu: a payload of %zu bytes in coding %lld, expected %zu: the file is damaged", id,
-                          row->payload.size, (long long)row->coding, bytes);
+        return mesh_trace_fail(trace, MESH_ERANGE,
+                               "datagrams, row %llu: a payload of %zu bytes in coding %lld, expected %zu: the file is damaged", id,
+                               row->payload.size, (long long)row->coding, bytes);
     else if (bytes > 0)
         memcpy(out, row->payload.bytes, bytes);
     if (err == MESH_ENOMEM)
         return err;
     if (err != 0 || mesh_trace_hash(out, bytes) != row->data_hash)
-        return trace_fail(trace, MESH_ETRUNCATED, "datagrams, row %llu: its payload does not have its data_hash: the file is damaged", id);
+        return mesh_trace_fail(trace, MESH_ETRUNCATED, "datagrams, row %llu: its payload does not have its data_hash: the file is damaged",
+                               id);
     return 0;
 }
 
@@ -355,8 +356,8 @@ int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_data
     data_bytes = (size_t)row->data_bytes;
     if (row->bytes < (int64_t)used || row->bytes > MESH_TRACE_DATAGRAM_BYTES_MAX || row->data_bytes < 0 ||
         row->data_bytes > row->bytes - (int64_t)used) {
-        return trace_fail(trace, MESH_ERANGE, "a datagram of %lld bytes with %lld of data: the file is damaged", (long long)row->bytes,
-                          (long long)row->data_bytes);
+        return mesh_trace_fail(trace, MESH_ERANGE, "a datagram of %lld bytes with %lld of data: the file is damaged", (long long)row->bytes,
+                               (long long)row->data_bytes);
     }
     left = (size_t)row->bytes - used - data_bytes; /* padding, or what was cut off */
     memset(packet + used + data_bytes, 0, left);

@@ -27,7 +27,7 @@ static int add_datagram(struct expanding *e, const struct mesh_tape_entry *call,
     const bool is_whole = call->call.payload != MESH_TAPE_HASHED;
 
     if (bytes > sizeof e->packet)
-        return trace_fail(e->trace, MESH_ERANGE, "a datagram of %zu bytes: the file is damaged", bytes);
+        return mesh_trace_fail(e->trace, MESH_ERANGE, "a datagram of %zu bytes: the file is damaged", bytes);
     memcpy(e->packet, call->body, call->call.body_bytes);
     if (call->call.payload == MESH_TAPE_WHOLE)
         memcpy(e->packet + call->call.body_bytes, call->payload, call->call.payload_bytes);
@@ -36,7 +36,7 @@ static int add_datagram(struct expanding *e, const struct mesh_tape_entry *call,
     row->node = e->chunk.node;
     row->t_ns = (int64_t)call->call.at_ns;
     row->core = e->chunk.core;
-    return trace_add_datagram(e->trace, row, e->packet, bytes, is_whole ? NULL : &call->call.payload_hash, id);
+    return mesh_trace_add_hashed(e->trace, row, e->packet, bytes, is_whole ? NULL : &call->call.payload_hash, id);
 }
 
 static int add_received(struct expanding *e, const struct mesh_tape_entry *call, uint64_t *id)
@@ -150,8 +150,8 @@ static int add_calls(struct expanding *e, const uint8_t *records)
         int err = mesh_tape_decode(records + at, e->chunk.bytes - at, &call, &used);
 
         if (err != 0)
-            return trace_fail(e->trace, MESH_ETRUNCATED, "chunk %llu: call %llu cannot be read: %s: the file is damaged",
-                              (unsigned long long)e->chunk.id, (unsigned long long)i, mesh_strerror(err));
+            return mesh_trace_fail(e->trace, MESH_ETRUNCATED, "chunk %llu: call %llu cannot be read: %s: the file is damaged",
+                                   (unsigned long long)e->chunk.id, (unsigned long long)i, mesh_strerror(err));
         err = add_call(e, &call, records + at);
         if (err != 0)
             return err;
@@ -165,13 +165,14 @@ static int expand_chunk(struct expanding *e)
     int err;
 
     if (e->chunk.bytes == 0 || e->chunk.bytes > MESH_TRACE_BLOB_BYTES_MAX || e->chunk.count > e->chunk.bytes)
-        return trace_fail(e->trace, MESH_ERANGE, "chunk %llu: sizes that cannot be: the file is damaged", (unsigned long long)e->chunk.id);
+        return mesh_trace_fail(e->trace, MESH_ERANGE, "chunk %llu: sizes that cannot be: the file is damaged",
+                               (unsigned long long)e->chunk.id);
     if (e->chunk.core < MESH_TRACE_CORE_MESH || e->chunk.core > MESH_TRACE_CORE_SESSION)
-        return trace_fail(e->trace, MESH_ERANGE, "chunk %llu: of core %lld, which does not exist: the file is damaged",
-                          (unsigned long long)e->chunk.id, (long long)e->chunk.core);
+        return mesh_trace_fail(e->trace, MESH_ERANGE, "chunk %llu: of core %lld, which does not exist: the file is damaged",
+                               (unsigned long long)e->chunk.id, (long long)e->chunk.core);
     records = malloc(e->chunk.bytes);
     if (records == NULL)
-        return trace_no_memory(e->trace);
+        return mesh_trace_no_memory(e->trace);
     err = mesh_trace_get_chunk(e->trace, &e->chunk, records);
     err = err != 0 ? err : add_calls(e, records);
     free(records);
@@ -192,13 +193,13 @@ static int expand_all(struct expanding *e)
     return err != 0 ? err : got;
 }
 
-int trace_expand(struct mesh_trace *trace)
+int mesh_trace_expand(struct mesh_trace *trace)
 {
     struct expanding *e = calloc(1, sizeof *e);
     int err;
 
     if (e == NULL)
-        return trace_no_memory(trace);
+        return mesh_trace_no_memory(trace);
     e->trace = trace;
     for (unsigned core = 0; core <= MESH_TRACE_CORE_SESSION; core++)
         e->input[core] = MESH_TRACE_NULL;

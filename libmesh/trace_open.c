@@ -14,27 +14,28 @@
 static int check_kind(struct mesh_trace *trace)
 {
     int64_t application = 0, version = 0;
-    int err = trace_number(trace, "PRAGMA application_id", &application);
+    int err = mesh_trace_number(trace, "PRAGMA application_id", &application);
 
-    err = err ? err : trace_number(trace, "PRAGMA user_version", &version);
+    err = err ? err : mesh_trace_number(trace, "PRAGMA user_version", &version);
     if (err != 0) {
         return err;
     }
     if (application != MESH_TRACE_APPLICATION_ID) {
-        return trace_fail(trace, MESH_ETYPE,
-                          "an SQLite file of another program (application_id %lld): give a trace that mesh-node --record or "
-                          "mesh-dissect --import wrote",
-                          (long long)application);
+        return mesh_trace_fail(trace, MESH_ETYPE,
+                               "an SQLite file of another program (application_id %lld): give a trace that mesh-node --record or "
+                               "mesh-dissect --import wrote",
+                               (long long)application);
     }
     if (version == 0) {
-        return trace_fail(
+        return mesh_trace_fail(
             trace, MESH_ETRUNCATED,
             "nothing is stored in it yet: what a killed recorder has stored is beside it, in a file of the same name with -wal: "
             "copy both");
     }
     if (version < MESH_TRACE_SCHEMA_MIN || version > MESH_TRACE_SCHEMA) {
-        return trace_fail(trace, MESH_EVERSION, "a trace of schema %lld, and this program knows %d to %d: use the version that wrote it",
-                          (long long)version, MESH_TRACE_SCHEMA_MIN, MESH_TRACE_SCHEMA);
+        return mesh_trace_fail(trace, MESH_EVERSION,
+                               "a trace of schema %lld, and this program knows %d to %d: use the version that wrote it", (long long)version,
+                               MESH_TRACE_SCHEMA_MIN, MESH_TRACE_SCHEMA);
     }
     trace->schema = (int)version;
     return 0;
@@ -45,12 +46,12 @@ int mesh_trace_schema(const struct mesh_trace *trace)
     return trace->schema;
 }
 
-int trace_check_table(struct mesh_trace *trace, const char *table, bool *is_table)
+int mesh_trace_check_table(struct mesh_trace *trace, const char *table, bool *is_table)
 {
     int64_t count = 0;
     char *sql =
         sqlite3_mprintf("SELECT count(*) FROM main.sqlite_schema WHERE name = %Q AND type = 'table' AND sql LIKE 'CREATE TABLE %%'", table);
-    const int err = sql ? trace_number(trace, sql, &count) : trace_no_memory(trace);
+    const int err = sql ? mesh_trace_number(trace, sql, &count) : mesh_trace_no_memory(trace);
 
     sqlite3_free(sql);
     if (err == 0) {
@@ -62,17 +63,19 @@ int trace_check_table(struct mesh_trace *trace, const char *table, bool *is_tabl
 static int check_schema(struct mesh_trace *trace, const char *table)
 {
     bool is_table = false;
-    const int err = trace_check_table(trace, table, &is_table);
+    const int err = mesh_trace_check_table(trace, table, &is_table);
 
-    return err == 0 && !is_table ? trace_fail(trace, MESH_ETRUNCATED, "%s is no table: the file is damaged, or made by hand", table) : err;
+    return err == 0 && !is_table ? mesh_trace_fail(trace, MESH_ETRUNCATED, "%s is no table: the file is damaged, or made by hand", table)
+                                 : err;
 }
 
 static int check_triggers(struct mesh_trace *trace)
 {
     int64_t count = 0;
-    const int err = trace_number(trace, "SELECT count(*) FROM main.sqlite_schema WHERE type = 'trigger'", &count);
+    const int err = mesh_trace_number(trace, "SELECT count(*) FROM main.sqlite_schema WHERE type = 'trigger'", &count);
 
-    return err == 0 && count > 0 ? trace_fail(trace, MESH_ETRUNCATED, "there are triggers: the file is damaged, or made by hand") : err;
+    return err == 0 && count > 0 ? mesh_trace_fail(trace, MESH_ETRUNCATED, "there are triggers: the file is damaged, or made by hand")
+                                 : err;
 }
 
 static int check_tables(struct mesh_trace *trace)
@@ -83,8 +86,8 @@ static int check_tables(struct mesh_trace *trace)
     for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT && err == 0; i++) {
         sqlite3_stmt *statement = NULL;
 
-        err = check_schema(trace, trace_tables[i].name);
-        err = err ? err : trace_prepare(trace, &statement, trace_select_sql(&trace_tables[i], "LIMIT 0"));
+        err = check_schema(trace, mesh_trace_tables[i].name);
+        err = err ? err : mesh_trace_prepare(trace, &statement, mesh_trace_select_sql(&mesh_trace_tables[i], "LIMIT 0"));
         sqlite3_finalize(statement);
     }
     return err;
@@ -175,7 +178,8 @@ static int open_as(struct mesh_trace **trace, const char *path, enum how how, ch
         snprintf(reason, MESH_TRACE_REASON_BYTES, TRACE_NO_MEMORY);
         return MESH_ENOMEM;
     }
-    err = trace_open_database(trace, path, uri, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, how == HOW_UNSHARED ? "unix-none" : NULL, reason);
+    err = mesh_trace_open_database(trace, path, uri, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, how == HOW_UNSHARED ? "unix-none" : NULL,
+                                   reason);
     sqlite3_free(uri);
     if (err == 0 && how == HOW_UNSHARED) {
         sqlite3_db_config((*trace)->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);

@@ -62,7 +62,7 @@ static bool is_worth_it(size_t packed, size_t size)
     return packed > 0 && packed + size / 16 < size;
 }
 
-bool trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, struct mesh_trace_bytes *packed)
+bool mesh_trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, struct mesh_trace_bytes *packed)
 {
     struct packing *packing = size < PACK_BYTES_MIN ? NULL : packing_of(trace);
     size_t packed_bytes;
@@ -75,21 +75,21 @@ bool trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size, stru
     return is_worth_it(packed_bytes, size);
 }
 
-uint8_t *trace_pack_parts(struct mesh_trace *trace, size_t size)
+uint8_t *mesh_trace_pack_parts(struct mesh_trace *trace, size_t size)
 {
     struct packing *packing = packing_of(trace);
 
     return packing && make_room(&packing->parts, size) ? packing->parts.bytes : NULL;
 }
 
-size_t trace_pack_into(struct mesh_trace *trace, const uint8_t *data, size_t size, uint8_t *out, size_t room)
+size_t mesh_trace_pack_into(struct mesh_trace *trace, const uint8_t *data, size_t size, uint8_t *out, size_t room)
 {
     struct packing *packing = packing_of(trace);
 
     return packing ? compress(packing, data, size, out, room) : 0;
 }
 
-int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8_t *data, size_t size)
+int mesh_trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8_t *data, size_t size)
 {
     struct packing *packing = packing_of(trace);
 
@@ -97,20 +97,20 @@ int trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, uint8
         packing->decompress = ZSTD_createDCtx();
     }
     if (!packing || !packing->decompress) {
-        return trace_no_memory(trace);
+        return mesh_trace_no_memory(trace);
     }
     if (!packed.bytes || ZSTD_decompressDCtx(packing->decompress, data, size, packed.bytes, packed.size) != size) {
-        return trace_fail(trace, MESH_ETRUNCATED, "a payload cannot be unpacked to its %zu bytes: the file is damaged", size);
+        return mesh_trace_fail(trace, MESH_ETRUNCATED, "a payload cannot be unpacked to its %zu bytes: the file is damaged", size);
     }
     return 0;
 }
 
-uint64_t trace_pack_first(struct mesh_trace_bytes packed)
+uint64_t mesh_trace_pack_first(struct mesh_trace_bytes packed)
 {
     return packed.bytes ? ZSTD_getFrameContentSize(packed.bytes, packed.size) : UINT64_MAX; /* of an error it is as large */
 }
 
-void trace_pack_release(struct mesh_trace *trace)
+void mesh_trace_pack_release(struct mesh_trace *trace)
 {
     struct packing *packing = trace->packing;
 

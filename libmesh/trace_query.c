@@ -40,7 +40,7 @@ static int authorize(void *context, int action, const char *first, const char *s
     (void)database, (void)trigger;
     switch (action) {
     case SQLITE_READ:
-        query->wants_calls |= first && trace_is_of_calls(first);
+        query->wants_calls |= first && mesh_trace_is_of_calls(first);
         return SQLITE_OK;
     case SQLITE_SELECT:
     case SQLITE_RECURSIVE:
@@ -56,18 +56,18 @@ static int query_error(struct mesh_trace *trace)
 {
     switch (sqlite3_errcode(trace->db) & 0xff) {
     case SQLITE_INTERRUPT:
-        return trace_fail(trace, MESH_EINVAL, "it takes too long: ask for less, or allow more seconds");
+        return mesh_trace_fail(trace, MESH_EINVAL, "it takes too long: ask for less, or allow more seconds");
     case SQLITE_AUTH:
-        return trace_fail(trace, MESH_EINVAL, "%s: a trace can only be read: ask with SELECT", sqlite3_errmsg(trace->db));
+        return mesh_trace_fail(trace, MESH_EINVAL, "%s: a trace can only be read: ask with SELECT", sqlite3_errmsg(trace->db));
     case SQLITE_NOMEM:
-        return trace_fail(trace, MESH_EINVAL, "it takes too much memory: ask for less");
+        return mesh_trace_fail(trace, MESH_EINVAL, "it takes too much memory: ask for less");
     case SQLITE_ERROR:
     case SQLITE_TOOBIG:
     case SQLITE_RANGE:
     case SQLITE_MISMATCH:
-        return trace_fail(trace, MESH_EINVAL, "%s: see docs/TRACE.md for tables and columns", sqlite3_errmsg(trace->db));
+        return mesh_trace_fail(trace, MESH_EINVAL, "%s: see docs/TRACE.md for tables and columns", sqlite3_errmsg(trace->db));
     default:
-        return trace_error(trace, "reading");
+        return mesh_trace_error(trace, "reading");
     }
 }
 
@@ -93,13 +93,13 @@ static int prepare(struct mesh_trace *trace, struct mesh_trace_query *query, con
         return query_error(trace);
     }
     if (!query->statement) {
-        return trace_fail(trace, MESH_EINVAL, "there is no question in it: ask with SELECT");
+        return mesh_trace_fail(trace, MESH_EINVAL, "there is no question in it: ask with SELECT");
     }
     if (!is_rest_empty(trace, rest)) {
-        return trace_fail(trace, MESH_EINVAL, "more than one question: ask them one by one");
+        return mesh_trace_fail(trace, MESH_EINVAL, "more than one question: ask them one by one");
     }
     if (!sqlite3_stmt_readonly(query->statement) || sqlite3_stmt_isexplain(query->statement) != 0) {
-        return trace_fail(trace, MESH_EINVAL, "no question: a trace can only be read: ask with SELECT");
+        return mesh_trace_fail(trace, MESH_EINVAL, "no question: a trace can only be read: ask with SELECT");
     }
     return 0;
 }
@@ -115,11 +115,11 @@ static int prepare_with_rows(struct mesh_trace *trace, struct mesh_trace_query *
     sqlite3_finalize(query->statement);
     query->statement = NULL;
     sqlite3_set_authorizer(trace->db, NULL, NULL);
-    err = trace_need_rows(trace);
+    err = mesh_trace_need_rows(trace);
     return err ? err : prepare(trace, query, sql);
 }
 
-const char *trace_temp_store(const struct mesh_trace *trace)
+const char *mesh_trace_temp_store(const struct mesh_trace *trace)
 {
     return trace->sorts_in_files ? "PRAGMA temp_store=FILE" : "PRAGMA temp_store=MEMORY";
 }
@@ -136,16 +136,16 @@ int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds
 
     *query = NULL;
     if (trace->is_asked) {
-        return trace_fail(trace, MESH_ESTATE, "another question to it is open: end that first, or open the trace once more");
+        return mesh_trace_fail(trace, MESH_ESTATE, "another question to it is open: end that first, or open the trace once more");
     }
     made = calloc(1, sizeof *made);
     if (!made) {
-        return trace_no_memory(trace);
+        return mesh_trace_no_memory(trace);
     }
     made->trace = trace;
     trace->is_asked = true;
     sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);
-    sqlite3_exec(trace->db, trace_temp_store(trace), NULL, NULL, NULL);
+    sqlite3_exec(trace->db, mesh_trace_temp_store(trace), NULL, NULL, NULL);
     err = prepare_with_rows(trace, made, sql);
     made->until_ns = now_ns() + (uint64_t)seconds_max * 1000000000u;
     sqlite3_progress_handler(trace->db, QUERY_OPERATIONS, is_too_late, made);

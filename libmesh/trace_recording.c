@@ -41,7 +41,7 @@ static void leave_out(const struct recording_tap *tap, struct mesh_tape_entry *e
     if (tap->lane == RECORDING_SESSIONS)
         mesh_tape_leave_out(entry, NULL, NULL);
     else
-        recording_leave_out(&tap->recording->hashes, entry);
+        mesh_recording_leave_out(&tap->recording->hashes, entry);
 }
 
 static void hear(void *user, const struct mesh_tape_entry *entry)
@@ -53,7 +53,7 @@ static void hear(void *user, const struct mesh_tape_entry *entry)
     uint8_t *at;
 
     if (entry->call.kind == MESH_TAPE_INIT)
-        recording_forget_published(&tap->recording->hashes);
+        mesh_recording_forget_published(&tap->recording->hashes);
     if (entry->call.payload == MESH_TAPE_WHOLE && !keeps_payload(tap, entry)) {
         without = *entry;
         leave_out(tap, &without);
@@ -88,12 +88,12 @@ const struct mesh_tap *mesh_recording_sessions_tap(struct mesh_recording *record
 static void add_row(struct mesh_recording *recording, enum mesh_trace_table table, const void *row, int64_t t_ns)
 {
     static const uint64_t id_and_node[2] = {0, MESH_RECORDING_NODE};
-    const size_t bytes = recording_row_bytes(table, row);
+    const size_t bytes = mesh_recording_row_bytes(table, row);
     uint8_t *at = mesh_recorder_begin(recording->recorder, RECORDING_ROWS, (uint16_t)(RECORDING_ROW + (int)table), (uint64_t)t_ns, bytes);
 
     if (at == NULL)
         return;
-    recording_pack_row(table, row, at);
+    mesh_recording_pack_row(table, row, at);
     memcpy(at, id_and_node, sizeof id_and_node);
     mesh_recorder_end(at, bytes);
 }
@@ -139,7 +139,7 @@ void mesh_recording_add_token(struct mesh_recording *recording, const struct mes
     struct mesh_trace_token filled = *row;
 
     if (!recording->keeps_all)
-        filled.token = recording_hash_token(&recording->hashes, row->position, row->token);
+        filled.token = mesh_recording_hash_token(&recording->hashes, row->position, row->token);
     add_row(recording, MESH_TRACE_TABLE_TOKEN, &filled, row->t_ns);
 }
 
@@ -157,9 +157,11 @@ void mesh_recording_add_report(struct mesh_recording *recording, const struct me
 
 static int open_recorder(struct mesh_recording *recording, uint64_t ring_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
-    const struct mesh_recorder_config config = {
-        .store = {.write = recording_store_write, .take = recording_store_take, .swap = recording_store_swap, .app = &recording->store},
-        .ring_bytes = ring_bytes};
+    const struct mesh_recorder_config config = {.store = {.write = mesh_recording_store_write,
+                                                          .take = mesh_recording_store_take,
+                                                          .swap = mesh_recording_store_swap,
+                                                          .app = &recording->store},
+                                                .ring_bytes = ring_bytes};
     const int err = mesh_recorder_open(&recording->recorder, &config);
 
     if (err == MESH_EINVAL)
@@ -177,15 +179,15 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
     int err;
 
     if (opened == NULL)
-        return recording_no_memory(config->path, reason);
+        return mesh_recording_no_memory(config->path, reason);
     opened->keeps_all = config->keeps_all;
-    recording_hashes_init(&opened->hashes, config->secret);
+    mesh_recording_hashes_init(&opened->hashes, config->secret);
     for (uint16_t lane = 0; lane < RECORDING_CORES; lane++)
         opened->tap[lane] = (struct recording_tap){.recording = opened, .lane = lane, .tap = {.put = hear, .user = &opened->tap[lane]}};
-    err = recording_store_open(&opened->store, config, reason);
+    err = mesh_recording_store_open(&opened->store, config, reason);
     if (err == 0) {
         opened->path = strdup(opened->store.file.path);
-        err = opened->path == NULL ? recording_no_memory(config->path, reason) : open_recorder(opened, config->ring_bytes, reason);
+        err = opened->path == NULL ? mesh_recording_no_memory(config->path, reason) : open_recorder(opened, config->ring_bytes, reason);
     }
     if (err != 0) {
         if (opened->store.file.path != NULL)
@@ -234,8 +236,8 @@ void mesh_recording_close(struct mesh_recording *recording, struct mesh_recordin
     count(recording, &end);
     if (stats != NULL)
         *stats = end;
-    recording_store_close(&recording->store);
-    recording_hashes_wipe(&recording->hashes);
+    mesh_recording_store_close(&recording->store);
+    mesh_recording_hashes_wipe(&recording->hashes);
     free(recording->path);
     free(recording);
 }

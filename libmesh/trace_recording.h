@@ -10,7 +10,7 @@
 enum recording_lane_number { RECORDING_ENDPOINT, RECORDING_CLUSTER, RECORDING_SESSIONS, RECORDING_ROWS, RECORDING_LANES };
 enum { RECORDING_CORES = RECORDING_ROWS };
 
-/* Kinds of entries. RECORDING_ROW + the number of a table: its struct, see recording_pack_row. */
+/* Kinds of entries. RECORDING_ROW + the number of a table: its struct, see mesh_recording_pack_row. */
 enum { RECORDING_CALL = 1, RECORDING_META /* key and value, each with its NUL */, RECORDING_ROW };
 
 /* ---- hashes in the place of what is not kept ---- */
@@ -31,14 +31,14 @@ struct recording_hashes {
     unsigned published_count; /* ever, of the endpoint's thread */
 };
 
-void recording_hashes_init(struct recording_hashes *hashes, const uint8_t secret[32]);
-void recording_hashes_wipe(struct recording_hashes *hashes);
+void mesh_recording_hashes_init(struct recording_hashes *hashes, const uint8_t secret[32]);
+void mesh_recording_hashes_wipe(struct recording_hashes *hashes);
 
 /* Leave out the payload of an entry of the endpoint or the cluster, which has one. A tile that is sent as it was published is not hashed
  * again: published data stays as it is while it may be sent. */
-void recording_leave_out(struct recording_hashes *hashes, struct mesh_tape_entry *entry);
-void recording_forget_published(struct recording_hashes *hashes); /* another endpoint begins */
-uint64_t recording_hash_token(struct recording_hashes *hashes, uint64_t position, uint64_t token);
+void mesh_recording_leave_out(struct recording_hashes *hashes, struct mesh_tape_entry *entry);
+void mesh_recording_forget_published(struct recording_hashes *hashes); /* another endpoint begins */
+uint64_t mesh_recording_hash_token(struct recording_hashes *hashes, uint64_t position, uint64_t token);
 
 /* ---- files ---- */
 
@@ -49,12 +49,12 @@ struct recording_file {
     struct mesh_trace *trace;
 };
 
-int recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYTES]); /* MESH_ENOMEM, with that as the reason */
+int mesh_recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYTES]); /* MESH_ENOMEM, with that as the reason */
 
 /* base: copied. follows: see struct mesh_recording_config. Errors as of mesh_recording_open. */
-int recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES]);
-int recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES]); /* on failure the present one stays */
-void recording_file_close(struct recording_file *file);
+int mesh_recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES]);
+int mesh_recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES]); /* on failure the present one stays */
+void mesh_recording_file_close(struct recording_file *file);
 
 /* ---- storing: the recorder's thread ---- */
 
@@ -101,19 +101,20 @@ struct recording_store {
     _Atomic uint32_t files;
 };
 
-int recording_store_open(struct recording_store *store, const struct mesh_recording_config *config, char reason[MESH_TRACE_REASON_BYTES]);
-int recording_store_write(void *store, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
-bool recording_store_take(void *store, const struct mesh_recorder_entry *entry);
-void recording_store_swap(void *store);
-void recording_store_close(struct recording_store *store);
+int mesh_recording_store_open(struct recording_store *store, const struct mesh_recording_config *config,
+                              char reason[MESH_TRACE_REASON_BYTES]);
+int mesh_recording_store_write(void *store, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
+bool mesh_recording_store_take(void *store, const struct mesh_recorder_entry *entry);
+void mesh_recording_store_swap(void *store);
+void mesh_recording_store_close(struct recording_store *store);
 
 /* ---- rows as bytes: the struct, in which pointers are replaced by offsets, then what they point to ---- */
 
-size_t recording_row_bytes(enum mesh_trace_table table, const void *row);
-void recording_pack_row(enum mesh_trace_table table, const void *row, uint8_t *out);
+size_t mesh_recording_row_bytes(enum mesh_trace_table table, const void *row);
+void mesh_recording_pack_row(enum mesh_trace_table table, const void *row, uint8_t *out);
 
 /* Into row, the table's struct, whose pointers point into packed; which stays as it is. */
 enum { RECORDING_ROW_BYTES_MAX = 256 };
-void recording_unpack_row(enum mesh_trace_table table, const uint8_t *packed, void *row);
+void mesh_recording_unpack_row(enum mesh_trace_table table, const uint8_t *packed, void *row);
 
 #endif

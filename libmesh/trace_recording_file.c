@@ -25,7 +25,7 @@ static char *path_of(const char *base, uint32_t number)
     return asprintf(&path, "%.*s-%u%s", (int)stem, base, number, base + stem) < 0 ? NULL : path;
 }
 
-int recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYTES])
+int mesh_recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
     snprintf(reason, MESH_TRACE_REASON_BYTES, "%.120s: " TRACE_NO_MEMORY, path);
     return MESH_ENOMEM;
@@ -65,7 +65,7 @@ static int create(struct recording_file *file, char *path, char reason[MESH_TRAC
 {
     char why[MESH_TRACE_REASON_BYTES];
     struct mesh_trace *trace = NULL;
-    const int err = trace_create(&trace, path, PAGE_BYTES, why);
+    const int err = mesh_trace_create_database(&trace, path, PAGE_BYTES, why);
 
     if (err != 0) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %.110s", path, why);
@@ -87,7 +87,7 @@ static int create_free(struct recording_file *file, uint32_t from, bool follows,
         int err;
 
         if (path == NULL)
-            return recording_no_memory(file->base, reason);
+            return mesh_recording_no_memory(file->base, reason);
         err = look_at(path, &is_there, reason);
         if (err == 0 && !(is_there && follows)) {
             err = create(file, path, reason);
@@ -104,22 +104,22 @@ static int create_free(struct recording_file *file, uint32_t from, bool follows,
     return MESH_ESYSTEM;
 }
 
-int recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES])
+int mesh_recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES])
 {
     *file = (struct recording_file){.base = strdup(base)};
-    const int err = file->base == NULL ? recording_no_memory(base, reason) : create_free(file, 1, follows, reason);
+    const int err = file->base == NULL ? mesh_recording_no_memory(base, reason) : create_free(file, 1, follows, reason);
 
     if (err != 0)
-        recording_file_close(file);
+        mesh_recording_file_close(file);
     return err;
 }
 
-int recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES])
+int mesh_recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES])
 {
     return create_free(file, file->number + 1, true, reason);
 }
 
-void recording_file_close(struct recording_file *file)
+void mesh_recording_file_close(struct recording_file *file)
 {
     mesh_trace_close(file->trace);
     free(file->path);

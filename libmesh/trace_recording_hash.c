@@ -25,7 +25,7 @@ static uint64_t hash_tile(void *user, const uint8_t *data, size_t bytes)
     return mesh_trace_hash_with(((const struct recording_hashes *)user)->tiles, data, bytes);
 }
 
-void recording_hashes_init(struct recording_hashes *hashes, const uint8_t secret[32])
+void mesh_recording_hashes_init(struct recording_hashes *hashes, const uint8_t secret[32])
 {
     uint8_t keyed[33];
 
@@ -37,12 +37,12 @@ void recording_hashes_init(struct recording_hashes *hashes, const uint8_t secret
     mesh_wipe(keyed, sizeof keyed);
 }
 
-void recording_hashes_wipe(struct recording_hashes *hashes)
+void mesh_recording_hashes_wipe(struct recording_hashes *hashes)
 {
     mesh_wipe(hashes, sizeof *hashes);
 }
 
-uint64_t recording_hash_token(struct recording_hashes *hashes, uint64_t position, uint64_t token)
+uint64_t mesh_recording_hash_token(struct recording_hashes *hashes, uint64_t position, uint64_t token)
 {
     const uint64_t both[2] = {position, token};
     uint8_t bytes[16];
@@ -138,7 +138,7 @@ static void leave_out_tile(struct recording_hashes *hashes, struct mesh_tape_ent
         mesh_tape_leave_out(entry, hash_tile, hashes);
 }
 
-void recording_leave_out(struct recording_hashes *hashes, struct mesh_tape_entry *entry)
+void mesh_recording_leave_out(struct recording_hashes *hashes, struct mesh_tape_entry *entry)
 {
     if (entry->call.kind == MESH_TAPE_PUBLISH)
         leave_out_publish(hashes, entry);
@@ -148,7 +148,7 @@ void recording_leave_out(struct recording_hashes *hashes, struct mesh_tape_entry
         mesh_tape_leave_out(entry, hash_guarded, hashes);
 }
 
-void recording_forget_published(struct recording_hashes *hashes)
+void mesh_recording_forget_published(struct recording_hashes *hashes)
 {
     memset(hashes->published, 0, sizeof hashes->published);
 }

@@ -28,9 +28,9 @@ static struct mesh_trace_bytes tail_of(const struct trace_column *column, const 
     return tail;
 }
 
-size_t recording_row_bytes(enum mesh_trace_table number, const void *row)
+size_t mesh_recording_row_bytes(enum mesh_trace_table number, const void *row)
 {
-    const struct trace_table *table = &trace_tables[number];
+    const struct trace_table *table = &mesh_trace_tables[number];
     size_t bytes = struct_bytes(table);
 
     for (unsigned i = 0; i < table->column_count; i++)
@@ -38,9 +38,9 @@ size_t recording_row_bytes(enum mesh_trace_table number, const void *row)
     return bytes;
 }
 
-void recording_pack_row(enum mesh_trace_table number, const void *row, uint8_t *out)
+void mesh_recording_pack_row(enum mesh_trace_table number, const void *row, uint8_t *out)
 {
-    const struct trace_table *table = &trace_tables[number];
+    const struct trace_table *table = &mesh_trace_tables[number];
     size_t used = struct_bytes(table);
 
     memcpy(out, row, used);
@@ -58,9 +58,9 @@ void recording_pack_row(enum mesh_trace_table number, const void *row, uint8_t *
     }
 }
 
-void recording_unpack_row(enum mesh_trace_table number, const uint8_t *packed, void *row)
+void mesh_recording_unpack_row(enum mesh_trace_table number, const uint8_t *packed, void *row)
 {
-    const struct trace_table *table = &trace_tables[number];
+    const struct trace_table *table = &mesh_trace_tables[number];
 
     assert(struct_bytes(table) <= RECORDING_ROW_BYTES_MAX);
     memcpy(row, packed, struct_bytes(table));

@@ -48,7 +48,7 @@ static void clear_chunk(struct recording_chunk *chunk)
 {
     chunk->row = (struct mesh_trace_chunk){0};
     chunk->datagrams = 0;
-    compact_clear(chunk->compact);
+    mesh_compact_clear(chunk->compact);
 }
 
 static void add_chunk(struct storing *s, const struct recording_calls *calls, const struct recording_chunk *chunk)
@@ -61,7 +61,7 @@ static void add_chunk(struct storing *s, const struct recording_calls *calls, co
     row.node = MESH_RECORDING_NODE;
     row.core = calls->core;
     row.instance = calls->instance;
-    is_fine(s, trace_add_compact(s->trace, &row, chunk->compact, &stored));
+    is_fine(s, mesh_trace_add_compact(s->trace, &row, chunk->compact, &stored));
     s->bytes += stored + ROW_COST_BYTES;
     s->calls += row.count;
     s->datagrams += chunk->datagrams;
@@ -89,7 +89,7 @@ static bool put_call(struct recording_calls *calls, struct recording_chunk *chun
 
     assert(err == 0 && fixed + payload == entry->bytes); /* hear() has encoded it */
     (void)err;
-    if (!compact_put(chunk->compact, entry->content, fixed, payload))
+    if (!mesh_compact_put(chunk->compact, entry->content, fixed, payload))
         return false;
     chunk->datagrams += mesh_tape_is_datagram(kind_of(entry));
     if (chunk->row.count++ == 0) {
@@ -114,7 +114,7 @@ static void take_call(struct storing *s, struct recording_calls *calls, const st
         if (s->store->has_init)
             memcpy(s->store->init, entry->content, entry->bytes);
     }
-    if (calls->batch.row.count > 0 && compact_bytes(calls->batch.compact) + entry->bytes > CHUNK_BYTES_MAX)
+    if (calls->batch.row.count > 0 && mesh_compact_bytes(calls->batch.compact) + entry->bytes > CHUNK_BYTES_MAX)
         end_chunk(s, calls);
     if (!put_call(calls, &calls->batch, entry))
         is_fine(s, MESH_ENOMEM);
@@ -177,7 +177,7 @@ static void add_row(struct storing *s, enum mesh_trace_table table, const uint8_
 {
     _Alignas(8) uint8_t row[RECORDING_ROW_BYTES_MAX];
 
-    recording_unpack_row(table, packed, row);
+    mesh_recording_unpack_row(table, packed, row);
     if (table == MESH_TRACE_TABLE_EPOCH)
         set_config(s->store, (struct mesh_trace_epoch *)(void *)row);
     if (table == MESH_TRACE_TABLE_REPORT)
@@ -258,7 +258,7 @@ static bool keep_row(struct recording_rows *rows, const struct mesh_recorder_ent
     return true;
 }
 
-bool recording_store_take(void *app, const struct mesh_recorder_entry *entry)
+bool mesh_recording_store_take(void *app, const struct mesh_recorder_entry *entry)
 {
     struct recording_store *store = app;
     struct recording_calls *calls;
@@ -270,10 +270,10 @@ bool recording_store_take(void *app, const struct mesh_recorder_entry *entry)
         return false;
     calls = &store->calls[entry->lane];
     chunk = &calls->helped[store->taking];
-    return compact_bytes(chunk->compact) + entry->bytes <= HELPED_BYTES_MAX && put_call(calls, chunk, entry);
+    return mesh_compact_bytes(chunk->compact) + entry->bytes <= HELPED_BYTES_MAX && put_call(calls, chunk, entry);
 }
 
-void recording_store_swap(void *app)
+void mesh_recording_store_swap(void *app)
 {
     struct recording_store *store = app;
 
@@ -328,7 +328,7 @@ static void rotate(struct recording_store *store)
 
     if ((store->file_bytes == 0 || store->written < store->file_bytes) && (store->file_ns == 0 || now - store->begun_ns < store->file_ns))
         return;
-    if (recording_file_next(&store->file, reason) != 0)
+    if (mesh_recording_file_next(&store->file, reason) != 0)
         return;
     store->written = 0;
     store->begun_ns = now;
@@ -392,7 +392,7 @@ static void count(struct storing *s)
     atomic_fetch_add(&store->gaps, s->gaps);
 }
 
-int recording_store_write(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES])
+int mesh_recording_store_write(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES])
 {
     struct recording_store *store = app;
     struct storing s = {.store = store, .trace = store->file.trace};
@@ -426,10 +426,10 @@ static bool open_chunks(struct recording_store *store)
     for (int lane = 0; lane < RECORDING_CORES; lane++) {
         struct recording_calls *calls = &store->calls[lane];
 
-        calls->batch.compact = compact_open();
+        calls->batch.compact = mesh_compact_open();
         has_all &= calls->batch.compact != NULL;
         for (unsigned i = 0; i < 2; i++)
-            has_all &= (calls->helped[i].compact = compact_open()) != NULL;
+            has_all &= (calls->helped[i].compact = mesh_compact_open()) != NULL;
     }
     for (unsigned i = 0; i < 2; i++)
         has_all &= (store->helped[i].at = malloc(HELPED_ROWS_BYTES)) != NULL;
@@ -439,15 +439,16 @@ static bool open_chunks(struct recording_store *store)
 static void close_chunks(struct recording_store *store)
 {
     for (int lane = 0; lane < RECORDING_CORES; lane++) {
-        compact_close(store->calls[lane].batch.compact);
+        mesh_compact_close(store->calls[lane].batch.compact);
         for (unsigned i = 0; i < 2; i++)
-            compact_close(store->calls[lane].helped[i].compact);
+            mesh_compact_close(store->calls[lane].helped[i].compact);
     }
     for (unsigned i = 0; i < 2; i++)
         free(store->helped[i].at);
 }
 
-int recording_store_open(struct recording_store *store, const struct mesh_recording_config *config, char reason[MESH_TRACE_REASON_BYTES])
+int mesh_recording_store_open(struct recording_store *store, const struct mesh_recording_config *config,
+                              char reason[MESH_TRACE_REASON_BYTES])
 {
     int err;
 
@@ -464,15 +465,15 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
     store->calls[RECORDING_CLUSTER] = (struct recording_calls){.core = MESH_TRACE_CORE_CLUSTER, .next = 1};
     store->calls[RECORDING_SESSIONS] = (struct recording_calls){.core = MESH_TRACE_CORE_SESSION, .next = 1};
     if (!open_chunks(store) || (config->node.name != NULL && store->node.name == NULL))
-        return recording_no_memory(config->path, reason);
+        return mesh_recording_no_memory(config->path, reason);
     atomic_store(&store->files, 1);
-    err = recording_file_open(&store->file, config->path, config->follows, reason);
+    err = mesh_recording_file_open(&store->file, config->path, config->follows, reason);
     if (err == 0) {
         struct storing s = {.store = store, .trace = store->file.trace};
 
         if (!keep_meta(store, "payloads", config->keeps_all ? "all" : "none") ||
             !keep_meta(store, "ids", config->keeps_all ? "all" : "hash"))
-            return recording_no_memory(config->path, reason);
+            return mesh_recording_no_memory(config->path, reason);
         begin_file(&s);
         err = s.err;
         if (err != 0)
@@ -481,9 +482,9 @@ int recording_store_open(struct recording_store *store, const struct mesh_record
     return err;
 }
 
-void recording_store_close(struct recording_store *store)
+void mesh_recording_store_close(struct recording_store *store)
 {
-    recording_file_close(&store->file);
+    mesh_recording_file_close(&store->file);
     close_chunks(store);
     for (unsigned i = 0; i < store->meta_count; i++) {
         free(store->meta[i].key);

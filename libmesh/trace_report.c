@@ -9,7 +9,7 @@ static char *insert_item_sql(const struct mesh_telemetry_part *part)
     sqlite3_str *sql = sqlite3_str_new(NULL);
     char name[TRACE_NAME_BYTES];
 
-    trace_part_name(name, "telemetry", part->name);
+    mesh_trace_part_name(name, "telemetry", part->name);
     sqlite3_str_appendf(sql, "INSERT INTO %s(report", name);
     for (unsigned i = 0; i < part->field_count; i++) {
         sqlite3_str_appendf(sql, ",\"%s\"", part->fields[i].name);
@@ -26,7 +26,7 @@ static int add_item(struct mesh_trace *trace, uint64_t report, const struct mesh
 {
     const struct mesh_telemetry_part *part = mesh_telemetry_part(item->kind);
     sqlite3_stmt **statement = &trace->add_item[item->kind];
-    int err = *statement ? 0 : trace_prepare(trace, statement, insert_item_sql(part));
+    int err = *statement ? 0 : mesh_trace_prepare(trace, statement, insert_item_sql(part));
     int place = 2;
 
     if (err != 0) {
@@ -38,7 +38,7 @@ static int add_item(struct mesh_trace *trace, uint64_t report, const struct mesh
         const void *decoded = &item->node; /* all items begin at the same place */
 
         if (field->type == MESH_TELEMETRY_b16) {
-            trace_bind_blob(*statement, place, (const uint8_t *)decoded + field->offset, 16);
+            mesh_trace_bind_blob(*statement, place, (const uint8_t *)decoded + field->offset, 16);
         } else {
             sqlite3_bind_int64(*statement, place, (int64_t)mesh_metric_get(field, decoded));
         }
@@ -46,9 +46,9 @@ static int add_item(struct mesh_trace *trace, uint64_t report, const struct mesh
     if (part->tail == MESH_TELEMETRY_TAIL_TEXT) {
         sqlite3_bind_text(*statement, place, (const char *)item->tail, (int)item->tail_bytes, SQLITE_STATIC);
     } else {
-        trace_bind_blob(*statement, place, item->tail_bytes ? item->tail : NULL, item->tail_bytes);
+        mesh_trace_bind_blob(*statement, place, item->tail_bytes ? item->tail : NULL, item->tail_bytes);
     }
-    return trace_run(trace, *statement);
+    return mesh_trace_run(trace, *statement);
 }
 
 int mesh_trace_add_report(struct mesh_trace *trace, const struct mesh_trace_report *row, uint64_t *id)

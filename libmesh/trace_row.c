@@ -4,7 +4,7 @@
 
 #include "trace_parts.h"
 
-void trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size)
+void mesh_trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size)
 {
     if (bytes) {
         sqlite3_bind_blob64(statement, place, bytes, size, SQLITE_STATIC);
@@ -13,7 +13,7 @@ void trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size
     }
 }
 
-void trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value)
+void mesh_trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value)
 {
     const struct mesh_trace_bytes *blob = value;
     int64_t number;
@@ -23,7 +23,7 @@ void trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const 
         sqlite3_bind_text(statement, place, *(const char *const *)value, -1, SQLITE_STATIC);
         return;
     case TRACE_blob:
-        trace_bind_blob(statement, place, blob->bytes, blob->size);
+        mesh_trace_bind_blob(statement, place, blob->bytes, blob->size);
         return;
     default:
         memcpy(&number, value, sizeof number);
@@ -43,30 +43,30 @@ static bool is_zero(const uint8_t *bytes, size_t size)
     return size == 0;
 }
 
-void trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wire_part *part, const void *decoded)
+void mesh_trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wire_part *part, const void *decoded)
 {
     for (unsigned i = 0; i < part->field_count; i++) {
         const struct mesh_wire_field *field = &part->fields[i];
         const uint8_t *at = (const uint8_t *)decoded + field->struct_offset;
 
-        if (part == &mesh_wire_header && !trace_header_has(i)) {
+        if (part == &mesh_wire_header && !mesh_trace_header_has(i)) {
             continue;
         }
         if (field->size > 8) {
-            trace_bind_blob(statement, place++, is_zero(at, field->size) ? NULL : at, field->size);
+            mesh_trace_bind_blob(statement, place++, is_zero(at, field->size) ? NULL : at, field->size);
         } else {
             sqlite3_bind_int64(statement, place++, (int64_t)mesh_wire_get(field, decoded));
         }
     }
 }
 
-int trace_check_number(struct mesh_trace *trace, enum mesh_trace_table table)
+int mesh_trace_check_number(struct mesh_trace *trace, enum mesh_trace_table table)
 {
     const unsigned number = table;
 
     return number < MESH_TRACE_TABLE_COUNT
                ? 0
-               : trace_fail(trace, MESH_EINVAL, "there is no table %u: give one of enum mesh_trace_table", number);
+               : mesh_trace_fail(trace, MESH_EINVAL, "there is no table %u: give one of enum mesh_trace_table", number);
 }
 
 /* ---- writing ---- */
@@ -88,25 +88,25 @@ static char *insert_sql(const char *into, const struct trace_table *table)
 
 static int add_row(struct mesh_trace *trace, enum mesh_trace_table number, const void *row, uint64_t *id)
 {
-    const struct trace_table *table = &trace_tables[number];
+    const struct trace_table *table = &mesh_trace_tables[number];
     sqlite3_stmt **statement = &trace->add[number];
     uint64_t own_id;
     int err = 0;
 
     if (!*statement) {
-        err = trace_prepare(trace, statement, insert_sql(trace->into, table));
+        err = mesh_trace_prepare(trace, statement, insert_sql(trace->into, table));
     }
     if (err != 0) {
         return err;
     }
     for (int i = 0; i < table->column_count; i++) {
-        trace_bind(*statement, i + 1, table->columns[i].type, (const char *)row + table->columns[i].offset);
+        mesh_trace_bind(*statement, i + 1, table->columns[i].type, (const char *)row + table->columns[i].offset);
     }
     memcpy(&own_id, row, sizeof own_id);
     if (own_id == 0) {
         sqlite3_bind_null(*statement, 1);
     }
-    err = trace_run(trace, *statement);
+    err = mesh_trace_run(trace, *statement);
     if (err == 0 && id) {
         *id = (uint64_t)sqlite3_last_insert_rowid(trace->db);
     }
@@ -115,11 +115,11 @@ static int add_row(struct mesh_trace *trace, enum mesh_trace_table number, const
 
 int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const void *row, uint64_t *id)
 {
-    int err = trace_check_writable(trace);
+    int err = mesh_trace_check_writable(trace);
 
-    err = err ? err : trace_check_number(trace, table);
+    err = err ? err : mesh_trace_check_number(trace, table);
     if (err == 0 && table == MESH_TRACE_TABLE_DATAGRAM) {
-        err = trace_fail(trace, MESH_EINVAL, "datagrams are taken apart into several tables: add them with mesh_trace_add_datagram");
+        err = mesh_trace_fail(trace, MESH_EINVAL, "datagrams are taken apart into several tables: add them with mesh_trace_add_datagram");
     }
     return err ? err : add_row(trace, table, row, id);
 }
@@ -137,9 +137,9 @@ struct mesh_trace_cursor {
 /* Before a table is read. */
 static int prepare_table(struct mesh_trace *trace, enum mesh_trace_table table)
 {
-    const int err = trace_check_number(trace, table);
+    const int err = mesh_trace_check_number(trace, table);
 
-    return err == 0 && trace_is_of_calls(trace_tables[table].name) ? trace_need_rows(trace) : err;
+    return err == 0 && mesh_trace_is_of_calls(mesh_trace_tables[table].name) ? mesh_trace_need_rows(trace) : err;
 }
 
 int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t *count)
@@ -147,12 +147,12 @@ int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint
     sqlite3_stmt *statement = NULL;
     int err = prepare_table(trace, table);
 
-    err = err ? err : trace_prepare(trace, &statement, sqlite3_mprintf("SELECT count(*) FROM %s", trace_tables[table].name));
+    err = err ? err : mesh_trace_prepare(trace, &statement, sqlite3_mprintf("SELECT count(*) FROM %s", mesh_trace_tables[table].name));
 
     if (err == 0 && sqlite3_step(statement) == SQLITE_ROW) {
         *count = (uint64_t)sqlite3_column_int64(statement, 0);
     } else if (err == 0) {
-        err = trace_error(trace, "reading");
+        err = mesh_trace_error(trace, "reading");
     }
     sqlite3_finalize(statement);
     return err;
@@ -169,11 +169,11 @@ int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint6
     }
     made = calloc(1, sizeof *made);
     if (!made) {
-        return trace_no_memory(trace);
+        return mesh_trace_no_memory(trace);
     }
     made->trace = trace;
-    made->table = &trace_tables[table];
-    err = trace_prepare(trace, &made->statement, trace_select_sql(made->table, "WHERE id >= ?1 ORDER BY id"));
+    made->table = &mesh_trace_tables[table];
+    err = mesh_trace_prepare(trace, &made->statement, mesh_trace_select_sql(made->table, "WHERE id >= ?1 ORDER BY id"));
     if (err != 0) {
         free(made);
         return err;
@@ -221,7 +221,7 @@ int mesh_trace_next(struct mesh_trace_cursor *cursor, void *row)
     step = sqlite3_step(cursor->statement);
     if (step != SQLITE_ROW) {
         cursor->is_over = true;
-        cursor->err = step == SQLITE_DONE ? 0 : trace_error(cursor->trace, "reading");
+        cursor->err = step == SQLITE_DONE ? 0 : mesh_trace_error(cursor->trace, "reading");
         return cursor->err;
     }
     for (int i = 0; i < cursor->table->column_count; i++) {

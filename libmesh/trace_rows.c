@@ -15,16 +15,16 @@ static const char making[] = "making rows";
 static int copy_table(struct mesh_trace *trace, const char *name)
 {
     bool is_table = false;
-    const int err = trace_check_table(trace, name, &is_table);
+    const int err = mesh_trace_check_table(trace, name, &is_table);
 
     if (err != 0 || !is_table)
         return err;
-    return trace_execute_made(trace, sqlite3_mprintf("INSERT INTO " ROWS_INTO "%s SELECT * FROM main.%s", name, name), making);
+    return mesh_trace_execute_made(trace, sqlite3_mprintf("INSERT INTO " ROWS_INTO "%s SELECT * FROM main.%s", name, name), making);
 }
 
 static int show_table(struct mesh_trace *trace, const char *name)
 {
-    return trace_execute_made(trace, sqlite3_mprintf("CREATE TEMP VIEW %s AS SELECT * FROM " ROWS_INTO "%s", name, name), making);
+    return mesh_trace_execute_made(trace, sqlite3_mprintf("CREATE TEMP VIEW %s AS SELECT * FROM " ROWS_INTO "%s", name, name), making);
 }
 
 static int each_table(struct mesh_trace *trace, int (*take)(struct mesh_trace *trace, const char *name))
@@ -34,11 +34,11 @@ static int each_table(struct mesh_trace *trace, int (*take)(struct mesh_trace *t
     int err = 0;
 
     for (unsigned i = 0; i < sizeof tables / sizeof *tables && err == 0; i++)
-        err = take(trace, trace_tables[tables[i]].name);
+        err = take(trace, mesh_trace_tables[tables[i]].name);
     for (unsigned type = 1; type < MESH_TYPE_COUNT && err == 0; type++) {
         if (mesh_wire_message(type) == NULL)
             continue;
-        trace_part_name(name, "message", mesh_wire_message(type)->name);
+        mesh_trace_part_name(name, "message", mesh_wire_message(type)->name);
         err = take(trace, name);
     }
     err = err != 0 ? err : take(trace, "message_ranges");
@@ -49,21 +49,21 @@ static int show(struct mesh_trace *trace)
 {
     int err = each_table(trace, show_table);
 
-    for (const struct trace_view *view = trace_views; view->name != NULL && err == 0; view++)
-        err = trace_execute_made(trace, sqlite3_mprintf("CREATE TEMP VIEW %s AS %s", view->name, view->select), making);
+    for (const struct trace_view *view = mesh_trace_views; view->name != NULL && err == 0; view++)
+        err = mesh_trace_execute_made(trace, sqlite3_mprintf("CREATE TEMP VIEW %s AS %s", view->name, view->select), making);
     return err;
 }
 
 /* One transaction, so that a growing trace is read as it is at one moment. The rows are never rolled back, so there is no journal. */
 static int fill(struct mesh_trace *trace)
 {
-    int err = trace_execute(trace, "BEGIN", making);
+    int err = mesh_trace_execute(trace, "BEGIN", making);
 
-    err = err != 0 ? err : trace_execute_made(trace, trace_calls_sql(ROWS_INTO), making);
+    err = err != 0 ? err : mesh_trace_execute_made(trace, mesh_trace_calls_sql(ROWS_INTO), making);
     err = err != 0 ? err : each_table(trace, copy_table);
-    err = err != 0 ? err : trace_expand(trace);
-    err = err != 0 ? err : trace_execute_made(trace, trace_calls_index_sql(ROWS_INTO), making);
-    return err != 0 ? err : trace_execute(trace, "COMMIT", making);
+    err = err != 0 ? err : mesh_trace_expand(trace);
+    err = err != 0 ? err : mesh_trace_execute_made(trace, mesh_trace_calls_index_sql(ROWS_INTO), making);
+    return err != 0 ? err : mesh_trace_execute(trace, "COMMIT", making);
 }
 
 static void finalize(sqlite3_stmt **statements, size_t count)
@@ -83,17 +83,17 @@ static void finalize_adding(struct mesh_trace *trace)
 }
 
 /* Whether a database is in memory is settled when it is opened: that of the rows is not; those in which questions sort are, or are not
- * (trace_temp_store). */
+ * (mesh_trace_temp_store). */
 static int make_rows(struct mesh_trace *trace)
 {
-    int err = trace_execute(trace, "PRAGMA temp_store=FILE; ATTACH '' AS expanded", making);
+    int err = mesh_trace_execute(trace, "PRAGMA temp_store=FILE; ATTACH '' AS expanded", making);
 
     if (err != 0)
         return err;
     trace->into = ROWS_INTO;
-    err = trace_execute(trace, "PRAGMA expanded.journal_mode=OFF; PRAGMA expanded.synchronous=OFF; PRAGMA expanded.cache_size=-16384",
-                        making);
-    err = err != 0 ? err : trace_execute(trace, trace_temp_store(trace), making);
+    err = mesh_trace_execute(trace, "PRAGMA expanded.journal_mode=OFF; PRAGMA expanded.synchronous=OFF; PRAGMA expanded.cache_size=-16384",
+                             making);
+    err = err != 0 ? err : mesh_trace_execute(trace, mesh_trace_temp_store(trace), making);
     err = err != 0 ? err : fill(trace);
     finalize_adding(trace);
     trace->into = NULL;
@@ -104,14 +104,14 @@ static int make_rows(struct mesh_trace *trace)
     return err;
 }
 
-int trace_need_rows(struct mesh_trace *trace)
+int mesh_trace_need_rows(struct mesh_trace *trace)
 {
     int64_t is_packed = 0;
     int err = 0;
 
     if (trace->is_written || trace->has_rows || trace->into != NULL)
         return 0;
-    err = trace_number(trace, "SELECT EXISTS(SELECT 1 FROM main.chunks WHERE expanded = 0)", &is_packed);
+    err = mesh_trace_number(trace, "SELECT EXISTS(SELECT 1 FROM main.chunks WHERE expanded = 0)", &is_packed);
     if (err == 0 && is_packed)
         err = make_rows(trace);
     trace->has_rows = err == 0;

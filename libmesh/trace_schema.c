@@ -24,10 +24,10 @@ MESH_TRACE_TABLES(COLUMNS_OF)
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define TABLE_OF(NAME, name, table, COLUMNS, meaning) {#table, meaning, name##_columns, COUNT(name##_columns)},
-const struct trace_table trace_tables[MESH_TRACE_TABLE_COUNT] = {MESH_TRACE_TABLES(TABLE_OF)};
+const struct trace_table mesh_trace_tables[MESH_TRACE_TABLE_COUNT] = {MESH_TRACE_TABLES(TABLE_OF)};
 /* clang-format on */
 
-void trace_part_name(char out[TRACE_NAME_BYTES], const char *prefix, const char *part_name)
+void mesh_trace_part_name(char out[TRACE_NAME_BYTES], const char *prefix, const char *part_name)
 {
     snprintf(out, TRACE_NAME_BYTES, "%s_%s", prefix, part_name);
     for (char *at = out; *at; at++) {
@@ -35,7 +35,7 @@ void trace_part_name(char out[TRACE_NAME_BYTES], const char *prefix, const char 
     }
 }
 
-bool trace_header_has(unsigned field)
+bool mesh_trace_header_has(unsigned field)
 {
     return strcmp(mesh_wire_header.fields[field].name, "magic") != 0;
 }
@@ -47,7 +47,7 @@ static void add_wire_columns(sqlite3_str *sql, const struct mesh_wire_part *part
     for (unsigned i = 0; i < part->field_count; i++) {
         const bool is_blob = part->fields[i].size > 8;
 
-        if (part != &mesh_wire_header || trace_header_has(i)) {
+        if (part != &mesh_wire_header || mesh_trace_header_has(i)) {
             sqlite3_str_appendf(sql, ",\n  \"%s\" %s%s", part->fields[i].name, is_blob ? "BLOB" : "INTEGER",
                                 is_blob || may_be_null ? "" : " NOT NULL");
         }
@@ -57,7 +57,7 @@ static void add_wire_columns(sqlite3_str *sql, const struct mesh_wire_part *part
 /* into: prefix of the names of tables, as everywhere below. */
 static void add_table(sqlite3_str *sql, const char *into, enum mesh_trace_table number)
 {
-    const struct trace_table *table = &trace_tables[number];
+    const struct trace_table *table = &mesh_trace_tables[number];
 
     sqlite3_str_appendf(sql, "CREATE TABLE %s%s(\n  id INTEGER PRIMARY KEY", into, table->name);
     for (unsigned i = 1; i < table->column_count; i++) {
@@ -77,7 +77,7 @@ static void add_messages(sqlite3_str *sql, const char *into)
         const struct mesh_wire_part *part = mesh_wire_message(type);
 
         if (part) {
-            trace_part_name(name, "message", part->name);
+            mesh_trace_part_name(name, "message", part->name);
             sqlite3_str_appendf(sql, "CREATE TABLE %s%s(\n  datagram INTEGER PRIMARY KEY", into, name);
             add_wire_columns(sql, part, false);
             sqlite3_str_appendf(sql, "\n) STRICT;\n");
@@ -98,7 +98,7 @@ static void add_items(sqlite3_str *sql)
     for (unsigned kind = 1; kind < MESH_TELEMETRY_KINDS; kind++) {
         const struct mesh_telemetry_part *part = mesh_telemetry_part(kind);
 
-        trace_part_name(name, "telemetry", part->name);
+        mesh_trace_part_name(name, "telemetry", part->name);
         sqlite3_str_appendf(sql, "CREATE TABLE %s(\n  id INTEGER PRIMARY KEY,\n  report INTEGER NOT NULL", name);
         for (unsigned i = 0; i < part->field_count; i++) {
             sqlite3_str_appendf(sql, ",\n  \"%s\" %s", part->fields[i].name,
@@ -125,12 +125,12 @@ static void add_indexes_and_views(sqlite3_str *sql)
         }
     }
     sqlite3_str_appendf(sql, ";\n");
-    for (const struct trace_view *view = trace_views; view->name; view++) {
+    for (const struct trace_view *view = mesh_trace_views; view->name; view++) {
         sqlite3_str_appendf(sql, "CREATE VIEW %s AS\n%s;\n", view->name, view->select);
     }
 }
 
-char *trace_schema_sql(void)
+char *mesh_trace_schema_sql(void)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
 
@@ -144,14 +144,14 @@ char *trace_schema_sql(void)
     return sqlite3_str_finish(sql);
 }
 
-bool trace_is_of_calls(const char *table)
+bool mesh_trace_is_of_calls(const char *table)
 {
-    return strncmp(table, "message_", 8) == 0 || strcmp(table, trace_tables[MESH_TRACE_TABLE_INPUT].name) == 0 ||
-           strcmp(table, trace_tables[MESH_TRACE_TABLE_OUTPUT].name) == 0 ||
-           strcmp(table, trace_tables[MESH_TRACE_TABLE_DATAGRAM].name) == 0;
+    return strncmp(table, "message_", 8) == 0 || strcmp(table, mesh_trace_tables[MESH_TRACE_TABLE_INPUT].name) == 0 ||
+           strcmp(table, mesh_trace_tables[MESH_TRACE_TABLE_OUTPUT].name) == 0 ||
+           strcmp(table, mesh_trace_tables[MESH_TRACE_TABLE_DATAGRAM].name) == 0;
 }
 
-char *trace_calls_sql(const char *into)
+char *mesh_trace_calls_sql(const char *into)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
 
@@ -162,7 +162,7 @@ char *trace_calls_sql(const char *into)
     return sqlite3_str_finish(sql);
 }
 
-char *trace_calls_index_sql(const char *into)
+char *mesh_trace_calls_index_sql(const char *into)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
 
@@ -170,7 +170,7 @@ char *trace_calls_index_sql(const char *into)
     return sqlite3_str_finish(sql);
 }
 
-char *trace_select_sql(const struct trace_table *table, const char *rest)
+char *mesh_trace_select_sql(const struct trace_table *table, const char *rest)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
 

@@ -40,13 +40,13 @@ static void add_parts(struct text *text)
     add(text, "### Messages and telemetry\n\n| table | rows |\n|---|---|\n");
     for (unsigned type = 1; type < MESH_TYPE_COUNT; type++) {
         if (mesh_wire_message(type)) {
-            trace_part_name(name, "message", mesh_wire_message(type)->name);
+            mesh_trace_part_name(name, "message", mesh_wire_message(type)->name);
             add(text, "| `%s` | %s |\n", name, mesh_wire_message(type)->meaning);
         }
     }
     add(text, "| `message_ranges` | %s |\n| `message_members` | %s |\n", mesh_wire_range.meaning, mesh_wire_member.meaning);
     for (unsigned kind = 1; kind < MESH_TELEMETRY_KINDS; kind++) {
-        trace_part_name(name, "telemetry", mesh_telemetry_part(kind)->name);
+        mesh_trace_part_name(name, "telemetry", mesh_telemetry_part(kind)->name);
         add(text, "| `%s` | %s |\n", name, mesh_telemetry_part(kind)->meaning);
     }
 }
@@ -56,11 +56,11 @@ size_t mesh_trace_write_tables(char *out, size_t capacity)
     struct text text = {out, capacity, 0};
 
     for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT; i++) {
-        add_table(&text, &trace_tables[i]);
+        add_table(&text, &mesh_trace_tables[i]);
     }
     add_parts(&text);
     add(&text, "\n### Views\n\n| view | what it answers |\n|---|---|\n| `types` | Names of the types of messages. |\n");
-    for (const struct trace_view *view = trace_views; view->name; view++) {
+    for (const struct trace_view *view = mesh_trace_views; view->name; view++) {
         add(&text, "| `%s` | %s |\n", view->name, view->meaning);
     }
     return text.size;

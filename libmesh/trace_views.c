@@ -3,7 +3,7 @@
 
 /* clang-format off */
 /*    name, meaning, SELECT */
-const struct trace_view trace_views[] = {
+const struct trace_view mesh_trace_views[] = {
     {"messages", "Datagrams with the name of their type and the time since the first datagram.",
      "SELECT d.id, d.node, d.t_ns, d.t_ns - (SELECT min(t_ns) FROM datagrams) AS since_ns,\n"
      "    CASE d.direction WHEN 1 THEN 'sent' WHEN 2 THEN 'received' ELSE 'seen' END AS direction, n.name, d.src, d.dst, d.epoch, d.number,\n"

@@ -30,9 +30,9 @@ static bool read_blob(const uint8_t *blob, size_t blob_bytes, uint8_t *records, 
 {
     struct compact_parts parts;
 
-    if (!compact_split(blob, blob_bytes, &parts) || parts.marks_bytes > parts.packed_bytes)
+    if (!mesh_compact_split(blob, blob_bytes, &parts) || parts.marks_bytes > parts.packed_bytes)
         return false;
-    return compact_read(&parts, parts.packed, records, bytes) == 0;
+    return mesh_compact_read(&parts, parts.packed, records, bytes) == 0;
 }
 
 /* False when they are no records of calls; reading does not check this. */
@@ -43,26 +43,26 @@ static bool put_all(struct compact *compact, const uint8_t *records, size_t byte
     for (size_t at = 0; at < bytes; at += fixed + payload) {
         if (mesh_tape_measure(records + at, bytes - at, &fixed, &payload) != 0 || bytes - at - fixed < payload)
             return false;
-        require(compact_put(compact, records + at, fixed, payload));
+        require(mesh_compact_put(compact, records + at, fixed, payload));
     }
     return true;
 }
 
 static void write_again(const uint8_t *records, size_t bytes)
 {
-    struct compact *compact = compact_open();
+    struct compact *compact = mesh_compact_open();
     uint8_t *back = malloc(bytes);
     const uint8_t *blob;
     size_t blob_bytes;
 
     require(compact != NULL && back != NULL);
     if (put_all(compact, records, bytes)) {
-        blob = compact_finish(compact, copy_marks, NULL, bytes, &blob_bytes);
-        require(blob != NULL && compact_is_intact(blob, blob_bytes, bytes) && read_blob(blob, blob_bytes, back, bytes));
+        blob = mesh_compact_finish(compact, copy_marks, NULL, bytes, &blob_bytes);
+        require(blob != NULL && mesh_compact_is_intact(blob, blob_bytes, bytes) && read_blob(blob, blob_bytes, back, bytes));
         require(memcmp(back, records, bytes) == 0);
     }
     free(back);
-    compact_close(compact);
+    mesh_compact_close(compact);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -60,6 +60,8 @@ if command -v c++ >/dev/null; then
 fi
 nm -D --defined-only "$prefix/lib/libmesh.so" | awk '{ print $3 }' | grep -v '^mesh_' >"$tmp/foreign"
 check_equal "the shared library shows only names that begin with mesh_" "$(cat "$tmp/foreign")" ""
+nm -g --defined-only "$prefix/lib/libmesh.a" | awk 'NF == 3 { print $3 }' | grep -v -e '^mesh_' -e '^__' >"$tmp/foreign"
+check_equal "the static library's names cannot clash with those of a program either" "$(cat "$tmp/foreign")" ""
 check "the shared library shows mesh_version" sh -c "nm -D --defined-only '$prefix/lib/libmesh.so' | grep -q ' mesh_version$'"
 
 # A packager's folder has any name, an administrator any umask.

@@ -23,19 +23,19 @@ enum { RING_BYTES = 1 << 16, LANES = MESH_RECORDER_LANES, ENTRIES = 20000, CONTE
 
 static void put_number(struct recorder_ring *ring, uint64_t number, size_t bytes)
 {
-    uint8_t *at = recorder_ring_reserve(ring, bytes);
+    uint8_t *at = mesh_recorder_ring_reserve(ring, bytes);
 
     assert_non_null(at);
     memset(at, 0xee, bytes);
     memcpy(at, &number, sizeof number);
-    recorder_ring_commit(at, bytes);
+    mesh_recorder_ring_commit(at, bytes);
 }
 
 static uint64_t next_number(struct recorder_ring *ring, size_t expected_bytes)
 {
     uint64_t number;
     size_t bytes;
-    const uint8_t *at = recorder_ring_next(ring, &bytes);
+    const uint8_t *at = mesh_recorder_ring_next(ring, &bytes);
 
     assert_non_null(at);
     assert_int_equal(bytes, expected_bytes);
@@ -48,14 +48,14 @@ static void entries_of_any_size_come_out_in_order_around_the_end(void **state)
     struct recorder_ring ring;
 
     (void)state;
-    assert_int_equal(recorder_ring_open(&ring, 4096), 0);
+    assert_int_equal(mesh_recorder_ring_open(&ring, 4096), 0);
     for (uint64_t n = 0; n < 1000; n++) {
         put_number(&ring, n, 8 + n * 37 % 900);
         assert_int_equal(next_number(&ring, 8 + n * 37 % 900), n);
-        recorder_ring_release(&ring);
-        assert_int_equal(recorder_ring_used(&ring), 0);
+        mesh_recorder_ring_release(&ring);
+        assert_int_equal(mesh_recorder_ring_used(&ring), 0);
     }
-    recorder_ring_close(&ring);
+    mesh_recorder_ring_close(&ring);
 }
 
 static void entries_are_read_again_until_they_are_released(void **state)
@@ -64,16 +64,16 @@ static void entries_are_read_again_until_they_are_released(void **state)
     size_t bytes;
 
     (void)state;
-    assert_int_equal(recorder_ring_open(&ring, 4096), 0);
+    assert_int_equal(mesh_recorder_ring_open(&ring, 4096), 0);
     put_number(&ring, 1, 100);
     put_number(&ring, 2, 100);
     assert_int_equal(next_number(&ring, 100), 1);
-    recorder_ring_rewind(&ring);
+    mesh_recorder_ring_rewind(&ring);
     assert_int_equal(next_number(&ring, 100), 1);
-    recorder_ring_release(&ring);
+    mesh_recorder_ring_release(&ring);
     assert_int_equal(next_number(&ring, 100), 2);
-    assert_null(recorder_ring_next(&ring, &bytes));
-    recorder_ring_close(&ring);
+    assert_null(mesh_recorder_ring_next(&ring, &bytes));
+    mesh_recorder_ring_close(&ring);
 }
 
 static void a_full_ring_takes_nothing_and_gives_all(void **state)
@@ -83,17 +83,17 @@ static void a_full_ring_takes_nothing_and_gives_all(void **state)
     size_t bytes;
 
     (void)state;
-    assert_int_equal(recorder_ring_open(&ring, 4096), 0);
-    while (recorder_ring_used(&ring) < 4096)
+    assert_int_equal(mesh_recorder_ring_open(&ring, 4096), 0);
+    while (mesh_recorder_ring_used(&ring) < 4096)
         put_number(&ring, count++, 24);
     assert_int_equal(count, 4096 / 32);
-    assert_null(recorder_ring_reserve(&ring, 8));
-    while (recorder_ring_next(&ring, &bytes) != NULL)
+    assert_null(mesh_recorder_ring_reserve(&ring, 8));
+    while (mesh_recorder_ring_next(&ring, &bytes) != NULL)
         read++;
     assert_int_equal(read, count);
-    recorder_ring_release(&ring);
-    assert_non_null(recorder_ring_reserve(&ring, 8));
-    recorder_ring_close(&ring);
+    mesh_recorder_ring_release(&ring);
+    assert_non_null(mesh_recorder_ring_reserve(&ring, 8));
+    mesh_recorder_ring_close(&ring);
 }
 
 static void an_entry_that_is_not_whole_yet_holds_back_those_behind_it(void **state)
@@ -102,15 +102,15 @@ static void an_entry_that_is_not_whole_yet_holds_back_those_behind_it(void **sta
     size_t bytes;
 
     (void)state;
-    assert_int_equal(recorder_ring_open(&ring, 4096), 0);
-    uint8_t *first = recorder_ring_reserve(&ring, 8);
+    assert_int_equal(mesh_recorder_ring_open(&ring, 4096), 0);
+    uint8_t *first = mesh_recorder_ring_reserve(&ring, 8);
     put_number(&ring, 2, 8);
-    assert_null(recorder_ring_next(&ring, &bytes));
+    assert_null(mesh_recorder_ring_next(&ring, &bytes));
     memset(first, 0, 8);
-    recorder_ring_commit(first, 8);
+    mesh_recorder_ring_commit(first, 8);
     assert_int_equal(next_number(&ring, 8), 0);
     assert_int_equal(next_number(&ring, 8), 2);
-    recorder_ring_close(&ring);
+    mesh_recorder_ring_close(&ring);
 }
 
 /* ---- a store that counts ---- */

@@ -18,17 +18,17 @@ static void a_wake_before_a_sleep_ends_it_and_no_other(void **state)
     uint64_t before;
 
     (void)state;
-    recorder_sleep_wake(&sleep);
-    recorder_sleep_wake(&sleep);
-    recorder_sleep_for(&sleep, hour_ns);
+    mesh_recorder_sleep_wake(&sleep);
+    mesh_recorder_sleep_wake(&sleep);
+    mesh_recorder_sleep_for(&sleep, hour_ns);
     before = mesh_udp_now_ns();
-    recorder_sleep_for(&sleep, short_ns);
+    mesh_recorder_sleep_for(&sleep, short_ns);
     assert_true(mesh_udp_now_ns() - before >= short_ns);
 }
 
 static void *wake(void *sleep)
 {
-    recorder_sleep_wake(sleep);
+    mesh_recorder_sleep_wake(sleep);
     return NULL;
 }
 
@@ -40,7 +40,7 @@ static void another_thread_ends_a_sleep(void **state)
         pthread_t other;
 
         assert_int_equal(pthread_create(&other, NULL, wake, &sleep), 0);
-        recorder_sleep_for(&sleep, hour_ns);
+        mesh_recorder_sleep_for(&sleep, hour_ns);
         pthread_join(other, NULL);
     }
 }

@@ -162,7 +162,7 @@ static uint64_t hash_of_published(struct recording_hashes *hashes, const struct 
                                     .payload_rows = tile->token_count,
                                     .payload_stride = TOKEN_BYTES};
 
-    recording_leave_out(hashes, &entry);
+    mesh_recording_leave_out(hashes, &entry);
     return entry.call.payload_hash;
 }
 
@@ -184,7 +184,7 @@ static uint64_t hash_of_sent(struct recording_hashes *hashes, const struct mesh_
                                     .payload_rows = 1,
                                     .payload_stride = message.data_bytes};
 
-    recording_leave_out(hashes, &entry);
+    mesh_recording_leave_out(hashes, &entry);
     return entry.call.payload_hash;
 }
 
@@ -193,7 +193,7 @@ static uint64_t hash_of_sent_alone(const struct mesh_tile *tile, const uint8_t *
 {
     struct recording_hashes hashes;
 
-    recording_hashes_init(&hashes, secret);
+    mesh_recording_hashes_init(&hashes, secret);
     return hash_of_sent(&hashes, tile, bytes);
 }
 
@@ -204,11 +204,11 @@ static void what_is_sent_as_it_was_published_is_not_hashed_again(void **state)
     uint64_t hash;
 
     (void)state;
-    recording_hashes_init(&hashes, secret);
+    mesh_recording_hashes_init(&hashes, secret);
     hash = hash_of_published(&hashes, &published);
     assert_true(hash == hash_of_sent_alone(&published, payload));
     assert_true(hash == hash_of_sent(&hashes, &published, other_payload));
-    recording_forget_published(&hashes);
+    mesh_recording_forget_published(&hashes);
     assert_true(hash != hash_of_sent(&hashes, &published, other_payload));
 }
 
@@ -227,7 +227,7 @@ static void what_is_sent_of_another_place_is_hashed_itself(void **state)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct recording_hashes hashes;
 
-        recording_hashes_init(&hashes, secret);
+        mesh_recording_hashes_init(&hashes, secret);
         assert_true(hash_of_published(&hashes, &published) != hash_of_sent_alone(&others[i], other_payload));
         assert_true(hash_of_sent(&hashes, &others[i], other_payload) == hash_of_sent_alone(&others[i], other_payload));
     }
@@ -241,7 +241,7 @@ static void tokens_that_were_published_together_are_hashed_again_as_a_tile(void 
 
     (void)state;
     two.token_count = 2;
-    recording_hashes_init(&hashes, secret);
+    mesh_recording_hashes_init(&hashes, secret);
     assert_true(hash_of_published(&hashes, &two) != hash_of_sent_alone(&two, payload));
     assert_true(hash_of_sent(&hashes, &two, payload) == hash_of_sent_alone(&two, payload));
 }

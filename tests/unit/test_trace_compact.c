@@ -36,7 +36,7 @@ static int set_up(void **state)
     struct compacted *c = calloc(1, sizeof *c);
 
     seed = 1;
-    c->compact = compact_open();
+    c->compact = mesh_compact_open();
     c->records = malloc((size_t)RECORDS * RECORD_BYTES);
     assert_non_null(c->compact);
     assert_non_null(c->records);
@@ -48,7 +48,7 @@ static int tear_down(void **state)
 {
     struct compacted *c = *state;
 
-    compact_close(c->compact);
+    mesh_compact_close(c->compact);
     free(c->records);
     free(c->blob);
     free(c);
@@ -62,7 +62,7 @@ static void put(struct compacted *c, const struct mesh_tape_entry *call)
     size_t fixed, payload;
 
     assert_int_equal(mesh_tape_measure(at, bytes, &fixed, &payload), 0);
-    assert_true(compact_put(c->compact, at, fixed, payload));
+    assert_true(mesh_compact_put(c->compact, at, fixed, payload));
     c->bytes += bytes;
 }
 
@@ -76,7 +76,7 @@ static size_t copy_marks(void *user, const uint8_t *data, size_t size, uint8_t *
 
 static void finish(struct compacted *c)
 {
-    const uint8_t *blob = compact_finish(c->compact, copy_marks, NULL, SEED, &c->blob_bytes);
+    const uint8_t *blob = mesh_compact_finish(c->compact, copy_marks, NULL, SEED, &c->blob_bytes);
 
     assert_non_null(blob);
     c->blob = malloc(c->blob_bytes);
@@ -88,16 +88,16 @@ static int read_blob(const uint8_t *blob, size_t blob_bytes, uint8_t *records, s
 {
     struct compact_parts parts;
 
-    if (!compact_split(blob, blob_bytes, &parts) || parts.marks_bytes > parts.packed_bytes)
+    if (!mesh_compact_split(blob, blob_bytes, &parts) || parts.marks_bytes > parts.packed_bytes)
         return MESH_ETRUNCATED;
-    return compact_read(&parts, parts.packed, records, bytes);
+    return mesh_compact_read(&parts, parts.packed, records, bytes);
 }
 
 static void comes_back(struct compacted *c)
 {
     uint8_t *read = malloc(c->bytes);
 
-    assert_int_equal(compact_bytes(c->compact), c->bytes);
+    assert_int_equal(mesh_compact_bytes(c->compact), c->bytes);
     finish(c);
     assert_int_equal(read_blob(c->blob, c->blob_bytes, read, c->bytes), 0);
     assert_memory_equal(read, c->records, c->bytes);
@@ -153,7 +153,7 @@ static void what_was_cleared_is_forgotten(void **state)
 
     for (uint64_t i = 0; i < 50; i++)
         put_any(c, i);
-    compact_clear(c->compact);
+    mesh_compact_clear(c->compact);
     c->bytes = 0;
     for (uint64_t i = 0; i < 50; i++)
         put_any(c, i);
@@ -230,8 +230,8 @@ static void a_changed_bit_is_noticed(void **state)
     for (uint64_t i = 0; i < 30; i++)
         put_any(c, i * 1000);
     finish(c);
-    assert_true(compact_is_intact(c->blob, c->blob_bytes, SEED));
-    assert_false(compact_is_intact(c->blob, c->blob_bytes, SEED + 1));
+    assert_true(mesh_compact_is_intact(c->blob, c->blob_bytes, SEED));
+    assert_false(mesh_compact_is_intact(c->blob, c->blob_bytes, SEED + 1));
     for (unsigned round = 0; round < ROUNDS; round++) {
         const size_t at = draw(2) == 0 ? draw((uint32_t)c->blob_bytes) : c->blob_bytes - 1 - draw(200);
         const uint8_t bit = (uint8_t)(1 << draw(8));
@@ -240,10 +240,10 @@ static void a_changed_bit_is_noticed(void **state)
         c->blob[at] ^= bit;
         /* A changed head is no checksum's: then zstd finds a frame that it does not know, or none to skip. */
         if (at < head || at >= head + 8)
-            assert_false(compact_is_intact(c->blob, c->blob_bytes, SEED));
+            assert_false(mesh_compact_is_intact(c->blob, c->blob_bytes, SEED));
         c->blob[at] ^= bit;
     }
-    assert_true(compact_is_intact(c->blob, c->blob_bytes, SEED));
+    assert_true(mesh_compact_is_intact(c->blob, c->blob_bytes, SEED));
 }
 
 /* As recorders wrote them before there were checksums. */
@@ -259,12 +259,12 @@ static void a_blob_without_a_checksum_is_intact_and_read(void **state)
     checksum = c->blob_bytes - COMPACT_TRAILER_BYTES - COMPACT_CHECKSUM_BYTES;
     memmove(c->blob + checksum, c->blob + checksum + COMPACT_CHECKSUM_BYTES, COMPACT_TRAILER_BYTES);
     c->blob_bytes -= COMPACT_CHECKSUM_BYTES;
-    assert_true(compact_is_intact(c->blob, c->blob_bytes, SEED + 1));
+    assert_true(mesh_compact_is_intact(c->blob, c->blob_bytes, SEED + 1));
     assert_int_equal(read_blob(c->blob, c->blob_bytes, read, c->bytes), 0);
     assert_memory_equal(read, c->records, c->bytes);
     for (size_t bytes = 0; bytes < COMPACT_TRAILER_BYTES + COMPACT_CHECKSUM_BYTES; bytes++)
-        assert_true(compact_is_intact(c->blob, bytes, SEED));
-    assert_true(compact_is_intact(NULL, 0, SEED));
+        assert_true(mesh_compact_is_intact(c->blob, bytes, SEED));
+    assert_true(mesh_compact_is_intact(NULL, 0, SEED));
     free(read);
 }
 
