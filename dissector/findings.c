@@ -226,16 +226,22 @@ static bool is_beside(const struct link *link, unsigned rank, const struct link 
     return has_third ? other->src != rank && other->dst != rank : (other->dst == rank) != (link->dst == rank);
 }
 
+static bool has_third(const struct links *links, const struct link *link, unsigned rank)
+{
+    for (size_t i = 0; i < links->count; i++)
+        if (one_way_ns(links->links[i]) > 0 && is_beside(link, rank, links->links[i], true))
+            return true;
+    return false;
+}
+
 /* Does the link take much longer than those that it is compared with, which take others_ns at most? */
 static bool is_slow(const struct links *links, const struct link *link, unsigned rank, uint64_t *others_ns)
 {
-    bool has_third = false;
+    const bool is_third = has_third(links, link, rank);
 
     *others_ns = 0;
     for (size_t i = 0; i < links->count; i++)
-        has_third |= one_way_ns(links->links[i]) > 0 && is_beside(link, rank, links->links[i], true);
-    for (size_t i = 0; i < links->count; i++)
-        if (is_beside(link, rank, links->links[i], has_third) && one_way_ns(links->links[i]) > *others_ns)
+        if (is_beside(link, rank, links->links[i], is_third) && one_way_ns(links->links[i]) > *others_ns)
             *others_ns = one_way_ns(links->links[i]);
     return *others_ns > 0 && one_way_ns(link) > LONG_NS && one_way_ns(link) > LONG_TIMES * *others_ns;
 }
@@ -245,6 +251,7 @@ struct slow_links {
     const struct link *slowest; /* NULL: none does */
     uint64_t others_ns;         /* what those take that it is compared with */
     unsigned known[2], slow[2]; /* out of the rank, into it */
+    bool is_compared;           /* with links that do not touch the rank */
 };
 
 static struct slow_links find_slow_links(const struct links *links, unsigned rank)
@@ -258,6 +265,7 @@ static struct slow_links find_slow_links(const struct links *links, unsigned ran
         if ((link->src != rank && link->dst != rank) || one_way_ns(link) == 0)
             continue;
         found.known[link->dst == rank]++;
+        found.is_compared |= has_third(links, link, rank);
         if (!is_slow(links, link, rank, &others_ns))
             continue;
         found.slow[link->dst == rank]++;
@@ -293,14 +301,14 @@ static void name_slow_links(const struct slow_links *found, unsigned rank, char 
 static void tell_why(const struct findings *findings, unsigned rank, char *out, size_t size)
 {
     const struct slow_links found = find_slow_links(&findings->analysis->links, rank);
-    const bool is_known = found.known[0] + found.known[1] > 0;
+    const char *only_if = found.known[0] > 0 && found.known[1] > 0 ? "" : "? captures on all hosts would show the last";
     char name[180];
 
     if (found.slowest == NULL) {
-        snprintf(out, size, "%s",
-                 is_known
-                     ? "is that host slower, busy, or is its share too large?"
-                     : "is that host slower, busy, is its share too large, or its link slow? captures on all hosts would show the last");
+        if (found.is_compared)
+            snprintf(out, size, "is that host slower, busy, or is its share too large?");
+        else
+            snprintf(out, size, "is that host slower, busy, is its share too large, or its link slow%s", *only_if ? only_if : "?");
         return;
     }
     name_slow_links(&found, rank, name, sizeof name);

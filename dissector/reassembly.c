@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum { UNIT_BYTES = 8, UNITS_MAX = (REASSEMBLY_BYTES_MAX + UNIT_BYTES) / UNIT_BYTES };
-#define PATIENCE_NS UINT64_C(30000000000)
+#define TIMEOUT_NS UINT64_C(30000000000)
 
 struct slot {
     bool is_used;
@@ -49,7 +49,7 @@ static struct slot *find_slot(struct reassembly *reassembly, uint64_t ts_ns, con
     for (unsigned i = 0; i < REASSEMBLY_SLOTS; i++) {
         struct slot *slot = &reassembly->slots[i];
 
-        if (slot->is_used && ts_ns > slot->started_ns && ts_ns - slot->started_ns > PATIENCE_NS)
+        if (slot->is_used && ts_ns > slot->started_ns && ts_ns - slot->started_ns > TIMEOUT_NS)
             slot->is_used = false;
         if (is_of(slot, frame))
             return slot;

@@ -92,7 +92,7 @@ int mesh_trace_error(struct mesh_trace *trace, const char *doing)
         return mesh_trace_fail(trace, MESH_ERANGE, "%s: %s", doing, sqlite3_errmsg(trace->db));
     case SQLITE_AUTH:
     case SQLITE_INTERRUPT:
-        return mesh_trace_fail(trace, MESH_ESTATE, "%s: a question to it is open, whose limits hold for all: end that first", doing);
+        return mesh_trace_fail(trace, MESH_ESTATE, "%s: a query of it is open, whose limits hold for all: end that first", doing);
     case SQLITE_ERROR:
         return mesh_trace_fail(trace, MESH_ETRUNCATED, "%s: %s: the file is damaged, made by hand, or was changed by another program",
                                doing, sqlite3_errmsg(trace->db));
@@ -318,7 +318,7 @@ int mesh_trace_commit(struct mesh_trace *trace)
         return mesh_trace_fail(trace, MESH_ESTATE, "no transaction is open: begin one before its rows");
     }
     if (trace->is_asked) {
-        return mesh_trace_fail(trace, MESH_ESTATE, "a question to it is open: end that, then commit");
+        return mesh_trace_fail(trace, MESH_ESTATE, "a query of it is open: end that, then commit");
     }
     /* SQLite rolls back by itself when a row cannot be written. */
     err = sqlite3_get_autocommit(trace->db) ? mesh_trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")

@@ -45,12 +45,12 @@ struct mesh_trace {
     sqlite3_stmt *add_range, *add_member;
     sqlite3_stmt *add_item[MESH_TELEMETRY_KINDS];
     sqlite3_stmt *get_header, *set_meta, *get_meta;
-    void *packing;   /* of mesh_trace_pack.c; made when first needed */
+    void *packing;   /* of trace_pack.c; made when first needed */
     int schema;      /* of an opened one */
     bool is_written; /* opened by mesh_trace_create */
     bool has_rows;   /* of calls: nothing is left to be made */
     bool has_begun;  /* a transaction that is neither committed nor rolled back */
-    bool is_asked;   /* a question is open, with its own limits on what may be done */
+    bool is_asked;   /* a query is open, with its own limits on what may be done */
     bool sorts_in_files;
     const char *into; /* prefix of the names of tables that rows are added to: "", or that of trace_rows.c; NULL: none may be added */
     int file;         /* a descriptor of it, closed last: closing any drops SQLite's own locks. Of a written one: locked */
@@ -131,7 +131,7 @@ int mesh_trace_add_hashed(struct mesh_trace *trace, const struct mesh_trace_data
 struct compact;
 int mesh_trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chunk *row, struct compact *compact, size_t *stored_bytes);
 
-/* The PRAGMA that says where questions sort. Another one than before would drop temporary views. */
+/* The PRAGMA that says where queries sort. Another one than before would drop temporary views. */
 const char *mesh_trace_temp_store(const struct mesh_trace *trace);
 
 /* Make sure that the rows of all calls can be read: called before anything that reads them. */

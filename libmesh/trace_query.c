@@ -1,4 +1,4 @@
-/* Questions to a trace in SQL of unknown origin: they can read, for a bounded time and with bounded memory, and nothing else. */
+/* Querys to a trace in SQL of unknown origin: they can read, for a bounded time and with bounded memory, and nothing else. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -32,7 +32,7 @@ static int is_too_late(void *context)
     return now_ns() >= query->until_ns;
 }
 
-/* What a question may do; and what it wants. */
+/* What a query may do; and what it wants. */
 static int authorize(void *context, int action, const char *first, const char *second, const char *database, const char *trigger)
 {
     struct mesh_trace_query *query = context;
@@ -93,18 +93,18 @@ static int prepare(struct mesh_trace *trace, struct mesh_trace_query *query, con
         return query_error(trace);
     }
     if (!query->statement) {
-        return mesh_trace_fail(trace, MESH_EINVAL, "there is no question in it: ask with SELECT");
+        return mesh_trace_fail(trace, MESH_EINVAL, "there is no query in it: give a SELECT");
     }
     if (!is_rest_empty(trace, rest)) {
-        return mesh_trace_fail(trace, MESH_EINVAL, "more than one question: ask them one by one");
+        return mesh_trace_fail(trace, MESH_EINVAL, "more than one query: give one at a time");
     }
     if (!sqlite3_stmt_readonly(query->statement) || sqlite3_stmt_isexplain(query->statement) != 0) {
-        return mesh_trace_fail(trace, MESH_EINVAL, "no question: a trace can only be read: ask with SELECT");
+        return mesh_trace_fail(trace, MESH_EINVAL, "no query: a trace can only be read: use SELECT");
     }
     return 0;
 }
 
-/* A question that is refused makes no rows. */
+/* A query that is refused makes no rows. */
 static int prepare_with_rows(struct mesh_trace *trace, struct mesh_trace_query *query, const char *sql)
 {
     int err = prepare(trace, query, sql);
@@ -136,7 +136,7 @@ int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds
 
     *query = NULL;
     if (trace->is_asked) {
-        return mesh_trace_fail(trace, MESH_ESTATE, "another question to it is open: end that first, or open the trace once more");
+        return mesh_trace_fail(trace, MESH_ESTATE, "another query of it is open: end that first, or open the trace once more");
     }
     made = calloc(1, sizeof *made);
     if (!made) {

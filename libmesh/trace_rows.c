@@ -82,7 +82,7 @@ static void finalize_adding(struct mesh_trace *trace)
     finalize(&trace->add_member, 1);
 }
 
-/* Whether a database is in memory is settled when it is opened: that of the rows is not; those in which questions sort are, or are not
+/* Whether a database is in memory is settled when it is opened: that of the rows is not; those in which queries sort are, or are not
  * (mesh_trace_temp_store). */
 static int make_rows(struct mesh_trace *trace)
 {

@@ -1,4 +1,4 @@
-/* Views of the trace store: answers to common questions, so that nobody has to know how tables hang together. */
+/* Views of the trace store: answers to common queries, so that nobody has to know how tables hang together. */
 #include "trace_parts.h"
 
 /* clang-format off */

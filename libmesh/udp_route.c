@@ -115,7 +115,9 @@ static struct route ask(int fd, const struct mesh_addr *to, const struct mesh_ad
     }
     if (to->scope != 0)
         add_attribute(&question, RTA_OIF, &to->scope, sizeof to->scope);
-    bytes = send(fd, &question, question.header.nlmsg_len, 0) < 0 ? -1 : recv(fd, answer, sizeof answer, 0);
+    bytes = send(fd, &question, question.header.nlmsg_len, MSG_DONTWAIT) < 0
+                ? -1
+                : recv(fd, answer, sizeof answer, MSG_DONTWAIT); /* the kernel has answered */
     return read_answer(answer, bytes > 0 ? (size_t)bytes : 0);
 }
 

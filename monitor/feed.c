@@ -118,9 +118,9 @@ static int watch(struct feed *feed, uint32_t interval_ms, uint64_t now_ns, struc
 /* Has no report come for so long that the node counts as silent, well before its session ends? */
 static bool is_silent(const struct feed *feed, const struct fleet *fleet, uint64_t now_ns)
 {
-    const uint64_t patience_ns = 2 * feed->interval_ms * ms_ns + SILENT_MS * ms_ns;
+    const uint64_t timeout_ns = 2 * feed->interval_ms * ms_ns + SILENT_MS * ms_ns;
 
-    return now_ns > feed->asked_ns + patience_ns && now_ns > fleet->heard_ns + patience_ns;
+    return now_ns > feed->asked_ns + timeout_ns && now_ns > fleet->heard_ns + timeout_ns;
 }
 
 /* A node that refuses telemetry gives the reason in words: u8 19, u32 bytes, text. */

@@ -97,8 +97,8 @@ static double waited_for(const struct fleet *fleet, int node, uint64_t tick)
     int others = 0;
 
     for (int to = 0; to < fleet->node_end; to++) {
-        const bool is_told = to != node && fleet->nodes[to].is_used && !fleet_is_late_at(fleet, to, tick);
-        const double part = is_told ? fleet_waits(fleet, node, to, tick, columns_window(fleet)) : NAN;
+        const bool has_report = to != node && fleet->nodes[to].is_used && !fleet_is_late_at(fleet, to, tick);
+        const double part = has_report ? fleet_waits(fleet, node, to, tick, columns_window(fleet)) : NAN;
 
         if (!isnan(part)) {
             sum += part;
@@ -400,7 +400,7 @@ static void find_all(struct list *list, bool is_well)
         return;
     format_count(round((double)fleet_tok_per_s(list->fleet, list->tick) * 10) / 10, text);
     if (count.reported == 0)
-        add(list, STYLE_NORMAL, "No report yet of what %d node%s %s.", count.alive, plural, count.alive == 1 ? "does" : "do");
+        add(list, STYLE_NORMAL, "No current report of what %d node%s %s.", count.alive, plural, count.alive == 1 ? "does" : "do");
     else if (count.busy > 0)
         add(list, is_well && count.busy == count.alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", count.busy,
             count.alive, text);

@@ -17,7 +17,7 @@ struct finding {
 int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findings[FINDINGS_MAX]);
 
 /* The node that others wait for in the last seconds before that tick, at least twice as long as for any other, and the part of their time;
- * FLEET_NOBODY: none stands out, or no steps run any more. */
+ * FLEET_NOBODY: none stands out, steps ran in one interval only, or none runs any more. */
 int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part);
 
 #endif

@@ -9,7 +9,7 @@
 enum { WORKERS_AT_A_TIME = 16 };
 static const uint64_t farewell_ns = UINT64_C(10000000000);
 
-struct intake {
+struct report_reader {
     struct fleet *fleet;
     const struct mesh_telemetry_head *head;
     int node; /* that the piece is about */
@@ -35,7 +35,7 @@ static void take_text(const struct mesh_telemetry_item *item, char out[FLEET_NAM
 /* ---- nodes ---- */
 
 /* A new process at the same address: counters of the one before do not continue. */
-static void restart(struct intake *in, struct fleet_node *node)
+static void restart(struct report_reader *in, struct fleet_node *node)
 {
     if (node->has_reported)
         fleet_note(in->fleet, in->wall_ns, true, "%s has restarted", node->address);
@@ -62,7 +62,7 @@ static const char *file_of(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-static void take_model(struct intake *in, struct fleet_node *node, const struct mesh_telemetry_item *item)
+static void take_model(struct report_reader *in, struct fleet_node *node, const struct mesh_telemetry_item *item)
 {
     char model[FLEET_NAME_BYTES];
 
@@ -73,7 +73,7 @@ static void take_model(struct intake *in, struct fleet_node *node, const struct 
     memcpy(node->model, model, sizeof model);
 }
 
-static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
+static void take_node(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     struct fleet_node *node = &in->fleet->nodes[in->node];
 
@@ -100,7 +100,7 @@ static void take_node(struct intake *in, const struct mesh_telemetry_item *item)
 
 /* ---- links ---- */
 
-static int node_of_rank(const struct intake *in, uint16_t rank)
+static int node_of_rank(const struct report_reader *in, uint16_t rank)
 {
     const struct fleet_node *node = &in->fleet->nodes[in->node];
 
@@ -120,7 +120,7 @@ static void begin_epoch(struct fleet_link *link)
     }
 }
 
-static void take_link(struct intake *in, const struct mesh_telemetry_item *item)
+static void take_link(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     const int from = fleet_find(in->fleet, item->link.ip, item->link.port, in->now_ns);
     struct fleet_node *node = &in->fleet->nodes[in->node];
@@ -144,7 +144,7 @@ static void take_link(struct intake *in, const struct mesh_telemetry_item *item)
     }
 }
 
-static void take_latency(struct intake *in, const struct mesh_telemetry_item *item)
+static void take_latency(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     const int from = node_of_rank(in, item->latency.peer);
     const unsigned which = item->latency.which;
@@ -185,7 +185,7 @@ static bool make_worker_room(struct fleet_node *node, unsigned count)
     return true;
 }
 
-static void take_worker(struct intake *in, const struct mesh_telemetry_item *item)
+static void take_worker(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     struct fleet_node *node = &in->fleet->nodes[in->node];
     struct fleet_worker *worker;
@@ -215,7 +215,7 @@ static struct fleet_step *step_place(struct fleet_node *node, const struct mesh_
     return place;
 }
 
-static void take_step(struct intake *in, const struct mesh_telemetry_item *item)
+static void take_step(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     const struct mesh_telemetry_step *step = &item->step;
     struct fleet_node *node = &in->fleet->nodes[in->node];
@@ -273,7 +273,7 @@ static struct fleet_request *request_place(struct fleet *fleet, int node, uint64
     return place;
 }
 
-static void take_request(struct intake *in, const struct mesh_telemetry_item *item)
+static void take_request(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     struct fleet_request *request = request_place(in->fleet, in->node, item->request.request);
 
@@ -319,7 +319,7 @@ static bool is_bad(unsigned happened)
            happened == MESH_NODE_EVENT_TROUBLE;
 }
 
-static int event_about(struct intake *in, const struct mesh_telemetry_event *event)
+static int event_about(struct report_reader *in, const struct mesh_telemetry_event *event)
 {
     for (int i = 0; i < in->fleet->node_end; i++)
         if (in->fleet->nodes[i].is_used && in->fleet->nodes[i].addr.port == event->port &&
@@ -329,7 +329,7 @@ static int event_about(struct intake *in, const struct mesh_telemetry_event *eve
 }
 
 /* A node that leaves may be gone before its own report says so. */
-static void take_farewell(struct intake *in, const struct mesh_telemetry_event *reported, int about)
+static void take_farewell(struct report_reader *in, const struct mesh_telemetry_event *reported, int about)
 {
     const bool is_recent = in->head->now_ns < reported->when_ns + farewell_ns; /* old events are reported, too */
 
@@ -337,7 +337,7 @@ static void take_farewell(struct intake *in, const struct mesh_telemetry_event *
         in->fleet->nodes[about].left_ns = in->now_ns;
 }
 
-static void take_event(struct intake *in, const struct mesh_telemetry_item *item)
+static void take_event(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     const struct mesh_telemetry_event *reported = &item->event;
     struct mesh_addr addr = {.port = reported->port};
@@ -359,7 +359,7 @@ static void take_event(struct intake *in, const struct mesh_telemetry_item *item
 
 /* ---- a piece ---- */
 
-static void take_item(struct intake *in, const struct mesh_telemetry_item *item)
+static void take_item(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     switch (item->kind) {
     case MESH_TELEMETRY_NODE:
@@ -394,7 +394,7 @@ int fleet_report(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, const ui
     struct mesh_telemetry_reader reader;
     struct mesh_telemetry_head head;
     struct mesh_telemetry_item item;
-    struct intake in = {.fleet = fleet, .head = &head, .now_ns = now_ns, .wall_ns = wall_ns};
+    struct report_reader in = {.fleet = fleet, .head = &head, .now_ns = now_ns, .wall_ns = wall_ns};
     int err = mesh_telemetry_read_report(&report, record, bytes);
 
     if (err == MESH_OK)

@@ -215,7 +215,7 @@ static void sample_node(struct fleet *fleet, struct fleet_node *node)
 /* ---- presence ---- */
 
 /* A longer silence is not by chance. */
-static uint64_t patience_ns(const struct fleet *fleet)
+static uint64_t silence_max_ns(const struct fleet *fleet)
 {
     return 2 * fleet->interval_ns + 2 * (uint64_t)SECOND_NS;
 }
@@ -225,7 +225,7 @@ static bool is_recent(const struct fleet *fleet, uint64_t then_ns)
 {
     if (then_ns < fleet->connected_ns) /* it could not be heard while there was no connection */
         then_ns = fleet->connected_ns;
-    return fleet->heard_ns <= then_ns || fleet->heard_ns - then_ns <= patience_ns(fleet);
+    return fleet->heard_ns <= then_ns || fleet->heard_ns - then_ns <= silence_max_ns(fleet);
 }
 
 bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node)

@@ -25,8 +25,8 @@ struct layout {
     struct area part[PARTS];
 };
 
-/* Lines of the findings on the overview. Bad ones go before the curve and the events, not before three rows of the table; others have
- * what is free. */
+/* Lines of the findings on the overview. Bad ones go before the curve and the events, but the table keeps its rows, up to half of the
+ * height; others have what is free. */
 struct layout_findings {
     int bad, all;
 };

@@ -39,10 +39,10 @@ static bool rather_waits(const struct fleet *fleet, int node, uint64_t tick, uns
     return waited > computed;
 }
 
-static bool has_link(const struct fleet *fleet, int from, int to)
+static bool has_link(const struct fleet *fleet, int from, int to, uint64_t tick)
 {
-    return from != to && fleet_link(fleet, from, to) != NULL && fleet_is_alive(fleet->nodes[from].state) &&
-           fleet_is_alive(fleet->nodes[to].state);
+    return from != to && fleet_link(fleet, from, to) != NULL && fleet_is_alive(fleet_state_at(fleet, from, tick)) &&
+           fleet_is_alive(fleet_state_at(fleet, to, tick));
 }
 
 /* The greatest p99 of links that do not touch the node; 0: there are none. */
@@ -52,7 +52,7 @@ static double greatest_beside(const struct fleet *fleet, int node, uint64_t tick
 
     for (int from = 0; from < fleet->node_end; from++)
         for (int to = 0; to < fleet->node_end; to++)
-            if (from != node && to != node && has_link(fleet, from, to))
+            if (from != node && to != node && has_link(fleet, from, to, tick))
                 most = fmax(most, p99_of(fleet, from, to, tick, ticks));
     return most;
 }
@@ -66,7 +66,7 @@ bool slow_link_find(const struct fleet *fleet, int node, uint64_t tick, unsigned
         return false;
     for (int i = 0; i < 2 * fleet->node_end; i++) {
         const int other = i / 2, from = i % 2 == 0 ? other : node, to = i % 2 == 0 ? node : other;
-        const double p99_us = has_link(fleet, from, to) ? p99_of(fleet, from, to, tick, ticks) : 0;
+        const double p99_us = has_link(fleet, from, to, tick) ? p99_of(fleet, from, to, tick, ticks) : 0;
         const double others_us = beside_us > 0 ? beside_us : p99_of(fleet, to, from, tick, ticks); /* of two nodes: the other way */
 
         if (p99_us > found->p99_us && p99_us > long_us && others_us > 0 && p99_us > long_times * others_us)

@@ -1,4 +1,4 @@
-/* The findings on the overview: what is wrong has the lines that it needs before anything else has one. */
+/* The findings on the overview: bad ones get their lines before the others. */
 #include "view.h"
 
 enum { MARK_COLUMNS = 3 };

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "caller.h"
 #include "client_message.h"
+#include "client_session.h"
 #include "commands.h"
 #include "hash.h"
 #include "mesh/program/json.h"
@@ -60,10 +60,10 @@ static void watch_signals(void)
             signal(others[i], SIG_IGN);
 }
 
-static struct mesh_client *open_caller(struct target *target, struct fail *fail)
+static struct mesh_client *open_client(struct target *target, struct fail *fail)
 {
     struct mesh_client_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
-    struct mesh_client *caller;
+    struct mesh_client *client;
     char reason[300];
 
     if (!target->has_security)
@@ -80,24 +80,24 @@ static struct mesh_client *open_caller(struct target *target, struct fail *fail)
         return NULL;
     }
     config.security = (enum mesh_security)target->security;
-    caller = caller_open(&config, fail);
+    client = client_session_open(&config, fail);
     mesh_wipe(&target->key, sizeof target->key);
-    return caller;
+    return client;
 }
 
-static int send_message(struct mesh_client *caller, const struct client_message *message, struct fail *fail)
+static int send_message(struct mesh_client *client, const struct client_message *message, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
-    return caller_send(caller, record, client_message_write(message, record), fail);
+    return client_session_send(client, record, client_message_write(message, record), fail);
 }
 
 /* The next record; 0 when there is none yet. */
-static int next_message(struct mesh_client *caller, struct client_message *message, struct fail *fail)
+static int next_message(struct mesh_client *client, struct client_message *message, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
-    int got = caller_receive(caller, &record, &bytes, WAIT_NS, fail);
+    int got = client_session_receive(client, &record, &bytes, WAIT_NS, fail);
 
     if (got <= 0)
         return got;
@@ -220,7 +220,7 @@ static int end_events(struct asking *a, int result, const struct fail *fail)
     return result;
 }
 
-static int listen_to(struct asking *a, struct mesh_client *caller, struct fail *fail)
+static int listen_to(struct asking *a, struct mesh_client *client, struct fail *fail)
 {
     const struct client_message cancel = {.kind = CLIENT_MESSAGE_CANCEL};
     struct client_message message;
@@ -231,9 +231,9 @@ static int listen_to(struct asking *a, struct mesh_client *caller, struct fail *
             if (!a->target.json)
                 putchar('\n');
             fflush(stdout);
-            return send_message(caller, &cancel, fail);
+            return send_message(client, &cancel, fail);
         }
-        got = next_message(caller, &message, fail);
+        got = next_message(client, &message, fail);
         if (got < 0)
             return -1;
         if (got == 0)
@@ -249,7 +249,7 @@ static int ask_node(struct asking *a, struct fail *fail)
 {
     static uint8_t ids[CLIENT_MESSAGE_TEXT_MAX];
     struct client_message question = {.kind = CLIENT_MESSAGE_ASK, .ask = a->ask, .text = a->prompt};
-    struct mesh_client *caller;
+    struct mesh_client *client;
     int result;
 
     if (a->prompt_ids != NULL) {
@@ -262,14 +262,14 @@ static int ask_node(struct asking *a, struct fail *fail)
     }
     if (question.text_size > CLIENT_MESSAGE_TEXT_MAX)
         return fail_set(fail, EXIT_USAGE, "-p: %zu bytes: ask sends at most %d: shorten it", question.text_size, CLIENT_MESSAGE_TEXT_MAX);
-    caller = open_caller(&a->target, fail);
-    if (caller == NULL)
+    client = open_client(&a->target, fail);
+    if (client == NULL)
         return -1;
     watch_signals();
-    result = send_message(caller, &question, fail);
+    result = send_message(client, &question, fail);
     if (result == 0)
-        result = listen_to(a, caller, fail);
-    caller_close(caller);
+        result = listen_to(a, client, fail);
+    client_session_close(client);
     if (interrupted_by != 0 && interrupted_by != SIGINT)
         raise(interrupted_by); /* with its usual effect, so that the sender of the signal sees that it worked */
     return result;
@@ -363,26 +363,26 @@ static int print_status(const struct client_message *message, struct fail *fail)
 static int status(struct target *target, struct fail *fail)
 {
     const struct client_message question = {.kind = target->json ? CLIENT_MESSAGE_STATUS : CLIENT_MESSAGE_STATUS_TEXT};
-    struct mesh_client *caller = open_caller(target, fail);
+    struct mesh_client *client = open_client(target, fail);
     struct client_message message = {0};
     int result, tries = 0;
 
-    if (caller == NULL)
+    if (client == NULL)
         return -1;
     if (target->telemetry_s > 0) {
-        result = telemetry_lines(caller, target->telemetry_s, fail);
-        caller_close(caller);
+        result = telemetry_lines(client, target->telemetry_s, fail);
+        client_session_close(client);
         return result < 0 ? -1 : check_stdout(fail);
     }
-    result = send_message(caller, &question, fail);
-    while (result == 0 && tries++ < 25 && (result = next_message(caller, &message, fail)) == 0)
+    result = send_message(client, &question, fail);
+    while (result == 0 && tries++ < 25 && (result = next_message(client, &message, fail)) == 0)
         ;
     if (result == 0 || (result > 0 && message.kind != CLIENT_MESSAGE_STATE))
         result = fail_set(fail, EXIT_ENVIRONMENT,
                           "%s: no answer within 5 s: is the node busy, or does the path to it carry datagrams of 1200 bytes?", target->to);
     else if (result > 0)
-        result = print_status(&message, fail); /* its text is the caller's */
-    caller_close(caller);
+        result = print_status(&message, fail); /* its text is the client's */
+    client_session_close(client);
     return result;
 }
 

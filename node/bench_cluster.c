@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "caller.h"
 #include "client_message.h"
+#include "client_session.h"
 
 enum { ARGUMENTS_MAX = 24, TRIES = 600, TRY_US = 50000, CALL_NS = 1000000000, ANSWER_NS = 200000000 };
 
@@ -264,22 +264,22 @@ static struct mesh_client *call(struct bench_cluster *cluster, uint16_t i, struc
                                               .cluster = "mesh",
                                               .timeout_ns = CALL_NS};
 
-    return caller_open(&config, fail);
+    return client_session_open(&config, fail);
 }
 
-static int send_message(struct mesh_client *caller, const struct client_message *message, struct fail *fail)
+static int send_message(struct mesh_client *client, const struct client_message *message, struct fail *fail)
 {
     static uint8_t record[MESH_RECORD_BYTES_MAX];
 
-    return caller_send(caller, record, client_message_write(message, record), fail);
+    return client_session_send(client, record, client_message_write(message, record), fail);
 }
 
 /* 1: a record; 0: none for a while; -1: failure. */
-static int hear(struct mesh_client *caller, struct client_message *message, struct fail *fail)
+static int hear(struct mesh_client *client, struct client_message *message, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
-    int got = caller_receive(caller, &record, &bytes, ANSWER_NS, fail);
+    int got = client_session_receive(client, &record, &bytes, ANSWER_NS, fail);
 
     if (got <= 0)
         return got;
@@ -292,16 +292,16 @@ int bench_cluster_status(struct bench_cluster *cluster, uint16_t i, char *text, 
 {
     static struct client_message message;
     const struct client_message question = {.kind = CLIENT_MESSAGE_STATUS};
-    struct mesh_client *caller = call(cluster, i, fail);
-    int got = caller == NULL ? -1 : send_message(caller, &question, fail);
+    struct mesh_client *client = call(cluster, i, fail);
+    int got = client == NULL ? -1 : send_message(client, &question, fail);
 
     for (int tries = 0; got == 0 && tries < 10; tries++)
-        got = hear(caller, &message, fail);
+        got = hear(client, &message, fail);
     if (got > 0 && message.text_size < BENCH_STATUS_BYTES) {
         memcpy(text, message.text, message.text_size);
         text[message.text_size] = '\0';
     }
-    caller_close(caller);
+    client_session_close(client);
     return got > 0 ? 0 : -1;
 }
 
@@ -337,13 +337,13 @@ int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct ben
         .ask = {.predict = generation->tokens, .sampling = {.top_p = 1, .repeat_penalty = 1}, .ignore_end = true},
         .text = "Once upon a time",
         .text_size = 16};
-    struct mesh_client *caller = call(cluster, i, fail);
+    struct mesh_client *client = call(cluster, i, fail);
     int got;
 
     generation->count = generation->first = 0;
-    got = caller == NULL ? -1 : send_message(caller, &question, fail);
+    got = client == NULL ? -1 : send_message(client, &question, fail);
     while (got >= 0) {
-        got = hear(caller, &message, fail);
+        got = hear(client, &message, fail);
         if (got <= 0)
             continue;
         if (message.kind == CLIENT_MESSAGE_DONE)
@@ -359,7 +359,7 @@ int bench_cluster_generate(struct bench_cluster *cluster, uint16_t i, struct ben
         if (generation->on_token != NULL)
             generation->on_token(generation->app, generation->count, generation->last_ns);
     }
-    caller_close(caller);
+    client_session_close(client);
     return got < 0 ? -1 : 0;
 }
 

@@ -18,7 +18,7 @@
 
 enum { RANKS = 2, BATCHES = 40, BATCHES_QUICK = 3, STEPS = 100 /* of a batch */, WARM_STEPS = 20, PAUSE_NS = 20000 };
 
-static const uint64_t patience_ns = 10000000000;
+static const uint64_t timeout_ns = 10000000000;
 
 struct exchange {
     struct bench_ranks ranks;
@@ -89,7 +89,7 @@ static bool poll_until(struct exchange *x, uint16_t rank, const uint64_t *value,
 
     for (uint32_t tries = 1; *value < least; tries++) {
         port_poll(&x->port[rank]);
-        if (tries % 1000 == 0 && (atomic_load(&x->failed) != 0 || mesh_udp_now_ns() - begin_ns > patience_ns))
+        if (tries % 1000 == 0 && (atomic_load(&x->failed) != 0 || mesh_udp_now_ns() - begin_ns > timeout_ns))
             return false;
     }
     return true;
@@ -118,7 +118,7 @@ static bool open_gather(struct exchange *x, uint16_t rank, uint64_t step)
 
     while (mesh_open_gather(x->ranks.rank[rank].mesh, mesh_udp_now_ns(), &gather) != MESH_OK) {
         port_poll(&x->port[rank]);
-        if (mesh_udp_now_ns() - begin_ns > patience_ns)
+        if (mesh_udp_now_ns() - begin_ns > timeout_ns)
             return false;
     }
     return true;

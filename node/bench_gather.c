@@ -21,7 +21,7 @@ enum {
     SPINS_MAX = 200   /* polls before a rank yields, which it does at once when there are more ranks than cores */
 };
 
-static const uint64_t patience_ns = 10000000000;
+static const uint64_t timeout_ns = 10000000000;
 
 struct gather {
     struct bench_ranks ranks;
@@ -50,7 +50,7 @@ static bool poll_until(struct gather *g, struct bench_rank *r, bool (*holds)(con
         poll_once(r);
         if (spins % g->spins != 0)
             continue;
-        if (atomic_load(&g->failed) != 0 || mesh_udp_now_ns() - begin_ns > patience_ns)
+        if (atomic_load(&g->failed) != 0 || mesh_udp_now_ns() - begin_ns > timeout_ns)
             return false;
         sched_yield();
     }
@@ -84,7 +84,7 @@ static bool run_round(struct gather *g, uint16_t rank, uint64_t step)
     r->step = step;
     while (mesh_open_gather(r->mesh, mesh_udp_now_ns(), &gather) != MESH_OK) {
         poll_once(r);
-        if (mesh_udp_now_ns() - begin_ns > patience_ns)
+        if (mesh_udp_now_ns() - begin_ns > timeout_ns)
             return false;
     }
     memset(gather.data + rank * own_bytes, (int)(step & 0x7f), own_bytes);

@@ -15,7 +15,7 @@
 #include "bench.h"
 #include "bench_cluster.h"
 #include "bench_model.h"
-#include "caller.h"
+#include "client_session.h"
 #include "mesh/telemetry.h"
 #include "pool.h"
 
@@ -23,14 +23,14 @@ enum { NODES = 3, INTERVAL_MS = 100, LEASE_MS = 5000, PAIRS = 30, PAIRS_QUICK = 
 
 static const uint64_t again_after_ns = 2000000000, look_at_pipe_ns = 20000000;
 
-static int send_want(struct mesh_client *caller, bool is_wanted, struct fail *fail)
+static int send_want(struct mesh_client *client, bool is_wanted, struct fail *fail)
 {
     const struct mesh_telemetry_watch wish = {
         .interval_ms = INTERVAL_MS, .lease_ms = is_wanted ? LEASE_MS : 0, .kinds = MESH_TELEMETRY_ALL};
     uint8_t record[MESH_TELEMETRY_WATCH_BYTES];
 
     mesh_telemetry_write_watch(&wish, record);
-    return caller_send(caller, record, sizeof record, fail);
+    return client_session_send(client, record, sizeof record, fail);
 }
 
 /* Runs in a process of its own until killed; each byte from the pipe says whether to watch. Returns when something goes wrong. */
@@ -42,22 +42,22 @@ static void watch(const struct bench_cluster *cluster, int pipe_end)
                                               .cluster = "mesh"};
     uint64_t again_ns = UINT64_MAX;
     struct fail fail;
-    struct mesh_client *caller = caller_open(&config, &fail);
+    struct mesh_client *client = client_session_open(&config, &fail);
     uint8_t wanted = 0;
 
     fcntl(pipe_end, F_SETFL, O_NONBLOCK);
-    while (caller != NULL) {
+    while (client != NULL) {
         const uint8_t *got;
         size_t bytes;
         const bool is_told = read(pipe_end, &wanted, 1) == 1;
         const uint64_t now_ns = mesh_udp_now_ns();
 
         if (is_told || now_ns >= again_ns) {
-            if (send_want(caller, wanted, &fail) < 0)
+            if (send_want(client, wanted, &fail) < 0)
                 return;
             again_ns = wanted ? now_ns + again_after_ns : UINT64_MAX;
         }
-        if (caller_receive(caller, &got, &bytes, look_at_pipe_ns, &fail) < 0)
+        if (client_session_receive(client, &got, &bytes, look_at_pipe_ns, &fail) < 0)
             return;
     }
 }

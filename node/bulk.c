@@ -88,9 +88,9 @@ void bulk_why(const struct bulk_record *refused, char out[BULK_WHY_BYTES])
 
 /* ---- the side that asks ---- */
 
-void bulk_init(struct bulk *bulk, struct mesh_client *caller)
+void bulk_init(struct bulk *bulk, struct mesh_client *client)
 {
-    *bulk = (struct bulk){.caller = caller};
+    *bulk = (struct bulk){.client = client};
 }
 
 int bulk_ask(struct bulk *bulk, const struct bulk_want *want, uint32_t *tag, struct fail *fail)
@@ -99,7 +99,7 @@ int bulk_ask(struct bulk *bulk, const struct bulk_want *want, uint32_t *tag, str
     uint8_t record[BULK_DATA_BYTES_MAX + 64];
 
     assert(bulk->open_count < BULK_OPEN_MAX);
-    if (caller_send(bulk->caller, record, bulk_write(&get, record), fail) < 0)
+    if (client_session_send(bulk->client, record, bulk_write(&get, record), fail) < 0)
         return -1;
     *tag = ++bulk->tag;
     bulk->open[bulk->open_count++] =
@@ -136,7 +136,7 @@ int bulk_next(struct bulk *bulk, struct bulk_record *got, uint64_t timeout_ns, s
 {
     const uint8_t *record;
     size_t bytes;
-    int result = caller_receive(bulk->caller, &record, &bytes, timeout_ns, fail);
+    int result = client_session_receive(bulk->client, &record, &bytes, timeout_ns, fail);
 
     if (result <= 0)
         return result;

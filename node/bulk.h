@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "caller.h"
+#include "client_session.h"
 
 enum bulk_kind { BULK_GET = 5, BULK_STOP, BULK_DATA = 32, BULK_END, BULK_REFUSED };
 
@@ -68,14 +68,14 @@ struct bulk_open {
 
 /* Requests to one node. One thread at a time; several threads may each have one of their own. */
 struct bulk {
-    struct mesh_client *caller; /* borrowed */
+    struct mesh_client *client; /* borrowed */
     uint32_t tag;
     struct bulk_open open[BULK_OPEN_MAX];
     unsigned open_count;
 };
 
-/* caller is open, and carries nothing else from now on. */
-void bulk_init(struct bulk *bulk, struct mesh_client *caller);
+/* client is open, and carries nothing else from now on. */
+void bulk_init(struct bulk *bulk, struct mesh_client *client);
 
 /* GET: at most BULK_OPEN_MAX are open (asserted). *tag identifies its answers. -1: the session is over. */
 int bulk_ask(struct bulk *bulk, const struct bulk_want *want, uint32_t *tag, struct fail *fail);

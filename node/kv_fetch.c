@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "caller.h"
+#include "client_session.h"
 #include "mesh/udp.h"
 
 enum {
@@ -48,8 +48,8 @@ bool kv_fetch_has_use(const struct kv_fetch *fetch)
 
 static void give_up(struct kv_fetch_source *source)
 {
-    caller_close(source->caller);
-    source->caller = NULL;
+    client_session_close(source->client);
+    source->client = NULL;
     source->is_given_up = true;
 }
 
@@ -64,14 +64,14 @@ static bool open_source(struct kv_fetch *fetch, struct kv_fetch_source *source)
     };
     struct fail fail;
 
-    if (source->is_given_up || source->caller != NULL)
+    if (source->is_given_up || source->client != NULL)
         return !source->is_given_up;
-    source->caller = caller_open(&config, &fail);
-    if (source->caller == NULL)
+    source->client = client_session_open(&config, &fail);
+    if (source->client == NULL)
         source->is_given_up = true;
     else
-        bulk_init(&source->bulk, source->caller);
-    return source->caller != NULL;
+        bulk_init(&source->bulk, source->client);
+    return source->client != NULL;
 }
 
 /* Get all of it, at most `size` bytes. -1: not available, or no longer wanted. */
@@ -190,7 +190,7 @@ uint64_t kv_fetch_pass(struct kv_fetch *fetch)
 void kv_fetch_close(struct kv_fetch *fetch)
 {
     for (uint16_t s = 0; s < fetch->source_count; s++)
-        caller_close(fetch->source[s].caller);
+        client_session_close(fetch->source[s].client);
     free(fetch->source);
     saved_kv_release(&fetch->saved_kv);
     fetch->source = NULL;

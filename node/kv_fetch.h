@@ -17,7 +17,7 @@ enum { KV_FETCH_SOURCES_MAX = 2 * MESH_RANKS_MAX };
 
 struct kv_fetch_source {
     char address[MESH_ADDR_TEXT_BYTES];
-    struct mesh_client *caller; /* NULL: none yet */
+    struct mesh_client *client; /* NULL: none yet */
     struct bulk bulk;
     struct kv_source_list list; /* of this pass */
     bool is_given_up;

@@ -362,13 +362,13 @@ static enum outcome open_cache(struct fetch *f, const struct model_info *info, s
     return check_cache(f, info->name, fail);
 }
 
-static enum outcome fetch_from(struct fetch *f, struct mesh_client *caller, struct fail *fail)
+static enum outcome fetch_from(struct fetch *f, struct mesh_client *client, struct fail *fail)
 {
     const uint64_t asked_ns = mesh_udp_now_ns();
     struct model_info info = f->part->info;
     enum outcome outcome;
 
-    bulk_init(&f->bulk, caller);
+    bulk_init(&f->bulk, client);
     for (int i = 0; i < ASKED_MAX; i++)
         f->asked[i].tag = 0;
     if (!f->is_known && ask_info(f, &info, fail) < 0)
@@ -396,7 +396,7 @@ enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail 
                                               .key_file = c->key_file,
                                               .cluster = c->cluster,
                                               .timeout_ns = c->stops != NULL ? SECOND_NS : CALL_NS};
-    struct mesh_client *caller;
+    struct mesh_client *client;
     enum outcome outcome;
     char text[120];
 
@@ -405,11 +405,11 @@ enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail 
         snprintf(text, sizeof text, "STATUS=asking %s for its model", f->from);
         notify_manager(text);
     }
-    caller = caller_open(&config, fail);
-    if (caller == NULL)
+    client = client_session_open(&config, fail);
+    if (client == NULL)
         return NEXT_PEER;
-    outcome = fetch_from(f, caller, fail);
-    caller_close(caller);
+    outcome = fetch_from(f, client, fail);
+    client_session_close(client);
     if (outcome == NEXT_PEER)
         log_peer(f, fail);
     return outcome;

@@ -47,7 +47,7 @@ static enum mesh_request_state state_of(const struct job *job)
     return job->is_submitted ? MESH_REQUEST_PROMPT : MESH_REQUEST_WAITING;
 }
 
-static struct mesh_telemetry_request told_of(const struct job *job, uint64_t now_ns)
+static struct mesh_telemetry_request telemetry_of(const struct job *job, uint64_t now_ns)
 {
     return (struct mesh_telemetry_request){
         .request = job->id,
@@ -72,7 +72,7 @@ void node_metrics_request_finished(struct node_metrics_requests *r, const struct
     r->tokens += tokens;
     r->first_token_ns += since(job->asked_ns, job->first_ns);
     r->generating_ns += tokens > 0 ? since(job->first_ns, job->last_ns) : 0;
-    *over = (struct node_metrics_finished){told_of(job, now_ns), now_ns};
+    *over = (struct node_metrics_finished){telemetry_of(job, now_ns), now_ns};
     if (!job->is_done) /* its client has gone */
         over->request.state = MESH_REQUEST_FAILED;
 }
@@ -87,7 +87,7 @@ static void take_requests(struct node_metrics *m, const struct node_metrics_sour
         if (job->id == 0)
             continue;
         m->node.requests_running += !job->is_done;
-        m->request[m->requests++] = told_of(job, m->now_ns);
+        m->request[m->requests++] = telemetry_of(job, m->now_ns);
     }
     /* The stored counters are of finished requests; running ones have begun, too. */
     m->node.requests_begun = s->requests->begun + m->requests;

@@ -76,11 +76,13 @@ static bool may(struct packet_filter_bucket *bucket, uint64_t now_ns, uint64_t r
 
 static bool may_try(struct packet_filter *filter, uint64_t now_ns, const struct mesh_addr *from)
 {
-    uint64_t words[2], hash;
+    uint64_t words[2], host, source;
 
     memcpy(words, from->ip, sizeof words);
-    hash = hash_mix64(hash_mix64(filter->seed ^ words[0]) ^ words[1]); /* not the port, which a host chooses as it likes */
-    return may(&filter->source[hash % PACKET_FILTER_SOURCES], now_ns, PACKET_FILTER_SOURCE_RATE, PACKET_FILTER_SOURCE_BURST) &&
+    host = hash_mix64(hash_mix64(filter->seed ^ words[0]) ^ words[1]);
+    source = hash_mix64(host ^ from->port); /* a host has as many as it likes, but junk of one must not shut out what comes from another */
+    return may(&filter->source[source % PACKET_FILTER_SOURCES], now_ns, PACKET_FILTER_SOURCE_RATE, PACKET_FILTER_SOURCE_BURST) &&
+           may(&filter->host[host % PACKET_FILTER_SOURCES], now_ns, PACKET_FILTER_HOST_RATE, PACKET_FILTER_HOST_BURST) &&
            may(&filter->all, now_ns, PACKET_FILTER_RATE, PACKET_FILTER_BURST);
 }
 
@@ -189,11 +191,11 @@ static bool take_session(struct packet_filter *filter, const struct look *look)
     enum mesh_session_refusal why = MESH_SESSION_BY_UNKNOWN;
 
     for (unsigned i = 0; i < filter->session_count; i++) {
-        const struct mesh_session_peer *place = &filter->session[i];
+        const struct mesh_session_peer *peer = &filter->session[i];
 
-        if (place->session != session)
+        if (peer->session != session)
             continue;
-        if (is_same(&place->addr, &look->from))
+        if (is_same(&peer->addr, &look->from))
             return packet_ring_is_half_full(&filter->ring) ? count(&filter->stats.full) : put(filter, look, look->packet);
         why = MESH_SESSION_BY_SENDER;
     }
@@ -286,15 +288,15 @@ bool packet_filter_next_unreachable(struct packet_filter *filter, struct mesh_ad
 
 /* ---- main thread ---- */
 
-void packet_filter_set_sessions(struct packet_filter *filter, const struct mesh_session_peer *places, unsigned place_count)
+void packet_filter_set_sessions(struct packet_filter *filter, const struct mesh_session_peer *peers, unsigned peer_count)
 {
     lock(filter);
-    memcpy(filter->session, places, place_count * sizeof *places);
-    filter->session_count = place_count;
+    memcpy(filter->session, peers, peer_count * sizeof *peers);
+    filter->session_count = peer_count;
     unlock(filter);
 }
 
-void gate_set_members(struct packet_filter *filter, const struct mesh_cluster_member *members, unsigned count)
+void packet_filter_set_members(struct packet_filter *filter, const struct mesh_cluster_member *members, unsigned count)
 {
     struct mesh_seal_key keys[MESH_RANKS_MAX];
     bool is_known[MESH_RANKS_MAX];

@@ -2,8 +2,8 @@
  *
  * The receiving thread rejects junk before it wakes another thread or takes room from other datagrams: first by its form, then by what is
  * known of its sender, last by its tag. Datagrams that pass the filter have a valid tag, except those of client sessions: their session is
- * open, they come from its address, and they may fill half of the room. Tags of unknown senders are tried only at a limited rate, per
- * source and in all, since each needs a key of its own. Nothing is kept of a sender before one of its tags has been verified, and members
+ * open, they come from its address, and they may fill half of the room. Tags of unknown senders are tried only at a limited rate, per port,
+ * per host and in all, since each needs a key of its own. Nothing is kept of a sender before one of its tags has been verified, and members
  * of the epoch keep their places however many others, or recorded datagrams of others, come by. */
 #ifndef NODE_PACKET_FILTER_H
 #define NODE_PACKET_FILTER_H
@@ -21,7 +21,9 @@ enum {
     PACKET_FILTER_UNREACHABLE = 16, /* addresses that wait for packet_filter_next_unreachable */
     PACKET_FILTER_SOURCES = 256,    /* buckets over which sources of tries are spread */
     PACKET_FILTER_SOURCE_RATE = 500,
-    PACKET_FILTER_SOURCE_BURST = 64, /* tries of one source: per second, and at once */
+    PACKET_FILTER_SOURCE_BURST = 64, /* tries of one source, a port of a host: per second, and at once */
+    PACKET_FILTER_HOST_RATE = 5000,
+    PACKET_FILTER_HOST_BURST = 500, /* the same of all ports of a host together */
     PACKET_FILTER_RATE = 20000,
     PACKET_FILTER_BURST = 2000 /* the same for all sources together */
 };
@@ -55,7 +57,7 @@ struct packet_filter {
     atomic_flag lock;           /* all below but the ring */
     struct packet_filter_sender sender[PACKET_FILTER_SETS][PACKET_FILTER_WAYS];
     uint64_t tick;
-    struct packet_filter_bucket all, source[PACKET_FILTER_SOURCES];
+    struct packet_filter_bucket all, source[PACKET_FILTER_SOURCES], host[PACKET_FILTER_SOURCES];
     struct mesh_session_peer session[MESH_SESSIONS_MAX];
     unsigned session_count;
     struct mesh_addr unreachable[PACKET_FILTER_UNREACHABLE];
@@ -79,10 +81,10 @@ bool packet_filter_tell_unreachable(struct packet_filter *filter, struct mesh_ad
 bool packet_filter_next_unreachable(struct packet_filter *filter, struct mesh_addr *addr); /* main thread */
 
 /* Main thread: the sessions that are open now. */
-void packet_filter_set_sessions(struct packet_filter *filter, const struct mesh_session_peer *places, unsigned count);
+void packet_filter_set_sessions(struct packet_filter *filter, const struct mesh_session_peer *peers, unsigned count);
 
 /* Main thread: the members of the epoch that begins, at most MESH_RANKS_MAX. */
-void gate_set_members(struct packet_filter *filter, const struct mesh_cluster_member *members, unsigned count);
+void packet_filter_set_members(struct packet_filter *filter, const struct mesh_cluster_member *members, unsigned count);
 
 void packet_filter_get_stats(struct packet_filter *filter, struct packet_filter_stats *stats);
 

@@ -69,7 +69,7 @@ static const char *advice(int error)
 /* Is this one to be told of now, in the same sentence as that one? NULL: in any. */
 static bool is_due(const struct send_error *entry, const struct send_error *first)
 {
-    if (!entry->is_again && (entry->is_told || entry->last_ns - entry->since_ns < SEND_ERRORS_PATIENCE_NS))
+    if (!entry->is_again && (entry->is_told || entry->last_ns - entry->since_ns < SEND_ERRORS_REPORT_AFTER_NS))
         return false;
     return first == NULL || (entry->is_again == first->is_again && (entry->is_again || entry->error == first->error));
 }

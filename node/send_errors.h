@@ -10,9 +10,9 @@
 
 enum { SEND_ERRORS_MAX = 64, SEND_ERRORS_TEXT_BYTES = 256 };
 
-/* An error is reported once it has lasted for PATIENCE; one that is older than OLD is evicted when another one needs its place. */
-#define SEND_ERRORS_PATIENCE_NS UINT64_C(1000000000)
-#define SEND_ERRORS_OLD_NS      UINT64_C(120000000000)
+/* An error is reported once it has lasted for REPORT_AFTER; one that is older than OLD is evicted when another one needs its place. */
+#define SEND_ERRORS_REPORT_AFTER_NS UINT64_C(1000000000)
+#define SEND_ERRORS_OLD_NS          UINT64_C(120000000000)
 
 struct send_error {
     struct mesh_addr to;

@@ -1,5 +1,5 @@
-/* Discovery by multicast: questions that unknown nodes send to the group, handled as if sent to this node alone. They come in by the same
- * packet filter, which limits how many tags of strangers are tried, and remembers their numbers. */
+/* Discovery by multicast: questions that unknown nodes send to the group, handled as if sent to this node alone. They pass the
+ * filter of the node's own port (packet_filter.h), which limits how many tags of strangers are tried, and remembers their numbers. */
 #include <string.h>
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include "mesh/wire.h"
 #include "serve_state.h"
 
-enum { DATAGRAMS_MAX = 2048 /* per turn of the loop: some milliseconds, and more than the socket holds */ };
+enum { DATAGRAMS_MAX = 2048 /* per turn of the loop: some milliseconds */ };
 
 int serve_discover_open(struct server *server, struct fail *fail)
 {

@@ -153,7 +153,7 @@ int serve_open_run(struct server *server, const struct mesh_cluster_event *epoch
 
     memcpy(t.member, epoch->members, epoch->member_count * sizeof *t.member);
     t.epoch.members = t.member;
-    gate_set_members(&server->filter, t.member, epoch->member_count);
+    packet_filter_set_members(&server->filter, t.member, epoch->member_count);
     t.rows = is_prepared ? NULL : last != NULL ? epoch_run_rows(last) : serve_take_rows(server);
     halt_run(server);
     server->run = NULL;

@@ -88,7 +88,7 @@ static void log_black_hole(struct server *server, const struct mesh_addr *addr, 
     serve_trouble(server, TROUBLE_BLACK_HOLE, addr, what,
                   ", and small ones do: raise the MTU between them to 1280 (a tunnel, bridge, switch or firewall): try ping -M do -s %d "
                   "from one to the other. For 3 s, retransmissions in at most %d bytes have not arrived; one of the two is left out "
-                  "meanwhile, longer each time", /* an event has room up to what to do */
+                  "meanwhile, longer each time", /* what to do comes first: an event's text is cut at 200 bytes */
                   MESH_DATAGRAM_BYTES_MIN, MESH_DATAGRAM_BYTES_MIN);
 }
 

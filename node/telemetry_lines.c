@@ -113,7 +113,7 @@ static int take(struct json *json, const uint8_t *record, size_t bytes, struct f
     return 0;
 }
 
-int telemetry_lines(struct mesh_client *caller, uint32_t seconds, struct fail *fail)
+int telemetry_lines(struct mesh_client *client, uint32_t seconds, struct fail *fail)
 {
     const struct mesh_telemetry_watch watch = {.interval_ms = INTERVAL_MS, .lease_ms = LEASE_MS, .kinds = MESH_TELEMETRY_ALL};
     const uint64_t end_ns = mesh_udp_now_ns() + seconds * SECOND_NS;
@@ -128,11 +128,11 @@ int telemetry_lines(struct mesh_client *caller, uint32_t seconds, struct fail *f
         size_t bytes;
         int got;
 
-        if (now_ns >= again_ns && caller_send(caller, wish, sizeof wish, fail) < 0)
+        if (now_ns >= again_ns && client_session_send(client, wish, sizeof wish, fail) < 0)
             return -1;
         if (now_ns >= again_ns)
             again_ns = now_ns + AGAIN_S * SECOND_NS;
-        got = caller_receive(caller, &record, &bytes, end_ns - now_ns < SECOND_NS ? end_ns - now_ns : SECOND_NS, fail);
+        got = client_session_receive(client, &record, &bytes, end_ns - now_ns < SECOND_NS ? end_ns - now_ns : SECOND_NS, fail);
         if (got < 0 || (got > 0 && take(&json, record, bytes, fail) < 0))
             return -1;
     }

@@ -2,9 +2,9 @@
 #ifndef NODE_TELEMETRY_LINES_H
 #define NODE_TELEMETRY_LINES_H
 
-#include "caller.h"
+#include "client_session.h"
 
 /* Watch through an open session for that long, and print every item of every report on stdout, one object per line. */
-int telemetry_lines(struct mesh_client *caller, uint32_t seconds, struct fail *fail);
+int telemetry_lines(struct mesh_client *client, uint32_t seconds, struct fail *fail);
 
 #endif

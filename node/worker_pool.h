@@ -27,7 +27,7 @@ struct worker_pool {
     _Atomic uint32_t load_next, load_left;
 };
 
-/* The eventcounts only. workers is zeroed first. */
+/* Opens only the two eventcounts. *workers is all zeros before. */
 int worker_pool_open(struct worker_pool *workers, struct fail *fail);
 void worker_pool_close(struct worker_pool *workers); /* after worker_pool_stop; all zeros is fine */
 

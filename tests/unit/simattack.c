@@ -12,7 +12,7 @@ static uint64_t draw(const struct simattack *attack, unsigned which, uint64_t in
     return mesh_draw_below(mesh_draw(attack->seed, which, index), limit);
 }
 
-/* ---- the gates ---- */
+/* ---- the filters ---- */
 
 static bool is_older(const struct simattack_filter *filter, uint64_t number)
 {

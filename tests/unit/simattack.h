@@ -27,7 +27,7 @@ struct simattack {
     uint64_t heard, tries, played, dropped;
     struct simattack_filter filter[SIMMEMBERS_MAX][SIMATTACK_SENDERS];
     uint64_t taken;
-    uint32_t processes[SIMMEMBERS_MAX];            /* whose gates these are */
+    uint32_t processes[SIMMEMBERS_MAX];            /* whose filters these are */
     struct simattack_heard late[SIMATTACK_LATE];   /* the most recent datagrams */
     struct simattack_heard early[SIMATTACK_EARLY]; /* a sample of all datagrams */
 };

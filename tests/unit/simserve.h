@@ -88,7 +88,7 @@ struct simserve_node {
 struct simserve {
     struct simmembers members;
     struct simserve_config config;
-    struct eventcount *wakeup; /* rung without effect */
+    struct eventcount *wakeup; /* notified without effect */
     struct simserve_node node[SIMSERVE_PLACES_MAX];
     struct simserve_ask ask[SIMSERVE_ASKS_MAX];
     uint32_t ask_count;

@@ -427,7 +427,7 @@ static void members_with_fixed_shares_are_left_alone(void **state)
 }
 
 /* New members get their shares by speed at once, so what was learnt of the old ones is no reason to wait. */
-static void another_epoch_begins_with_patience(void **state)
+static void another_epoch_begins_with_no_haste(void **state)
 {
     struct balance balance = {0};
 
@@ -460,7 +460,7 @@ int main(void)
         cmocka_unit_test(a_neighbour_who_is_busy_for_three_seconds_changes_nothing),
         cmocka_unit_test(shares_that_are_never_right_change_ever_more_seldom),
         cmocka_unit_test(members_with_fixed_shares_are_left_alone),
-        cmocka_unit_test(another_epoch_begins_with_patience),
+        cmocka_unit_test(another_epoch_begins_with_no_haste),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

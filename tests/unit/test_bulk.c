@@ -1,4 +1,4 @@
-/* Bulk transfers: the form of their records, and whole ones between a caller and a node over real sockets. */
+/* Bulk transfers: the form of their records, and whole ones between a client and a node over real sockets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -128,7 +128,7 @@ static int late;
 static struct mesh_client *start(enum mesh_security security, const struct mesh_lab *lab, struct bulk *bulk)
 {
     struct mesh_client_config config = {.security = security, .key = &key, .cluster = "harbour"};
-    struct mesh_client *caller;
+    struct mesh_client *client;
     struct fail fail;
 
     if (security != MESH_SECURITY_NONE && !mesh_seal_is_available()) {
@@ -140,15 +140,15 @@ static struct mesh_client *start(enum mesh_security security, const struct mesh_
     bulk_provide(&sources, BULK_KV, read_resource, &late);
     assert_true(session_host_start_bulk(&host, security, &key, "harbour", 4, lab, &sources));
     config.address = host.address;
-    caller = caller_open(&config, &fail);
-    assert_non_null(caller);
-    bulk_init(bulk, caller);
-    return caller;
+    client = client_session_open(&config, &fail);
+    assert_non_null(client);
+    bulk_init(bulk, client);
+    return client;
 }
 
-static void stop(struct mesh_client *caller)
+static void stop(struct mesh_client *client)
 {
-    caller_close(caller);
+    client_session_close(client);
     session_host_stop(&host);
 }
 
@@ -169,7 +169,7 @@ static void check_range(struct bulk *bulk, uint64_t offset, uint64_t bytes, uint
 static void any_range_comes_as_it_is(void **state)
 {
     struct bulk bulk;
-    struct mesh_client *caller = start(MESH_SECURITY_SEAL, NULL, &bulk);
+    struct mesh_client *client = start(MESH_SECURITY_SEAL, NULL, &bulk);
 
     (void)state;
     check_range(&bulk, 0, BULK_TO_END, RESOURCE_BYTES);
@@ -180,37 +180,37 @@ static void any_range_comes_as_it_is(void **state)
     check_range(&bulk, RESOURCE_BYTES - 10, 20, 10);
     check_range(&bulk, RESOURCE_BYTES, BULK_TO_END, 0);
     check_range(&bulk, 3, 0, 0);
-    stop(caller);
+    stop(client);
 }
 
 static void it_comes_through_loss_duplicates_and_reordering(void **state)
 {
     const struct mesh_lab lab = {.loss_ppm = 50000, .duplicate_ppm = 20000, .reorder_ppm = 20000, .seed = 4};
     struct bulk bulk;
-    struct mesh_client *caller = start(MESH_SECURITY_NONE, &lab, &bulk);
+    struct mesh_client *client = start(MESH_SECURITY_NONE, &lab, &bulk);
 
     (void)state;
     check_range(&bulk, 100, 400000, 400000);
-    stop(caller);
+    stop(client);
 }
 
 /* While tokens are computed the transfer is slower, but completes. */
 static void it_comes_while_tokens_are_made(void **state)
 {
     struct bulk bulk;
-    struct mesh_client *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    struct mesh_client *client = start(MESH_SECURITY_NONE, NULL, &bulk);
 
     (void)state;
     atomic_store(&host.is_busy, true);
     check_range(&bulk, 0, BULK_TO_END, RESOURCE_BYTES);
-    stop(caller);
+    stop(client);
 }
 
 static void several_are_open_at_once(void **state)
 {
     enum { COUNT = BULK_OPEN_MAX, EACH = 100000 };
     struct bulk bulk;
-    struct mesh_client *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    struct mesh_client *client = start(MESH_SECURITY_NONE, NULL, &bulk);
     uint64_t next[COUNT];
     struct bulk_record record;
     uint32_t tag, first = 0;
@@ -237,7 +237,7 @@ static void several_are_open_at_once(void **state)
     for (uint32_t i = 0; i < COUNT; i++) {
         assert_int_equal(next[i], i * 1000u + EACH);
     }
-    stop(caller);
+    stop(client);
 }
 
 static void what_is_not_there_is_refused_in_words(void **state)
@@ -245,7 +245,7 @@ static void what_is_not_there_is_refused_in_words(void **state)
     const struct bulk_want other = {.resource = BULK_MODEL_INFO, .bytes = 1}, beyond = {.resource = 200, .bytes = 1};
     const struct bulk_want refused = {.resource = BULK_KV, .args = {99}, .args_bytes = 1, .bytes = 1};
     struct bulk bulk;
-    struct mesh_client *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    struct mesh_client *client = start(MESH_SECURITY_NONE, NULL, &bulk);
     struct fail fail;
 
     (void)state;
@@ -256,14 +256,14 @@ static void what_is_not_there_is_refused_in_words(void **state)
     assert_int_equal(bulk_get(&bulk, &refused, got, 20 * SECOND, &fail), -1);
     assert_string_equal(fail.text, "nobody has 99: ask for another");
     check_range(&bulk, 0, 100, 100);
-    stop(caller);
+    stop(client);
 }
 
 static void who_goes_away_leaves_nothing_behind(void **state)
 {
     const struct bulk_want want = {.resource = BULK_KV, .bytes = BULK_TO_END};
     struct bulk bulk;
-    struct mesh_client *caller = start(MESH_SECURITY_NONE, NULL, &bulk);
+    struct mesh_client *client = start(MESH_SECURITY_NONE, NULL, &bulk);
     const struct timespec pause = {.tv_nsec = 1000000};
     struct bulk_record record;
     struct fail fail;
@@ -272,7 +272,7 @@ static void who_goes_away_leaves_nothing_behind(void **state)
     (void)state;
     assert_int_equal(bulk_ask(&bulk, &want, &tag, &fail), 0);
     assert_int_equal(bulk_next(&bulk, &record, 20 * SECOND, &fail), 1);
-    caller_close(caller);
+    client_session_close(client);
     /* After its stop the node closes open transfers itself, and is told of no other ends. */
     for (int i = 0; i < WAITS_MAX && atomic_load(&host.closed) == 0; i++)
         nanosleep(&pause, NULL);

@@ -261,7 +261,7 @@ static void the_cluster_layer_takes_nothing_of_it(void **state)
         }
     }
     assert_int_equal(refused_by_filters(&rate) + passed, HAMMER_COPIES);
-    assert_true(passed <= RANKS * hammer.count); /* each once at each member, since the gates have not seen them yet */
+    assert_true(passed <= RANKS * hammer.count); /* each once at each member, since the filters have not seen them yet */
     assert_true(rate < HAMMER_COPIES / 100);     /* most have been tried */
     simmembers_close(&members);
 }

@@ -123,7 +123,7 @@ static void a_ring_that_nobody_waits_for_is_no_system_call(void **state)
     eventcount_close(wakeup);
 }
 
-static void sleeping_until_the_bell_rings_is_a_call_and_so_is_waking(void **state)
+static void sleeping_until_a_notification_is_a_call_and_so_is_waking(void **state)
 {
     struct idle_calls before;
     struct fail fail = {.text = ""};
@@ -163,7 +163,7 @@ int main(void)
         cmocka_unit_test(a_processor_is_shared_until_giving_it_away_has_been_in_vain_for_long),
         cmocka_unit_test(a_sleep_lasts_and_is_one_call),
         cmocka_unit_test(a_ring_that_nobody_waits_for_is_no_system_call),
-        cmocka_unit_test(sleeping_until_the_bell_rings_is_a_call_and_so_is_waking),
+        cmocka_unit_test(sleeping_until_a_notification_is_a_call_and_so_is_waking),
         cmocka_unit_test(waiting_in_vain_is_one_call),
     };
 

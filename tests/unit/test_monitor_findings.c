@@ -429,7 +429,7 @@ static void that_all_is_well_takes_reports_of_all(void **state)
 
     c->made.tok_per_s = 0;
     monitor_case_run(c, 1); /* counters from before are of no interval */
-    assert_true(is_found(c, 0, "No report yet of what 4 nodes do."));
+    assert_true(is_found(c, 0, "No current report of what 4 nodes do."));
     assert_false(is_found(c, 0, "up and idle"));
     monitor_case_run(c, 1);
     assert_true(is_found(c, 0, "All 4 nodes are up and idle"));

@@ -162,17 +162,29 @@ static void who_speaks_for_a_member_is_refused_by_its_tag(void **state)
     assert_true(packet_filter_take(&filter, S, member, packet, write_alive(5, 2, &key)));
 }
 
-static void a_host_gets_no_more_tries_by_having_more_ports(void **state)
+static void a_host_gets_so_many_tries_however_many_ports_it_has(void **state)
 {
     struct mesh_addr from = stranger;
 
     (void)state;
-    for (uint16_t i = 0; i < 4 * PACKET_FILTER_SOURCE_BURST; i++) {
+    for (uint16_t i = 0; i < 4 * PACKET_FILTER_HOST_BURST; i++) {
         from.port = (uint16_t)(1000 + i);
         assert_false(packet_filter_take(&filter, S, from, packet, write_alive(5, 1 + i, &other_key)));
     }
+    assert_int_equal(filter.stats.cluster[MESH_SEAL_TAG], PACKET_FILTER_HOST_BURST);
+    assert_int_equal(filter.stats.rate, 3 * PACKET_FILTER_HOST_BURST);
+}
+
+static void junk_from_one_port_of_a_host_does_not_shut_out_another(void **state)
+{
+    struct mesh_addr from = stranger;
+
+    (void)state;
+    for (uint16_t i = 0; i < 4 * PACKET_FILTER_SOURCE_BURST; i++)
+        assert_false(packet_filter_take(&filter, S, from, packet, write_alive(5, 1 + i, &other_key)));
     assert_int_equal(filter.stats.cluster[MESH_SEAL_TAG], PACKET_FILTER_SOURCE_BURST);
-    assert_int_equal(filter.stats.rate, 3 * PACKET_FILTER_SOURCE_BURST);
+    from.port++;
+    assert_true(packet_filter_take(&filter, S, from, packet, write_alive(6, 1, &key)));
 }
 
 /* All that begin with the same byte have their places in one set. */
@@ -216,7 +228,7 @@ static void replayed_calls_push_no_member_out(void **state)
 
     (void)state;
     assert_true(packet_filter_take(&filter, S, member, packet, write_alive(5, 9, &key)));
-    gate_set_members(&filter, members, 2);
+    packet_filter_set_members(&filter, members, 2);
     replay_calls(2 * PACKET_FILTER_WAYS);
     for (unsigned i = 0; i < 2 * PACKET_FILTER_SOURCE_BURST; i++) /* as from the member's address: no try is left for it */
         packet_filter_take(&filter, S, member, packet, write_alive(77, 1, &other_key));
@@ -233,7 +245,7 @@ static void members_of_the_next_epoch_take_the_places_of_those_of_the_last(void 
     for (uint8_t round = 0; round < 3; round++) {
         for (uint8_t i = 0; i < MESH_RANKS_MAX; i++)
             members[i] = member_of((uint8_t)(MESH_RANKS_MAX * round + i));
-        gate_set_members(&filter, members, MESH_RANKS_MAX); /* more than the set holds */
+        packet_filter_set_members(&filter, members, MESH_RANKS_MAX); /* more than the set holds */
         for (unsigned way = 0, count = 0; way < PACKET_FILTER_WAYS; way++) {
             count += filter.sender[5][way].is_member;
             assert_in_range(count, way, way + 1);
@@ -241,7 +253,7 @@ static void members_of_the_next_epoch_take_the_places_of_those_of_the_last(void 
         assert_true(packet_filter_take(&filter, S, stranger, packet, write_call(round)));
         drain();
     }
-    gate_set_members(&filter, NULL, 0);
+    packet_filter_set_members(&filter, NULL, 0);
     replay_calls(PACKET_FILTER_WAYS);
     for (unsigned way = 0; way < PACKET_FILTER_WAYS; way++)
         assert_int_equal(filter.sender[5][way].incarnation[0], 5 + PACKET_FILTER_SETS);
@@ -339,7 +351,8 @@ int main(void)
         FILTER_TEST(outside_of_epochs_nothing_says_that_it_is_sealed_with_aes),
         FILTER_TEST(a_flood_costs_a_bounded_number_of_tries_and_no_member),
         FILTER_TEST(who_speaks_for_a_member_is_refused_by_its_tag),
-        FILTER_TEST(a_host_gets_no_more_tries_by_having_more_ports),
+        FILTER_TEST(a_host_gets_so_many_tries_however_many_ports_it_has),
+        FILTER_TEST(junk_from_one_port_of_a_host_does_not_shut_out_another),
         FILTER_TEST(replayed_calls_push_no_member_out),
         FILTER_TEST(members_of_the_next_epoch_take_the_places_of_those_of_the_last),
         FILTER_TEST(every_kind_of_junk_is_counted_once),

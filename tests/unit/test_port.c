@@ -37,7 +37,7 @@ struct listener {
     uint64_t rounds, rounds_missed;
     atomic_bool is_enough;
     struct eventcount *wakeup;
-    uint32_t rung;
+    uint32_t notified;
     atomic_int timeouts;
 };
 
@@ -220,12 +220,12 @@ static void without_an_endpoint_nobody_parks(void **state)
 static void wait_for_wakeup(void *driver, const struct mesh *mesh, uint64_t max_ns)
 {
     struct listener *l = driver;
-    uint32_t count = l->rung;
+    uint32_t count = l->notified;
 
     (void)mesh;
     eventcount_wait(l->wakeup, count, max_ns);
-    l->rung = eventcount_read(l->wakeup);
-    if (l->rung == count)
+    l->notified = eventcount_read(l->wakeup);
+    if (l->notified == count)
         atomic_fetch_add(&l->timeouts, 1);
 }
 
@@ -360,7 +360,7 @@ static void who_locks_wakes_the_owner_who_sleeps(void **state)
 
     (void)state;
     for (int round = 0; round < 100; round++) {
-        l->rung = eventcount_read(l->wakeup); /* a thread that locks may have rung again after the sleep */
+        l->notified = eventcount_read(l->wakeup); /* a thread that locks may have notified again after the sleep */
         run_threads(2, park_once, l);
     }
     assert_int_equal(atomic_load(&l->timeouts), 0);

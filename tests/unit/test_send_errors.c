@@ -41,12 +41,12 @@ static void what_fails_for_a_moment_is_not_told(void **state)
 
     (void)state;
     note(&errors, S, 1, ENETUNREACH);
-    note(&errors, S + SEND_ERRORS_PATIENCE_NS - 1, 1, ENETUNREACH);
+    note(&errors, S + SEND_ERRORS_REPORT_AFTER_NS - 1, 1, ENETUNREACH);
     assert_false(next(&errors, text));
-    note(&errors, S + SEND_ERRORS_PATIENCE_NS - 1, 1, 0);
-    note(&errors, S + SEND_ERRORS_PATIENCE_NS, 1, ENETUNREACH);
+    note(&errors, S + SEND_ERRORS_REPORT_AFTER_NS - 1, 1, 0);
+    note(&errors, S + SEND_ERRORS_REPORT_AFTER_NS, 1, ENETUNREACH);
     assert_false(next(&errors, text));
-    note(&errors, S + SEND_ERRORS_PATIENCE_NS, 1, 0);
+    note(&errors, S + SEND_ERRORS_REPORT_AFTER_NS, 1, 0);
     assert_int_equal(errors.count, 0);
 }
 

@@ -18,8 +18,8 @@
 
 #include "mesh/udp.h"
 #include "mesh/wire.h"
-#include "node/caller.h"
 #include "node/client_message.h"
+#include "node/client_session.h"
 #include "node/serve.h"
 #include "node/synth.h"
 
@@ -139,7 +139,7 @@ static struct mesh_client *call(const struct process *as, struct mesh_addr at, u
         .address = address, .security = as->security, .key = as->key, .cluster = "mesh", .timeout_ns = timeout_ns, .version = as->version};
 
     mesh_addr_format(at, address);
-    return caller_open(&config, fail);
+    return client_session_open(&config, fail);
 }
 
 static bool read_status(const struct process *as, struct mesh_addr at, char text[TEXT_BYTES])
@@ -148,18 +148,19 @@ static bool read_status(const struct process *as, struct mesh_addr at, char text
     static struct client_message message;
     const struct client_message question = {.kind = CLIENT_MESSAGE_STATUS};
     struct fail fail = {0};
-    struct mesh_client *caller = call(as, at, SECOND_NS, &fail);
+    struct mesh_client *client = call(as, at, SECOND_NS, &fail);
     const uint8_t *answer;
     size_t bytes;
-    bool is_good = caller != NULL && caller_send(caller, record, client_message_write(&question, record), &fail) == 0 &&
-                   caller_receive(caller, &answer, &bytes, SECOND_NS, &fail) == 1 && client_message_read(&message, answer, bytes) == 0 &&
-                   message.kind == CLIENT_MESSAGE_STATE && message.text_size < TEXT_BYTES;
+    bool is_good = client != NULL && client_session_send(client, record, client_message_write(&question, record), &fail) == 0 &&
+                   client_session_receive(client, &answer, &bytes, SECOND_NS, &fail) == 1 &&
+                   client_message_read(&message, answer, bytes) == 0 && message.kind == CLIENT_MESSAGE_STATE &&
+                   message.text_size < TEXT_BYTES;
 
     if (is_good) {
         memcpy(text, message.text, message.text_size);
         text[message.text_size] = '\0';
     }
-    caller_close(caller);
+    client_session_close(client);
     return is_good;
 }
 
@@ -271,11 +272,11 @@ static void clients_that_do_not_belong_are_refused_and_counted(void **state)
         const pid_t node = start(cases[i].node, at, NULL);
         const long before = count_of(cases[i].node, at, "clients", cases[i].reason);
         struct fail fail = {0};
-        struct mesh_client *caller = call(&cases[i].client, at, SECOND_NS, &fail);
+        struct mesh_client *client = call(&cases[i].client, at, SECOND_NS, &fail);
         const bool counted = is_counted(cases[i].node, at, "clients", cases[i].reason, before);
 
         stop(node);
-        if (caller != NULL || !counted || strstr(fail.text, cases[i].words) == NULL)
+        if (client != NULL || !counted || strstr(fail.text, cases[i].words) == NULL)
             fail_msg("%s: %s; said: %s", cases[i].who, counted ? "counted" : "not counted", fail.text);
     }
 }

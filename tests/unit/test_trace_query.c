@@ -31,7 +31,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static void a_question_is_answered_row_by_row(void **state)
+static void a_query_is_answered_row_by_row(void **state)
 {
     struct trace_place *place = *state;
     struct mesh_trace_value values[2];
@@ -57,7 +57,7 @@ static void check_reason(const struct trace_place *place, const char *text)
     }
 }
 
-static void a_second_question_is_refused_and_leaves_the_first_its_limits(void **state)
+static void a_second_query_is_refused_and_leaves_the_first_its_limits(void **state)
 {
     static const char endless[] = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
     struct trace_place *place = *state;
@@ -68,7 +68,7 @@ static void a_second_question_is_refused_and_leaves_the_first_its_limits(void **
     assert_int_equal(mesh_trace_query(place->trace, endless, 0, &first), 0);
     assert_int_equal(mesh_trace_query(place->trace, "SELECT 1", 10, &second), MESH_ESTATE);
     assert_null(second);
-    check_reason(place, "another question");
+    check_reason(place, "another query");
     mesh_trace_query_end(second);
     assert_int_equal(mesh_trace_query_next(first, values), MESH_EINVAL); /* its time is over */
     check_reason(place, "takes too long");
@@ -81,12 +81,12 @@ static void a_second_question_is_refused_and_leaves_the_first_its_limits(void **
     assert_int_equal(mesh_trace_create(&place->trace, place->path, place->reason), 0);
     assert_int_equal(mesh_trace_query(place->trace, "SELECT count(*) FROM tokens", 10, &first), 0);
     assert_int_equal(mesh_trace_add_row_token(place->trace, &token, NULL), MESH_ESTATE);
-    check_reason(place, "a question to it is open");
+    check_reason(place, "a query of it is open");
     mesh_trace_query_end(first);
     assert_int_equal(mesh_trace_add_row_token(place->trace, &token, NULL), 0);
 }
 
-static void a_transaction_outlives_a_question(void **state)
+static void a_transaction_outlives_a_query(void **state)
 {
     struct trace_place *place = *state;
     const struct mesh_trace_token token = {.node = 1};
@@ -100,7 +100,7 @@ static void a_transaction_outlives_a_question(void **state)
     assert_int_equal(mesh_trace_add_row_token(place->trace, &token, NULL), 0);
     assert_int_equal(mesh_trace_query(place->trace, "SELECT count(*) FROM tokens", 10, &query), 0);
     assert_int_equal(mesh_trace_commit(place->trace), MESH_ESTATE);
-    check_reason(place, "a question to it is open");
+    check_reason(place, "a query of it is open");
     mesh_trace_rollback(place->trace);
     mesh_trace_query_end(query);
     assert_int_equal(mesh_trace_commit(place->trace), 0);
@@ -108,7 +108,7 @@ static void a_transaction_outlives_a_question(void **state)
     assert_int_equal(count, 1);
 }
 
-static void after_its_end_a_question_stays_at_its_end(void **state)
+static void after_its_end_a_query_stays_at_its_end(void **state)
 {
     struct trace_place *place = *state;
     struct mesh_trace_query *query;
@@ -225,10 +225,10 @@ static void what_is_sorted_in_files_may_be_more_than_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_question_is_answered_row_by_row, set_up, trace_place_close),
-        cmocka_unit_test_setup_teardown(a_second_question_is_refused_and_leaves_the_first_its_limits, set_up, trace_place_close),
-        cmocka_unit_test_setup_teardown(a_transaction_outlives_a_question, set_up, trace_place_close),
-        cmocka_unit_test_setup_teardown(after_its_end_a_question_stays_at_its_end, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_query_is_answered_row_by_row, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_second_query_is_refused_and_leaves_the_first_its_limits, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_transaction_outlives_a_query, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(after_its_end_a_query_stays_at_its_end, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(only_reading_is_allowed, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(what_is_sorted_in_files_may_be_more_than_memory, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(what_asks_for_too_much_is_given_up, set_up, trace_place_close),

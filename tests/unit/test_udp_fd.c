@@ -14,7 +14,7 @@
 #include "mesh/wire.h"
 #include "udpbench.h"
 
-enum { PATIENCE_MS = 20000, FDS_MAX = 64 };
+enum { TIMEOUT_MS = 20000, FDS_MAX = 64 };
 
 static unsigned taken, told;
 
@@ -68,7 +68,7 @@ static void a_datagram_makes_the_descriptor_readable_until_it_is_received(void *
     assert_false(is_readable(one, 0));
     assert_int_equal(mesh_udp_timeout(one, NULL), UINT64_MAX);
     send_ping(other, mesh_udp_local(one));
-    assert_true(is_readable(one, PATIENCE_MS));
+    assert_true(is_readable(one, TIMEOUT_MS));
     assert_int_equal(mesh_udp_timeout(one, NULL), UINT64_MAX); /* does not receive */
     assert_true(is_readable(one, 0));
     assert_int_equal(mesh_udp_poll(one, NULL), 1);
@@ -85,7 +85,7 @@ static void a_wake_makes_the_descriptor_readable_until_the_timeout_is_asked_for(
     (void)state;
     for (int i = 0; i < 3; i++)
         mesh_udp_wake(udp);
-    assert_true(is_readable(udp, PATIENCE_MS));
+    assert_true(is_readable(udp, TIMEOUT_MS));
     assert_int_equal(mesh_udp_timeout(udp, NULL), 0);
     assert_false(is_readable(udp, 0));
     assert_int_equal(mesh_udp_timeout(udp, NULL), UINT64_MAX);
@@ -99,7 +99,7 @@ static void a_delayed_datagram_is_told_by_the_timeout_alone(void **state)
 
     (void)state;
     send_ping(other, mesh_udp_local(one));
-    assert_true(is_readable(one, PATIENCE_MS));
+    assert_true(is_readable(one, TIMEOUT_MS));
     mesh_udp_poll(one, NULL);
     assert_int_equal(taken, 0);
     assert_false(is_readable(one, 0));
@@ -134,7 +134,7 @@ static void a_report_that_no_call_has_failed_with_does_not_leave_the_descriptor_
     (void)state;
     mesh_udp_close(other);
     send_ping(one, gone);
-    assert_true(is_readable(one, PATIENCE_MS));
+    assert_true(is_readable(one, TIMEOUT_MS));
     take_away_error(one);
     mesh_udp_timeout(one, NULL);
     mesh_udp_poll(one, NULL);
@@ -165,7 +165,7 @@ static void exchange_in_one_loop(const struct mesh_lab *lab)
     while (!simapp_is_done(&bench.ranks[0].app) || !simapp_is_done(&bench.ranks[1].app)) {
         struct pollfd fds[2];
         uint64_t due_ns = UINT64_MAX, now_ns;
-        int sleep_ms = PATIENCE_MS;
+        int sleep_ms = TIMEOUT_MS;
 
         for (int rank = 0; rank < 2; rank++) {
             const uint64_t own_ns = turn(&bench.ranks[rank]);
@@ -176,9 +176,9 @@ static void exchange_in_one_loop(const struct mesh_lab *lab)
         now_ns = mesh_udp_now_ns();
         if (due_ns <= now_ns)
             sleep_ms = 0;
-        else if (due_ns - now_ns < PATIENCE_MS * UINT64_C(1000000))
+        else if (due_ns - now_ns < TIMEOUT_MS * UINT64_C(1000000))
             sleep_ms = (int)((due_ns - now_ns) / 1000000 + 1);
-        assert_true(poll(fds, 2, sleep_ms) > 0 || sleep_ms < PATIENCE_MS);
+        assert_true(poll(fds, 2, sleep_ms) > 0 || sleep_ms < TIMEOUT_MS);
     }
     udpbench_close(&bench);
 }

@@ -79,7 +79,7 @@ static void ranks_exchange_what_is_sealed_despite_loss_duplicates_and_reordering
 
 /* ---- two ranks by hand; the kernel delivers a datagram some time after it was sent ---- */
 
-static uint64_t end_of_patience_ns(void)
+static uint64_t end_of_timeout_ns(void)
 {
     return mesh_udp_now_ns() + UINT64_C(20000000000);
 }
@@ -141,7 +141,7 @@ static void what_waits_for_room_is_opened_once(void **state)
     for (size_t i = 0; i < sizeof data[0]; i++) {
         data[0][i] = (uint8_t)(i * 31 + i / 4096);
     }
-    for (end_ns = end_of_patience_ns(); !(is_up(0) && is_up(1)) && mesh_udp_now_ns() < end_ns;) {
+    for (end_ns = end_of_timeout_ns(); !(is_up(0) && is_up(1)) && mesh_udp_now_ns() < end_ns;) {
         poll_both(1);
     }
     for (int rank = 0; rank < 2; rank++) {
@@ -166,7 +166,7 @@ static void what_waits_for_room_is_opened_once(void **state)
             poll_both(1);
         }
     }
-    for (end_ns = end_of_patience_ns(); memcmp(data[0], data[1], sizeof data[0]) != 0 && mesh_udp_now_ns() < end_ns;) {
+    for (end_ns = end_of_timeout_ns(); memcmp(data[0], data[1], sizeof data[0]) != 0 && mesh_udp_now_ns() < end_ns;) {
         poll_both(10);
         times_full += make_room();
     }
@@ -228,7 +228,7 @@ static void a_member_at_another_address_is_not_answered(void **state)
     open_sealed(&shape, NULL, MESH_SECURITY_SEAL);
     memcpy(other.ip, mesh_udp_local(bench.ranks[1].udp).ip, sizeof other.ip);
     mesh_set_peer(bench.ranks[0].app.mesh, 1, other);
-    const uint64_t end_ns = end_of_patience_ns();
+    const uint64_t end_ns = end_of_timeout_ns();
 
     do {
         poll_both(1);

@@ -68,7 +68,7 @@ struct row {
 /* Rank 0 has many datagrams for ranks 1 and 2, which are one socket. */
 static void open_row(struct row *row)
 {
-    const struct timeval patience = {.tv_sec = 10};
+    const struct timeval timeout = {.tv_sec = 10};
     struct sockaddr_storage name;
     socklen_t name_bytes = sizeof name;
     struct mesh_addr addr;
@@ -76,7 +76,7 @@ static void open_row(struct row *row)
 
     assert_int_equal(mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason), 0);
     row->heard = socket(AF_INET, SOCK_DGRAM, 0);
-    assert_int_equal(setsockopt(row->heard, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(setsockopt(row->heard, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), 0);
     name_bytes = mesh_addr_to_sockaddr(&addr, AF_INET, &name);
     assert_int_equal(bind(row->heard, (struct sockaddr *)&name, name_bytes), 0);
     assert_int_equal(getsockname(row->heard, (struct sockaddr *)&name, &name_bytes), 0);

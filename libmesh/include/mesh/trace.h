@@ -5,11 +5,11 @@
  * docs/TRACE.md. Times are nanoseconds of the clock of the node that the row is of; numbers up to 2^64-1 are stored as SQLite's signed
  * integers (two's complement: "none" of the wire, all ones, is -1).
  *
- * To read a trace: mesh_trace_open; then mesh_trace_read, _next and _end for a table's rows, or mesh_trace_query, _next and _end for a
- * question in SQL; then mesh_trace_close. None of that changes the file or leaves anything beside it. It works for finished traces, traces
+ * To read a trace: mesh_trace_open; then mesh_trace_read, _next and _end for a table's rows, or mesh_trace_query, _next and _end for an
+ * SQL query; then mesh_trace_close. None of that changes the file or leaves anything beside it. It works for finished traces, traces
  * that are being written, what a killed recorder has left, and read-only files and folders. Calls that a recorder has stored in chunks
- * (mesh_trace_get_chunk) become rows of inputs, outputs, datagrams and message_* when a read or a question first asks for these: once for
- * each opened trace, in a temporary file, of which docs/TRACE.md states time and size. Without room for it, that read or question fails
+ * (mesh_trace_get_chunk) become rows of inputs, outputs, datagrams and message_* when a read or a query first asks for these: once for
+ * each opened trace, in a temporary file, of which docs/TRACE.md states time and size. Without room for it, that read or query fails
  * with MESH_ESYSTEM. Reading only other tables, or chunks, costs nothing of this.
  *
  * One thread per struct mesh_trace. Functions return 0 or
@@ -19,7 +19,7 @@
  *   MESH_ETRUNCATED  a trace that is damaged
  *   MESH_ERANGE      a value that cannot be: damaged, too, or made by hand
  *   MESH_EINVAL      arguments: writing to a trace that was opened for reading, a table that does not exist, ...
- *   MESH_ESTATE      not now: a transaction or a question is open, or none is
+ *   MESH_ESTATE      not now: a transaction or a query is open, or none is
  *   MESH_ENOMEM
  * and mesh_trace_reason has it in words, "why: what to do". */
 #ifndef MESH_TRACE_H
@@ -331,7 +331,7 @@ int mesh_trace_get_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk
 enum { MESH_TRACE_SECRET_BYTES = 192 };
 uint64_t mesh_trace_hash_with(const uint8_t secret[MESH_TRACE_SECRET_BYTES], const void *bytes, size_t size);
 
-/* ---- questions in SQL ---- */
+/* ---- SQL queries ---- */
 
 enum mesh_trace_value_kind {
     MESH_TRACE_VALUE_NULL,
@@ -349,7 +349,7 @@ struct mesh_trace_value {
     size_t size;
 };
 
-/* Let questions sort large results in temporary files, not only in memory; for callers who trust their questions. Call before the first
+/* Let queries sort large results in temporary files, not only in memory; for callers who trust their queries. Call before the first
  * one. */
 void mesh_trace_sort_in_files(struct mesh_trace *trace);
 

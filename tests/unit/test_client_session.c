@@ -1,4 +1,4 @@
-/* Client sessions over real sockets: a caller, and a thread that acts as the node. */
+/* Client sessions over real sockets: a client, and a thread that acts as the node. */
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "mesh/udp.h"
-#include "node/caller.h"
+#include "node/client_session.h"
 #include "session_host.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -37,17 +37,17 @@ static struct mesh_client *call(enum mesh_security security, struct fail *fail)
     const struct mesh_client_config config = {
         .address = host.address, .security = security, .key = &key, .key_file = "mesh.key", .cluster = "harbour"};
 
-    return caller_open(&config, fail);
+    return client_session_open(&config, fail);
 }
 
-static void check_echo(struct mesh_client *caller, size_t bytes)
+static void check_echo(struct mesh_client *client, size_t bytes)
 {
     const uint8_t *back;
     size_t back_bytes;
     struct fail fail;
 
-    assert_int_equal(caller_send(caller, record, bytes, &fail), 0);
-    assert_int_equal(caller_receive(caller, &back, &back_bytes, 20 * SECOND, &fail), 1);
+    assert_int_equal(client_session_send(client, record, bytes, &fail), 0);
+    assert_int_equal(client_session_receive(client, &back, &back_bytes, 20 * SECOND, &fail), 1);
     assert_int_equal(back_bytes, bytes);
     assert_memory_equal(back, record, bytes);
 }
@@ -59,21 +59,21 @@ static void records_of_any_size_go_there_and_back(void **state)
     (void)state;
     for (int way = 0; way < 3; way++) {
         const uint8_t *back;
-        struct mesh_client *caller;
+        struct mesh_client *client;
         struct fail fail;
         size_t bytes;
 
         start(ways[way], 4, NULL);
-        caller = call(ways[way], &fail);
-        assert_non_null(caller);
-        check_echo(caller, 1);
-        check_echo(caller, 1127);
-        check_echo(caller, 1128);
-        check_echo(caller, sizeof record);
-        assert_int_equal(caller_receive(caller, &back, &bytes, SECOND / 100, &fail), 0);
-        assert_int_equal(caller_send(caller, record, 0, &fail), -1);
+        client = call(ways[way], &fail);
+        assert_non_null(client);
+        check_echo(client, 1);
+        check_echo(client, 1127);
+        check_echo(client, 1128);
+        check_echo(client, sizeof record);
+        assert_int_equal(client_session_receive(client, &back, &bytes, SECOND / 100, &fail), 0);
+        assert_int_equal(client_session_send(client, record, 0, &fail), -1);
         assert_int_equal(fail.exit_code, EXIT_USAGE);
-        caller_close(caller);
+        client_session_close(client);
         for (int i = 0; i < 20000 && atomic_load(&host.closed) == 0; i++) {
             usleep(1000);
         }
@@ -86,16 +86,16 @@ static void records_of_any_size_go_there_and_back(void **state)
 static void a_session_works_through_loss_duplicates_and_reordering(void **state)
 {
     struct fail fail;
-    struct mesh_client *caller;
+    struct mesh_client *client;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, &(struct mesh_lab){.loss_ppm = 200000, .duplicate_ppm = 50000, .reorder_ppm = 50000, .seed = 4});
-    caller = call(MESH_SECURITY_NONE, &fail);
-    assert_non_null(caller);
+    client = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(client);
     for (int i = 0; i < 5; i++) {
-        check_echo(caller, 20000);
+        check_echo(client, 20000);
     }
-    caller_close(caller);
+    client_session_close(client);
     session_host_stop(&host);
     assert_true(host.lost > 0);
 }
@@ -103,63 +103,63 @@ static void a_session_works_through_loss_duplicates_and_reordering(void **state)
 static void more_than_fits_waits_its_turn(void **state)
 {
     struct fail fail;
-    struct mesh_client *caller;
+    struct mesh_client *client;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, NULL);
-    caller = call(MESH_SECURITY_NONE, &fail);
-    assert_non_null(caller);
+    client = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(client);
     for (int i = 0; i < 20; i++) {
-        assert_int_equal(caller_send(caller, record, 10000, &fail), 0);
+        assert_int_equal(client_session_send(client, record, 10000, &fail), 0);
     }
     for (int i = 0; i < 20; i++) {
         const uint8_t *back;
         size_t bytes;
 
-        assert_int_equal(caller_receive(caller, &back, &bytes, 20 * SECOND, &fail), 1);
+        assert_int_equal(client_session_receive(client, &back, &bytes, 20 * SECOND, &fail), 1);
         assert_int_equal(bytes, 10000);
     }
-    caller_close(caller);
+    client_session_close(client);
     session_host_stop(&host);
 }
 
 /* ---- another event loop ---- */
 
-enum { PATIENCE_MS = 20000 };
+enum { TIMEOUT_MS = 20000 };
 
 /* Sleeps on the descriptor, and no longer than mesh_client_timeout says. */
-static void sleep_on(struct mesh_client *caller)
+static void sleep_on(struct mesh_client *client)
 {
-    const uint64_t due_ns = mesh_client_timeout(caller), now_ns = mesh_udp_now_ns();
-    struct pollfd one = {.fd = mesh_client_fd(caller), .events = POLLIN};
-    int sleep_ms = PATIENCE_MS;
+    const uint64_t due_ns = mesh_client_timeout(client), now_ns = mesh_udp_now_ns();
+    struct pollfd one = {.fd = mesh_client_fd(client), .events = POLLIN};
+    int sleep_ms = TIMEOUT_MS;
 
     if (due_ns <= now_ns)
         sleep_ms = 0;
-    else if (due_ns - now_ns < PATIENCE_MS * UINT64_C(1000000))
+    else if (due_ns - now_ns < TIMEOUT_MS * UINT64_C(1000000))
         sleep_ms = (int)((due_ns - now_ns) / 1000000 + 1);
-    assert_true(poll(&one, 1, sleep_ms) > 0 || sleep_ms < PATIENCE_MS);
+    assert_true(poll(&one, 1, sleep_ms) > 0 || sleep_ms < TIMEOUT_MS);
 }
 
 static void a_program_may_sleep_on_the_descriptor_instead(void **state)
 {
     struct fail fail;
-    struct mesh_client *caller;
+    struct mesh_client *client;
     const uint8_t *back;
     size_t bytes;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, &(struct mesh_lab){.loss_ppm = 100000, .seed = 6});
-    caller = call(MESH_SECURITY_NONE, &fail);
-    assert_non_null(caller);
+    client = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(client);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(caller_send(caller, record, 20000, &fail), 0);
-        while (caller_receive(caller, &back, &bytes, 0, &fail) == 0)
-            sleep_on(caller);
+        assert_int_equal(client_session_send(client, record, 20000, &fail), 0);
+        while (client_session_receive(client, &back, &bytes, 0, &fail) == 0)
+            sleep_on(client);
         assert_int_equal(bytes, 20000);
         assert_memory_equal(back, record, bytes);
     }
-    caller_close(caller);
+    client_session_close(client);
     session_host_stop(&host);
     assert_true(host.lost > 0);
 }
@@ -170,7 +170,7 @@ static void check_refused(const struct mesh_client_config *config, enum exit_cod
 {
     struct fail fail = {0};
 
-    assert_null(caller_open(config, &fail));
+    assert_null(client_session_open(config, &fail));
     assert_int_equal(fail.exit_code, exit_code);
     if (strstr(fail.text, text) == NULL) {
         fail_msg("'%s' does not say '%s'", fail.text, text);
@@ -251,58 +251,58 @@ static void a_failure_returns_its_code(void **state)
 {
     const struct mesh_client_config config = {.address = host.address, .cluster = "harbour"};
     struct mesh_client_error why = {0};
-    struct mesh_client *caller;
+    struct mesh_client *client;
     const uint8_t *back;
     size_t bytes;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, NULL);
-    caller = mesh_client_open(&config, &why);
-    assert_non_null(caller);
-    assert_int_equal(mesh_client_send(caller, record, 0, &why), MESH_EINVAL);
+    client = mesh_client_open(&config, &why);
+    assert_non_null(client);
+    assert_int_equal(mesh_client_send(client, record, 0, &why), MESH_EINVAL);
     assert_int_equal(why.err, MESH_EINVAL);
     atomic_store(&host.closes, true);
-    assert_int_equal(mesh_client_send(caller, record, 10, &why), 0);
-    assert_int_equal(mesh_client_receive(caller, &back, &bytes, 20 * SECOND, &why), 1);
-    assert_int_equal(mesh_client_receive(caller, &back, &bytes, 20 * SECOND, &why), MESH_ESYSTEM);
-    assert_int_equal(mesh_client_send(caller, record, 10, &why), MESH_ESYSTEM);
+    assert_int_equal(mesh_client_send(client, record, 10, &why), 0);
+    assert_int_equal(mesh_client_receive(client, &back, &bytes, 20 * SECOND, &why), 1);
+    assert_int_equal(mesh_client_receive(client, &back, &bytes, 20 * SECOND, &why), MESH_ESYSTEM);
+    assert_int_equal(mesh_client_send(client, record, 10, &why), MESH_ESYSTEM);
     assert_int_equal(why.err, MESH_ESYSTEM);
-    mesh_client_close(caller);
+    mesh_client_close(client);
     session_host_stop(&host);
 }
 
 static void a_full_node_is_told_from_one_that_is_not_there(void **state)
 {
     struct fail fail;
-    struct mesh_client *caller;
+    struct mesh_client *client;
     struct mesh_client_config config = {.address = host.address, .cluster = "harbour"};
 
     (void)state;
     start(MESH_SECURITY_NONE, 1, NULL);
-    caller = call(MESH_SECURITY_NONE, &fail);
-    assert_non_null(caller);
+    client = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(client);
     check_refused(&config, EXIT_ENVIRONMENT, "as many clients as it takes");
-    caller_close(caller);
+    client_session_close(client);
     session_host_stop(&host);
 }
 
 static void what_the_node_said_before_it_closed_is_received_first(void **state)
 {
     struct fail fail = {0};
-    struct mesh_client *caller;
+    struct mesh_client *client;
     const uint8_t *back;
     size_t bytes;
 
     (void)state;
     start(MESH_SECURITY_NONE, 4, NULL);
-    caller = call(MESH_SECURITY_NONE, &fail);
-    assert_non_null(caller);
+    client = call(MESH_SECURITY_NONE, &fail);
+    assert_non_null(client);
     atomic_store(&host.closes, true);
-    check_echo(caller, 30000);
-    assert_int_equal(caller_receive(caller, &back, &bytes, 20 * SECOND, &fail), -1);
+    check_echo(client, 30000);
+    assert_int_equal(client_session_receive(client, &back, &bytes, 20 * SECOND, &fail), -1);
     assert_non_null(strstr(fail.text, "has closed the session"));
-    assert_int_equal(caller_send(caller, record, 10, &fail), -1);
-    caller_close(caller);
+    assert_int_equal(client_session_send(client, record, 10, &fail), -1);
+    client_session_close(client);
     session_host_stop(&host);
 }
 
