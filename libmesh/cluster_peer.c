@@ -87,8 +87,8 @@ uint32_t mesh_cluster_peer_limit(const struct mesh_cluster *cluster)
 {
     uint32_t own = cluster->epoch.number;
 
-    if (!own && cluster->joining.is_active)
-        own = cluster->joining.standing.number; /* a new process knows no other */
+    if (cluster->joining.is_active && cluster->epoch.list.count <= 1 && cluster->joining.standing.number > own)
+        own = cluster->joining.standing.number; /* a process that is alone knows no other */
     return (own > CLUSTER_NUMBER_BELIEVED ? own : CLUSTER_NUMBER_BELIEVED) + CLUSTER_NUMBER_AHEAD;
 }
 

@@ -72,11 +72,25 @@ int mesh_udp_group_open(const struct mesh_addr *group, const struct mesh_addr *l
     return -1;
 }
 
+static bool has_route(const struct mesh_addr *group, const struct mesh_addr *local)
+{
+    const int family = mesh_addr_is_v4(group) ? AF_INET : AF_INET6, fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage name;
+    const socklen_t name_bytes = mesh_addr_to_sockaddr(group, family, &name);
+    const bool has = fd >= 0 && mesh_udp_group_aim(fd, group, local) && connect(fd, (const struct sockaddr *)&name, name_bytes) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return has;
+}
+
 uint32_t mesh_udp_group_path_bytes(const struct mesh_addr *group, const struct mesh_addr *local)
 {
     const bool is_v4 = mesh_addr_is_v4(group);
     const uint32_t headers = is_v4 ? 28 : 48, mtu = mesh_udp_route_mtu(group, is_v4 && mesh_addr_is_v4(local) ? local : NULL);
 
+    if (mtu == 0) /* a sandbox may forbid to read routes: then what every path carries */
+        return has_route(group, local) ? MESH_DATAGRAM_BYTES_MIN : 0;
     if (mtu < headers + MESH_DATAGRAM_BYTES_MIN)
         return 0;
     return mtu - headers < UDP_DATAGRAM_BYTES_MAX ? mtu - headers : UDP_DATAGRAM_BYTES_MAX;

@@ -1,6 +1,7 @@
 #include "packet_filter.h"
 
 #include <assert.h>
+#include <sched.h>
 
 #include "hash.h"
 #include "mesh/wire.h"
@@ -19,7 +20,7 @@ struct look {
 static void lock(struct packet_filter *filter)
 {
     while (atomic_flag_test_and_set_explicit(&filter->lock, memory_order_acquire))
-        ;
+        sched_yield(); /* the other thread may wait for this processor */
 }
 
 static void unlock(struct packet_filter *filter)

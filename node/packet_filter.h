@@ -71,8 +71,8 @@ void packet_filter_init(struct packet_filter *filter, enum mesh_security securit
                         uint64_t seed);
 void packet_filter_release(struct packet_filter *filter); /* wipes the keys; all zeros is fine */
 
-/* A datagram as received; called by the owner of the UDP driver. True: it is queued in the ring, already opened if it is of the
- * cluster layer. */
+/* A datagram as received; called by the owner of the UDP driver, and by the main thread for those of the discovery group. True: it is
+ * queued in the ring, already opened if it is of the cluster layer. */
 bool packet_filter_take(struct packet_filter *filter, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
 
 /* An unverified report that nobody is at this address; called by the owner of the driver. True: it is queued once for

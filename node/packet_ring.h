@@ -1,6 +1,6 @@
 /* Datagrams outside epochs, passed from the thread that polls the socket to the main thread: a bounded ring, one writer at a time.
  *
- * The writer owns the UDP driver, the reader is the main thread. A datagram without room is lost, as on a network. */
+ * Writers hold the filter's lock, the reader is the main thread. A datagram without room is lost, as on a network. */
 #ifndef NODE_PACKET_RING_H
 #define NODE_PACKET_RING_H
 

@@ -78,8 +78,8 @@ struct recorded_request {
 struct recording {
     struct mesh_recording *trace;
     struct recorded_request request[RECORDED_REQUESTS_MAX];
-    unsigned oldest;      /* the oldest of them, given up when there is no room */
-    enum disk_state told; /* of its disk */
+    unsigned oldest; /* the oldest of them, given up when there is no room */
+    unsigned told;   /* states of its disk, a bit each, since it last worked */
 };
 
 /* ---- beginning and ending ---- */
@@ -196,9 +196,9 @@ void recording_watch(struct recording *recording)
         return;
     mesh_recording_get_stats(recording->trace, &stats);
     state = disk_state(&stats.recorder);
-    if (state == recording->told)
+    if (state == DISK_WORKS ? recording->told == 0 : (recording->told & 1u << state) != 0)
         return;
-    recording->told = state;
+    recording->told = state == DISK_WORKS ? 0 : recording->told | 1u << state;
     path = mesh_recording_path(recording->trace);
     if (state == DISK_FAILS)
         log_line("--record %s: cannot be written, retrying every second: %s", path, stats.recorder.why);

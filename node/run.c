@@ -480,6 +480,8 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         err = make_prompt(&run, fail) < 0 || check_prompt(&run, fail) < 0 ? -1 : 0;
     if (err == 0)
         err = run_nodes(&run, fail);
+    if (err != 0 && run_interrupt_signal == 0)
+        run_interrupt_end(); /* what follows is no start any more: a signal ends it at once */
     err = release(&run, err, fail);
     if (run_interrupt_signal != 0 && !run.has_begun)
         run_interrupt_die();

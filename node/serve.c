@@ -229,6 +229,7 @@ static int loop(struct server *server, struct fail *fail)
         const uint32_t seen = eventcount_read(server->wakeup);
 
         read_outside(server);
+        take_outside(server); /* there is room, then, for questions to the group */
         serve_discover_poll(server);
         take_outside(server);
         begin_leaving(server);

@@ -117,6 +117,23 @@ static void each_lie_leaves_room_for_splits_and_new_processes(void **state)
     }
 }
 
+/* A process that was started apart, and so has an epoch of its own with a low number, is taken in. */
+static void nor_do_lies_shut_out_a_process_that_was_alone(void **state)
+{
+    (void)state;
+    open_members();
+    lie_and_restart_the_last();
+    lie_and_restart_the_last();
+    simmembers_crash(&members, 2);
+    members_case_expect_agreement(3, 5 * SIMMEMBERS_S);
+    cut_last(true);
+    simmembers_start(&members, 2);
+    assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
+    assert_int_equal(members.at[2].number, 1);
+    cut_last(false);
+    members_case_expect_agreement(7, 60 * SIMMEMBERS_S);
+}
+
 /* What was the highest number to be believed from JOINs. */
 static void a_lie_at_the_end_of_what_is_believed_stops_no_joining(void **state)
 {
@@ -216,6 +233,7 @@ int main(void)
 #define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, members_case_close)
     const struct CMUnitTest tests[] = {
         MEMBERS_TEST(each_lie_leaves_room_for_splits_and_new_processes),
+        MEMBERS_TEST(nor_do_lies_shut_out_a_process_that_was_alone),
         MEMBERS_TEST(a_lie_at_the_end_of_what_is_believed_stops_no_joining),
         MEMBERS_TEST(a_number_that_is_not_believed_is_answered),
         MEMBERS_TEST(nor_is_such_a_number_believed_from_a_vote),
