@@ -35,7 +35,6 @@ for i in range(count):
         time.sleep(0.002)
 end
 
-epoch() { status "$1" | sed -n 's/.*"nodes":[0-9]*,"epoch":\([0-9]*\),.*/\1/p'; }
 believes() { netns_on 0 ip route get "$1" | grep -q "mtu $2"; } # ADDRESS MTU: the kernel of host 0
 
 netns_hosts 3
