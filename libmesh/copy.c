@@ -3,7 +3,9 @@
  * Peers report how many numbers of this rank never came (STATUS, PONG); a slow average of that loss is kept for each. Copying to a peer
  * begins at the loss at which the waiting saved is worth the datagrams, and ends below a third of it. A copy is a datagram with a number of
  * its own, so losses are counted as before. It goes when nothing else is to be sent: after the same tile for the others, and after the next
- * tiles where there are some. Only gathers of few tokens have copies: in a prompt, many lost datagrams are repaired together. */
+ * tiles where there are some. Only gathers of few tokens have copies: in a prompt, many lost datagrams are repaired together. And only
+ * numbers sent beside such gathers decide: what a prompt loses is mostly what a queue on the way had no room for, and copies would but fill
+ * it more. */
 #include "core.h"
 
 #include <assert.h>
@@ -11,6 +13,7 @@
 enum {
     TOKENS_MAX = 16,
     SAMPLE_NUMBERS = 256, /* in the peer's reports: fewer are not yet a measure */
+    LATE_NUMBERS = 64,    /* after the last of many tokens: what a peer lacks counts as lost a while later */
     AVERAGE = 8,          /* samples, about */
     COPY_NS = 6000,       /* what a datagram costs: some microseconds at its sender, and one or two at its receiver */
     LOSS_PPM_MIN = 1000,  /* less cannot be measured in time */
@@ -28,30 +31,52 @@ static uint32_t worth_ppm(const struct mesh *mesh, const struct mesh_peer *peer)
     return loss_ppm > LOSS_PPM_MIN ? (uint32_t)loss_ppm : LOSS_PPM_MIN;
 }
 
-void mesh_copy_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen, uint64_t lost)
+static bool add_sample(struct mesh_loss *loss, uint64_t seen, uint64_t lost)
 {
-    const uint64_t rank = UINT64_C(1) << peer->rank;
     uint64_t numbers, missing;
     int64_t sample_ppm;
 
-    if (seen < peer->loss_seen + SAMPLE_NUMBERS)
-        return;
-    numbers = seen - peer->loss_seen;
-    missing = lost > peer->loss_lost ? lost - peer->loss_lost : 0; /* fewer: what seemed lost was late */
+    if (seen < loss->seen + SAMPLE_NUMBERS)
+        return false;
+    numbers = seen - loss->seen;
+    missing = lost > loss->lost ? lost - loss->lost : 0; /* fewer: what seemed lost was late */
     sample_ppm = missing < numbers ? (int64_t)(missing * 1000000 / numbers) : 1000000;
-    peer->stats.loss_ppm = (uint32_t)((int64_t)peer->stats.loss_ppm + (sample_ppm - (int64_t)peer->stats.loss_ppm) / AVERAGE);
-    peer->loss_seen = seen;
-    peer->loss_lost = lost;
-    if (peer->stats.loss_ppm >= worth_ppm(mesh, peer))
+    *loss = (struct mesh_loss){seen, lost, (uint32_t)((int64_t)loss->ppm + (sample_ppm - (int64_t)loss->ppm) / AVERAGE)};
+    return true;
+}
+
+void mesh_copy_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen, uint64_t lost)
+{
+    const uint64_t rank = UINT64_C(1) << peer->rank;
+    struct mesh_loss *few = &peer->few_loss;
+
+    if (add_sample(&peer->loss, seen, lost))
+        peer->stats.loss_ppm = peer->loss.ppm;
+    if (peer->many_through > 0 && few->seen < peer->many_through + LATE_NUMBERS)
+        *few = (struct mesh_loss){seen, lost, few->ppm}; /* a new sample, if that is behind the last of them */
+    else if (add_sample(few, seen, lost) && few->ppm >= worth_ppm(mesh, peer))
         mesh->copying |= rank;
-    else if (peer->stats.loss_ppm < worth_ppm(mesh, peer) / OFF_PART)
+    if (few->ppm < worth_ppm(mesh, peer) / OFF_PART)
         mesh->copying &= ~rank;
+}
+
+static bool is_many(const struct mesh_slot *slot)
+{
+    return slot->gather.token_count > TOKENS_MAX;
+}
+
+void mesh_copy_note_resend(struct mesh *mesh, const struct mesh_slot *slot, struct mesh_peer *peer)
+{
+    if (is_many(slot))
+        peer->many_through = mesh->number_all + peer->number;
 }
 
 void mesh_copy_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, uint64_t ready_ns, uint64_t ranks)
 {
+    for (uint64_t to = is_many(slot) ? ranks : 0; to; to &= to - 1)
+        mesh_copy_note_resend(mesh, slot, &mesh->peers[__builtin_ctzll(to)]);
     ranks &= mesh->copying;
-    if (!ranks || slot->gather.token_count > TOKENS_MAX || mesh->copy_count == MESH_COPIES)
+    if (!ranks || is_many(slot) || mesh->copy_count == MESH_COPIES)
         return;
     mesh->copies[(mesh->copy_first + mesh->copy_count++) % MESH_COPIES] =
         (struct mesh_copy){.what = {slot->end, *range}, .ready_ns = ready_ns, .ranks = ranks};

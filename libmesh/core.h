@@ -128,6 +128,12 @@ struct mesh_pace {
     uint32_t mean_ns, deviation_ns; /* mean 0: no sample yet */
 };
 
+/* What a peer reports to be lost of what is sent to it. */
+struct mesh_loss {
+    uint64_t seen, lost; /* numbers, as last reported */
+    uint32_t ppm;        /* a slow average */
+};
+
 struct mesh_peer {
     struct mesh_addr addr;
     bool has_addr;
@@ -166,7 +172,8 @@ struct mesh_peer {
     uint32_t consumed_bytes; /* received since our last report */
     bool waits;
 
-    uint64_t loss_seen, loss_lost; /* as last reported for stats.loss_ppm */
+    struct mesh_loss loss, few_loss; /* of all numbers; of those sent when no tiles of many tokens were */
+    uint64_t many_through;           /* numbers of both spaces up to the last tile of many tokens */
 
     uint64_t heard_ns; /* the last datagram that was accepted; 0: none */
 
@@ -343,7 +350,8 @@ void mesh_sender_write_tile(const struct mesh_slot *slot, const struct mesh_rang
 /* ---- copy.c ---- */
 void mesh_copy_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen, uint64_t lost); /* both cumulative */
 void mesh_copy_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, uint64_t ready_ns,
-                    uint64_t ranks); /* just sent to these */
+                    uint64_t ranks);                                                                 /* just sent to these */
+void mesh_copy_note_resend(struct mesh *mesh, const struct mesh_slot *slot, struct mesh_peer *peer); /* just sent */
 bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks);
 
 /* ---- flight.c ---- */

@@ -350,6 +350,7 @@ bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
             mesh_sender_write_tile(slot, &part, mesh->now_ns, MESH_FLAG_RESEND, packet);
             mesh_write_peer(mesh, peer, packet, peer->resends_exempt > 0);
             mesh_flight_note(mesh, slot, &part, peer);
+            mesh_copy_note_resend(mesh, slot, peer);
             peer->resends_exempt -= peer->resends_exempt > 0;
             peer->stats.tiles_sent++;
             peer->stats.resent++;

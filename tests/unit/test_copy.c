@@ -191,8 +191,28 @@ static void prompts_are_not_sent_twice(void **state)
     lossy.loss_ppm = 20000;
     work(net, 500, 17);
     assert_int_equal(sum(net).duplicates_sent, 0);
-    work(net, 100, 16);
+    work(net, 1500, 16);
     assert_true(sum(net).duplicates_sent > 0);
+    net_free(net);
+}
+
+/* A queue that prompts fill loses nothing between them. */
+static void loss_in_prompts_alone_makes_no_copies(void **state)
+{
+    struct lossy lossy;
+    struct net *net = open_lossy(&lossy, 1);
+    struct mesh_peer_stats stats;
+
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        lossy.loss_ppm = 20000;
+        work(net, 100, 40);
+        lossy.loss_ppm = 0;
+        work(net, 300, 1);
+    }
+    assert_int_equal(sum(net).duplicates_sent, 0);
+    mesh_get_peer_stats(net->mesh[0], 1, &stats);
+    assert_true(stats.loss_ppm > 1000); /* and is reported nevertheless */
     net_free(net);
 }
 
@@ -204,6 +224,7 @@ int main(void)
         cmocka_unit_test(a_copy_has_a_number_of_its_own_and_is_no_duplicate),
         cmocka_unit_test(copies_end_with_the_loss),
         cmocka_unit_test(prompts_are_not_sent_twice),
+        cmocka_unit_test(loss_in_prompts_alone_makes_no_copies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
