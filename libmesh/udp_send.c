@@ -46,7 +46,7 @@ int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct m
         sent = sendto(sender->fd, packet, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&name, name_bytes);
     } while (sent < 0 && (errno == EINTR || (mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)));
     if (sent < 0) {
-        return errno == EAGAIN || errno == EWOULDBLOCK ? MESH_AGAIN : MESH_ESYSTEM;
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? MESH_AGAIN : MESH_ESYSTEM;
     }
     return 0;
 }

@@ -100,20 +100,6 @@ static void take_outside(struct server *server)
     packet_filter_set_sessions(&server->filter, places, mesh_sessions_peers(server->sessions, places));
 }
 
-static void send_outside(struct server *server)
-{
-    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
-    struct mesh_output output;
-    struct mesh_addr to;
-    size_t bytes;
-
-    while (mesh_cluster_next_datagram(server->cluster, mesh_udp_now_ns(), packet, sizeof packet, &output))
-        if (!is_secure(server) || mesh_seal_packet(&server->process_key, server->config->run.security, packet, output.bytes) == MESH_OK)
-            serve_network_sent(server, &output.addr, mesh_udp_send_to(server->config->run.udp, output.addr, packet, output.bytes));
-    while ((bytes = mesh_sessions_next_datagram(server->sessions, mesh_udp_now_ns(), packet, sizeof packet, &to)) > 0)
-        mesh_udp_send_to(server->config->run.udp, to, packet, bytes);
-}
-
 /* ---- the loop ---- */
 
 static bool is_alone(const struct server *server)
@@ -134,6 +120,7 @@ static void rest(struct server *server, uint32_t seen)
     until_ns = until_ns < bulk_ns ? until_ns : bulk_ns;
     until_ns = until_ns < watch_ns ? until_ns : watch_ns;
     until_ns = until_ns < latest_ns ? until_ns : latest_ns;
+    until_ns = server->unsent.bytes > 0 ? server->unsent.again_ns : until_ns; /* what else is due to be sent waits behind it */
     if (until_ns <= now_ns || server->prompt_queue.count > 0)
         return;
     if (is_alone(server))
@@ -151,7 +138,7 @@ void serve_poll_cluster(struct server *server)
     mesh_udp_poll(udp, NULL);
     take_outside(server);
     mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
-    send_outside(server);
+    serve_send_outside(server);
     now_ns = mesh_udp_now_ns();
     due_ns = mesh_cluster_timeout(server->cluster);
     if (due_ns > now_ns)
@@ -252,13 +239,13 @@ static int loop(struct server *server, struct fail *fail)
         serve_watch_run(server);
         if (server->http != NULL)
             http_metrics_run(server->http);
-        send_outside(server);
+        serve_send_outside(server);
         recording_watch(server->recording);
         if (serve_key_log_has_gap(server))
             serve_log(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
         rest(server, seen);
     }
-    send_outside(server);
+    serve_send_outside(server);
     return 0;
 }
 

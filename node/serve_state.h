@@ -33,6 +33,15 @@ struct serve_shares {
     uint64_t look_at_ns, test_at_ns;
 };
 
+/* A datagram outside of epochs for which there was no room. */
+struct serve_unsent {
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    size_t bytes; /* 0: there is none */
+    struct mesh_addr to;
+    bool is_cluster;             /* between members; else of a client session */
+    uint64_t since_ns, again_ns; /* when it was to be sent, and when to try again */
+};
+
 enum { SERVE_REFUSAL_BYTES = 400 };
 
 struct server {
@@ -46,6 +55,7 @@ struct server {
     struct mesh_session_seal session_seal;
     struct mesh_sessions *sessions;
     void *sessions_memory;
+    struct serve_unsent unsent;
     struct epoch_run *run;  /* the present epoch; NULL: none */
     struct epoch_run *next; /* being prepared; NULL: none */
     uint32_t next_plan;
@@ -144,6 +154,9 @@ unsigned serve_count_requests(const struct server *server); /* whose clients do 
 /* After urgent messages: send a piece of what is being fetched. And when there is more to do. */
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
+
+/* serve_send.c: what the cluster layer and the client sessions have to send, as long as there is room for it. */
+void serve_send_outside(struct server *server);
 
 /* serve_network.c: what came of a datagram to another node, by mesh_udp_send_to and errno; what is to be said of it, and of being alone. */
 void serve_network_sent(struct server *server, const struct mesh_addr *to, int result);
