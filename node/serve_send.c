@@ -1,14 +1,13 @@
 /* Datagrams outside of epochs: the cluster layer's, and those of client sessions.
  *
  * When tiles are computed faster than the wire takes them, its queue is always full. Signs of life that are lost there make members that
- * are well look dead to one another. So the one for which there was no room waits, and what is behind it stays in its layer. */
-#include <errno.h>
-
+ * are well look dead to one another. So the one for which there was no room waits, and what is behind it stays in its layer. It waits for a
+ * short time only, and once in a row: another interface may have room for those behind it. */
 #include "mesh/udp.h"
 #include "serve_state.h"
 
-#define AGAIN_NS      UINT64_C(100000)    /* at 1 Gb/s the interface sends 12 kB meanwhile */
-#define UNSENT_NS_MAX UINT64_C(200000000) /* then it is lost, as tiles are */
+#define AGAIN_NS      UINT64_C(100000)   /* at 1 Gb/s the interface sends 12 kB meanwhile */
+#define UNSENT_NS_MAX UINT64_C(20000000) /* at 10 Mb/s it sends 25 kB meanwhile */
 
 /* False: there is no room, and it waits. */
 static bool send_unsent(struct server *server)
@@ -20,7 +19,11 @@ static bool send_unsent(struct server *server)
     if (now_ns < unsent->again_ns)
         return false;
     result = mesh_udp_send_to(server->config->run.udp, unsent->to, unsent->packet, unsent->bytes);
-    if (result == MESH_AGAIN && now_ns - unsent->since_ns < UNSENT_NS_MAX) {
+    if (result != MESH_AGAIN)
+        unsent->full_since_ns = 0;
+    else if (unsent->full_since_ns == 0)
+        unsent->full_since_ns = now_ns;
+    if (result == MESH_AGAIN && now_ns - unsent->full_since_ns < UNSENT_NS_MAX) {
         unsent->again_ns = now_ns + AGAIN_NS;
         return false;
     }
@@ -38,7 +41,7 @@ static bool take(struct server *server)
     const uint64_t now_ns = mesh_udp_now_ns();
     struct mesh_output output;
 
-    unsent->since_ns = unsent->again_ns = now_ns;
+    unsent->again_ns = now_ns;
     while (mesh_cluster_next_datagram(server->cluster, now_ns, unsent->packet, sizeof unsent->packet, &output)) {
         if (security != MESH_SECURITY_NONE && mesh_seal_packet(&server->process_key, security, unsent->packet, output.bytes) != MESH_OK)
             continue;

@@ -38,8 +38,8 @@ struct serve_unsent {
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
     size_t bytes; /* 0: there is none */
     struct mesh_addr to;
-    bool is_cluster;             /* between members; else of a client session */
-    uint64_t since_ns, again_ns; /* when it was to be sent, and when to try again */
+    bool is_cluster;                  /* between members; else of a client session */
+    uint64_t full_since_ns, again_ns; /* since when nothing could be sent, 0 if the last one could, and when to try again */
 };
 
 enum { SERVE_REFUSAL_BYTES = 400 };
