@@ -279,6 +279,12 @@ const char *capture_name(const struct capture *capture)
     return capture->name;
 }
 
+/* pcap has 32 bits of seconds, which end in 2106; libpcap takes them for a signed number, which ends in 2038. */
+static uint64_t seconds_of(const struct pcap_pkthdr *header)
+{
+    return header->ts.tv_sec < 0 ? (uint32_t)header->ts.tv_sec : (uint64_t)header->ts.tv_sec;
+}
+
 int capture_next(struct capture *capture, struct capture_frame *out, struct fail *fail)
 {
     struct pcap_pkthdr *header;
@@ -287,7 +293,7 @@ int capture_next(struct capture *capture, struct capture_frame *out, struct fail
 
     switch (got) {
     case 1:
-        out->ts_ns = (uint64_t)header->ts.tv_sec * 1000000000u + (uint64_t)header->ts.tv_usec * (capture->is_nano ? 1u : 1000u);
+        out->ts_ns = seconds_of(header) * 1000000000u + (uint64_t)header->ts.tv_usec * (capture->is_nano ? 1u : 1000u);
         out->bytes = bytes;
         out->captured = header->caplen;
         out->size = header->len < header->caplen ? header->caplen : header->len;

@@ -56,6 +56,8 @@ if operation == "cut": # to so many bytes each
     frames = [[ts, size, frame[:int(numbers[0])]] for ts, size, frame in frames]
 elif operation == "back": # the clock is set back by so many seconds in the middle
     frames = [[ts - (int(numbers[0]) * 10**9 if i > len(frames) // 2 else 0), size, frame] for i, (ts, size, frame) in enumerate(frames)]
+elif operation == "years": # everything is so many years of 365 days later
+    frames = [[ts + int(numbers[0]) * 365 * 86400 * 10**9, size, frame] for ts, size, frame in frames]
 elif operation == "swap": # each seventh frame with the next one: their order is another than that of their times
     for i in range(0, len(frames) - 1, 7):
         frames[i], frames[i + 1] = frames[i + 1], frames[i]
@@ -97,6 +99,14 @@ made() { python3 "$tmp/make.py" "${source_capture:-$whole}" "$tmp/$1" "${@:2}"; 
 analyze() { "$mesh_dissect" "$@" --analyze; }
 links() { analyze -r "$1" | grep '^ *2  *[01]>[01] '; }
 sum() { analyze "$@" 2>/dev/null | sed -n '/datagrams in/,$p'; }
+
+# ---- times after 2038, which need all 32 bits of pcap's seconds ----
+made later years 20
+first_time() { TZ=UTC0 "$mesh_dissect" -r "$1" -n -tttt -c 1 | cut -d ' ' -f 1; }
+check_equal "a capture of a later decade has the times of that decade" "$(first_time "$tmp/later")" \
+    "$(date -u -d "$(first_time $whole) + $((20 * 365)) days" +%F)"
+"$mesh_dissect" -r "$tmp/later" -w "$tmp/later-copy" 2>/dev/null
+check_same "it is written with the same times" "$tmp/later-copy" "$tmp/later"
 
 # ---- the files of one capture ----
 for k in 0 1 2; do
