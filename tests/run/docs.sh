@@ -64,6 +64,10 @@ if [ -x "$mesh_node" ]; then
     check_equal "bash completes every command of mesh-node" "$(completed mesh-node '' | grep -v ^--)" \
         "$("$mesh_node" --help | sed -nE 's/^  ([a-z]+)  +[a-z].*/\1/p' | grep -v '^mesh' | sort)"
 fi
+if [ -x "$BIN/mesh-replay" ]; then
+    check_equal "bash completes every named query of mesh-replay" "$(completed mesh-replay query x.db --named '')" \
+        "$("$BIN/mesh-replay" query --help | awk 'found && /^  / { print $1 } /^named queries:/ { found = 1 }' | sort)"
+fi
 if [ -x "$mesh_node" ]; then
     named mesh-node < <(for command in run serve ask status synth stories train plan inspect quantize bench keygen; do
         "$mesh_node" $command --help </dev/null 2>/dev/null
