@@ -327,8 +327,11 @@ static int verify_traces(const char *const *paths, size_t path_count, const stru
     if (result == 0 && computing != NULL)
         result = compute_run(&compute, computing, paths, path_count, fail);
     if (result == 0 && verify.count + compute.count == 0)
-        result = fail_set(fail, EXIT_SKIPPED, "%.300s: no calls of protocol cores to run again (captures have none): record with --record",
-                          paths[0]);
+        result =
+            fail_set(fail, EXIT_SKIPPED,
+                     "%.300s: no calls of protocol cores to run again: captures have none (record with --record), nor have runs of one "
+                     "node (give -m)",
+                     paths[0]);
     else if (result == 0)
         result = report(&verify, computed, form, junit, fail);
     if (result == 0)

@@ -79,6 +79,10 @@ shrinks "and by mesh-node" mesh-node "$mesh_node" run -m "$tmp/shrinks.gguf" -p 
 check_exit "options for computing need a model" 2 "give -m" "$mesh_replay" verify "$tmp/T.db" --any-model
 check_exit "two forms at a time are refused" 2 "choose one" "$mesh_replay" verify "$tmp/T.db" --json --tap
 check_exit "a file that is not there is named" 4 "No such file" "$mesh_replay" verify "$tmp/none.db"
+"$mesh_node" run -m $model -p Once -n 3 --seed 1 --record "$tmp/alone.db" >/dev/null 2>&1
+check_exit "a node that was alone exchanged nothing that could be run again" 77 "nor have runs of one node (give -m)" \
+    "$mesh_replay" verify "$tmp/alone.db"
+check "what it computed is computed again with the model" "$mesh_replay" verify "$tmp/alone.db" -m $model
 [ -x "$mesh_dissect" ] || { finish; exit; }
 "$mesh_dissect" -r tests/dissect/messages.pcap --import "$tmp/capture.db"
 check_exit "a capture has nothing to be run again" 77 "no calls of protocol cores" "$mesh_replay" verify "$tmp/capture.db"
