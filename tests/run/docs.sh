@@ -45,6 +45,27 @@ named() { # PROGRAM, what its --help prints on stdin
     check_equal "the man page names every option that $1 --help prints" "$(cat "$tmp/unknown")" ""
 }
 
+# And where a program has commands, in the section of the command. `ask` refers to `run` for what they have in common.
+named_in_section() { # PROGRAM COMMAND...
+    local program=$1 command
+    for command in "${@:2}"; do
+        sed 's/\\-/-/g' "docs/man/$program.1" |
+            awk -v command="$command" '/^\.S[SH] / { inside = $2 == command || (command == "ask" && $2 == "run") } inside' >"$tmp/section"
+        "$BIN/$program" "$command" --help </dev/null | grep -oE -e '--[a-z][a-z0-9-]+' | grep -vx -e --help | sort -u |
+            while read -r option; do
+                grep -q -e "$option\\b" "$tmp/section" || echo "$command: $option"
+            done
+    done >"$tmp/unknown"
+    check_equal "the man page of $program names every option with its command" "$(cat "$tmp/unknown")" ""
+}
+for page in docs/man/*.[17]; do
+    sed -n '/^\.SH SEE ALSO/,$p' "$page" | sed 's/\\-/-/g' >"$tmp/also"
+    for other in docs/man/*.1; do
+        [ "$page" = "$other" ] || grep -q "$(basename "$other" .1) (1)" "$tmp/also" || echo "$page: $(basename "$other")"
+    done
+done >"$tmp/unknown"
+check_equal "every man page refers to those of the programs" "$(cat "$tmp/unknown")" ""
+
 # Completions of bash for the last word of a command line.
 completed() { # PROGRAM WORD...
     # shellcheck disable=SC2016 # another shell's words
@@ -72,6 +93,7 @@ if [ -x "$mesh_node" ]; then
     named mesh-node < <(for command in run serve ask status synth stories train plan inspect quantize bench keygen; do
         "$mesh_node" $command --help </dev/null 2>/dev/null
     done)
+    named_in_section mesh-node run serve ask status synth stories train plan inspect quantize bench keygen
 else
     skip "the man page names every option that mesh-node --help prints" "mesh-node is not built"
 fi
@@ -91,6 +113,7 @@ if [ -x "$BIN/mesh-replay" ]; then
     named mesh-replay < <(for command in $("$BIN/mesh-replay" --help | awk '/^  [a-z]+ +/ && $1 != "mesh-replay" { print $1 }'); do
         "$BIN/mesh-replay" "$command" --help
     done)
+    named_in_section mesh-replay info verify run query export diff
 fi
 sed 's/\\-/-/g' docs/man/libmesh.7 >"$tmp/page"
 for header in libmesh/include/mesh/*.h; do
