@@ -36,6 +36,10 @@ for node in attic cellar shed; do
     check_exit "node $node of the example is told what is missing, its key or the model" 4 "/" \
         "$mesh_node" serve -c "$prefix/share/mesh-node/cluster.conf" --node $node --key "$tmp/none"
 done
+model=node/models/stories-q8_0.gguf
+sed -E 's/^# ([a-z-]+ = )/\1/; s/^ctx = .*/ctx = 512/' "$prefix/share/mesh-node/cluster.conf" >"$tmp/cluster.conf"
+check "what the example has as a comment can be used as it is" "$mesh_node" plan -c "$tmp/cluster.conf" -m $model
+check_equal "the example has such a setting" "$(grep -c '^share = ' "$tmp/cluster.conf")" 1
 check_equal "the hints for sysctl are settings and comments" \
     "$(grep -cvE '^(#.*|net\.[a-z_.]+ = [0-9]+)$' "$prefix/share/mesh-node/sysctl.conf")" 0
 
