@@ -15,6 +15,11 @@ for document in "${documents[@]}"; do
 done >"$tmp/dead"
 check_equal "every link in the documents leads somewhere" "$(cat "$tmp/dead")" ""
 
+# What is said of a command beside it is a comment of the shell, so that the line can be typed, or pasted, as it is.
+awk '/^```/ { inside = !inside } inside && /^(make|sudo|bin\/|install|systemctl|mesh-)/ && /[^ ]  +[^ #]/' \
+    README.md docs/{OPERATIONS,TRAINING,TRACE}.md >"$tmp/remarks"
+check_equal "remarks beside commands are comments of the shell" "$(cat "$tmp/remarks")" ""
+
 tests/tools/file-list >"$tmp/files"
 awk '/^<!-- files end -->/ { inside = 0 } inside { print } /^<!-- files begin/ { inside = 1 }' docs/ARCHITECTURE.md |
     sed '$d' >"$tmp/listed"
