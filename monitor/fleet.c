@@ -360,21 +360,30 @@ double fleet_open(const struct fleet *fleet, uint64_t tick)
     return most;
 }
 
+/* How well a sample tells what the mesh does: it is of this interval, and its node takes part. */
+static int sample_worth(const struct node_sample *sample)
+{
+    return 2 * sample->is_fresh + (sample->state == FLEET_UP);
+}
+
+/* A mean, since the greatest of several figures, each of an interval that begins and ends at another time, is too great on average. */
 float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick)
 {
-    float most = NAN;
-    bool is_fresh = false;
+    double sum = 0;
+    int count = 0, best = -1;
 
     for (int i = 0; i < fleet->node_end; i++) {
         const struct node_sample *sample = fleet_node_at(fleet, i, tick);
 
-        if (sample == NULL || isnan(sample->tok_per_s) || sample->is_fresh < is_fresh)
+        if (sample == NULL || isnan(sample->tok_per_s) || sample_worth(sample) < best)
             continue;
-        if (sample->is_fresh > is_fresh || !(sample->tok_per_s <= most))
-            most = sample->tok_per_s;
-        is_fresh = sample->is_fresh;
+        if (sample_worth(sample) > best)
+            sum = count = 0;
+        best = sample_worth(sample);
+        sum += (double)sample->tok_per_s;
+        count++;
     }
-    return most;
+    return count > 0 ? (float)(sum / count) : NAN;
 }
 
 void fleet_reset(struct fleet *fleet)

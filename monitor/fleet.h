@@ -219,8 +219,8 @@ double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, u
 /* Part of the time before that tick in which steps were open, at the node that had them longest; NAN: no node reported. */
 double fleet_open(const struct fleet *fleet, uint64_t tick);
 
-/* Tokens per second that the mesh generated: the greatest figure of its nodes, only of those that reported in the interval if any has; NAN:
- * none has one. */
+/* Tokens per second that the mesh generated: the mean of its nodes' figures, only of those that reported in the interval if any has, and of
+ * those that were up; NAN: none has one. */
 float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick);
 
 /* The sequencer, or FLEET_NOBODY. */

@@ -1,4 +1,5 @@
-/* The monitor's model and epochs that end: the tokens of an interval are those of all epochs it contained. */
+/* The tokens of an interval in the monitor's model: those of all epochs it contained, and what they say of the speed of the mesh. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,9 +53,24 @@ static void tokens_of_epochs_that_ended_since_are_of_the_interval(void **state)
     assert_int_equal(last_tokens(c), 50);
 }
 
+/* Each node's interval begins and ends a little earlier or later than the others', and so has some tokens more or fewer. */
+static void speed_is_not_that_of_the_node_that_counted_most(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    for (unsigned i = 0; i < 10; i++) {
+        for (unsigned node = 0; node < 4; node++)
+            c->made.node[node].tokens += 4 * (i % 2 == 0 ? node : 3 - node); /* in two intervals, 12 more at each */
+        monitor_case_run(c, 1);
+        assert_true(fabsf(fleet_tok_per_s(&c->fleet, c->fleet.ticks - 1) - 56) < 0.01f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(speed_is_not_that_of_the_node_that_counted_most, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tokens_of_epochs_that_ended_since_are_of_the_interval, set_up, tear_down),
     };
 
