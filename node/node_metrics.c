@@ -112,6 +112,16 @@ static uint8_t state_of_node(const struct node_metrics_source *s)
     return epoch_run_is_loaded(s->run) ? MESH_NODE_UP : MESH_NODE_LOADING;
 }
 
+/* Datagrams of another epoch are none of strangers: some are still on their way whenever an epoch ends. */
+static uint64_t refused_without_key(const uint64_t refused[MESH_SEAL_REFUSALS])
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
+        sum += i == MESH_SEAL_EPOCH ? 0 : refused[i];
+    return sum;
+}
+
 static void take_cluster(struct node_metrics *m, const struct node_metrics_source *s)
 {
     struct mesh_cluster_stats stats = {.epochs = 1};
@@ -129,8 +139,7 @@ static void take_cluster(struct node_metrics *m, const struct node_metrics_sourc
     m->node.telemetry_refused = s->telemetry_refused;
     m->node.refused_rate = s->filter->rate + s->filter->full;
     m->node.refused_replay = s->replayed + s->filter->replay + stats.dropped[-MESH_EDUPLICATE];
-    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        m->node.refused_auth += s->refused[i] + s->filter->cluster[i];
+    m->node.refused_auth = refused_without_key(s->refused) + refused_without_key(s->filter->cluster);
     for (int i = MESH_SESSION_BY_PLAIN; i <= MESH_SESSION_BY_TAG; i++)
         m->node.refused_auth += s->filter->clients[i] + sessions.refused[i];
 }
@@ -268,8 +277,7 @@ static void look_at_links(void *app)
     n->early = stats.early;
     n->refused_replay += stats.dropped[-MESH_EDUPLICATE];
     n->refused_range = stats.dropped[-MESH_ETRUNCATED] + stats.dropped[-MESH_ETYPE] + stats.dropped[-MESH_ERANGE];
-    for (int i = 0; i < MESH_SEAL_REFUSALS; i++)
-        n->refused_auth += run->sealer.refused[i];
+    n->refused_auth += refused_without_key(run->sealer.refused);
     for (uint16_t r = 0; r < run->count; r++)
         if (r != run->rank)
             take_link(look->metrics, run, r);

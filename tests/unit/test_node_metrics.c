@@ -1,4 +1,4 @@
-/* What a node measures of the requests of its clients. */
+/* What a node measures of the requests of its clients, and of what it refuses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,11 +12,17 @@
 static void take(struct node_metrics *measure, const struct jobs *jobs, uint32_t waiting)
 {
     static const struct node_metrics_requests over = {.begun = 7};
-    static const struct packet_filter_stats filter;
+    const struct packet_filter_stats filter = {.cluster = {[MESH_SEAL_EPOCH] = 40, [MESH_SEAL_TAG] = 2}};
     static const struct mesh_lab lab;
     const struct epoch_run_config config = {.model = simquestion_model(0)->model};
-    const struct node_metrics_source source = {
-        .now_ns = 1000, .config = &config, .filter = &filter, .jobs = jobs, .waiting = waiting, .requests = &over, .lab = &lab};
+    const struct node_metrics_source source = {.now_ns = 1000,
+                                               .config = &config,
+                                               .filter = &filter,
+                                               .jobs = jobs,
+                                               .waiting = waiting,
+                                               .requests = &over,
+                                               .lab = &lab,
+                                               .refused = {[MESH_SEAL_PLAIN] = 1, [MESH_SEAL_EPOCH] = 300}};
 
     node_metrics_take(measure, &source);
 }
@@ -39,9 +45,22 @@ static void requests_that_wait_to_be_tokenised_are_running(void **state)
     node_metrics_release(&measure);
 }
 
+static void datagrams_of_an_epoch_that_ended_are_not_of_strangers(void **state)
+{
+    static struct jobs jobs;
+    struct node_metrics measure = {0};
+
+    (void)state;
+    assert_int_equal(node_metrics_init(&measure), 0);
+    take(&measure, &jobs, 0);
+    assert_int_equal(measure.node.refused_auth, 1 + 2);
+    node_metrics_release(&measure);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(datagrams_of_an_epoch_that_ended_are_not_of_strangers),
         cmocka_unit_test(requests_that_wait_to_be_tokenised_are_running),
     };
 
