@@ -43,9 +43,10 @@ static void draw_cell(struct view *view, struct area cell, enum metric metric, i
     const double value = value_of(view, metric, from, to);
     const int heat = heat_of(metric, value);
     const bool is_gone = !fleet_is_alive(view->fleet->nodes[from].state) || !fleet_is_alive(view->fleet->nodes[to].state);
-    const enum style style = is_selected                             ? STYLE_SELECTED
-                             : is_gone || isnan(value) || from == to ? STYLE_STALE
-                                                                     : (enum style)(STYLE_HEAT + heat);
+    const bool is_old = is_gone || fleet_is_late_at(view->fleet, to, view->tick); /* a link's figures come from its receiver */
+    const enum style style = is_selected                            ? STYLE_SELECTED
+                             : is_old || isnan(value) || from == to ? STYLE_STALE
+                                                                    : (enum style)(STYLE_HEAT + heat);
     char text[FORMAT_BYTES];
 
     canvas_fill(view->canvas, cell, style, ' ');

@@ -249,6 +249,38 @@ static void the_selected_event_is_shown_with_all_of_its_text_and_its_date(void *
     assert_non_null(strstr(text, "\n 09-18 14:1"));
 }
 
+/* Grey cells in a row of the matrix of links: 0 is the heading. */
+static int grey_in_row(const struct monitor_case *c, struct ui *ui, int row)
+{
+    const struct layout layout = layout_make(SCREEN_LINKS, 120, 36, 5, (struct layout_findings){0});
+    const int y = layout.part[PART_MAIN].y + 1 + row;
+    struct canvas canvas;
+    int count = 0;
+
+    assert_int_equal(canvas_init(&canvas, 120, 36, GLYPHS_FULL), 0);
+    view_draw(&canvas, &c->fleet, ui, made_now_ns(&c->made), made_wall_ns(&c->made));
+    for (int x = 0; x < 80; x++)
+        count += canvas.cells[y * 120 + x].style == STYLE_STALE;
+    canvas_release(&canvas);
+    return count;
+}
+
+static void what_a_node_whose_report_is_overdue_receives_is_grey(void **state)
+{
+    struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_LINKS);
+    int grey;
+
+    c->made.is_dead[3] = false;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 3);
+    grey = grey_in_row(c, &ui, 2);
+    c->made.is_dead[3] = true;
+    monitor_case_run(c, 2);
+    assert_true(fleet_is_alive(c->fleet.nodes[3].state));
+    assert_int_equal(grey_in_row(c, &ui, 2), 2 * grey);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_bad_finding_has_the_lines_that_it_needs),
         cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* changes what is shown: must be last */
         cmocka_unit_test(the_selected_event_is_shown_with_all_of_its_text_and_its_date),
+        cmocka_unit_test(what_a_node_whose_report_is_overdue_receives_is_grey),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
