@@ -2,6 +2,7 @@
 
 #include <langinfo.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,6 +209,8 @@ static uint32_t key_of(int code)
     return 0;
 }
 
+enum { CTRL_Z = 'Z' & 31 }; /* as a character: the terminal is raw */
+
 struct screen_input screen_next(void)
 {
     wint_t code;
@@ -219,6 +222,10 @@ struct screen_input screen_next(void)
         return mouse_input();
     if (kind == KEY_CODE_YES)
         return (struct screen_input){SCREEN_KEY, key_of((int)code), 0, 0, 0};
+    if (kind == OK && code == CTRL_Z) {
+        kill(0, SIGTSTP); /* as the terminal would; ncurses gives it back to the shell, and draws all anew when the monitor goes on */
+        return (struct screen_input){SCREEN_RESIZED, 0, 0, 0, 0};
+    }
     if (kind == OK)
         return (struct screen_input){SCREEN_KEY, (uint32_t)code, 0, 0, 0};
     return (struct screen_input){SCREEN_NOTHING, 0, 0, 0, 0};

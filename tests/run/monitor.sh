@@ -96,6 +96,19 @@ keys q
 sees "q ends it" "ended with 0"
 check_contains "the chosen interval is saved in the settings" "$tmp/config/mesh-monitor/config" "interval_ms = 1000"
 
+# ---- stopped by the keyboard ----
+
+tm kill-server
+screen_start 120 36 "$tmp/folder" "exec bash --norc -i"
+keys "PS1='ready: '; $(realpath "$monitor") --to 127.0.0.1:$port -d 0.5" Enter
+sees "a shell with job control starts it" "4 of 4 nodes compute"
+keys C-z
+sees "Ctrl-Z gives the terminal back to the shell" "Stopped"
+keys "fg; echo ended with \$?" Enter
+sees "and it goes on in the foreground" "4 of 4 nodes compute"
+keys q
+sees "as if nothing had happened" "ended with 0"
+
 # ---- a long interval ----
 
 tm kill-server
@@ -130,7 +143,8 @@ fi
 check "a recording in batch gives an object for each of its intervals" "$monitor" --trace "$tmp/run.db" --json -d 0.5
 check_equal "a recording in batch has both nodes, whose traces are side by side" \
     "$(tail -n 1 "$out" | grep -o '"is_fresh":true,"peers"' | wc -l)" 2
-tokens=$(sed 's/.*"rank":0,"address"//; s/"rank":1,"address".*//; s/.*"generated_tokens":\([0-9]*\).*/\1/' "$out" | paste -sd+)
+tokens=$(sed 's/,"findings":.*//' "$out" | # events name ranks, too
+    sed 's/.*"rank":0,"address"//; s/"rank":1,"address".*//; s/.*"generated_tokens":\([0-9]*\).*/\1/' | paste -sd+)
 check_equal "the recorded intervals have all tokens of the answer" $((tokens)) 60
 # From the last report of each node: the sums over all links.
 sums=$(for trace in "$tmp/run.db" "$tmp/run.1.db"; do
