@@ -188,9 +188,9 @@ static void take_look(struct watch *w, uint64_t now_ns, uint16_t rank, const str
     struct looker *looker = &w->looker[rank];
     const bool is_new = now_ns >= looker->until_ns;
 
-    if (message->header.number <= looker->number)
+    if (message->header.number <= w->mark[rank].look)
         return;
-    looker->number = message->header.number;
+    w->mark[rank].look = message->header.number;
     if (is_new)
         watch_hurry(w, now_ns);
     else if (look->interval_ms * MS_NS < looker->interval_ns)
@@ -244,6 +244,9 @@ static bool take_report(struct watch *w, uint64_t now_ns, uint64_t unix_ms, uint
         mesh_telemetry_open(&reader, message->data, message->data_bytes, &head) != MESH_OK ||
         memcmp(head.incarnation, message->as.report.incarnation, sizeof head.incarnation) != 0)
         return false;
+    if (head.serial != w->mark[rank].serial && !is_newer(head.serial, w->mark[rank].serial))
+        return true;
+    w->mark[rank].serial = head.serial;
     forward(w, now_ns, unix_ms, rank, head.serial, message->data, message->data_bytes);
     return true;
 }
@@ -332,36 +335,78 @@ uint64_t watch_due_ns(const struct watch *w, uint64_t now_ns)
     return due_ns;
 }
 
-/* Remember which reports a watcher has of each member, though ranks have changed: older ones may arrive after newer ones. */
+/* ---- another epoch ---- */
+
+/* The rank of a process in a list of members; count: it is not there. */
+static uint16_t place_of(const uint8_t incarnation[16], const struct mesh_cluster_member *member, uint16_t count)
+{
+    uint16_t r = 0;
+
+    while (r < count && memcmp(member[r].incarnation, incarnation, sizeof member->incarnation) != 0)
+        r++;
+    return r;
+}
+
+/* What has come from a process that was a member before, not necessarily in the last epoch; it is no former member any more. */
+static struct watch_mark recall(struct watch *w, const uint8_t incarnation[16])
+{
+    for (unsigned i = 0; i < WATCH_FORMER_MAX; i++)
+        if (w->former[i].left != 0 && memcmp(w->former[i].incarnation, incarnation, sizeof w->former[i].incarnation) == 0) {
+            w->former[i].left = 0;
+            return w->former[i].mark;
+        }
+    return (struct watch_mark){0};
+}
+
+/* Where all places are taken, the process that left before all others is forgotten. */
+static void remember(struct watch *w, const uint8_t incarnation[16], const struct watch_mark *mark)
+{
+    struct watch_former *former = &w->former[0];
+
+    for (unsigned i = 1; i < WATCH_FORMER_MAX; i++)
+        if (w->former[i].left < former->left)
+            former = &w->former[i];
+    former->left = ++w->leavings;
+    memcpy(former->incarnation, incarnation, sizeof former->incarnation);
+    former->mark = *mark;
+}
+
+/* Remember what has come from each process, though ranks change, and though it is no member for a time: what is older may still arrive. */
+static void keep_marks(struct watch *w, const struct mesh_cluster_member *member, uint16_t count)
+{
+    struct watch_mark mark[MESH_RANKS_MAX] = {0};
+
+    for (uint16_t now = 0; now < count; now++) {
+        const uint16_t before = place_of(member[now].incarnation, w->member, w->count);
+
+        mark[now] = before < w->count ? w->mark[before] : recall(w, member[now].incarnation);
+    }
+    for (uint16_t before = 0; before < w->count; before++)
+        if (place_of(w->member[before].incarnation, member, count) == count && (w->mark[before].serial != 0 || w->mark[before].look != 0))
+            remember(w, w->member[before].incarnation, &w->mark[before]);
+    memcpy(w->mark, mark, sizeof mark);
+}
+
+/* Which report of each member a watcher is being sent. One that is a member again goes on where it was left. */
 static void keep_serials(const struct watch *w, struct watcher *watcher, const struct mesh_cluster_member *member, uint16_t count)
 {
     uint32_t serial[MESH_RANKS_MAX] = {0};
 
-    for (uint16_t now = 0; now < count; now++)
-        for (uint16_t before = 0; before < w->count; before++)
-            if (memcmp(member[now].incarnation, w->member[before].incarnation, sizeof member->incarnation) == 0)
-                serial[now] = watcher->serial[before];
+    for (uint16_t now = 0; now < count; now++) {
+        const uint16_t before = place_of(member[now].incarnation, w->member, w->count);
+
+        serial[now] = before < w->count ? watcher->serial[before] : w->mark[now].serial;
+    }
     memcpy(watcher->serial, serial, sizeof serial);
     memset(watcher->next_ns, 0, sizeof watcher->next_ns);
 }
 
-/* Also keep its last LOOK. A member that still looks says so within a second. */
-static void keep_lookers(struct watch *w, const struct mesh_cluster_member *member, uint16_t count)
-{
-    struct looker looker[MESH_RANKS_MAX] = {0};
-
-    for (uint16_t now = 0; now < count; now++)
-        for (uint16_t before = 0; before < w->count; before++)
-            if (memcmp(member[now].incarnation, w->member[before].incarnation, sizeof member->incarnation) == 0)
-                looker[now].number = w->looker[before].number;
-    memcpy(w->looker, looker, sizeof looker);
-}
-
 void watch_epoch(struct watch *w, const struct mesh_cluster_member *member, uint16_t count, uint16_t rank)
 {
+    keep_marks(w, member, count);
     for (unsigned i = 0; i < WATCHERS_MAX; i++)
         keep_serials(w, &w->watcher[i], member, count);
-    keep_lookers(w, member, count);
+    memset(w->looker, 0, sizeof w->looker); /* a member that still looks says so within a second */
     if (count > 0)
         memcpy(w->member, member, count * sizeof *member);
     w->count = count;

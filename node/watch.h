@@ -9,7 +9,7 @@
 #include "mesh/telemetry.h"
 #include "mesh/wire.h"
 
-enum { WATCHERS_MAX = 8 };
+enum { WATCHERS_MAX = 8, WATCH_FORMER_MAX = 2 * MESH_RANKS_MAX };
 
 /* A client. */
 struct watcher {
@@ -25,7 +25,19 @@ struct looker {
     struct mesh_addr addr;
     uint32_t kinds;
     uint64_t interval_ns, until_ns;
-    uint64_t number; /* of its last LOOK */
+};
+
+/* What has come from a process. Whatever is older is late, or was replayed by somebody. */
+struct watch_mark {
+    uint32_t serial; /* of its newest report; 0: none */
+    uint64_t look;   /* number of its last LOOK */
+};
+
+/* A process that was a member and may be one again. */
+struct watch_former {
+    uint64_t left; /* order of leaving; 0: free */
+    uint8_t incarnation[16];
+    struct watch_mark mark;
 };
 
 /* Called during the calls below; must not call back, except for watch_give from report. */
@@ -46,7 +58,10 @@ struct watch {
     struct mesh_cluster_member member[MESH_RANKS_MAX];
     uint16_t count, rank; /* of the present epoch; count 0: none */
     struct watcher watcher[WATCHERS_MAX];
-    struct looker looker[MESH_RANKS_MAX]; /* by rank */
+    struct looker looker[MESH_RANKS_MAX];   /* by rank */
+    struct watch_mark mark[MESH_RANKS_MAX]; /* likewise */
+    struct watch_former former[WATCH_FORMER_MAX];
+    uint64_t leavings; /* by members so far */
     uint64_t report_at_ns, look_at_ns;
     unsigned looks_for_old;              /* number of further LOOKs that ask for old events, which a new client does not know */
     bool tells_all_events;               /* in the next report, whose maker clears it */

@@ -253,6 +253,10 @@ static void a_look_from_before_the_last_one_is_not_taken(void **state)
     watch_epoch(&watch, members, MEMBERS, OWN);
     take(&message, PEER);
     pass(2000);
+    watch_epoch(&watch, members, PEER, OWN); /* it is lost, and comes back */
+    watch_epoch(&watch, members, MEMBERS, OWN);
+    take(&message, PEER);
+    pass(2000);
     assert_int_equal(reports, 0);
     take_look(PEER, 1000);
     pass(1000);
@@ -349,6 +353,57 @@ static void nor_is_it_after_the_ranks_have_changed(void **state)
     assert_int_equal(records, 2);
 }
 
+/* It was lost, or this node was: what it said before may still arrive, replayed by whoever heard it. */
+static void nor_is_it_when_its_sender_is_a_member_again(void **state)
+{
+    (void)state;
+    wish(SESSION, 50, 10000);
+    take_report(PEER, 9);
+    watch_epoch(&watch, members, PEER, OWN);
+    watch_epoch(&watch, members, MEMBERS, OWN);
+    take_report(PEER, 8);
+    watch_epoch(&watch, NULL, 0, 0);
+    watch_epoch(&watch, members, MEMBERS, OWN);
+    take_report(PEER, 7);
+    assert_int_equal(records, 1);
+    take_report(PEER, 10);
+    assert_int_equal(records, 2);
+}
+
+/* The client comes after the member's newer report, of which another client was told. */
+static void nor_is_a_new_client_told_of_it(void **state)
+{
+    (void)state;
+    take_report(PEER, 9);
+    wish(SESSION, 50, 10000);
+    take_report(PEER, 8);
+    assert_int_equal(records, 0);
+    take_report(PEER, 9);
+    assert_int_equal(records, 1);
+}
+
+/* More processes than are remembered come and go; the last ones are remembered. */
+static void of_many_former_members_the_last_ones_are_known(void **state)
+{
+    const unsigned last = WATCH_FORMER_MAX + 50;
+
+    (void)state;
+    wish(SESSION, 50, 60000);
+    for (unsigned i = 1; i <= last; i++) {
+        memcpy(members[PEER].incarnation, &i, sizeof i);
+        members[PEER].incarnation[8] = 1;
+        watch_epoch(&watch, members, MEMBERS, OWN);
+        take_report(PEER, 9);
+    }
+    records = 0;
+    for (unsigned i = last; i > last - WATCH_FORMER_MAX; i--) {
+        memcpy(members[PEER].incarnation, &i, sizeof i);
+        watch_epoch(&watch, members, MEMBERS, OWN);
+        take_report(PEER, 8);
+    }
+    assert_int_equal(records, 0);
+}
+
 static void what_is_of_no_member_is_refused(void **state)
 {
     uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX];
@@ -412,6 +467,9 @@ int main(void)
         cmocka_unit_test_setup(a_shorter_interval_holds_at_once, set_up),
         cmocka_unit_test_setup(a_report_that_was_overtaken_is_not_told, set_up),
         cmocka_unit_test_setup(nor_is_it_after_the_ranks_have_changed, set_up),
+        cmocka_unit_test_setup(nor_is_it_when_its_sender_is_a_member_again, set_up),
+        cmocka_unit_test_setup(nor_is_a_new_client_told_of_it, set_up),
+        cmocka_unit_test_setup(of_many_former_members_the_last_ones_are_known, set_up),
         cmocka_unit_test_setup(what_is_of_no_member_is_refused, set_up),
         cmocka_unit_test_setup(a_node_that_waits_for_memory_passes_on_what_rank_0_says, set_up),
         cmocka_unit_test_setup(one_client_too_many_is_told_why, set_up),
