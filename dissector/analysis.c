@@ -127,7 +127,8 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
     struct link_entry *entry;
 
     if (space->first == 0) {
-        space->first = link->spaces[!is_all].first == 1 ? 1 : number; /* a link that begins in the capture begins with 1 in both */
+        /* A link whose HELLO is in the capture begins there in both spaces. The first tile of an epoch that was idle shows no such thing. */
+        space->first = is_all && link->spaces[0].first == 1 ? 1 : number;
         space->highest = space->first - 1;
     }
     if (number > space->highest) {

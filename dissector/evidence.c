@@ -410,7 +410,7 @@ static void mark(struct link *link, uint64_t ts_ns)
 static void take_report(struct link *link, uint64_t ts_ns, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
 {
     if (!link->has_report) {
-        const bool is_whole = link->spaces[0].first <= 1 && link->spaces[1].first <= 1;
+        const bool is_whole = link->spaces[0].first == 1 && link->spaces[1].first <= 1;
 
         link->has_report = true;
         link->report_base = is_whole ? 0 : lost;

@@ -149,6 +149,9 @@ check_equal "a datagram that is captured and lost later counts once as sent" \
 made middle from 200
 check_equal "in a capture that begins in the middle, no tile whose first sending it lacks is a spurious resend" \
     "$(analyze -r "$tmp/middle" | sed -n 's/.*; \([0-9]* resent, [0-9]*\) of them spurious;.*/\1/p')" "5 resent, 0"
+made idle from 14
+check_equal "in a capture that begins with the first tile of an idle epoch, nothing that came before counts as not captured" \
+    "$(links "$tmp/idle" | awk '{ print $2, $4, $6 }')" "$(links $whole | awk '{ print $2, $4, 0 }')"
 
 # ---- frames that are cut ----
 made cut60 cut 60
