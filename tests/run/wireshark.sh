@@ -16,8 +16,8 @@ export HOME=$tmp # no plugins or preferences of this user
 by_tshark() { # CAPTURE
     local options=() field
     while read -r field; do options+=(-e "$field"); done <"$tmp/fields"
-    tshark -2 -X "lua_script:$tmp/mesh.lua" -r "$1" -Y mesh.magic -T fields -E separator=/t -E occurrence=a -E aggregator=, \
-        -e frame.number "${options[@]}" 2>"$tmp/tshark" |
+    tshark -2 -o udp.try_heuristic_first:TRUE -X "lua_script:$tmp/mesh.lua" -r "$1" -Y mesh.magic -T fields -E separator=/t \
+        -E occurrence=a -E aggregator=, -e frame.number "${options[@]}" 2>"$tmp/tshark" |
         awk -F '\t' 'NR == FNR { name[FNR + 1] = $1; next }
             { for (i = 2; i <= NF; i++) if ($i != "") { sub(/^True$/, "1", $i); print $1, name[i], $i } }' "$tmp/fields" -
 }
@@ -74,6 +74,8 @@ agree "they agree on numbers" tests/dissect/numbers.pcap 80
 agree "they agree on what was lost" tests/dissect/lost.pcap 80
 agree "and what the receiver's host dropped" docs/captures/host-host0.pcap 5000
 check_equal "the plugin marks five datagrams as lost" "$(grep -c 'mesh.analysis.lost 1' "$tmp/a")" "5"
+LC_ALL=C sed 's/\x1c\xf3\x1c\xf3/\x21\x98\x21\x98/g' tests/dissect/lost.pcap >"$tmp/8600.pcap"
+agree "they agree on ports that Wireshark knows of another protocol, with heuristics first" "$tmp/8600.pcap" 80
 agree "they agree on fragments, tags, and several datagrams in a frame" tests/dissect/layers.pcap 80
 
 # Bits that have words: lines "NAME FRAME", where they are set.
