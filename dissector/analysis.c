@@ -179,6 +179,8 @@ static void count(struct link *link, const struct packet *packet)
     if (link->last_tile_ns != 0 && packet->ts_ns > link->last_tile_ns)
         mesh_histogram_add(&link->tile_gaps, packet->ts_ns - link->last_tile_ns);
     link->last_tile_ns = packet->ts_ns;
+    if (link->first_tile_ns == 0)
+        link->first_tile_ns = packet->ts_ns;
 }
 
 /* Has the same number been seen on the other path, to the group or to the receiver alone? To the receiver the two are one datagram. */

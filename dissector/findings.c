@@ -10,7 +10,8 @@ enum {
     DUPLICATE_PERCENT = 25,
     LONG_TIMES = 4,
     LONG_NS = 200000,
-    LATENCIES_MIN = 20
+    LATENCIES_MIN = 20,
+    SILENCE_NS = 5000000 /* a node that leaves by itself is heard until the next epoch begins */
 };
 
 const char *const findings_place_names[FINDINGS_PLACES] = {"unknown", "sender's host", "wire", "receiver's host"};
@@ -210,6 +211,69 @@ static bool tell_meshes(const struct findings *findings, unsigned count)
     return true;
 }
 
+/* ---- nodes without which the next epoch began ---- */
+
+/* Is the host in the next epoch of its mesh, or is nothing known of that one? *begun_ns: when the first tile of the next epoch left. */
+static bool goes_on(const struct links *links, const struct link_host *host, uint64_t *begun_ns)
+{
+    *begun_ns = 0;
+    for (size_t i = 0; i < links->count; i++) {
+        const struct link *link = links->links[i];
+
+        if (link->epoch != host->next_epoch || link->sender == NULL || link->receiver == NULL)
+            continue;
+        if (frame_address_equals(&link->from, &host->address) || frame_address_equals(&link->to, &host->address))
+            return true;
+        if (link->first_tile_ns != 0 && (*begun_ns == 0 || link->first_tile_ns < *begun_ns) && links_is_of_mesh(links, host, &link->from))
+            *begun_ns = link->first_tile_ns;
+    }
+    return *begun_ns == 0;
+}
+
+/* When any host of the same mesh sent a tile for the last time in its epoch; 0: never. */
+static uint64_t last_tile_ns(const struct links *links, const struct link_host *host)
+{
+    uint64_t last_ns = 0;
+
+    for (size_t i = 0; i < links->host_count; i++) {
+        const struct link_host *other = links->hosts[i];
+
+        if (other->epoch == host->epoch && other->mesh == host->mesh && other->tile_ns > last_ns)
+            last_ns = other->tile_ns;
+    }
+    return last_ns;
+}
+
+static const struct link *link_from(const struct links *links, const struct link_host *host)
+{
+    for (size_t i = 0; i < links->count; i++)
+        if (links->links[i]->sender == host)
+            return links->links[i];
+    return NULL;
+}
+
+/* A node that was silent until the others went on without it: no loss, yet the reason for a stall. */
+static bool tell_gone(const struct findings *findings, const struct link_host *host)
+{
+    const struct links *links = &findings->analysis->links;
+    const struct link *link = link_from(links, host);
+    const uint64_t tile_ns = last_tile_ns(links, host);
+    char address[FRAME_ADDRESS_TEXT_BYTES], stood[80] = "", text[FINDINGS_BYTES];
+    uint64_t begun_ns;
+
+    if (link == NULL || host->next_ns < host->sent_ns + SILENCE_NS || goes_on(links, host, &begun_ns))
+        return false;
+    frame_address_text(&host->address, link->is_v6, false, address);
+    if (tile_ns != 0 && begun_ns > tile_ns)
+        snprintf(stood, sizeof stood, ", and %.1f ms passed between the tiles of the two", (double)(begun_ns - tile_ns) / 1e6);
+    snprintf(text, sizeof text,
+             "epoch %" PRIu32 " began without rank %u (%s) of epoch %" PRIu32 ", which had been silent for %.1f ms%s: "
+             "was its process stopped or ended, its host overloaded, or its link cut? its log and that host's tell",
+             host->next_epoch, link->src, address, host->epoch, (double)(host->next_ns - host->sent_ns) / 1e6, stood);
+    findings->on_finding(findings->context, "error", text);
+    return true;
+}
+
 /* ---- whom the others wait for ---- */
 
 /* What 90 % of a link's datagrams take one way at most; 0: too few were captured at both ends. */
@@ -355,6 +419,9 @@ void findings_tell(const struct findings *findings)
     is_any |= tell_left_out(findings);
     for (size_t i = 0; i < findings->analysis->links.count; i++)
         is_any |= tell_losses(findings, i);
+    for (size_t i = 0; i < findings->analysis->links.host_count; i++)
+        if (findings->analysis->links.hosts[i]->next_ns != 0)
+            is_any |= tell_gone(findings, findings->analysis->links.hosts[i]);
     is_any |= tell_not_captured(findings);
     is_any |= tell_renewed(findings);
     is_any |= tell_cut(findings);

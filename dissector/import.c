@@ -87,19 +87,14 @@ bool import_has_failed(const struct import *import)
 
 /* ---- nodes and epochs: gathered while datagrams come, written at the end ---- */
 
-static bool is_same(const struct frame_address *a, const struct frame_address *b)
-{
-    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
 /* The node's number in the trace; 0: there are too many nodes. */
 static uint64_t node_of(struct import *import, const struct frame_address *address, bool is_v6)
 {
     size_t at = import->last_node;
 
-    if (at < import->node_count && is_same(&import->nodes[at].address, address))
+    if (at < import->node_count && frame_address_equals(&import->nodes[at].address, address))
         return at + 1;
-    for (at = 0; at < import->node_count && !is_same(&import->nodes[at].address, address);)
+    for (at = 0; at < import->node_count && !frame_address_equals(&import->nodes[at].address, address);)
         at++;
     if (at == IMPORT_NODES_MAX)
         return 0;

@@ -15,21 +15,16 @@ void links_release(struct links *links)
     links->last = NULL;
 }
 
-static bool is_same(const struct frame_address *a, const struct frame_address *b)
-{
-    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
 static struct link *find(struct links *links, uint32_t epoch, const struct frame_address *from, const struct frame_address *to)
 {
     struct link *last = links->last;
 
-    if (last != NULL && last->epoch == epoch && is_same(&last->from, from) && is_same(&last->to, to))
+    if (last != NULL && last->epoch == epoch && frame_address_equals(&last->from, from) && frame_address_equals(&last->to, to))
         return last;
     for (size_t i = links->count; i > 0; i--) { /* the newest epoch is the likely one */
         struct link *link = links->links[i - 1];
 
-        if (link->epoch == epoch && is_same(&link->from, from) && is_same(&link->to, to))
+        if (link->epoch == epoch && frame_address_equals(&link->from, from) && frame_address_equals(&link->to, to))
             return link;
     }
     return NULL;
@@ -52,7 +47,7 @@ static struct link_host *host_of(struct links *links, const struct packet *packe
     struct link_host *host;
 
     for (size_t i = links->host_count; i > 0; i--)
-        if (links->hosts[i - 1]->epoch == epoch && is_same(&links->hosts[i - 1]->address, address)) {
+        if (links->hosts[i - 1]->epoch == epoch && frame_address_equals(&links->hosts[i - 1]->address, address)) {
             if (after_ns != 0 && links->hosts[i - 1]->begun_ns <= after_ns)
                 break;
             return links->hosts[i - 1];
@@ -79,6 +74,43 @@ static void join_meshes(struct links *links, const struct link_host *a, const st
     for (size_t i = 0; kept != other && i < links->host_count; i++)
         if (links->hosts[i]->mesh == other)
             links->hosts[i]->mesh = kept;
+}
+
+bool links_is_of_mesh(const struct links *links, const struct link_host *host, const struct frame_address *address)
+{
+    for (size_t i = 0; i < links->host_count; i++)
+        if (links->hosts[i]->epoch == host->epoch && links->hosts[i]->mesh == host->mesh &&
+            frame_address_equals(&links->hosts[i]->address, address))
+            return true;
+    return false;
+}
+
+/* The first datagram of a newer epoch from or to a host: all hosts of the same mesh are in their epoch for the last time. */
+static void end_epoch(struct links *links, const struct link *link, const struct frame_address *address, uint64_t now_ns)
+{
+    for (size_t i = 0; i < links->host_count; i++) {
+        const struct link_host *host = links->hosts[i];
+
+        if (host->epoch >= link->epoch || host->next_ns != 0 || !frame_address_equals(&host->address, address))
+            continue;
+        for (size_t k = 0; k < links->host_count; k++) {
+            struct link_host *other = links->hosts[k];
+
+            if (other->epoch != host->epoch || other->mesh != host->mesh || other->next_ns != 0)
+                continue;
+            other->next_ns = now_ns;
+            other->next_epoch = link->epoch;
+        }
+    }
+}
+
+static void note_sent(struct link_host *host, const struct packet *packet)
+{
+    if (host == NULL || host->next_ns != 0)
+        return;
+    host->sent_ns = packet->ts_ns;
+    if (packet->message.header.type == MESH_TYPE_TILE)
+        host->tile_ns = packet->ts_ns;
 }
 
 static struct link *make(struct links *links, const struct packet *packet, uint64_t after_ns)
@@ -111,6 +143,10 @@ static struct link *make(struct links *links, const struct packet *packet, uint6
         link->departures = calloc(2, sizeof *link->departures);
     link->first_ns = link->last_ns = packet->ts_ns;
     links->links[links->count++] = link;
+    if (!is_session) {
+        end_epoch(links, link, &link->from, packet->ts_ns);
+        end_epoch(links, link, &link->to, packet->ts_ns);
+    }
     return link;
 }
 
@@ -131,6 +167,7 @@ struct link *links_of(struct links *links, const struct packet *packet)
     if (header->dst != MESH_DST_ALL)
         link->dst = header->dst;
     links->last = link;
+    note_sent(link->sender, packet);
     return link;
 }
 
@@ -146,7 +183,8 @@ const struct link *links_reverse(struct links *links, const struct link *link)
 
 static bool has_common_end(const struct link *a, const struct link *b)
 {
-    return is_same(&a->from, &b->from) || is_same(&a->from, &b->to) || is_same(&a->to, &b->from) || is_same(&a->to, &b->to);
+    return frame_address_equals(&a->from, &b->from) || frame_address_equals(&a->from, &b->to) || frame_address_equals(&a->to, &b->from) ||
+           frame_address_equals(&a->to, &b->to);
 }
 
 /* meshes: for each link the lowest index of the links connected with it, whatever their epochs. */

@@ -74,7 +74,10 @@ struct link_gather {
 
 struct link_host {
     uint32_t epoch;
-    uint64_t begun_ns; /* when it was seen first */
+    uint64_t begun_ns;         /* when it was seen first */
+    uint64_t sent_ns, tile_ns; /* when it sent anything, and a tile, for the last time before the next epoch began; 0: never */
+    uint64_t next_ns;          /* when that began; 0: never */
+    uint32_t next_epoch;
     struct frame_address address;
     unsigned mesh;  /* the same for all hosts that exchange datagrams in this epoch */
     unsigned point; /* capture point that its own reports are taken from */
@@ -106,7 +109,7 @@ struct link {
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */
     uint64_t mark_ns;
     uint64_t turn_ns; /* least time from a captured ping to its captured pong, less what the receiver took; 0: none */
-    uint64_t first_ns, last_ns, last_tile_ns;
+    uint64_t first_ns, last_ns, first_tile_ns, last_tile_ns;
     int at_sender, at_receiver;         /* points; -1: no capture there, or not known */
     unsigned point;                     /* by which it is judged */
     struct link_departures *departures; /* (2) as the spaces; NULL: not captured at both ends */
@@ -154,6 +157,9 @@ struct link *links_back(struct links *links, const struct packet *packet);
 
 /* The same for a link. */
 const struct link *links_reverse(struct links *links, const struct link *link);
+
+/* Is this the address of a host that is or was of the same mesh, and in the same epoch, as this one? */
+bool links_is_of_mesh(const struct links *links, const struct link_host *host, const struct frame_address *address);
 
 /* How many meshes the capture holds at once, with no link from one to another. 0: never more than one. */
 unsigned links_meshes(const struct links *links);

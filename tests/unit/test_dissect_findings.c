@@ -1,4 +1,4 @@
-/* What the analysis says of a rank that the others wait for. */
+/* What the analysis says of a rank that the others wait for, or go on without. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,12 +16,13 @@ static struct analysis analysis;
 static struct timeline timeline;
 static struct findings findings;
 static char said[FINDINGS_BYTES];
+static const char *said_severity;
 
 static void on_finding(void *context, const char *severity, const char *text)
 {
     (void)context;
     assert_string_equal(said, ""); /* one finding */
-    assert_string_equal(severity, "warning");
+    said_severity = severity;
     snprintf(said, sizeof said, "%s", text);
 }
 
@@ -40,8 +41,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < analysis.links.count; i++)
-        free(analysis.links.links[i]);
+    links_release(&analysis.links);
     return 0;
 }
 
@@ -86,6 +86,7 @@ static void a_slow_link_is_named_not_its_host(void **state)
     add_links_of_three(4000000, 27000);
     wait_for(2, 3);
     findings_tell(&findings);
+    assert_string_equal(said_severity, "warning");
     assert_non_null(strstr(said, "the others wait for rank 2: 1800.0 ms in all"));
     assert_non_null(strstr(said, "the links into rank 2 ("));
     assert_non_null(strstr(said, ") are slow, p90 "));
@@ -143,6 +144,70 @@ static void without_one_way_times_either_is_possible(void **state)
     assert_non_null(strstr(said, "is that host slower, busy, is its share too large, or its link slow? captures on all hosts"));
 }
 
+/* A sealed tile to all others of the epoch's ranks, which is captured at rank 0. */
+static void send_tile(uint32_t epoch, uint16_t src, uint64_t number, unsigned ranks, unsigned ms)
+{
+    for (unsigned dst = 0; dst < ranks; dst++) {
+        struct frame frame = {.src = {.ip = {[15] = (uint8_t)(src + 1)}, .port = 7411},
+                              .dst = {.ip = {[15] = (uint8_t)(dst + 1)}, .port = 7411}};
+        struct packet packet = {.ts_ns = UINT64_C(1000000) * ms, .frame = &frame, .state = PACKET_HEADER, .captured = 100, .size = 100};
+
+        if (dst == src || (src != 0 && dst != 0))
+            continue;
+        packet.message.header = (struct mesh_header){.type = MESH_TYPE_TILE,
+                                                     .src = src,
+                                                     .dst = MESH_DST_ALL,
+                                                     .epoch = epoch,
+                                                     .number = number,
+                                                     .have_step = MESH_STEP_NONE,
+                                                     .sent_ns = UINT64_C(1000000) * ms};
+        analysis_add(&analysis, &packet);
+    }
+}
+
+/* Three ranks until 1000 ms, rank 2 until silent_ms; two from 1100 ms on. */
+static void go_on_without_rank_2(unsigned silent_ms)
+{
+    for (unsigned ms = 900; ms <= 1000; ms += 10) {
+        send_tile(EPOCH, 0, ms / 10 - 89, 3, ms);
+        send_tile(EPOCH, 1, ms / 10 - 89, 3, ms + 1);
+        if (ms <= silent_ms)
+            send_tile(EPOCH, 2, ms / 10 - 89, 3, ms + 2);
+    }
+    if (silent_ms > 1000)
+        send_tile(EPOCH, 2, 12, 3, silent_ms);
+    send_tile(EPOCH + 1, 0, 1, 2, 1100);
+    send_tile(EPOCH + 1, 1, 1, 2, 1101);
+}
+
+static void a_node_that_was_silent_until_the_others_went_on_is_named(void **state)
+{
+    (void)state;
+    go_on_without_rank_2(960);
+    send_tile(EPOCH, 2, 8, 3, 1400); /* it was only stopped */
+    findings_tell(&findings);
+    assert_string_equal(said_severity, "error");
+    assert_non_null(
+        strstr(said, "epoch 4 began without rank 2 (0.0.0.3) of epoch 3, which had been silent for 138.0 ms, and 99.0 ms passed"));
+}
+
+static void a_node_that_leaves_is_not_reported(void **state)
+{
+    (void)state;
+    go_on_without_rank_2(1098);
+    findings_tell(&findings);
+    assert_string_equal(said, "nothing unusual");
+}
+
+static void a_node_that_is_in_the_next_epoch_is_not_reported(void **state)
+{
+    (void)state;
+    go_on_without_rank_2(960);
+    send_tile(EPOCH + 1, 2, 1, 3, 1102);
+    findings_tell(&findings);
+    assert_string_equal(said, "nothing unusual");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +217,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_two_ranks_one_direction_is_compared_with_the_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_host_is_slow_if_no_link_of_it_stands_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_one_way_times_either_is_possible, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_that_was_silent_until_the_others_went_on_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_that_leaves_is_not_reported, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_that_is_in_the_next_epoch_is_not_reported, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
