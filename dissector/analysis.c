@@ -127,7 +127,7 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
     struct link_entry *entry;
 
     if (space->first == 0) {
-        /* A link whose HELLO is in the capture begins there in both spaces. The first tile of an epoch that was idle shows no such thing. */
+        /* A link whose HELLO is in the capture begins there in both spaces. The first tile of an idle epoch shows no such thing. */
         space->first = is_all && link->spaces[0].first == 1 ? 1 : number;
         space->highest = space->first - 1;
     }
@@ -191,6 +191,14 @@ static bool is_twin(struct link *link, bool is_all, uint64_t number, bool by_gro
     return entry != NULL && !entry->is_missing && entry->by_group != by_group;
 }
 
+static bool is_answer(const struct packet *packet)
+{
+    const struct mesh_message *message = &packet->message;
+
+    return message->header.type == MESH_TYPE_HELLO_ACK ||
+           (packet->state == PACKET_DECODED && message->header.type == MESH_TYPE_HELLO && message->as.hello.echo != 0);
+}
+
 /* Take a datagram from the capture that judges the link. */
 static void take(struct analysis *analysis, struct link *link, const struct packet *packet, bool by_group)
 {
@@ -224,6 +232,8 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
         entry->step = packet->message.as.ping.origin_ns;
     else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_HELLO)
         entry->step = packet->message.as.hello.nonce;
+    if (link->answer == 0 && is_answer(packet))
+        link->answer = header->number;
     if (header->number > highest + 1 && header->number > link->spaces[is_all].first)
         evidence_find_originals(link, before_ns);
 }

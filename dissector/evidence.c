@@ -269,10 +269,11 @@ enum kind {
     KIND_MISSING, /* not in the capture */
     KIND_ASKED,   /* the receiver asked for its data after seeing its number or later ones, and it was sent again */
     KIND_HELLO,   /* sent before the receiver listened */
+    KIND_EARLY,   /* sent before an answer told the receiver that this sender knows it */
     KINDS
 };
 
-static bool is_kind(const struct link_entry *entry, enum kind kind)
+static bool is_kind(const struct link *link, unsigned is_all, const struct link_entry *entry, enum kind kind)
 {
     if (entry->is_lost || entry->is_proved)
         return false;
@@ -281,8 +282,10 @@ static bool is_kind(const struct link_entry *entry, enum kind kind)
         return entry->is_missing;
     case KIND_ASKED:
         return entry->is_passed && entry->is_resent;
-    default:
+    case KIND_HELLO:
         return entry->type == MESH_TYPE_HELLO;
+    default:
+        return !is_all && entry->number < link->answer;
     }
 }
 
@@ -312,8 +315,10 @@ static void name_kind(struct link *link, enum kind kind)
         for (uint64_t number = oldest; number <= space->seen; number++) {
             struct link_entry *entry = links_entry(space, number);
 
-            if (entry != NULL && is_kind(entry, kind) && spend(link, is_all, number))
-                evidence_mark_lost(link, entry);
+            if (entry == NULL || !is_kind(link, is_all, entry, kind) || !spend(link, is_all, number))
+                continue;
+            evidence_mark_lost(link, entry);
+            entry->is_early = kind >= KIND_HELLO;
         }
     }
 }
@@ -385,7 +390,7 @@ static void see(struct link_space *space, uint64_t seen)
 static void name_losses(struct link *link)
 {
     for (enum kind kind = KIND_MISSING; kind < KINDS; kind++)
-        if (kind != KIND_HELLO || link->spaces[1].seen == 0)
+        if (kind < KIND_HELLO || link->spaces[1].seen == 0)
             name_kind(link, kind);
     name_suspects(link);
 }

@@ -42,13 +42,13 @@ void findings_note(struct findings *findings, const struct packet *packet)
     }
 }
 
-void findings_note_loss(struct findings *findings, const struct link *link, enum findings_place place)
+void findings_note_loss(struct findings *findings, const struct analysis_loss *loss, enum findings_place place)
 {
     const struct links *links = &findings->analysis->links;
 
     for (size_t i = 0; i < links->count; i++)
-        if (links->links[i] == link)
-            findings->places[i][place]++;
+        if (links->links[i] == loss->link)
+            (*(loss->entry != NULL && loss->entry->is_early ? &findings->early[i] : &findings->places[i][place]))++;
 }
 
 static bool tell_losses(const struct findings *findings, size_t index)
@@ -56,19 +56,20 @@ static bool tell_losses(const struct findings *findings, size_t index)
     const struct link *link = findings->analysis->links.links[index];
     const uint32_t *places = findings->places[index];
     char from[FRAME_ADDRESS_TEXT_BYTES], to[FRAME_ADDRESS_TEXT_BYTES], text[FINDINGS_BYTES];
+    const uint64_t lost = link->counts.lost - findings->early[index];
     unsigned most = 0;
 
-    if (link->counts.lost < LOSSES_MIN)
+    if (lost < LOSSES_MIN)
         return false;
     for (unsigned place = 0; place < FINDINGS_PLACES; place++)
         if (places[place] > places[most])
             most = place;
-    if (100 * (uint64_t)places[most] < MOSTLY_PERCENT * link->counts.lost)
+    if (100 * (uint64_t)places[most] < MOSTLY_PERCENT * lost)
         most = FINDINGS_UNKNOWN;
     frame_address_text(&link->from, link->is_v6, false, from);
     frame_address_text(&link->to, link->is_v6, false, to);
     snprintf(text, sizeof text, "rank %u (%s) to rank %u (%s), epoch %" PRIu32 ": %" PRIu64 " lost, %" PRIu32 " of them %s: %s", link->src,
-             from, link->dst, to, link->epoch, link->counts.lost, places[most], wheres[most], advice[most]);
+             from, link->dst, to, link->epoch, lost, places[most], wheres[most], advice[most]);
     findings->on_finding(findings->context, findings->analysis->stall_ms > 0 ? "error" : "warning", text);
     return true;
 }

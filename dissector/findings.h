@@ -24,12 +24,13 @@ struct findings {
     const struct timeline *timeline;
     struct findings_seen seen;
     uint32_t places[LINKS_MAX][FINDINGS_PLACES]; /* losses of each link, by where they vanished */
+    uint32_t early[LINKS_MAX];                   /* lost because the receiver did not listen yet: in no place, and no fault */
     void (*on_finding)(void *context, const char *severity, const char *text);
     void *context;
 };
 
 void findings_note(struct findings *findings, const struct packet *packet);
-void findings_note_loss(struct findings *findings, const struct link *link, enum findings_place place);
+void findings_note_loss(struct findings *findings, const struct analysis_loss *loss, enum findings_place place);
 
 /* Call on_finding for each; at least once. */
 void findings_tell(const struct findings *findings);

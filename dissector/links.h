@@ -37,6 +37,7 @@ struct link_entry {
     bool by_group;      /* seen on its way to a multicast group; it may go to this receiver alone, too */
     bool is_passed : 1; /* asked for by a receiver that had seen this number or later ones: it was not on its way */
     bool is_repeat : 1; /* of a resend or copy: some of it was brought before, by another one */
+    bool is_early : 1;  /* lost because the receiver did not listen yet, or not to this sender */
     bool is_asked : 1;  /* has_range is of a NAK, one range of which may cover several datagrams; a byte more would be 8 kB per link */
 };
 
@@ -105,6 +106,7 @@ struct link {
     struct link_space spaces[2];                /* to this receiver, to all */
     struct numbers_incarnation incarnations[2]; /* of the spaces; a restarted process has links of its own */
     bool has_report, has_tiles;
+    uint64_t answer; /* number of the first datagram that answers a HELLO: the receiver takes none before it; 0: none */
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */
     uint64_t mark_ns;

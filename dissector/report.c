@@ -88,6 +88,7 @@ static void loss_object(struct report *report, const struct analysis_loss *loss)
         json_uint(json, "number", entry->number);
         json_bool(json, "captured", !entry->is_missing);
         json_text(json, "type", type_of(entry));
+        json_bool(json, "early", entry->is_early);
     }
     if (entry != NULL && entry->has_range) {
         json_uint(json, "step", entry->step);
@@ -133,6 +134,8 @@ static void loss_line(struct report *report, const struct analysis_loss *loss)
         fprintf(out, " step %" PRIu64 " phase %u blocks %u+%u", entry->step, entry->phase, entry->range.block_first,
                 entry->range.block_count);
     fprintf(out, " lost, place %s", findings_place_names[place_of(report, loss)]);
+    if (entry->is_early)
+        fputs(", before the handshake ended", out);
     if (entry->nak_ns > entry->ts_ns)
         fprintf(out, ", NAK after %.3f ms", (double)(entry->nak_ns - entry->ts_ns) / 1e6);
     if (loss->repair_ms >= 0)
@@ -166,7 +169,7 @@ static void on_loss(void *context, const struct analysis_loss *loss)
     struct report *report = context;
     const bool is_wanted = report->filter == NULL || filter_match_loss(report->filter, loss);
 
-    findings_note_loss(&report->findings, loss->link, place_of(report, loss));
+    findings_note_loss(&report->findings, loss, place_of(report, loss));
     if (report->ladder != NULL)
         ladder_loss(report->ladder, loss, is_wanted);
     else if (!is_wanted)

@@ -71,13 +71,14 @@ numbers() { # HOST SENDER
         sed -nE 's/.*"dst":([0-9]+),"have_phase":[0-9]+,"epoch":([1-9][0-9]*),"number":([1-9][0-9]*),.*/\2 \1 \3/p' | sort -u
 }
 address() { echo "\"src_address\":\"10.77.0.$(($1 + 1)).7411\",\"dst_address\":\"10.77.0.$((2 - $1)).7411\""; }
-# Losses from a host: lines as above. HELLOs that arrived before any node listened are lost, too, but not by the bridge.
+# Losses from a host: lines as above. What arrived before a node listened, or before the
+# handshake ended, is lost, too, but not by the bridge.
 named() { # HOST SENDER CAPTURED
     "$mesh_dissect" -r "$tmp/host$1.pcap" --key "$tmp/keys0" --analyze --json udp and port 7411 >"$tmp/analysis$1"
     grep "\"captured\":$3" "$tmp/analysis$1" | losses_of "$2"
 }
 losses_of() { # SENDER
-    grep '"event":"lost"' | grep "$(address "$1")" | grep -v '"type":"HELLO"' |
+    grep '"event":"lost"' | grep "$(address "$1")" | grep -v -e '"type":"HELLO"' -e '"early":true' |
         sed -nE 's/.*"epoch":([0-9]+),"src":[0-9]+,"dst":([0-9-]+),.*"space":"([a-z]+)","number":([0-9]+),.*/\1 \3 \2 \4/p' |
         awk '{ print $1, ($2 == "all" ? 65535 : $3), $4 }' | sort -u
 }

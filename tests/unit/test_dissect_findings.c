@@ -208,6 +208,70 @@ static void a_node_that_is_in_the_next_epoch_is_not_reported(void **state)
     assert_string_equal(said, "nothing unusual");
 }
 
+/* ---- losses ---- */
+
+static void on_loss(void *context, const struct analysis_loss *loss)
+{
+    (void)context;
+    findings_note_loss(&findings, loss, FINDINGS_RECEIVER);
+}
+
+/* From rank 2 to rank 0, or back. */
+static void send_message(uint16_t src, uint64_t number, unsigned ms, const struct mesh_message *message)
+{
+    const uint16_t dst = src == 0 ? 2 : 0;
+    struct frame frame = {.src = {.ip = {[15] = (uint8_t)(src + 1)}, .port = 7411},
+                          .dst = {.ip = {[15] = (uint8_t)(dst + 1)}, .port = 7411}};
+    struct packet packet = {.number = number,
+                            .ts_ns = UINT64_C(1000000) * ms,
+                            .frame = &frame,
+                            .state = PACKET_DECODED,
+                            .captured = 100,
+                            .size = 100,
+                            .message = *message};
+
+    packet.message.header.src = src;
+    packet.message.header.dst = dst;
+    packet.message.header.epoch = EPOCH;
+    packet.message.header.number = number;
+    packet.message.header.have_step = MESH_STEP_NONE;
+    analysis_add(&analysis, &packet);
+}
+
+/* Rank 2 knows rank 0 by an answer; rank 0 refuses three datagrams until it gets the answer to its own HELLO. Then one and `later` more
+ * are lost. */
+static void begin_epoch(unsigned later)
+{
+    static const uint8_t types[] = {MESH_TYPE_HELLO, MESH_TYPE_RECORD, MESH_TYPE_PING, MESH_TYPE_PROBE, MESH_TYPE_HELLO_ACK};
+    struct mesh_message pong = {.header.type = MESH_TYPE_PONG, .as.pong = {.seen_peer = 5, .lost = 3}};
+
+    analysis.on_loss = on_loss;
+    for (unsigned i = 0; i < sizeof types; i++)
+        send_message(2, i + 1, i + 1, &(struct mesh_message){.header.type = types[i]});
+    send_message(0, 1, 6, &pong);
+    send_message(2, 7 + later, 20, &(struct mesh_message){.header.type = MESH_TYPE_PONG});
+    pong.as.pong = (struct mesh_pong){.seen_peer = 7 + later, .lost = 4 + later};
+    send_message(0, 2, 40, &pong);
+    analysis_end(&analysis);
+    findings_tell(&findings);
+}
+
+static void what_the_receiver_refuses_before_the_handshake_ends_is_lost_and_no_fault_of_its_host(void **state)
+{
+    (void)state;
+    begin_epoch(0);
+    assert_int_equal(analysis.links.links[0]->counts.lost, 4);
+    assert_string_equal(said, "nothing unusual");
+}
+
+static void what_is_lost_after_the_handshake_is_reported_without_that(void **state)
+{
+    (void)state;
+    begin_epoch(6);
+    assert_int_equal(analysis.links.links[0]->counts.lost, 10);
+    assert_non_null(strstr(said, "epoch 3: 7 lost, 7 of them in the receiver's host"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +284,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_node_that_was_silent_until_the_others_went_on_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_leaves_is_not_reported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_is_in_the_next_epoch_is_not_reported, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_receiver_refuses_before_the_handshake_ends_is_lost_and_no_fault_of_its_host, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_lost_after_the_handshake_is_reported_without_that, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
