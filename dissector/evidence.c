@@ -266,6 +266,7 @@ static void take_nak(struct link *link, const struct packet *packet)
 
 /* The order in which numbers up to those seen are matched with the receiver's count of losses. */
 enum kind {
+    KIND_MISSED,  /* not in the capture; the receiver asked for it after seeing its number or later ones, and it was sent again */
     KIND_MISSING, /* not in the capture */
     KIND_ASKED,   /* the receiver asked for its data after seeing its number or later ones, and it was sent again */
     KIND_HELLO,   /* sent before the receiver listened */
@@ -280,8 +281,9 @@ static bool is_kind(const struct link *link, unsigned is_all, const struct link_
     switch (kind) {
     case KIND_MISSING:
         return entry->is_missing;
+    case KIND_MISSED:
     case KIND_ASKED:
-        return entry->is_passed && entry->is_resent;
+        return (entry->is_missing || kind == KIND_ASKED) && entry->is_passed && entry->is_resent;
     case KIND_HELLO:
         return entry->type == MESH_TYPE_HELLO;
     default:
@@ -306,8 +308,11 @@ static bool spend(struct link *link, unsigned is_all, uint64_t number)
     return false;
 }
 
-static void name_kind(struct link *link, enum kind kind)
+/* Name numbers of this kind as far as losses are counted; without `naming`, only say how many there are. */
+static uint64_t name_kind(struct link *link, enum kind kind, bool naming)
 {
+    uint64_t count = 0;
+
     for (unsigned is_all = 0; is_all < 2; is_all++) {
         struct link_space *space = &link->spaces[is_all];
         const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
@@ -315,12 +320,16 @@ static void name_kind(struct link *link, enum kind kind)
         for (uint64_t number = oldest; number <= space->seen; number++) {
             struct link_entry *entry = links_entry(space, number);
 
-            if (entry == NULL || !is_kind(link, is_all, entry, kind) || !spend(link, is_all, number))
+            if (entry == NULL || !is_kind(link, is_all, entry, kind))
+                continue;
+            count++;
+            if (!naming || !spend(link, is_all, number))
                 continue;
             evidence_mark_lost(link, entry);
             entry->is_early = kind >= KIND_HELLO;
         }
     }
+    return count;
 }
 
 /* Can this number be the lost one? Not a tile without which the receiver could not hold the gather that it holds, nor an answered ping. */
@@ -328,10 +337,8 @@ static bool is_suspect(const struct link *link, const struct link_entry *entry)
 {
     if (entry->is_lost || entry->is_proved || entry->is_missing)
         return false;
-    if (entry->type == MESH_TYPE_TILE)
-        return !entry->has_range || entry->repair != 0 || entry->is_resend || entry->is_copy ||
-               !links_has(link->receiver, entry->step, entry->phase);
-    return true;
+    return entry->type != MESH_TYPE_TILE || !entry->has_range || entry->repair != 0 || entry->is_resend || entry->is_copy ||
+           !links_has(link->receiver, entry->step, entry->phase);
 }
 
 /* The first number that the last two reports, or those of the last milliseconds, can have counted. */
@@ -387,12 +394,16 @@ static void see(struct link_space *space, uint64_t seen)
         space->seen = seen;
 }
 
+/* More numbers missing than counted: the capture lacks some, or not all are judged. Which ones are lost only NAKs can tell then. */
 static void name_losses(struct link *link)
 {
-    for (enum kind kind = KIND_MISSING; kind < KINDS; kind++)
+    const bool is_unclear = name_kind(link, KIND_MISSING, false) > link->fresh[0] + link->fresh[1] + link->fresh[2];
+
+    for (enum kind kind = KIND_MISSED; kind < (is_unclear ? KIND_MISSING : KINDS); kind++)
         if (kind < KIND_HELLO || link->spaces[1].seen == 0)
-            name_kind(link, kind);
-    name_suspects(link);
+            name_kind(link, kind, true);
+    if (!is_unclear)
+        name_suspects(link);
 }
 
 /* A receiver may report a number as seen before it has judged the missing ones below it. */
@@ -415,10 +426,8 @@ static void mark(struct link *link, uint64_t ts_ns)
 static void take_report(struct link *link, uint64_t ts_ns, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
 {
     if (!link->has_report) {
-        const bool is_whole = link->spaces[0].first == 1 && link->spaces[1].first <= 1;
-
         link->has_report = true;
-        link->report_base = is_whole ? 0 : lost;
+        link->report_base = link->spaces[0].first == 1 && link->spaces[1].first <= 1 ? 0 : lost;
     }
     see(&link->spaces[1], seen_all);
     see(&link->spaces[0], seen_peer);

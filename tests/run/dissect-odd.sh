@@ -87,6 +87,9 @@ elif operation == "twin": # and the same of another mesh, 3 ms later
     frames.sort(key=lambda frame: frame[0])
 elif operation == "from": # without so many at the beginning
     frames = frames[int(numbers[0]):]
+elif operation == "thin": # without the k-th of each so many
+    k, count = map(int, numbers)
+    frames = [frame for i, frame in enumerate(frames) if i % count != k]
 elif operation == "part": # the k-th of so many
     k, count = map(int, numbers)
     frames = frames[len(frames) * k // count:len(frames) * (k + 1) // count]
@@ -152,6 +155,9 @@ check_equal "in a capture that begins in the middle, no tile whose first sending
 made idle from 14
 check_equal "in a capture that begins with the first tile of an idle epoch, nothing that came before counts as not captured" \
     "$(links "$tmp/idle" | awk '{ print $2, $4, $6 }')" "$(links $whole | awk '{ print $2, $4, 0 }')"
+made thin thin 11 40
+lost() { analyze -r $captures/port-host0.pcap -r "$1" | sed -n 's/.* 0>1 epoch 2 \(#.*\) lost, place wire.*/\1/p' | sort; }
+check_equal "what is lost is told from what the receiver's capture lacks by what was asked for" "$(lost "$tmp/thin")" "$(lost $whole)"
 
 # ---- frames that are cut ----
 made cut60 cut 60
