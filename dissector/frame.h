@@ -28,12 +28,12 @@ struct frame_address {
     uint16_t port;
 };
 
-/* Is it a multicast group? All hosts that have joined it get what is sent there. */
 static inline bool frame_address_equals(const struct frame_address *a, const struct frame_address *b)
 {
     return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
+/* Is it a multicast group? All hosts that have joined it get what is sent there. */
 static inline bool frame_address_is_group(const struct frame_address *address)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
