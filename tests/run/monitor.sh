@@ -37,6 +37,13 @@ check_equal "text in batch mode has no colours" "$(grep -c $'\033' "$out")" 0
 check "characters beyond ASCII need a locale that has them" env LC_ALL=C "$monitor" --to "127.0.0.1:$port" -b -n 1 -d 0.3
 check_equal "without such a locale output is ASCII" "$(LC_ALL=C grep -c '[^ -~]' "$out")" 0
 
+many_port=$(free_port)
+background "$made_mesh" "127.0.0.1:$many_port" 64
+many=$background_pid
+check "a mesh of 64 nodes is watched" timeout -k 5 60 "$monitor" --to "127.0.0.1:$many_port" --json -n 2 -d 1
+kill "$many"
+check_equal "all of its nodes have reported" "$(tail -n 1 "$out" | grep -o '"state":"up"' | wc -l)" 64
+
 # ---- on a terminal ----
 
 # shellcheck source=tests/tools/screen
