@@ -1,6 +1,7 @@
 /* What waits to be sent: a bounded queue of small messages, and parts of lists, which are written when they are fetched.
  *
- * The queue is drained after every input; what finds no room in it is lost and counted, as on a wire. */
+ * The queue is drained after every input, unless the interface has no room; what finds no room in the queue is lost and counted, as on a
+ * wire. */
 #include "cluster_tap.h"
 
 #include <assert.h>

@@ -140,7 +140,7 @@ void serve_poll_cluster(struct server *server)
     mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
     serve_send_outside(server);
     now_ns = mesh_udp_now_ns();
-    due_ns = mesh_cluster_timeout(server->cluster);
+    due_ns = server->unsent.bytes > 0 ? server->unsent.again_ns : mesh_cluster_timeout(server->cluster);
     if (due_ns > now_ns)
         mesh_udp_wait(udp, NULL, due_ns - now_ns < LOOP_NS_MAX ? due_ns - now_ns : LOOP_NS_MAX);
 }
@@ -245,7 +245,7 @@ static int loop(struct server *server, struct fail *fail)
             serve_log(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
         rest(server, seen);
     }
-    serve_send_outside(server);
+    serve_send_rest(server);
     return 0;
 }
 

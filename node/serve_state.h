@@ -38,8 +38,10 @@ struct serve_unsent {
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
     size_t bytes; /* 0: there is none */
     struct mesh_addr to;
-    bool is_cluster;                  /* between members; else of a client session */
-    uint64_t full_since_ns, again_ns; /* since when nothing could be sent, 0 if the last one could, and when to try again */
+    bool is_cluster;             /* between members; else of a client session */
+    uint64_t since_ns, again_ns; /* when it was to be sent, and when to try again */
+    uint64_t hasty_until_ns;     /* until then none waits: one has waited in vain */
+    struct mesh_addr full;       /* where that one was to go */
 };
 
 enum { SERVE_REFUSAL_BYTES = 400 };
@@ -155,8 +157,12 @@ unsigned serve_count_requests(const struct server *server); /* whose clients do 
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
 
-/* serve_send.c: what the cluster layer and the client sessions have to send, as long as there is room for it. */
+/* serve_send.c: what the cluster layer and the client sessions have to send, as long as there is room for it. If unsent.bytes > 0 then,
+ * call again at unsent.again_ns. */
 void serve_send_outside(struct server *server);
+
+/* The same at the end: returns when nothing waits any more. */
+void serve_send_rest(struct server *server);
 
 /* serve_network.c: what came of a datagram to another node, by mesh_udp_send_to and errno; what is to be said of it, and of being alone. */
 void serve_network_sent(struct server *server, const struct mesh_addr *to, int result);
