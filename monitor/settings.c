@@ -102,6 +102,14 @@ size_t settings_print(const struct settings *settings, char text[SETTINGS_TEXT_M
     return used;
 }
 
+/* Some users have a home that is not there, such as /nonexistent, and is not to be made. */
+static bool is_folder(const char *path)
+{
+    struct stat status;
+
+    return path[0] == '/' && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 int settings_path(char path[SETTINGS_PATH_MAX])
 {
     const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
@@ -109,7 +117,7 @@ int settings_path(char path[SETTINGS_PATH_MAX])
 
     if (config != NULL && config[0] == '/') /* relative paths are to be ignored, says the XDG base directory specification */
         size = snprintf(path, SETTINGS_PATH_MAX, "%s/mesh-monitor/config", config);
-    else if (home != NULL && home[0] == '/')
+    else if (home != NULL && is_folder(home))
         size = snprintf(path, SETTINGS_PATH_MAX, "%s/.config/mesh-monitor/config", home);
     return size > 0 && size < SETTINGS_PATH_MAX ? 0 : -1;
 }

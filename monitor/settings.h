@@ -30,7 +30,7 @@ void settings_parse(struct settings *settings, const char *text, size_t text_siz
 /* The text of a file; its size. */
 size_t settings_print(const struct settings *settings, char text[SETTINGS_TEXT_MAX]);
 
-/* Where the file is: $XDG_CONFIG_HOME/mesh-monitor/config, or below $HOME/.config. -1: neither is known. */
+/* Where the file is: $XDG_CONFIG_HOME/mesh-monitor/config, or below $HOME/.config, if $HOME is a folder. -1: neither is known. */
 int settings_path(char path[SETTINGS_PATH_MAX]);
 
 /* A missing file counts as an empty one. */

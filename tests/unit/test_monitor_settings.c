@@ -68,9 +68,11 @@ static void without_xdg_it_is_below_home(void **state)
 
     (void)state;
     setenv("XDG_CONFIG_HOME", "relative", 1);
-    setenv("HOME", "/home/somebody", 1);
+    setenv("HOME", "/", 1);
     assert_int_equal(settings_path(path), 0);
-    assert_string_equal(path, "/home/somebody/.config/mesh-monitor/config");
+    assert_string_equal(path, "//.config/mesh-monitor/config");
+    setenv("HOME", "/nonexistent", 1); /* of Debian's system users; not to be made */
+    assert_int_equal(settings_path(path), -1);
     unsetenv("HOME");
     unsetenv("XDG_CONFIG_HOME");
     assert_int_equal(settings_path(path), -1);
