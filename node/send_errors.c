@@ -61,6 +61,8 @@ static const char *advice(int error)
         return "a firewall of this machine forbids it";
     case EAFNOSUPPORT:
         return "let this node listen at an address of that kind, or at [::]:PORT, which is both";
+    case ENOBUFS:
+        return "the interface's queue is full: check its cable, the switch, and what else this machine sends there";
     default:
         return "check this machine's addresses, routes and cables";
     }

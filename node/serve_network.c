@@ -28,12 +28,12 @@ static bool is_other_family(const struct server *server, const struct mesh_addr 
 
 void serve_network_sent(struct server *server, const struct mesh_addr *to, int result)
 {
-    int error = result == MESH_ESYSTEM ? errno : result == MESH_EINVAL ? EAFNOSUPPORT : 0;
+    int error = result == MESH_ESYSTEM ? errno : result == MESH_AGAIN ? ENOBUFS : result == MESH_EINVAL ? EAFNOSUPPORT : 0;
 
     if (error == ENETUNREACH && is_other_family(server, to))
         error = EAFNOSUPPORT;
 
-    if (result != MESH_AGAIN && error != ECONNREFUSED) /* ECONNREFUSED comes from the other machine, which is reachable */
+    if (error != ECONNREFUSED) /* ECONNREFUSED comes from the other machine, which is reachable */
         send_errors_note(&server->send_errors, mesh_udp_now_ns(), to, error);
 }
 

@@ -74,6 +74,10 @@ static void what_goes_on_failing_is_told_once_with_its_reason(void **state)
     assert_string_equal(text, "nothing can be sent to 10.0.0.1:7411: Operation not permitted: a firewall of this machine forbids it");
     note(&errors, 3 * S, 1, EPERM);
     assert_false(next(&errors, text));
+    note(&errors, S, 2, ENOBUFS);
+    note(&errors, 2 * S, 2, ENOBUFS);
+    assert_true(next(&errors, text));
+    assert_non_null(strstr(text, "10.0.0.2:7411: No buffer space available: the interface's queue is full: "));
 }
 
 static void its_end_is_told_once(void **state)
