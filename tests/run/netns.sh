@@ -34,14 +34,17 @@ lost() { status 1 | sed -n 's/.*"exchange":{[^}]*"lost":\([0-9]*\).*/\1/p'; }
 long_prompt() {
     run netns_on 1 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.2:7411 "${security[@]}" -p "$words" -n 20 --ignore-eos --temp 0
 }
-# With the first one the nodes learn how long datagrams wait in the queues now, and may take one another for dead.
+# With the first ones the nodes learn how long datagrams wait in the queues now, and may take one another for dead.
 long_prompt
 check_equal "a prompt goes over a wire that has become slow" "$code" 0
-becomes "all three are there, or again" 1 3
-before=$(lost) first=$(epoch 1)
-long_prompt
-check_equal "another goes over it" "$code" 0
-after=$(lost)
+for _ in 1 2 3 4; do
+    becomes "all three are there, or again" 1 3
+    before=$(lost) first=$(epoch 1)
+    long_prompt
+    check_equal "another goes over it" "$code" 0
+    after=$(lost)
+    if [ "$(epoch 1)" = "$first" ] && [ $((after - before)) -le 20 ]; then break; fi
+done
 if [ "$(epoch 1)" != "$first" ]; then
     skip "without filling its queues" "members were lost beside it, on a machine that is too busy"
 elif [ $((after - before)) -le 20 ]; then

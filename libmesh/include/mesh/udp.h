@@ -74,8 +74,8 @@ void mesh_udp_set_outside(struct mesh_udp *udp,
 void mesh_udp_set_unreachable(struct mesh_udp *udp, void (*tell)(void *app, struct mesh_addr to), void *app);
 
 /* Send one datagram at once, as it is, from any thread, not only the driver's owner. MESH_AGAIN: the socket or the interface's queue has
- * no room at the moment; MESH_EINVAL: not for this kind of socket; MESH_ESYSTEM: errno. In all three cases it has not been sent. Not part of
- * mesh_udp_stats. */
+ * no room at the moment; MESH_EINVAL: not for this kind of socket; MESH_ESYSTEM: errno. In all three cases it has not been sent. Not part
+ * of mesh_udp_stats. */
 int mesh_udp_send_to(struct mesh_udp *udp, struct mesh_addr to, const uint8_t *packet, size_t bytes);
 
 /* Call in the child after fork, for the driver it goes on to use: each process gets its own impairments and its own means of sleeping and
