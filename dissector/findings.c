@@ -366,14 +366,15 @@ static void name_slow_links(const struct slow_links *found, unsigned rank, char 
 static void tell_why(const struct findings *findings, unsigned rank, char *out, size_t size)
 {
     const struct slow_links found = find_slow_links(&findings->analysis->links, rank);
-    const char *only_if = found.known[0] > 0 && found.known[1] > 0 ? "" : "? captures on all hosts would show the last";
+    const bool is_known = found.known[0] > 0 && found.known[1] > 0;
     char name[180];
 
     if (found.slowest == NULL) {
         if (found.is_compared)
             snprintf(out, size, "is that host slower, busy, or is its share too large?");
         else
-            snprintf(out, size, "is that host slower, busy, is its share too large, or its link slow%s", *only_if ? only_if : "?");
+            snprintf(out, size, "is that host slower, busy, is its share too large, or its link slow?%s",
+                     is_known ? "" : " captures on all hosts would show the last");
         return;
     }
     name_slow_links(&found, rank, name, sizeof name);
