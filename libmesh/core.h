@@ -172,7 +172,7 @@ struct mesh_peer {
     uint32_t consumed_bytes; /* received since our last report */
     bool waits;
 
-    struct mesh_loss loss, few_loss; /* of all numbers; of those sent when no tiles of many tokens were */
+    struct mesh_loss loss, few_loss; /* of all numbers, for stats; of those sent when no tiles of many tokens were */
     uint64_t many_through;           /* numbers of both spaces up to the last tile of many tokens */
 
     uint64_t heard_ns; /* the last datagram that was accepted; 0: none */

@@ -49,7 +49,6 @@ static uint64_t hash_peer(uint64_t hash, const struct mesh_peer *peer)
     hash = mix(mix(mix(hash, peer->window_bytes), peer->consumed_bytes), peer->stats.datagram_bytes);
     hash = mix(mix(mix(mix(hash, peer->ping_at_ns), peer->ping_origin_ns), peer->ping_answered_ns), peer->rtt_ns);
     hash = mix(mix(mix(hash, peer->probe_bytes), peer->probe_at_ns), peer->probe_again_ns);
-    hash = mix(mix(mix(hash, peer->loss.seen), peer->loss.lost), peer->loss.ppm);
     hash = mix(mix(mix(mix(hash, peer->few_loss.seen), peer->few_loss.lost), peer->few_loss.ppm), peer->many_through);
     for (unsigned i = 0; i < peer->resend_count; i++) {
         const struct mesh_resend *resend = &peer->resends[(peer->resend_first + i) % MESH_RESEND_QUEUE];
