@@ -82,6 +82,9 @@ void serve_network_sent(struct server *server, const struct mesh_addr *to, int r
     played.waited_ns_max = waited_ns > played.waited_ns_max ? waited_ns : played.waited_ns_max;
 }
 
+static struct serve_config config;
+static struct server server;
+
 static void queue(uint16_t port)
 {
     assert_true(played.end - played.first < QUEUE);
@@ -90,7 +93,7 @@ static void queue(uint16_t port)
 }
 
 /* The loop of a node, to which something new comes now and then. */
-static void run(struct server *server, uint64_t for_ns, uint64_t every_ns, void (*come)(void))
+static void run(uint64_t for_ns, uint64_t every_ns, void (*come)(void))
 {
     const uint64_t end_ns = played.now_ns + for_ns;
 
@@ -99,19 +102,19 @@ static void run(struct server *server, uint64_t for_ns, uint64_t every_ns, void 
             come();
             next_ns += every_ns;
         }
-        serve_send_outside(server);
-        played.now_ns = server->unsent.bytes > 0 && server->unsent.again_ns < next_ns ? server->unsent.again_ns : next_ns;
+        serve_send_outside(&server);
+        played.now_ns = server.unsent.bytes > 0 && server.unsent.again_ns < next_ns ? server.unsent.again_ns : next_ns;
     }
 }
 
-static void set_up(struct server *server, struct serve_config *config, bool (*is_full)(uint64_t now_ns, uint16_t port))
+static void set_up(bool (*is_full)(uint64_t now_ns, uint16_t port))
 {
     memset(&played, 0, sizeof played);
     played.now_ns = S;
     played.is_full = is_full;
-    memset(config, 0, sizeof *config);
-    memset(server, 0, sizeof *server);
-    server->config = config;
+    memset(&config, 0, sizeof config);
+    memset(&server, 0, sizeof server);
+    server.config = &config;
 }
 
 static bool is_of_full_interface(uint64_t now_ns, uint16_t port)
@@ -129,12 +132,9 @@ static void to_both(void)
 /* Each sign of life by the one interface follows one that cannot leave by the other. */
 static void an_interface_that_is_full_for_ever_does_not_hold_up_another(void **state)
 {
-    static struct server server;
-    static struct serve_config config;
-
     (void)state;
-    set_up(&server, &config, is_of_full_interface);
-    run(&server, 10 * S, 10 * MS, to_both);
+    set_up(is_of_full_interface);
+    run(10 * S, 10 * MS, to_both);
     assert_int_equal(played.sent, 1000);
     assert_int_equal(played.lost, 1000);
     assert_true(played.waited_ns_max < 30 * MS);
@@ -154,12 +154,9 @@ static void to_one(void)
 
 static void after_a_long_time_without_room_the_next_ones_wait_again(void **state)
 {
-    static struct server server;
-    static struct serve_config config;
-
     (void)state;
-    set_up(&server, &config, is_mostly_full);
-    run(&server, 10 * S, 10 * MS, to_one);
+    set_up(is_mostly_full);
+    run(10 * S, 10 * MS, to_one);
     assert_in_range(played.lost, 1, 30);
     assert_true(played.lost_ns < S + 300 * MS);
     assert_true(played.sent >= 970);
@@ -175,12 +172,9 @@ static bool is_free_between(uint64_t now_ns, uint16_t port)
 
 static void they_wait_again_as_soon_as_one_leaves_for_the_same_address(void **state)
 {
-    static struct server server;
-    static struct serve_config config;
-
     (void)state;
-    set_up(&server, &config, is_free_between);
-    run(&server, S, 10 * MS, to_one);
+    set_up(is_free_between);
+    run(S, 10 * MS, to_one);
     assert_int_equal(played.lost, 3);
     assert_int_equal(played.sent, 97);
 }
@@ -193,11 +187,8 @@ static bool is_full_for_a_moment(uint64_t now_ns, uint16_t port)
 
 static void at_the_end_what_is_left_waits_for_room(void **state)
 {
-    static struct server server;
-    static struct serve_config config;
-
     (void)state;
-    set_up(&server, &config, is_full_for_a_moment);
+    set_up(is_full_for_a_moment);
     to_both();
     serve_send_outside(&server);
     assert_int_equal(played.sent, 0);
@@ -205,7 +196,7 @@ static void at_the_end_what_is_left_waits_for_room(void **state)
     assert_int_equal(played.sent, 2);
     assert_in_range(played.refused, 10, 30); /* it is not tried without end */
 
-    set_up(&server, &config, is_of_full_interface);
+    set_up(is_of_full_interface);
     to_both();
     serve_send_rest(&server);
     assert_int_equal(played.sent, 1);
