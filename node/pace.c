@@ -3,7 +3,7 @@
 #include "engine_state.h"
 #include "idle.h"
 
-enum { SLEEP_NS_MIN = 100000 /* less than this is not worth a sleep */ };
+enum { SLEEP_NS_MIN = 1000000 /* less than this is not worth a sleep: it ends late, and so does the unit */ };
 
 static bool is_paced(const struct engine *e)
 {
@@ -44,6 +44,8 @@ uint64_t pace_read(struct engine *e, struct worker *w, size_t bytes)
         due = (clock > at_ns ? clock : at_ns) + cost_ns;
     while (!atomic_compare_exchange_weak(&e->pace_clock_ns, &clock, due));
     w->unit->due_ns = due;
+    /* Another node's unit may be due on this processor, and this one is early. */
+    idle_yield();
     w->pace.mark_ns = engine_now(e);
     return cost_ns * e->config.worker_count;
 }
