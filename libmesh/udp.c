@@ -322,12 +322,19 @@ int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh)
     return mesh_udp_sender_run(&udp->sender, mesh, mesh_udp_now_ns());
 }
 
+/* Has the look that began then found nothing? If so, the core has seen no later time. */
+static bool udp_was_in_vain(const struct mesh_udp *udp, uint64_t begin_ns)
+{
+    return udp->receiver.vain_ns == begin_ns && (udp->group == NULL || udp->group->vain_ns == begin_ns);
+}
+
 int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
 {
-    const int by_group = udp->group != NULL ? mesh_udp_receiver_run(udp->group, mesh) : 0;
-    const int alone = mesh_udp_receiver_run(&udp->receiver, mesh);
+    const uint64_t begin_ns = mesh_udp_now_ns();
+    const int by_group = udp->group != NULL ? mesh_udp_receiver_run(udp->group, mesh, begin_ns) : 0;
+    const int alone = mesh_udp_receiver_run(&udp->receiver, mesh, begin_ns);
     const int received = by_group < 0 ? by_group : alone < 0 ? alone : by_group + alone;
-    const uint64_t now_ns = mesh_udp_now_ns();
+    const uint64_t now_ns = udp_was_in_vain(udp, begin_ns) ? begin_ns : mesh_udp_now_ns();
 
     mesh_udp_errors_run(&udp->errors);
     if (received < 0) {

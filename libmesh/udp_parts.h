@@ -17,6 +17,7 @@ enum {
     UDP_DATAGRAM_BYTES_MAX = 65507, /* an IPv4 packet less its headers */
     UDP_BATCH = 32,                 /* datagrams per system call; bits of mesh_udp_receiver.refused */
     UDP_RECEIVE_BATCHES = 8,        /* per poll: then it is the senders' turn */
+    UDP_POLLING_NS = 10000,         /* a caller that looks again so soon after looking in vain does nothing else */
     UDP_RECEIVE_STRIDE = 67648,     /* past 64 KiB and not a power of two, so that short datagrams do not share cache sets */
     UDP_CONTROL_BYTES = 64,         /* SO_RXQ_OVFL and SO_TIMESTAMPNS */
     UDP_MESSAGES = 256,             /* (datagram, destination) pairs waiting for sendmmsg */
@@ -116,7 +117,8 @@ struct mesh_udp_receiver {
     /* Takes what is not for the epoch's endpoint; NULL: nobody. */
     void (*take_outside)(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes);
     void *outside_app;
-    bool is_single; /* no recvmmsg here */
+    bool is_single;   /* no recvmmsg here */
+    uint64_t vain_ns; /* when the last look began, if it found nothing, else 0; 0 with a lab */
     uint32_t next, count;
     uint32_t refused;       /* bit i: messages[i] could not be opened, and is not for the core */
     uint32_t overflow_seen; /* the kernel's wrapping count */
@@ -132,8 +134,8 @@ struct mesh_udp_receiver {
 
 void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const struct mesh_lab *lab);
 
-/* Feed what is there to the core (NULL: none) and to take_outside. Returns the datagrams it took, or MESH_ESYSTEM. */
-int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh);
+/* Feed what is there to the core (NULL: none) and to take_outside. Returns the datagrams it took, or MESH_ESYSTEM. now_ns: of the call. */
+int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh, uint64_t now_ns);
 
 /* ---- udp_route.c ---- */
 
