@@ -116,6 +116,21 @@ static void yarn_keeps_fast_pairs_and_slows_slow_ones(void **state)
         assert_table(some_positions[n], angle, 1.0 + 0.1 * log(factor));
 }
 
+/* In f64, and rounded at the end, it would be 0x1.4ac462p+0. */
+static void the_magnitude_is_computed_in_f32(void **state)
+{
+    struct rope_parameters p;
+
+    (void)state;
+    rope_parameters_default(16, &p);
+    p.scaling = ROPE_SCALING_YARN;
+    p.factor = 1.4f;
+    p.original_context = 100;
+    p.attn_factor = 1.25f;
+    assert_int_equal(rope_config_init(&config, &p, NULL, &failure), 0);
+    assert_true(config.magnitude == 0x1.4ac46p+0f);
+}
+
 static void yarn_without_its_mix_is_linear_and_keeps_the_magnitude(void **state)
 {
     struct rope_parameters p;
@@ -388,6 +403,7 @@ int main(void)
         cmocka_unit_test(linear_scaling_slows_every_pair),
         cmocka_unit_test(divisors_slow_their_pairs),
         cmocka_unit_test(yarn_keeps_fast_pairs_and_slows_slow_ones),
+        cmocka_unit_test(the_magnitude_is_computed_in_f32),
         cmocka_unit_test(yarn_without_its_mix_is_linear_and_keeps_the_magnitude),
         cmocka_unit_test(a_position_does_not_depend_on_those_asked_before),
         cmocka_unit_test(parameters_out_of_range_are_refused_by_name),
