@@ -96,11 +96,28 @@ static void a_fingerprint_that_is_kept_is_given_whatever_the_file_holds(void **s
     gguf_close(gguf);
 }
 
+/* Computed by another program from docs/PROTOCOL.md: nodes of different builds, or makers, compare it. */
+static void a_fingerprint_is_the_one_that_the_protocol_describes(void **state)
+{
+    static const uint8_t described[32] = {0x91, 0x04, 0x09, 0x1d, 0x87, 0x1d, 0x4f, 0x66, 0xca, 0x9f, 0xae, 0x0b, 0x53, 0x6e, 0xfc, 0x85,
+                                          0xf6, 0x04, 0xe9, 0xae, 0xa7, 0x11, 0x8b, 0x78, 0x3c, 0x7f, 0x7b, 0xb2, 0x79, 0xc4, 0x84, 0x22};
+    uint8_t fingerprint[32];
+    struct fail fail;
+    struct gguf *gguf = gguf_open("node/models/stories-q8_0.gguf", &fail);
+
+    (void)state;
+    assert_non_null(gguf);
+    gguf_fingerprint(gguf, fingerprint);
+    assert_memory_equal(fingerprint, described, sizeof fingerprint);
+    gguf_close(gguf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fingerprint_changes_with_every_part_of_the_file),
         cmocka_unit_test(a_fingerprint_that_is_kept_is_given_whatever_the_file_holds),
+        cmocka_unit_test(a_fingerprint_is_the_one_that_the_protocol_describes),
         cmocka_unit_test(a_large_file_has_a_fingerprint_of_places_up_to_its_end),
     };
 
