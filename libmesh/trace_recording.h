@@ -54,6 +54,7 @@ int mesh_recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYT
 /* base: copied. follows: see struct mesh_recording_config. Errors as of mesh_recording_open. */
 int mesh_recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES]);
 int mesh_recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES]); /* on failure the present one stays */
+int mesh_recording_file_check(struct recording_file *file); /* MESH_ESYSTEM: it is not there any more; the trace's reason says so */
 void mesh_recording_file_close(struct recording_file *file);
 
 /* ---- storing: the recorder's thread ---- */
@@ -96,6 +97,7 @@ struct recording_store {
     size_t epoch_bytes;
     uint8_t init[sizeof(struct mesh_tape_init_bytes)]; /* record of the last endpoint's INIT */
     bool has_init;
+    bool has_begun;                                      /* what stands in every file is in this one */
     uint64_t written, begun_ns;                          /* of this file */
     _Atomic uint64_t call_count, datagrams, gaps, bytes; /* of all files */
     _Atomic uint32_t files;
@@ -107,6 +109,9 @@ int mesh_recording_store_write(void *store, struct mesh_recorder_batch *batch, c
 bool mesh_recording_store_take(void *store, const struct mesh_recorder_entry *entry);
 void mesh_recording_store_swap(void *store);
 void mesh_recording_store_close(struct recording_store *store);
+
+/* For the files that follow. False without memory: what was kept stays. */
+bool mesh_recording_keep_meta(struct recording_store *store, const char *key, const char *value);
 
 /* ---- rows as bytes: the struct, in which pointers are replaced by offsets, then what they point to ---- */
 

@@ -1,4 +1,4 @@
-/* The files of a recording: their names, and that nobody else writes them. */
+/* The files of a recording: their names, that nobody else writes them, and the metadata that each gets. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -117,6 +117,41 @@ int mesh_recording_file_open(struct recording_file *file, const char *base, bool
 int mesh_recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES])
 {
     return create_free(file, file->number + 1, true, reason);
+}
+
+/* SQLite would go on writing to a file that nobody can find any more. */
+int mesh_recording_file_check(struct recording_file *file)
+{
+    int has_moved = 0;
+
+    if (sqlite3_file_control(file->trace->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved) != SQLITE_OK || !has_moved)
+        return 0;
+    return mesh_trace_fail(file->trace, MESH_ESYSTEM, "the file was removed, renamed or replaced: put it back, or begin another recording");
+}
+
+bool mesh_recording_keep_meta(struct recording_store *store, const char *key, const char *value)
+{
+    struct recording_meta made;
+    unsigned i = 0;
+
+    while (i < store->meta_count && strcmp(store->meta[i].key, key) != 0)
+        i++;
+    if (i == MESH_RECORDING_META_MAX)
+        return true;
+    made = (struct recording_meta){strdup(key), strdup(value)};
+    if (made.key == NULL || made.value == NULL) {
+        free(made.key);
+        free(made.value);
+        return false;
+    }
+    if (i < store->meta_count) {
+        free(store->meta[i].key);
+        free(store->meta[i].value);
+    } else {
+        store->meta_count++;
+    }
+    store->meta[i] = made;
+    return true;
 }
 
 void mesh_recording_file_close(struct recording_file *file)

@@ -207,37 +207,11 @@ static void take_row(struct storing *s, const struct mesh_recorder_entry *entry)
     s->bytes += entry->bytes + ROW_COST_BYTES;
 }
 
-/* For the files that follow. False without memory: what was kept stays. */
-static bool keep_meta(struct recording_store *store, const char *key, const char *value)
-{
-    struct recording_meta made;
-    unsigned i = 0;
-
-    while (i < store->meta_count && strcmp(store->meta[i].key, key) != 0)
-        i++;
-    if (i == MESH_RECORDING_META_MAX)
-        return true;
-    made = (struct recording_meta){strdup(key), strdup(value)};
-    if (made.key == NULL || made.value == NULL) {
-        free(made.key);
-        free(made.value);
-        return false;
-    }
-    if (i < store->meta_count) {
-        free(store->meta[i].key);
-        free(store->meta[i].value);
-    } else {
-        store->meta_count++;
-    }
-    store->meta[i] = made;
-    return true;
-}
-
 static void take_meta(struct storing *s, const struct mesh_recorder_entry *entry)
 {
     const char *key = entry->content, *value = key + strlen(key) + 1;
 
-    if (is_fine(s, keep_meta(s->store, key, value) ? 0 : MESH_ENOMEM))
+    if (is_fine(s, mesh_recording_keep_meta(s->store, key, value) ? 0 : MESH_ENOMEM))
         is_fine(s, mesh_trace_set_meta(s->trace, key, value));
 }
 
@@ -320,7 +294,19 @@ static void begin_file(struct storing *s)
         add_row(s, MESH_TRACE_TABLE_EPOCH, store->epoch);
 }
 
-/* A next file that cannot be made is tried again after the next batch; until then the present one grows. */
+/* In a transaction of its own, which is in the file before the first batch. */
+static void begin_next_file(struct storing *s)
+{
+    if (is_fine(s, mesh_trace_begin(s->trace)))
+        begin_file(s);
+    if (s->err == 0)
+        s->err = mesh_trace_commit(s->trace);
+    mesh_trace_rollback(s->trace);
+    s->store->has_begun = s->err == 0;
+}
+
+/* A next file that cannot be made is tried again after the next batch; until then the present one grows. One that can be made and has no room
+ * for its beginning gets that before the next batch. */
 static void rotate(struct recording_store *store)
 {
     char reason[MESH_TRACE_REASON_BYTES];
@@ -334,10 +320,7 @@ static void rotate(struct recording_store *store)
     store->begun_ns = now;
     atomic_fetch_add(&store->files, 1);
     struct storing s = {.store = store, .trace = store->file.trace};
-    if (mesh_trace_begin(s.trace) == 0) {
-        begin_file(&s);
-        mesh_trace_commit(s.trace);
-    }
+    begin_next_file(&s);
 }
 
 /* ---- a batch ---- */
@@ -397,7 +380,11 @@ int mesh_recording_store_write(void *app, struct mesh_recorder_batch *batch, cha
     struct recording_store *store = app;
     struct storing s = {.store = store, .trace = store->file.trace};
 
-    s.err = mesh_trace_begin(s.trace);
+    s.err = mesh_recording_file_check(&store->file);
+    if (s.err == 0 && !store->has_begun)
+        begin_next_file(&s);
+    if (s.err == 0)
+        s.err = mesh_trace_begin(s.trace);
     if (s.err == 0)
         add_helped(&s);
     if (s.err == 0)
@@ -471,11 +458,12 @@ int mesh_recording_store_open(struct recording_store *store, const struct mesh_r
     if (err == 0) {
         struct storing s = {.store = store, .trace = store->file.trace};
 
-        if (!keep_meta(store, "payloads", config->keeps_all ? "all" : "none") ||
-            !keep_meta(store, "ids", config->keeps_all ? "all" : "hash"))
+        if (!mesh_recording_keep_meta(store, "payloads", config->keeps_all ? "all" : "none") ||
+            !mesh_recording_keep_meta(store, "ids", config->keeps_all ? "all" : "hash"))
             return mesh_recording_no_memory(config->path, reason);
         begin_file(&s);
         err = s.err;
+        store->has_begun = err == 0;
         if (err != 0)
             snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %.110s", config->path, mesh_trace_reason(s.trace));
     }

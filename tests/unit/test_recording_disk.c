@@ -1,0 +1,215 @@
+/* What a recording does when its disk refuses something at a bad moment, or its file is taken away. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "mesh/recording.h"
+#include "trace_case.h"
+
+static const struct trace_place *place;
+static char second[120], aside[120], reason[MESH_TRACE_REASON_BYTES];
+
+static int set_up(void **state)
+{
+    if (trace_place_open(state) != 0)
+        return -1;
+    place = *state;
+    snprintf(second, sizeof second, "%s/t-2.db", place->folder);
+    snprintf(aside, sizeof aside, "%s/aside.db", place->folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    unlink(second);
+    return trace_place_close(state);
+}
+
+/* ---- a disk that refuses what contains a certain text ---- */
+
+static const char *_Atomic refused;
+
+static ssize_t write_or_refuse(int file, const void *bytes, size_t size, off_t at)
+{
+    const char *text = refused;
+
+    if (text != NULL && memmem(bytes, size, text, strlen(text)) != NULL) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return pwrite(file, bytes, size, at);
+}
+
+/* NULL: as the system has it. */
+static void set_write(ssize_t (*call)(int, const void *, size_t, off_t))
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+    for (unsigned i = 0; i < 2; i++) {
+        static const char *const names[] = {"pwrite", "pwrite64"};
+
+        vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)call);
+    }
+}
+
+/* ---- recording ---- */
+
+static struct mesh_recording *open_recording(uint64_t file_bytes)
+{
+    const struct mesh_recording_config config = {
+        .path = place->path,
+        .keeps_all = true,
+        .file_bytes = file_bytes,
+        .secret = {7},
+        .node = {.rank = 0, .port = MESH_TRACE_NULL, .clock_offset_ns = MESH_TRACE_NULL, .clock_error_ns = MESH_TRACE_NULL},
+    };
+    struct mesh_recording *recording;
+
+    if (mesh_recording_open(&recording, &config, reason) != 0)
+        fail_msg("%s", reason);
+    return recording;
+}
+
+static void put_ticks(struct mesh_recording *recording, uint64_t from, uint64_t ticks)
+{
+    const struct mesh_tap *tap = mesh_recording_cluster_tap(recording);
+
+    for (uint64_t i = 0; i < ticks; i++) {
+        const struct mesh_tape_entry tick = {.call = {.kind = MESH_TAPE_CLUSTER_TICK, .at_ns = from + i}};
+
+        tap->put(tap->user, &tick);
+    }
+}
+
+static struct mesh_recording_stats wait_for(struct mesh_recording *recording, uint64_t entries, uint64_t failures)
+{
+    struct mesh_recording_stats stats;
+
+    do
+        mesh_recording_get_stats(recording, &stats);
+    while (stats.recorder.entries < entries || stats.recorder.failures < failures);
+    return stats;
+}
+
+static uint64_t count(struct mesh_trace *trace, enum mesh_trace_table table)
+{
+    uint64_t rows;
+
+    assert_int_equal(mesh_trace_count(trace, table, &rows), 0);
+    return rows;
+}
+
+static uint64_t calls_in(struct mesh_trace *trace)
+{
+    struct mesh_trace_cursor *cursor;
+    struct mesh_trace_chunk chunk;
+    uint64_t calls = 0;
+
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor), 0);
+    while (mesh_trace_next(cursor, &chunk) == 1)
+        calls += chunk.count;
+    mesh_trace_end(cursor);
+    return calls;
+}
+
+static struct mesh_trace *open_trace(const char *path)
+{
+    struct mesh_trace *trace;
+
+    if (mesh_trace_open(&trace, path, reason) != 0)
+        fail_msg("%s: %s", path, reason);
+    return trace;
+}
+
+static void a_next_file_gets_its_beginning_once_the_disk_takes_it(void **state)
+{
+    static char members[60001];
+    const struct mesh_trace_epoch epoch = {.t_ns = 1, .epoch = 3, .rank = 0, .members = members};
+    struct mesh_recording *recording;
+    struct mesh_trace *trace;
+    char text[40];
+
+    (void)state;
+    memset(members, ' ', sizeof members - 1);
+    set_write(write_or_refuse);
+    recording = open_recording(50000);
+    mesh_recording_set_meta(recording, "color", "stands in every file");
+    wait_for(recording, 1, 0);
+    refused = "stands in every file";
+    mesh_recording_add_epoch(recording, &epoch); /* enough for a next file */
+    wait_for(recording, 2, 0);
+    put_ticks(recording, 1, 100);
+    wait_for(recording, 2, 1); /* the batch waits for the beginning of its file */
+    refused = NULL;
+    wait_for(recording, 102, 1);
+    mesh_recording_close(recording, NULL);
+    set_write(NULL);
+
+    trace = open_trace(second);
+    assert_int_equal(mesh_trace_get_meta(trace, "color", text, sizeof text), 0);
+    assert_string_equal(text, "stands in every file");
+    assert_int_equal(count(trace, MESH_TRACE_TABLE_NODE), 1);
+    assert_int_equal(count(trace, MESH_TRACE_TABLE_EPOCH), 1);
+    assert_int_equal(calls_in(trace), 100);
+    mesh_trace_close(trace);
+}
+
+static void a_file_that_is_taken_away_is_a_failure_until_it_is_back(void **state)
+{
+    struct mesh_recording *recording = open_recording(0);
+    struct mesh_recording_stats stats;
+    struct mesh_trace *trace;
+
+    (void)state;
+    put_ticks(recording, 1, 10);
+    wait_for(recording, 10, 0);
+    assert_int_equal(rename(place->path, aside), 0);
+    put_ticks(recording, 11, 10);
+    stats = wait_for(recording, 10, 1);
+    assert_true(stats.recorder.is_failing);
+    assert_non_null(strstr(stats.recorder.why, "removed, renamed or replaced"));
+    assert_int_equal(rename(aside, place->path), 0);
+    wait_for(recording, 20, 1);
+    mesh_recording_close(recording, &stats);
+    assert_int_equal(stats.recorder.lost, 0);
+    trace = open_trace(place->path);
+    assert_int_equal(calls_in(trace), 20);
+    mesh_trace_close(trace);
+}
+
+static void what_was_to_go_into_a_removed_file_is_missing(void **state)
+{
+    struct mesh_recording *recording = open_recording(0);
+    struct mesh_recording_stats stats;
+
+    (void)state;
+    put_ticks(recording, 1, 10);
+    wait_for(recording, 10, 0);
+    assert_int_equal(unlink(place->path), 0);
+    put_ticks(recording, 11, 10);
+    mesh_recording_close(recording, &stats);
+    assert_int_equal(stats.recorder.entries, 10);
+    assert_int_equal(stats.recorder.lost, 10);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_next_file_gets_its_beginning_once_the_disk_takes_it),
+        TEST(a_file_that_is_taken_away_is_a_failure_until_it_is_back),
+        TEST(what_was_to_go_into_a_removed_file_is_missing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
