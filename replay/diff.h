@@ -67,7 +67,7 @@ int diff_shares(struct diff *diff, bool *are_same, struct fail *fail);
  * order, since numbers depend on the order in which nodes came. */
 int diff_epochs(struct diff *diff, bool *are_counted, struct fail *fail);
 
-/* Whether both are of one mesh: they have an epoch of the same id. */
+/* Whether both are of one mesh: they have an epoch of the same id, or the node of one has heard that of the other. */
 int diff_is_one_mesh(struct diff *diff, bool *is_one_mesh, struct fail *fail);
 
 /* Slower than noise explains, and by more than is allowed. */

@@ -9,7 +9,7 @@
     "SELECT epoch, (SELECT e.epoch_id FROM epochs e WHERE e.epoch = t.epoch ORDER BY e.id) " \
     "FROM (SELECT DISTINCT epoch FROM datagrams WHERE " DIFF_IS_TILE ") t ORDER BY epoch"
 
-enum { EPOCHS_MAX = 4096, ID_BYTES = 16 };
+enum { EPOCHS_MAX = 4096, PROCESSES_MAX = 1024, ID_BYTES = 16 };
 
 struct epochs {
     size_t count;
@@ -73,7 +73,49 @@ int diff_epochs(struct diff *diff, bool *are_counted, struct fail *fail)
     return 0;
 }
 
+/* ---- one mesh ---- */
+
+/* Processes that HELLOs were of: those that this node sent, or received. */
+#define PROCESSES_SQL(direction)                                                                                                  \
+    "SELECT DISTINCT incarnation FROM message_hello JOIN datagrams ON id = datagram WHERE incarnation IS NOT NULL AND direction " \
+    "= " direction
+
+struct processes {
+    size_t count;
+    uint8_t at[PROCESSES_MAX][ID_BYTES];
+};
+
+static int add_process(void *context, const struct mesh_trace_value *values)
+{
+    struct processes *processes = context;
+
+    if (processes->count < PROCESSES_MAX && values[0].size == ID_BYTES)
+        memcpy(processes->at[processes->count++], values[0].bytes, ID_BYTES);
+    return 0;
+}
+
+/* Whether the node of one trace has heard the node of the other. */
+static int find_heard(struct diff *diff, unsigned speaker, bool *has_heard, struct fail *fail)
+{
+    static struct processes spoke, heard;
+    const unsigned hearer = 1 - speaker;
+
+    spoke.count = heard.count = 0;
+    if (rows_each(diff->paths[speaker], diff->traces[speaker], PROCESSES_SQL("1"), add_process, &spoke, fail) != 0 ||
+        rows_each(diff->paths[hearer], diff->traces[hearer], PROCESSES_SQL("2"), add_process, &heard, fail) != 0)
+        return -1;
+    for (size_t i = 0; i < spoke.count; i++)
+        for (size_t k = 0; k < heard.count; k++)
+            *has_heard |= memcmp(spoke.at[i], heard.at[k], ID_BYTES) == 0;
+    return 0;
+}
+
+/* Epochs of runs, whose members are given, have no ids. */
 int diff_is_one_mesh(struct diff *diff, bool *is_one_mesh, struct fail *fail)
 {
-    return find_shared(diff, "SELECT epoch, epoch_id FROM epochs WHERE epoch_id IS NOT NULL ORDER BY epoch", is_one_mesh, fail);
+    int result = find_shared(diff, "SELECT epoch, epoch_id FROM epochs WHERE epoch_id IS NOT NULL ORDER BY epoch", is_one_mesh, fail);
+
+    for (unsigned side = 0; side < 2 && result == 0 && !*is_one_mesh; side++)
+        result = find_heard(diff, side, is_one_mesh, fail);
+    return result;
 }

@@ -133,6 +133,45 @@ static void what_a_node_of_one_mesh_has_not_heard_of_is_no_difference(void **sta
     assert_false(diff_case.diff.tokens.has_first);
 }
 
+static void add_hello(unsigned side, int64_t direction, uint8_t process)
+{
+    const struct mesh_trace_datagram row = {.node = 1, .direction = direction};
+    const struct mesh_message message = {
+        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_HELLO},
+        .as.hello = {.rank_count = 2, .phase_count = 1, .datagram_bytes = 1200, .window_bytes = 1, .nonce = 1, .incarnation = {process}}};
+    uint8_t packet[1200];
+    const size_t bytes = mesh_wire_encode(&message, packet, sizeof packet);
+
+    assert_int_equal(mesh_trace_add_datagram(diff_case.writers[side], &row, packet, bytes, true, NULL), 0);
+}
+
+/* As when a run is killed: its epochs have no ids. */
+static void compare_one_token_less(uint8_t process, enum diff_verdict expected)
+{
+    add_hello(0, MESH_TRACE_SENT, 1);
+    add_hello(1, MESH_TRACE_RECEIVED, process);
+    for (uint64_t i = 0; i < 4; i++)
+        diff_case_add_token(0, 1, i, i, 1);
+    for (uint64_t i = 0; i < 3; i++)
+        diff_case_add_token(1, 1, i, i, 1);
+    diff_case_open();
+    assert_int_equal(diff_tokens(&diff_case.diff, &diff_case.failure), 0);
+    assert_int_equal(diff_case.diff.tokens.verdict, expected);
+    assert_int_equal(diff_case.diff.tokens.only[0], 1);
+}
+
+static void nodes_that_have_heard_one_another_are_of_one_mesh(void **state)
+{
+    (void)state;
+    compare_one_token_less(1, DIFF_SAME);
+}
+
+static void nodes_that_have_heard_others_are_of_two_runs(void **state)
+{
+    (void)state;
+    compare_one_token_less(2, DIFF_DIFFERENT);
+}
+
 static void the_first_token_that_differs_is_named(void **state)
 {
     (void)state;
@@ -359,6 +398,8 @@ int main(void)
         TEST(answers_to_the_same_question_stand_side_by_side),
         TEST(and_so_do_those_that_begin_alike_where_questions_are_not_known),
         TEST(what_a_node_of_one_mesh_has_not_heard_of_is_no_difference),
+        TEST(nodes_that_have_heard_one_another_are_of_one_mesh),
+        TEST(nodes_that_have_heard_others_are_of_two_runs),
         TEST(the_first_token_that_differs_is_named),
         TEST(an_answer_that_ends_earlier_is_a_difference),
         TEST(hashes_with_other_keys_tell_nothing),
