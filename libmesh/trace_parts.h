@@ -105,8 +105,9 @@ __attribute__((format(printf, 3, 4))) int mesh_trace_fail(struct mesh_trace *tra
 #define TRACE_NO_MEMORY "no memory: close other programs"
 int mesh_trace_no_memory(struct mesh_trace *trace); /* MESH_ENOMEM, with that as its reason */
 
-void mesh_trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value);
-void mesh_trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size);
+/* SQLITE_OK, or not: NULL is bound instead of what is too long. */
+int mesh_trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value);
+int mesh_trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size);
 
 /* Fields of a decoded wire part, from place on; byte strings that are all zeros become NULL. */
 void mesh_trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wire_part *part, const void *decoded);

@@ -4,34 +4,25 @@
 
 #include "trace_parts.h"
 
-void mesh_trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size)
+int mesh_trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size)
 {
-    if (bytes) {
-        sqlite3_bind_blob64(statement, place, bytes, size, SQLITE_STATIC);
-    } else {
-        sqlite3_bind_null(statement, place);
-    }
+    return bytes ? sqlite3_bind_blob64(statement, place, bytes, size, SQLITE_STATIC) : sqlite3_bind_null(statement, place);
 }
 
-void mesh_trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value)
+int mesh_trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value)
 {
     const struct mesh_trace_bytes *blob = value;
     int64_t number;
 
     switch (type) {
     case TRACE_text:
-        sqlite3_bind_text(statement, place, *(const char *const *)value, -1, SQLITE_STATIC);
-        return;
+        return sqlite3_bind_text(statement, place, *(const char *const *)value, -1, SQLITE_STATIC);
     case TRACE_blob:
-        mesh_trace_bind_blob(statement, place, blob->bytes, blob->size);
-        return;
+        return mesh_trace_bind_blob(statement, place, blob->bytes, blob->size);
     default:
         memcpy(&number, value, sizeof number);
-        if (type == TRACE_n64 && number == MESH_TRACE_NULL) {
-            sqlite3_bind_null(statement, place);
-        } else {
-            sqlite3_bind_int64(statement, place, number);
-        }
+        return type == TRACE_n64 && number == MESH_TRACE_NULL ? sqlite3_bind_null(statement, place)
+                                                              : sqlite3_bind_int64(statement, place, number);
     }
 }
 
@@ -86,6 +77,19 @@ static char *insert_sql(const char *into, const struct trace_table *table)
     return sqlite3_str_finish(sql);
 }
 
+/* What SQLite refuses to bind would be NULL. */
+static int bind_row(struct mesh_trace *trace, sqlite3_stmt *statement, const struct trace_table *table, const void *row)
+{
+    for (int i = 0; i < table->column_count; i++) {
+        if (mesh_trace_bind(statement, i + 1, table->columns[i].type, (const char *)row + table->columns[i].offset) != SQLITE_OK) {
+            sqlite3_clear_bindings(statement);
+            return mesh_trace_fail(trace, MESH_ERANGE, "writing: %s of %s: more than %d bytes: store less of it", table->columns[i].name,
+                                   table->name, MESH_TRACE_BLOB_BYTES_MAX);
+        }
+    }
+    return 0;
+}
+
 static int add_row(struct mesh_trace *trace, enum mesh_trace_table number, const void *row, uint64_t *id)
 {
     const struct trace_table *table = &mesh_trace_tables[number];
@@ -96,11 +100,9 @@ static int add_row(struct mesh_trace *trace, enum mesh_trace_table number, const
     if (!*statement) {
         err = mesh_trace_prepare(trace, statement, insert_sql(trace->into, table));
     }
+    err = err ? err : bind_row(trace, *statement, table, row);
     if (err != 0) {
         return err;
-    }
-    for (int i = 0; i < table->column_count; i++) {
-        mesh_trace_bind(*statement, i + 1, table->columns[i].type, (const char *)row + table->columns[i].offset);
     }
     memcpy(&own_id, row, sizeof own_id);
     if (own_id == 0) {

@@ -129,6 +129,23 @@ static void calls_that_do_not_fit_are_refused(void **state)
     assert_null(cursor);
 }
 
+static void what_is_too_long_is_refused_and_not_stored_as_nothing(void **state)
+{
+    static char text[MESH_TRACE_BLOB_BYTES_MAX + 2];
+    struct trace_place *place = *state;
+    const struct mesh_trace_event event = {.node = 1, .kind = "lost", .reason = text};
+    const struct mesh_trace_request request = {.node = 1, .kind = "begin", .prompt = {text, sizeof text}};
+    const struct mesh_trace_event fits = {.node = 1, .kind = "lost", .reason = "it fits"};
+    uint64_t count;
+
+    memset(text, 'x', sizeof text - 1);
+    check_refused(place, mesh_trace_add_row_event(place->trace, &event, NULL), MESH_ERANGE, "reason of events: more than 16777216 bytes");
+    check_refused(place, mesh_trace_add_row_request(place->trace, &request, NULL), MESH_ERANGE, "prompt of requests: more than");
+    assert_int_equal(mesh_trace_add_row_event(place->trace, &fits, NULL), 0);
+    assert_int_equal(mesh_trace_count(place->trace, MESH_TRACE_TABLE_EVENT, &count), 0);
+    assert_int_equal(count, 1);
+}
+
 static void meta_is_text_by_key(void **state)
 {
     struct trace_place *place = *state;
@@ -332,6 +349,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_come_back_as_they_were_written, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(transactions_begin_and_end_in_turn, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(calls_that_do_not_fit_are_refused, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(what_is_too_long_is_refused_and_not_stored_as_nothing, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(meta_is_text_by_key, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(a_datagram_comes_back_to_the_byte, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(without_the_payload_its_hash_stays, set_up, trace_place_close),
