@@ -214,13 +214,28 @@ static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
     return err;
 }
 
+/* ":memory:" and "file:..." mean something else to SQLite than to the system. */
+static int open_named(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
+{
+    char *name = sqlite3_mprintf("%s%s", path[0] == '/' ? "" : "./", path);
+    int err = MESH_ENOMEM;
+
+    if (name) {
+        err = mesh_trace_open_database(trace, path, name, SQLITE_OPEN_READWRITE, NULL, reason);
+    } else {
+        snprintf(reason, MESH_TRACE_REASON_BYTES, TRACE_NO_MEMORY);
+    }
+    sqlite3_free(name);
+    return err;
+}
+
 /* While a trace is written its file is locked, which tells others. Takes fd. */
 static int create(struct mesh_trace **trace, const char *path, int fd, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
     int err;
 
     (void)flock(fd, LOCK_EX | LOCK_NB); /* it is new; and on a file system without such locks there is no guard */
-    err = mesh_trace_open_database(trace, path, path, SQLITE_OPEN_READWRITE, NULL, reason);
+    err = open_named(trace, path, reason);
     if (err != 0) {
         close(fd);
         return err;

@@ -153,7 +153,7 @@ static char *uri_of(const char *path, bool is_immutable)
     static const char digits[] = "0123456789abcdef";
     sqlite3_str *uri = sqlite3_str_new(NULL);
 
-    sqlite3_str_appendall(uri, path[0] == '/' ? "file://" : "file:");
+    sqlite3_str_appendall(uri, path[0] == '/' ? "file://" : "file:./");
     for (const char *at = path; *at != '\0'; at++) {
         const unsigned char byte = (unsigned char)*at;
 

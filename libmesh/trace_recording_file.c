@@ -36,14 +36,14 @@ static int look_at(const char *path, bool *is_there, char reason[MESH_TRACE_REAS
 {
     char why[MESH_TRACE_REASON_BYTES];
     struct mesh_trace *trace = NULL;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for its other end */
     struct stat status;
     int err = 0;
 
     *is_there = fd >= 0 || errno != ENOENT;
     if (fd < 0)
         return 0; /* where it cannot be read, making it says why */
-    if (fstat(fd, &status) == 0 && status.st_size == 0) {
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0) {
         close(fd);
         return 0; /* left by a recorder that was killed at once */
     }

@@ -40,6 +40,20 @@ check_exit "an existing trace is not written over" 4 "--record $tmp/T.db: " gene
 cp node/models/README.md "$tmp/letter.db"
 check_exit "a file of another kind is not overwritten" 3 "no trace" generate -n 1 --record "$tmp/letter.db"
 check_same "the file of another kind stays as it was" node/models/README.md "$tmp/letter.db"
+mkfifo "$tmp/pipe.db"
+check_exit "a pipe is refused, not waited for" 3 "no trace" timeout 20 "$mesh_node" "${question[@]}" -n 1 --record "$tmp/pipe.db"
+program=$(realpath "$mesh_node")
+here=$PWD
+in_folder() (cd "$tmp" && "$program" run -m "$here/$model" -p Once --ignore-eos -t 1 -n 3 --record "$1")
+for name in ":memory:" "file:M.db?mode=memory"; do
+    check "a recording may be called $name" in_folder "$name"
+    check_equal "what is recorded as $name is in a file of that name" "$(sql "$tmp/$name" "SELECT count(*) FROM tokens")" 3
+    if [ -x "$BIN/mesh-replay" ]; then
+        replay=$(realpath "$BIN/mesh-replay")
+        # shellcheck disable=SC2016
+        check "mesh-replay reads $name" bash -c 'cd "$1" && "$2" info "$3"' bash "$tmp" "$replay" "$name"
+    fi
+done
 check_exit "a folder that is not there is named" 4 "--record $tmp/none/T.db" generate -n 1 --record "$tmp/none/T.db"
 check_exit "a large recording continues in more files" 0 "files" generate -n 200 --record "$tmp/R.db" --record-size 1 --local 2
 check_equal "the second of these files is whole" "$(sql "$tmp/R-2.db" 'PRAGMA integrity_check')" "ok"
@@ -53,7 +67,7 @@ fi
 lost=0
 for ((i = 0; i < kills; i++)); do
     rm -f "$tmp"/K.*
-    background "$mesh_node" "${question[@]}" -n 400 --record "$tmp/K.db" --local 2 >/dev/null 2>&1
+    background "$mesh_node" "${question[@]}" -n 400 --lab pace=60MB/s --record "$tmp/K.db" --local 2 >/dev/null 2>&1
     pid=$background_pid
     wait_until 10 test -s "$tmp/K.db"
     sleep "0.$(printf '%03d' $((RANDOM % 900)))"
