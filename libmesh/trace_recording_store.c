@@ -305,8 +305,8 @@ static void begin_next_file(struct storing *s)
     s->store->has_begun = s->err == 0;
 }
 
-/* A next file that cannot be made is tried again after the next batch; until then the present one grows. One that can be made and has no room
- * for its beginning gets that before the next batch. */
+/* A next file that cannot be made is tried again after the next batch; until then the present one grows. One that can be made, but has no
+ * room for its beginning, gets that before the next batch. */
 static void rotate(struct recording_store *store)
 {
     char reason[MESH_TRACE_REASON_BYTES];
