@@ -90,13 +90,18 @@ static void put_ticks(struct mesh_recording *recording, uint64_t from, uint64_t 
     }
 }
 
+/* Fails where it would wait for ever. */
 static struct mesh_recording_stats wait_for(struct mesh_recording *recording, uint64_t entries, uint64_t failures)
 {
     struct mesh_recording_stats stats;
 
-    do
+    for (unsigned tries = 0; tries < 60000; tries++) {
         mesh_recording_get_stats(recording, &stats);
-    while (stats.recorder.entries < entries || stats.recorder.failures < failures);
+        if (stats.recorder.entries >= entries && stats.recorder.failures >= failures)
+            return stats;
+        usleep(1000);
+    }
+    fail_msg("%llu entries and %llu failures", (unsigned long long)stats.recorder.entries, (unsigned long long)stats.recorder.failures);
     return stats;
 }
 
