@@ -33,7 +33,8 @@ enum draw {
     DRAW_SHARE,
     DRAW_ARE_UNEQUAL,
     DRAW_KV,
-    DRAW_UNIT
+    DRAW_UNIT,
+    DRAW_FORM
 };
 
 /* One seed's requests, and the clusters that they run in. */
@@ -94,6 +95,8 @@ static void draw_cluster(struct run *run, uint64_t seed)
     config->batch = (uint16_t)(1 + pick(seed, DRAW_BATCH, 0, PROMPT_MAX));
     config->slots = (uint16_t)(1 + pick(seed, DRAW_SLOTS, 0, REQUESTS_MAX));
     config->unit_ns = 500 + pick(seed, DRAW_UNIT, 0, 20000);
+    config->is_star = pick(seed, DRAW_FORM, 0, 4) == 0;
+    config->is_whole = pick(seed, DRAW_FORM, 1, 4) == 0;
     memset(config->share, 0, sizeof config->share);
     for (uint16_t r = 0; are_unequal && r < run->scenario.rank_count; r++)
         config->share[r] = (uint32_t)pick(seed, DRAW_SHARE, r, 4);
@@ -240,8 +243,9 @@ static void describe(struct run *run, uint64_t shape, bool is_stopped)
 
     simscenario_describe(&run->scenario, report->scenario, sizeof report->scenario);
     size_t used = strlen(report->scenario);
-    snprintf(report->scenario + used, sizeof report->scenario - used, "; model %" PRIu64 ", %u requests, %u slots, batch %u%s", shape,
-             run->request_count, run->config.slots, run->config.batch, is_stopped ? ", stopped" : "");
+    snprintf(report->scenario + used, sizeof report->scenario - used, "; model %" PRIu64 ", %u requests, %u slots, batch %u%s%s%s", shape,
+             run->request_count, run->config.slots, run->config.batch, run->config.is_star ? ", star" : "",
+             run->config.is_whole ? ", whole" : "", is_stopped ? ", stopped" : "");
 }
 
 static void explore_cluster_run(uint64_t seed, struct explore_report *report)

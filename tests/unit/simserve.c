@@ -85,15 +85,23 @@ static uint64_t timeout(const struct simmember *member)
 
 static bool next_outside(struct simserve_node *node, uint8_t *packet, size_t capacity, struct mesh_output *output)
 {
-    output->ranks = 0;
+    output->ranks = output->group = 0;
     output->bytes = simserve_next_outside(node, packet, capacity, &output->addr);
     return output->bytes > 0;
+}
+
+static uint64_t places_of(const struct simserve_node *node, uint64_t ranks)
+{
+    uint64_t places = 0;
+
+    for (; ranks != 0; ranks &= ranks - 1)
+        places |= UINT64_C(1) << node->run->member[__builtin_ctzll(ranks)].addr.port;
+    return places;
 }
 
 static bool next_datagram(struct simmember *member, uint64_t own_ns, uint8_t *packet, size_t capacity, struct mesh_output *output)
 {
     struct simserve_node *node = node_of(member);
-    uint64_t ranks, places = 0;
 
     do {
         if (node->run->mesh == NULL || !mesh_next_datagram(node->run->mesh, own_ns, packet, capacity, output))
@@ -101,9 +109,11 @@ static bool next_datagram(struct simmember *member, uint64_t own_ns, uint8_t *pa
         if (!node->serve->config.is_plain)
             stamp_of(node, node->run->rank, packet + offsetof(struct mesh_header_bytes, tag));
     } while (output->ranks == 0 && (!node->serve->config.is_plain || output->addr.port == member->place));
-    for (ranks = output->ranks; ranks != 0; ranks &= ranks - 1)
-        places |= UINT64_C(1) << node->run->member[__builtin_ctzll(ranks)].addr.port;
-    output->ranks = places;
+    output->ranks = places_of(node, output->ranks);
+    if (output->group != 0) { /* whoever hears the group gets it, in this epoch or not */
+        output->group = ~(UINT64_C(1) << member->place) & ((UINT64_C(1) << node->serve->config.count) - 1);
+        output->ranks |= output->group;
+    }
     return true;
 }
 
@@ -233,6 +243,8 @@ static void open_node(struct simserve *serve, uint16_t place)
         .slots = serve->config.slots,
         .ctx = SIMQUESTION_CTX,
         .kv_type = model->kv_type,
+        .is_star = serve->config.is_star,
+        .is_whole = serve->config.is_whole,
     };
     node->member->config.prepares_joins = true;
     node->member->clock_offset_ns = mesh_draw(serve->config.seed, DRAW_CLOCK, place) >> 16;
@@ -240,6 +252,7 @@ static void open_node(struct simserve *serve, uint16_t place)
         if (other != place)
             simmembers_add_seed(&serve->members, place, other);
     mesh_sim_set_receive_buffer(serve->members.sim, place, RECEIVE_BUFFER_BYTES);
+    mesh_sim_set_deaf(serve->members.sim, place, (serve->config.deaf >> place & 1) != 0);
     if (node_metrics_init(&node->metrics) < 0)
         abort();
 }

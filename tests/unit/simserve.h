@@ -51,6 +51,9 @@ struct simserve_config {
     uint64_t unit_ns;        /* time of a unit of work */
     uint64_t load_ns;        /* time of a unit of loading */
     bool is_plain;           /* security none: only endpoints can tell epochs apart */
+    bool is_star, is_whole;  /* as of struct engine_config */
+    bool has_group;          /* nodes send tiles to a multicast group */
+    uint64_t deaf;           /* places that do not hear it */
     struct mesh_sim_link link;
 };
 

@@ -60,6 +60,8 @@ static bool open_engine(struct simserve_node *node, struct epoch_run *run, struc
         .ctx = c->ctx,
         .kv_type = c->kv_type,
         .kernel = c->kernel,
+        .is_star = c->is_star,
+        .is_whole = c->is_whole,
         .keeps = true,
         .is_end = is_end,
         .tokenizer = c->tokenizer,
@@ -82,6 +84,8 @@ static bool open_mesh(struct simserve_node *node)
     if (posix_memalign(&run->mesh_memory, 64, bytes) != 0 ||
         mesh_init(&run->mesh, &config, run->mesh_memory, bytes, clock_ns(node->member)) != MESH_OK)
         return false;
+    if (node->serve->config.has_group)
+        mesh_set_group(run->mesh, node->serve->config.datagram_bytes);
     for (uint16_t r = 0; r < run->count; r++)
         if (r != run->rank)
             mesh_set_peer(run->mesh, r, run->member[r].addr);

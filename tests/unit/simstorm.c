@@ -27,7 +27,9 @@ enum draw {
     DRAW_HOW,
     DRAW_QUESTION,
     DRAW_WATCH,
-    DRAW_ATTACK
+    DRAW_ATTACK,
+    DRAW_FORM,
+    DRAW_GROUP
 };
 
 /* How long nodes may still send to watchers after all of these are done: a LOOK's lease, and a late report. */
@@ -56,11 +58,22 @@ static void draw_links(struct simstorm *storm)
     storm->calm.queue_bytes = 0;
 }
 
+/* In a quarter of the seeds each of these differs: how results are exchanged, in what pieces, and by a group, which in half of these seeds
+ * some places do not hear. */
+static void draw_forms(const struct simstorm *storm, struct simserve_config *config)
+{
+    config->is_star = pick(storm, DRAW_FORM, 0, 4) == 0;
+    config->is_whole = pick(storm, DRAW_FORM, 1, 4) == 0;
+    config->has_group = pick(storm, DRAW_GROUP, 0, 4) == 0;
+    if (config->has_group && pick(storm, DRAW_GROUP, 1, 2) == 0)
+        config->deaf = mesh_draw(storm->seed, DRAW_GROUP, 2);
+}
+
 static void begin(struct simstorm *storm)
 {
     static const uint32_t datagrams[] = {1200, 1472, 1472, 8972};
     static const uint64_t units_ns[] = {5000, 50000, 200000, 500000};
-    const struct simserve_config config = {
+    struct simserve_config config = {
         .count = (uint16_t)(2 + pick(storm, DRAW_COUNT, 0, 1 + pick(storm, DRAW_COUNT, 1, PLACES_MAX - 1))),
         .seed = storm->seed,
         .model = (unsigned)pick(storm, DRAW_MODEL, 0, SIMQUESTION_MODELS),
@@ -73,6 +86,7 @@ static void begin(struct simstorm *storm)
         .link = storm->link,
     };
 
+    draw_forms(storm, &config);
     simserve_open(&storm->serve, &config);
     if (!config.is_plain && pick(storm, DRAW_ATTACK, 0, 4) == 0)
         simattack_begin(&storm->attack, &storm->serve.members, storm->seed, 10 * SIMMEMBERS_MS);
@@ -370,9 +384,10 @@ void simstorm_describe(const struct simstorm *storm, char *out, size_t bytes)
     const struct simserve_config *c = &storm->serve.config;
     const struct mesh_sim_link *l = &storm->link;
     int used = snprintf(out, bytes,
-                        "%u places, model %u, batch %u, slots %u, unit %" PRIu64 " us; link %" PRIu64 " Mb/s %" PRIu64
+                        "%u places, model %u, batch %u, slots %u, unit %" PRIu64 " us%s%s%s; link %" PRIu64 " Mb/s %" PRIu64
                         " us queue %u loss %u dup %u reorder %u by %" PRIu64 " us, later loss %u;",
-                        c->count, c->model, c->batch, c->slots, c->unit_ns / 1000, l->rate_bits_per_s / 1000000, l->delay_ns / 1000,
+                        c->count, c->model, c->batch, c->slots, c->unit_ns / 1000, c->is_star ? ", star" : "", c->is_whole ? ", whole" : "",
+                        c->has_group ? c->deaf ? ", group, some deaf" : ", group" : "", l->rate_bits_per_s / 1000000, l->delay_ns / 1000,
                         l->queue_bytes, l->loss_ppm, l->duplicate_ppm, l->reorder_ppm, l->reorder_ns / 1000, storm->calm.loss_ppm);
 
     for (unsigned i = 0; i < STORM_FAULTS && used > 0 && (size_t)used < bytes; i++)
