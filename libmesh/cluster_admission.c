@@ -341,14 +341,16 @@ static int check_join(struct mesh_cluster *cluster, const struct cluster_input *
     return 0;
 }
 
-/* The own address, as others see it, if they say. False: it is not known. */
-static bool learn_addr(struct mesh_cluster *cluster, const struct cluster_input *in)
+/* The own address, as others see it, if they say; also instead of that of an earlier epoch, which nobody else is in any more. False: it is
+ * not known. */
+static bool learn_addr(struct mesh_cluster *cluster, const struct cluster_input *in, unsigned joiners)
 {
     const struct mesh_join *join = &in->message->as.join;
+    const bool is_old = !mesh_cluster_has_addr(&cluster->config.addr) && cluster->epoch.list.count == 1 && joiners == 0;
     struct mesh_addr told = {.port = join->to_port};
 
     memcpy(told.ip, join->to_ip, sizeof told.ip);
-    if (!mesh_cluster_has_addr(&cluster->addr) && mesh_cluster_has_addr(&told))
+    if ((is_old || !mesh_cluster_has_addr(&cluster->addr)) && mesh_cluster_has_addr(&told))
         cluster->addr = mesh_cluster_addr(join->to_ip, join->to_port, &in->from);
     return mesh_cluster_has_addr(&cluster->addr);
 }
@@ -378,7 +380,7 @@ int mesh_cluster_admission_join(struct mesh_cluster *cluster, const struct clust
     }
     if (!in->peer && is_full(cluster, joiners, &what))
         return deny(cluster, in->from, &what);
-    if (!learn_addr(cluster, in)) {
+    if (!learn_addr(cluster, in, joiners)) {
         say_cookie(cluster, in, join->nonce, false);
         return MESH_ESTATE;
     }

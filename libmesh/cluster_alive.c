@@ -53,7 +53,8 @@ static void on_member(struct mesh_cluster *cluster, const struct cluster_input *
     const struct mesh_alive *alive = &in->message->as.alive;
     struct cluster_peer *peer = in->peer;
     bool is_here = memcmp(alive->id, cluster->epoch.id, sizeof alive->id) == 0;
-    bool answers = alive->state & MESH_ALIVE_ANSWERS && was_asked(cluster, alive->origin_ns);
+    bool is_at_home = mesh_cluster_peer_is_at(peer, in->from);
+    bool answers = is_at_home && alive->state & MESH_ALIVE_ANSWERS && was_asked(cluster, alive->origin_ns);
 
     mesh_cluster_peer_heard(cluster, in);
     if (answers && !peer->is_fresh && alive->origin_ns >= peer->since_ns)
@@ -71,7 +72,8 @@ static void on_member(struct mesh_cluster *cluster, const struct cluster_input *
     mesh_cluster_peer_state(cluster, peer, in->number, alive->number, alive->id, alive->state & MESH_ALIVE_STRANGER);
     if (answers)
         mesh_cluster_suspect_answered(cluster, peer, alive->origin_ns);
-    if (is_here && in->is_newest && peer->liveness == CLUSTER_DEAD && !peer->is_out && !(cluster->plan.stage && cluster->plan.is_urgent))
+    if (is_here && is_at_home && in->is_newest && peer->liveness == CLUSTER_DEAD && !peer->is_out &&
+        !(cluster->plan.stage && cluster->plan.is_urgent))
         peer->liveness = CLUSTER_TRUSTED;
     if (!is_here && !peer->is_in && !peer->is_ahead && peer->liveness != CLUSTER_GONE && !cluster->epoch.is_seeking &&
         cluster->now_ns - peer->commit_ns >= COMMIT_APART_NS) {
@@ -87,7 +89,7 @@ int mesh_cluster_alive_receive(struct mesh_cluster *cluster, const struct cluste
     unsigned stranger = is_member ? 0 : MESH_ALIVE_STRANGER;
 
     if (alive->state & MESH_ALIVE_ANSWERS && was_asked(cluster, alive->origin_ns))
-        mesh_cluster_vote_heard(cluster, in->incarnation, alive->origin_ns);
+        mesh_cluster_vote_heard(cluster, in, alive->origin_ns);
     if (is_member)
         on_member(cluster, in);
     mesh_cluster_ballot_ack(cluster, in->incarnation, alive->id);

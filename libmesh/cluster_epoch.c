@@ -154,8 +154,8 @@ void mesh_cluster_install(struct mesh_cluster *cluster, const struct cluster_bal
     memcpy(epoch->id_before, epoch->id, sizeof epoch->id);
     memcpy(epoch->id, id, sizeof epoch->id);
     begin(cluster, list);
-    if (!mesh_cluster_has_addr(&cluster->addr))
-        cluster->addr = list->members[self].addr;
+    if (!mesh_cluster_has_addr(&cluster->config.addr))
+        cluster->addr = list->members[self].addr; /* it may be another one than in earlier epochs */
     mesh_cluster_vote_installed(cluster);
     cluster->evicted_is_pending = false;
     cluster->epoch_is_pending = true;

@@ -362,7 +362,8 @@ struct cluster_peer *mesh_cluster_peer_add(struct mesh_cluster *cluster, const u
                                            struct mesh_addr addr); /* NULL: full */
 bool mesh_cluster_peer_has(const struct cluster_peer *peer, uint64_t number);
 void mesh_cluster_peer_number(struct cluster_peer *peer, uint64_t number);
-void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number); /* this datagram is fresh: all before it are old */
+void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number);              /* this datagram is fresh: all before it are old */
+bool mesh_cluster_peer_is_at(const struct cluster_peer *peer, struct mesh_addr addr); /* false: a member with another address */
 void mesh_cluster_peer_heard(struct mesh_cluster *cluster, const struct cluster_input *in); /* it is alive, if that is news */
 /* A member says which epoch it is in. is_stranger: and that this process is not. */
 void mesh_cluster_peer_state(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t in_number, uint32_t number,
@@ -455,7 +456,7 @@ void mesh_cluster_ballot_tick(struct mesh_cluster *cluster);
 /* ---- cluster_vote.c ---- */
 int mesh_cluster_vote_plan(struct mesh_cluster *cluster, const struct cluster_input *in);
 int mesh_cluster_vote_commit(struct mesh_cluster *cluster, const struct cluster_input *in);
-void mesh_cluster_vote_heard(struct mesh_cluster *cluster, const uint8_t incarnation[16], uint64_t origin_ns);
+void mesh_cluster_vote_heard(struct mesh_cluster *cluster, const struct cluster_input *in, uint64_t origin_ns);
 void mesh_cluster_vote_tick(struct mesh_cluster *cluster);
 const uint8_t *mesh_cluster_vote_nonce(struct mesh_cluster *cluster, const struct cluster_ballot *ballot);
 void mesh_cluster_vote_prepare(struct mesh_cluster *cluster, bool is_own); /* tell the application */

@@ -77,9 +77,16 @@ void mesh_cluster_peer_base(struct cluster_peer *peer, uint64_t number)
 
 /* ---- what they say ---- */
 
+/* The mesh layer drops what comes from elsewhere, so a member whose address has changed is as good as silent: it has to be lost, and come
+ * back with its new address, even if it is still reached at the old one. */
+bool mesh_cluster_peer_is_at(const struct cluster_peer *peer, struct mesh_addr addr)
+{
+    return !mesh_cluster_is_member(peer) || mesh_cluster_same_addr(&peer->addr, &addr);
+}
+
 void mesh_cluster_peer_heard(struct mesh_cluster *cluster, const struct cluster_input *in)
 {
-    if (in->peer && in->is_newest)
+    if (in->peer && in->is_newest && mesh_cluster_peer_is_at(in->peer, in->from))
         in->peer->heard_ns = cluster->now_ns;
 }
 

@@ -141,12 +141,13 @@ static bool is_checking(const struct mesh_cluster *cluster)
     return vote->is_checking && vote->plan.stage == MESH_STAGE_CHECK && mesh_cluster_ballot_same(&vote->checked, &vote->plan.ballot);
 }
 
-void mesh_cluster_vote_heard(struct mesh_cluster *cluster, const uint8_t incarnation[16], uint64_t origin_ns)
+void mesh_cluster_vote_heard(struct mesh_cluster *cluster, const struct cluster_input *in, uint64_t origin_ns)
 {
     struct cluster_vote *vote = &cluster->vote;
-    int index = mesh_cluster_list_find(&vote->plan.list, incarnation);
+    int index = mesh_cluster_list_find(&vote->plan.list, in->incarnation);
 
-    if (!is_checking(cluster) || index < 0 || origin_ns < vote->check_from_ns || vote->heard >> index & 1)
+    if (!is_checking(cluster) || index < 0 || origin_ns < vote->check_from_ns || vote->heard >> index & 1 ||
+        !mesh_cluster_same_addr(&vote->plan.list.members[index].addr, &in->from))
         return;
     vote->heard |= UINT64_C(1) << index;
     if (vote->heard == mesh_cluster_mask(vote->plan.list.count))

@@ -234,12 +234,21 @@ static uint64_t drain(void *app, uint64_t now_ns)
 
 /* ---- a process as the simulator sees it ---- */
 
+struct mesh_addr simmembers_addr(const struct simmembers *members, uint16_t place)
+{
+    struct mesh_addr addr = mesh_sim_addr(place);
+
+    addr.ip[14] = members->at[place].is_elsewhere;
+    return addr;
+}
+
 static int receive(void *core, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t packet_bytes)
 {
     struct simmember *member = core;
     struct simmembers *members = member->members;
     struct mesh_message message;
 
+    from = simmembers_addr(members, from.port);
     if (mesh_wire_decode(packet, packet_bytes, &message) == 0) {
         if (members->loses && members->loses(members, from.port, member->place, &message))
             return MESH_ESYSTEM;
@@ -290,8 +299,9 @@ static bool next_datagram(void *core, uint64_t now_ns, uint8_t *packet, size_t c
     while (mesh_cluster_next_datagram(member->cluster, own_ns, packet, capacity, output)) {
         struct mesh_addr place = mesh_sim_addr(output->addr.port);
 
+        place.ip[14] = output->addr.ip[14] & 1;
         if (memcmp(&output->addr, &group, sizeof group) == 0) {
-            mesh_cluster_receive(member->cluster, own_ns, mesh_sim_addr(member->place), packet, output->bytes);
+            mesh_cluster_receive(member->cluster, own_ns, simmembers_addr(member->members, member->place), packet, output->bytes);
             output->ranks = simmembers_all(member->members) & ~(UINT64_C(1) << member->place);
             return true;
         }
@@ -299,7 +309,7 @@ static bool next_datagram(void *core, uint64_t now_ns, uint8_t *packet, size_t c
             simmembers_fail(member->members, member, "a datagram goes to nobody's address");
         if (place.port != member->place)
             return true;
-        mesh_cluster_receive(member->cluster, own_ns, place, packet, output->bytes);
+        mesh_cluster_receive(member->cluster, own_ns, simmembers_addr(member->members, member->place), packet, output->bytes);
     }
     return member->members->beside && member->members->beside->next_datagram(member, own_ns, packet, capacity, output);
 }

@@ -25,6 +25,7 @@ struct simmember {
     uint32_t processes; /* processes that have been started here */
     uint32_t clock_ppm; /* its clock runs at this many millionths of the speed of the simulator's; 0: at the same speed */
     uint64_t clock_offset_ns;
+    bool is_elsewhere;    /* its datagrams come from its second address; it is reached at both */
     uint64_t summary;     /* its summary, from its start on */
     uint64_t prepare_ns;  /* time until it is ready */
     uint64_t ready_at_ns; /* own clock; 0: nothing to prepare */
@@ -118,6 +119,9 @@ bool simmembers_run(struct simmembers *members, uint64_t span_ns);
 
 /* Run until they agree; returns the time it took, UINT64_MAX on a violation or when it takes longer than span_ns. */
 uint64_t simmembers_run_agree(struct simmembers *members, uint64_t places, uint64_t span_ns);
+
+/* The address from which its datagrams come now. The port is the place's. */
+struct mesh_addr simmembers_addr(const struct simmembers *members, uint16_t place);
 
 /* Member `by` suspects `of`: the place's rank in the epoch of the one that reports the suspicion. */
 void simmembers_suspect(struct simmembers *members, uint16_t by, uint16_t of);

@@ -29,7 +29,8 @@ enum draw {
     DRAW_WATCH,
     DRAW_ATTACK,
     DRAW_FORM,
-    DRAW_GROUP
+    DRAW_GROUP,
+    DRAW_MOVE
 };
 
 /* How long nodes may still send to watchers after all of these are done: a LOOK's lease, and a late report. */
@@ -226,12 +227,26 @@ static void watch(struct simstorm *storm, uint64_t index)
     simserve_watch(serve, serve->watcher[who].is_on ? serve->watcher[who].place : (uint16_t)(index % serve->config.count), who, &wish);
 }
 
+/* In a quarter of the seeds: datagrams of a place come from another address from now on, as behind a router that forgets, while what is
+ * sent to the one before still arrives. */
+static void move(struct simstorm *storm, uint64_t index)
+{
+    struct simmember *member = &storm->serve.members.at[pick(storm, DRAW_MOVE, 2 * index, storm->serve.config.count)];
+
+    if (!storm->has_moves || pick(storm, DRAW_MOVE, 2 * index + 1, 8) != 0)
+        return;
+    member->is_elsewhere = !member->is_elsewhere;
+    storm->moves++;
+    storm->faults++;
+}
+
 static void happen(struct simstorm *storm, uint64_t index)
 {
     struct simserve *serve = &storm->serve;
     const uint16_t who = (uint16_t)pick(storm, DRAW_WHO, 1000 + index, serve->config.count);
     const enum simstorm_fault fault = (enum simstorm_fault)pick(storm, DRAW_FAULT, index, STORM_FAULTS);
 
+    move(storm, index);
     switch (pick(storm, DRAW_WHAT, index, 9)) {
     case 0:
     case 1:
@@ -365,6 +380,7 @@ void simstorm_run(struct simstorm *storm, uint64_t seed)
     memset(storm, 0, sizeof *storm);
     storm->seed = seed;
     storm->is_watched = pick(storm, DRAW_WATCH, 0, 2) == 0;
+    storm->has_moves = pick(storm, DRAW_MOVE, UINT64_MAX, 4) == 0;
     draw_links(storm);
     begin(storm);
     for (uint32_t i = 0; i < storm->events && storm->serve.members.error[0] == '\0'; i++) {
@@ -395,10 +411,10 @@ void simstorm_describe(const struct simstorm *storm, char *out, size_t bytes)
             used += snprintf(out + used, bytes - (size_t)used, " %s %" PRIu64, names[i], storm->happened[i]);
     if (used > 0 && (size_t)used < bytes)
         snprintf(out + used, bytes - (size_t)used,
-                 "; %" PRIu64 " played back; %u asks, %" PRIu64 " answered, %" PRIu64 " tokens, %" PRIu64 " reports, %" PRIu64
-                 " epochs, healed in %" PRIu64 " ms, settled in %" PRIu64 " ms; ",
-                 storm->attack.played, storm->serve.ask_count, storm->serve.answered, storm->serve.tokens, storm->serve.reports,
-                 storm->serve.members.epochs, storm->heal_ns / SIMMEMBERS_MS, storm->settle_ns / SIMMEMBERS_MS);
+                 " moved %" PRIu64 "; %" PRIu64 " played back; %u asks, %" PRIu64 " answered, %" PRIu64 " tokens, %" PRIu64
+                 " reports, %" PRIu64 " epochs, healed in %" PRIu64 " ms, settled in %" PRIu64 " ms; ",
+                 storm->moves, storm->attack.played, storm->serve.ask_count, storm->serve.answered, storm->serve.tokens,
+                 storm->serve.reports, storm->serve.members.epochs, storm->heal_ns / SIMMEMBERS_MS, storm->settle_ns / SIMMEMBERS_MS);
 }
 
 void simstorm_close(struct simstorm *storm)

@@ -35,8 +35,9 @@ struct simstorm {
     struct mesh_sim_link link, calm; /* while faults happen; afterwards */
     uint32_t events, kinds;          /* number of draws; bits: faults that may be drawn */
     bool is_watched;                 /* clients watch from time to time */
+    bool has_moves;                  /* addresses of places change */
     struct simattack attack;         /* in a quarter of the sealed clusters */
-    uint64_t happened[STORM_FAULTS], faults;
+    uint64_t happened[STORM_FAULTS], moves, faults;
     uint64_t heal_ns, settle_ns; /* from the last fault to one epoch; until all was answered */
 };
 

@@ -28,6 +28,7 @@ struct pair {
     unsigned sent_to[PLACES];   /* by the joiner */
     struct mesh_addr host_addr; /* in the list of the epoch of both */
     uint64_t joined_ns;         /* since the start; 0: not yet */
+    uint64_t lost;              /* times that the joiner has lost the host */
 };
 
 static struct mesh_cluster *open_core(struct pair *pair, unsigned which, const struct mesh_addr *addr, const struct mesh_addr *seed)
@@ -86,6 +87,16 @@ static void carry(struct pair *pair)
     }
 }
 
+static void note(struct pair *pair, const struct mesh_cluster_event *event)
+{
+    pair->lost += event->type == MESH_CLUSTER_PEER_LOST;
+    if (event->type != MESH_CLUSTER_EPOCH || event->member_count != 2)
+        return;
+    pair->host_addr = event->members[1 - event->own_rank].addr;
+    if (!pair->joined_ns)
+        pair->joined_ns = pair->now_ns - pair->start_ns;
+}
+
 static void run(struct pair *pair, uint64_t span_ns)
 {
     struct mesh_cluster_event event;
@@ -98,10 +109,7 @@ static void run(struct pair *pair, uint64_t span_ns)
         while (mesh_cluster_next_event(pair->host, &event))
             ;
         while (mesh_cluster_next_event(pair->joiner, &event))
-            if (event.type == MESH_CLUSTER_EPOCH && event.member_count == 2 && !pair->joined_ns) {
-                pair->joined_ns = pair->now_ns - pair->start_ns;
-                pair->host_addr = event.members[0].addr;
-            }
+            note(pair, &event);
     }
 }
 
@@ -173,6 +181,25 @@ static void a_replayed_cookie_does_not_keep_a_process_from_learning_its_address(
     close_pair(&pair);
 }
 
+/* Its mesh layer would drop what comes from there, so the joiner would wait for the host without end. */
+static void a_member_whose_address_has_changed_comes_back_with_the_new_one(void **state)
+{
+    struct mesh_cluster_event epoch;
+    struct pair pair;
+
+    (void)state;
+    open_pair(&pair, false);
+    run(&pair, 2000 * MS);
+    assert_int_equal(pair.host_addr.port, HOST);
+    pair.source = HOST_TOO; /* and is reached at both */
+    run(&pair, 10000 * MS);
+    mesh_cluster_get_epoch(pair.joiner, &epoch);
+    assert_int_equal(epoch.member_count, 2);
+    assert_int_equal(pair.host_addr.port, HOST_TOO);
+    assert_int_equal(pair.lost, 1);
+    close_pair(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_process_that_is_heard_from_another_address_is_a_member_by_that),
         cmocka_unit_test(so_it_is_when_the_first_join_is_lost),
         cmocka_unit_test(a_replayed_cookie_does_not_keep_a_process_from_learning_its_address),
+        cmocka_unit_test(a_member_whose_address_has_changed_comes_back_with_the_new_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,6 +249,107 @@ static void clocks_need_not_agree(void **state)
     members_case_expect_agreement(63, 5 * SIMMEMBERS_S);
 }
 
+/* ---- addresses that change ---- */
+
+/* All at these places are in one epoch, in which each has the address that its datagrams come from, and stay in it. */
+static void expect_addresses(uint64_t places, uint64_t within_ns)
+{
+    uint32_t number;
+
+    assert_true(simmembers_run(&members, within_ns));
+    members_case_expect_agreement(places, 0);
+    number = members.at[__builtin_ctzll(places)].number;
+    assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
+    members_case_expect_agreement(places, 0);
+    assert_int_equal(members.at[__builtin_ctzll(places)].number, number);
+    for (uint64_t left = places; left; left &= left - 1) {
+        const struct simmember *member = &members.at[__builtin_ctzll(left)];
+
+        for (uint16_t rank = 0; rank < member->count; rank++) {
+            const struct mesh_addr addr = simmembers_addr(&members, member->list[rank].addr.port);
+
+            assert_memory_equal(member->list[rank].addr.ip, addr.ip, sizeof addr.ip);
+        }
+    }
+}
+
+/* It is reached at the old one as well, but the mesh layer drops what comes from the new one. */
+static void a_member_whose_address_has_changed_comes_back_with_the_new_one(void **state)
+{
+    (void)state;
+    for (uint16_t rank = 0; rank < 3; rank++) {
+        uint16_t moved;
+
+        members_case_form(3);
+        moved = simmembers_place(&members, rank);
+        members.at[moved].is_elsewhere = true;
+        expect_addresses(7, 4 * SIMMEMBERS_S);
+        for (uint16_t place = 0; place < 3; place++)
+            assert_int_equal(members.at[place].events[MESH_CLUSTER_PEER_LOST], place == moved ? 2 : 1);
+        if (rank < 2)
+            simmembers_close(&members);
+    }
+}
+
+static void nor_does_it_name_the_old_one_when_it_coordinates(void **state)
+{
+    uint16_t a, b, c;
+
+    (void)state;
+    members_case_form(3);
+    a = simmembers_place(&members, 0);
+    b = simmembers_place(&members, 1);
+    c = simmembers_place(&members, 2);
+    members.at[c].is_elsewhere = true;
+    expect_addresses(7, 4 * SIMMEMBERS_S);
+    simmembers_crash(&members, a);
+    expect_addresses(members_case_without(7, a), 3 * SIMMEMBERS_S);
+    if (members.at[a].config.seed_count == 0)
+        simmembers_add_seed(&members, a, b);
+    simmembers_start(&members, a);
+    expect_addresses(7, 4 * SIMMEMBERS_S);
+    simmembers_crash(&members, b);
+    expect_addresses(members_case_without(7, b), 3 * SIMMEMBERS_S);
+    assert_int_equal(simmembers_place(&members, 0), c);
+}
+
+static void nor_when_it_was_alone_meanwhile(void **state)
+{
+    (void)state;
+    for (uint16_t rank = 0; rank < 2; rank++) {
+        uint16_t moved;
+
+        members_case_form(2);
+        moved = simmembers_place(&members, rank);
+        cut(1, true);
+        assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
+        members.at[moved].is_elsewhere = true;
+        cut(1, false);
+        expect_addresses(3, 5 * SIMMEMBERS_S);
+        if (rank == 0)
+            simmembers_close(&members);
+    }
+}
+
+static void nor_to_a_process_that_is_started_anew(void **state)
+{
+    uint16_t moved, other;
+
+    (void)state;
+    members_case_form(2);
+    moved = simmembers_place(&members, 0);
+    other = simmembers_place(&members, 1);
+    simmembers_crash(&members, other);
+    expect_addresses(UINT64_C(1) << moved, 3 * SIMMEMBERS_S);
+    members.at[moved].is_elsewhere = true;
+    if (members.at[other].config.seed_count == 0)
+        simmembers_add_seed(&members, other, moved);
+    simmembers_start(&members, other);
+    expect_addresses(3, 5 * SIMMEMBERS_S);
+    assert_int_equal(members.at[other].events[MESH_CLUSTER_PEER_LOST], 0);
+    assert_int_equal(members.at[other].events[MESH_CLUSTER_REFUSED], 0);
+}
+
 int main(void)
 {
 #define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, members_case_close)
@@ -265,6 +366,10 @@ int main(void)
         MEMBERS_TEST(a_short_sleep_is_forgiven),
         MEMBERS_TEST(a_restarted_process_is_back_before_the_old_one_is_missed),
         MEMBERS_TEST(clocks_need_not_agree),
+        MEMBERS_TEST(a_member_whose_address_has_changed_comes_back_with_the_new_one),
+        MEMBERS_TEST(nor_does_it_name_the_old_one_when_it_coordinates),
+        MEMBERS_TEST(nor_when_it_was_alone_meanwhile),
+        MEMBERS_TEST(nor_to_a_process_that_is_started_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
