@@ -58,9 +58,13 @@ netns_start 2 "$mesh_node" serve -m $model -t 1 --listen 0.0.0.0:7411 --join 10.
 becomes "a node may listen at any address" 0 3
 netns_on 2 ip address del 10.77.0.3/24 dev net0
 netns_on 2 ip address add 10.77.0.33/24 dev net0
-found() { status 0 2>/dev/null | grep -q '"address":"10.77.0.33:7411"'; }
-check "a node at any address is a member with its new address" wait_until 40 found
+found() { status 0 2>/dev/null | grep -q "\"address\":\"$1:7411\""; }
+check "a node at any address is a member with its new address" wait_until 40 found 10.77.0.33
 same "the bits are the same" 0
+netns_on 2 ip address add 10.77.0.34/24 dev net0
+netns_on 2 ip route replace 10.77.0.0/24 dev net0 scope link src 10.77.0.34
+check "so is one whose machine sends from another address and keeps the one before" wait_until 40 found 10.77.0.34
+same "the bits are still the same" 0
 
 # The loopback, which reaches no other machine: --listen forgotten, or a name for which /etc/hosts gives it, as Debian's gives 127.0.1.1.
 check_exit "a node that would join another machine from the loopback is refused" 2 \
