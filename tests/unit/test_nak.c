@@ -213,6 +213,74 @@ static void many_lost_tiles_are_asked_for_in_one_nak(void **state)
     finish(net);
 }
 
+static bool is_odd(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    const struct mesh_tile *tile = &message->as.tile;
+
+    (void)net, (void)from, (void)to, (void)bytes;
+    return message->header.type == MESH_TYPE_TILE && !(message->header.flags & MESH_FLAG_RESEND) &&
+           (tile->token_first + tile->block_first) % 2;
+}
+
+/* Every second block of every second token: no two of them make a rectangle, and a NAK has room for 64. The usual time of the gather, which
+ * is unknown, has not come yet. */
+static void what_a_nak_has_no_room_for_is_asked_for_when_that_is_answered(void **state)
+{
+    struct net *net = setup(14);
+
+    (void)state;
+    net->drop = is_odd;
+    for (uint16_t token = 0; token < 14; token++)
+        for (uint16_t block = 0; block < 20; block++) {
+            assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 1, 0, token, 1, block, 1), 0);
+            net_flush(net);
+        }
+    net_run(net, 1500 * NET_US);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(stats_of(net, 0).resent, 140);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 3);
+    finish(net);
+}
+
+static bool drop_second_gather(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    unsigned *naks = net->app;
+
+    (void)from, (void)to, (void)bytes;
+    if (message->header.type == MESH_TYPE_NAK && message->as.nak.phase == 1)
+        return (*naks)++ == 0; /* the first question is lost, too */
+    return message->header.type == MESH_TYPE_TILE && !(message->header.flags & MESH_FLAG_RESEND) && message->as.tile.phase == 1 &&
+           message->as.tile.block_first == 0;
+}
+
+/* The gather before, whose end makes this one the one that is waited for, must not put the question off. */
+static void a_question_of_a_later_gather_is_repeated_in_its_own_time(void **state)
+{
+    struct net *net = setup(1);
+    unsigned naks = 0;
+
+    (void)state;
+    net->drop = drop_second_gather;
+    net->app = &naks;
+    net_gather_init(net, &gathers[1], 1, 1, 1, 40);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gathers[1], rank), 0);
+    for (uint16_t block = 0; block < 20; block += 10) {
+        assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 1, 1, 0, 1, block, 10), 0);
+        net_flush(net);
+    }
+    net_run(net, 300 * NET_US);
+    assert_int_equal(naks, 1);
+    publish(net, 0, 20);
+    net_run(net, 200 * NET_US);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    net_run(net, 700 * NET_US);
+    assert_int_equal(naks, 2);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 2);
+    net_gather_release(net, &gathers[1]);
+    finish(net);
+}
+
 /* A gather so large that there is no room for its early tiles. */
 static void what_came_too_early_and_was_not_kept_is_asked_for_at_once(void **state)
 {
@@ -279,6 +347,25 @@ static void a_lost_last_tile_is_repaired_two_round_trips_after_its_time(void **s
     net_free(net);
 }
 
+/* Otherwise a lossy path would be asked ever later. */
+static void repairs_do_not_count_as_the_usual_time(void **state)
+{
+    struct net *net = net_new(2);
+    uint64_t mask, last_ns = 0;
+
+    (void)state;
+    net_up(net);
+    exchange(net, 0, 60);
+    net->drop = drop_mask;
+    net->app = &mask;
+    for (unsigned i = 0; i < 60; i++) {
+        mask = 3; /* both ranks' tiles */
+        last_ns = exchange(net, 60 + i, 1);
+    }
+    assert_in_range(last_ns, 300 * NET_US, 500 * NET_US);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,10 +373,13 @@ int main(void)
         cmocka_unit_test(reordering_within_the_delay_costs_no_nak),
         cmocka_unit_test(a_lost_last_tile_is_asked_for_when_it_is_late),
         cmocka_unit_test(a_lost_last_tile_is_repaired_two_round_trips_after_its_time),
+        cmocka_unit_test(repairs_do_not_count_as_the_usual_time),
         cmocka_unit_test(after_slow_gathers_a_lost_tile_is_asked_for_within_ten_milliseconds),
         cmocka_unit_test(not_yet_puts_the_question_off),
         cmocka_unit_test(unanswered_naks_are_repeated_with_a_delay_that_doubles_to_ten_milliseconds),
         cmocka_unit_test(many_lost_tiles_are_asked_for_in_one_nak),
+        cmocka_unit_test(what_a_nak_has_no_room_for_is_asked_for_when_that_is_answered),
+        cmocka_unit_test(a_question_of_a_later_gather_is_repeated_in_its_own_time),
         cmocka_unit_test(what_came_too_early_and_was_not_kept_is_asked_for_at_once),
     };
 

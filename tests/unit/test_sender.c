@@ -141,6 +141,40 @@ static void nothing_is_sent_more_than_four_gathers_ahead_of_a_reader(void **stat
     net_free(net);
 }
 
+/* Loses all that comes to rank 1 of any gather but the first; notes the last one of which a tile was sent. */
+static bool drop_later_gathers(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    unsigned *latest = net->app, index;
+
+    (void)from, (void)bytes;
+    if (to != 1 || message->header.type != MESH_TYPE_TILE)
+        return false;
+    index = (unsigned)(message->as.tile.step - 1) * 5 + message->as.tile.phase;
+    *latest = index > *latest ? index : *latest;
+    return index > 0;
+}
+
+static void each_gather_that_the_reader_has_lets_one_more_be_sent(void **state)
+{
+    struct net *net = net_new(2);
+    unsigned latest = 0;
+
+    (void)state;
+    net_up(net);
+    net->drop = drop_later_gathers;
+    net->app = &latest;
+    for (unsigned i = 0; i < 7; i++)
+        open_everywhere(net, i, 1, 20);
+    for (unsigned i = 0; i < 7; i++)
+        assert_int_equal(net_gather_publish(net, &gathers[i], 0), 0);
+    net_run(net, 20 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(latest, 4);
+    for (unsigned i = 0; i < 7; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
 /* Rank 2 reads nothing, so tiles go out one by one; the last gather is published long before the first. */
 static void a_later_gather_for_some_readers_does_not_hold_up_an_earlier_one(void **state)
 {
@@ -213,6 +247,7 @@ int main(void)
         cmocka_unit_test(tiles_are_cut_to_what_the_path_has_proved),
         cmocka_unit_test(what_everybody_reads_is_numbered_for_everybody_and_the_rest_per_peer),
         cmocka_unit_test(nothing_is_sent_more_than_four_gathers_ahead_of_a_reader),
+        cmocka_unit_test(each_gather_that_the_reader_has_lets_one_more_be_sent),
         cmocka_unit_test(a_later_gather_for_some_readers_does_not_hold_up_an_earlier_one),
         cmocka_unit_test(a_full_send_queue_says_again),
         cmocka_unit_test(blocks_of_others_and_unknown_gathers_cannot_be_published),
