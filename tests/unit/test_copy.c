@@ -14,7 +14,7 @@ struct lossy {
     uint32_t state; /* of a generator of the test's own */
     uint32_t loss_ppm;
     uint64_t step;
-    unsigned copies, copies_to_all, lost;
+    unsigned copies, copies_to_all, lost, to_delay;
 };
 
 static bool lose(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
@@ -161,6 +161,60 @@ static void a_copy_has_a_number_of_its_own_and_is_no_duplicate(void **state)
     net_free(net);
 }
 
+/* Once begun, copying goes on at a loss at which it would not begin. */
+static void copies_go_on_until_the_loss_is_below_a_third(void **state)
+{
+    struct lossy lossy;
+    struct net *net = open_lossy(&lossy, 30000);
+    unsigned before;
+
+    (void)state;
+    lossy.loss_ppm = 18000;
+    work(net, 1500, 1);
+    assert_int_equal(lossy.copies, 0);
+    lossy.loss_ppm = 60000;
+    work(net, 1500, 1);
+    assert_true(lossy.copies > 0);
+    lossy.loss_ppm = 18000;
+    work(net, 1500, 1);
+    before = lossy.copies;
+    work(net, 200, 1);
+    assert_true(lossy.copies - before > 200);
+    net_free(net);
+}
+
+/* Longer than it takes to send as many datagrams as a sample has. */
+static uint64_t delay_some(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    struct lossy *lossy = net->app;
+
+    (void)to;
+    if (from != 0 || message->header.type != MESH_TYPE_TILE || lossy->to_delay == 0)
+        return 0;
+    lossy->to_delay--;
+    return 500 * NET_MS;
+}
+
+/* First it counts as lost, then there are fewer losses than before. */
+static void what_is_late_is_not_taken_for_loss(void **state)
+{
+    struct lossy lossy;
+    struct net *net = open_lossy(&lossy, 0);
+    struct mesh_peer_stats stats;
+
+    (void)state;
+    net->delay = delay_some;
+    for (unsigned i = 0; i < 4; i++) {
+        lossy.to_delay = 4;
+        work(net, 2500, 1);
+    }
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_in_range(stats.late, 4, 16);
+    assert_int_equal(stats.lost, 0);
+    assert_int_equal(lossy.copies, 0);
+    net_free(net);
+}
+
 static void copies_end_with_the_loss(void **state)
 {
     struct lossy lossy;
@@ -222,6 +276,8 @@ int main(void)
         cmocka_unit_test(without_loss_nothing_is_sent_twice),
         cmocka_unit_test(with_loss_few_tiles_have_to_be_asked_for),
         cmocka_unit_test(a_copy_has_a_number_of_its_own_and_is_no_duplicate),
+        cmocka_unit_test(copies_go_on_until_the_loss_is_below_a_third),
+        cmocka_unit_test(what_is_late_is_not_taken_for_loss),
         cmocka_unit_test(copies_end_with_the_loss),
         cmocka_unit_test(prompts_are_not_sent_twice),
         cmocka_unit_test(loss_in_prompts_alone_makes_no_copies),

@@ -60,6 +60,36 @@ static void an_early_tile_of_a_phase_that_is_left_out_here_is_forgotten(void **s
     finish(net);
 }
 
+/* Two gathers a step, all of rank 0's blocks; rank 1 leaves the first out. There is room for 32 tiles. */
+static void early_tiles_of_gathers_that_are_left_out_leave_room_for_others(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    for (uint64_t step = 1; step <= 40; step++) {
+        for (uint16_t phase = 0; phase < 2; phase++) {
+            net_gather_init(net, &gathers[phase], step, phase, 1, 20);
+            gathers[phase].first[1] = 20;
+            net_gather_fill(net, &gathers[phase], 0);
+            assert_int_equal(net_gather_open(net, &gathers[phase], 0), 0);
+            assert_int_equal(net_gather_publish(net, &gathers[phase], 0), 0);
+            mesh_consume(net->mesh[0], net->now_ns, step, phase);
+        }
+        net_run(net, 2 * NET_MS);
+        assert_int_equal(net_gather_open(net, &gathers[1], 1), 0);
+        net_flush(net);
+        assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], step);
+        mesh_consume(net->mesh[1], net->now_ns, step, 1);
+        net_run(net, 5 * NET_MS);
+        assert_int_equal(net->events[0][MESH_EVENT_FREED], 2 * step);
+        net_gather_release(net, &gathers[0]);
+        net_gather_release(net, &gathers[1]);
+    }
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 0);
+    net_free(net);
+}
+
 /* The gather is smaller here than the peer's tile says: such a tile belongs to no gather. */
 static void an_early_tile_that_does_not_fit_its_gather_is_dropped(void **state)
 {
@@ -78,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiles_that_come_early_are_there_when_their_gather_is_opened),
         cmocka_unit_test(an_early_tile_of_a_phase_that_is_left_out_here_is_forgotten),
+        cmocka_unit_test(early_tiles_of_gathers_that_are_left_out_leave_room_for_others),
         cmocka_unit_test(an_early_tile_that_does_not_fit_its_gather_is_dropped),
     };
 

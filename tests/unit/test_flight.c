@@ -119,12 +119,44 @@ static void a_lost_tile_that_looked_as_if_it_were_on_its_way_is_resent_when_aske
     finish(net);
 }
 
+static bool drop_of_rank_2(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)message, (void)bytes;
+    return from == 2 || to == 2;
+}
+
+/* Rank 2 has stopped, so nothing more goes to everybody: for a while rank 1's question finds the tile as good as sent. */
+static void what_waits_for_another_reader_goes_to_the_one_that_asks(void **state)
+{
+    static struct net_gather gathers[6];
+    struct net *net = net_new(3);
+
+    (void)state;
+    net_up(net);
+    net->drop = drop_of_rank_2;
+    for (unsigned i = 0; i < 6; i++) {
+        net_gather_init(net, &gathers[i], 1 + i / 5, (uint16_t)(i % 5), 1, 30);
+        gathers[i].first[1] = gathers[i].first[2] = 30; /* all of rank 0 */
+        net_gather_fill(net, &gathers[i], 0);
+        for (uint16_t rank = 0; rank < 3; rank++)
+            assert_int_equal(net_gather_open(net, &gathers[i], rank), 0);
+        assert_int_equal(net_gather_publish(net, &gathers[i], 0), 0);
+    }
+    net_run(net, 200 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 6);
+    assert_int_equal(net->events[2][MESH_EVENT_COMPLETE], 0);
+    for (unsigned i = 0; i < 6; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tile_whose_later_one_was_seen_counts_as_lost_and_is_resent),
         cmocka_unit_test(a_question_that_crosses_the_tiles_is_not_answered_with_them_again),
         cmocka_unit_test(a_lost_tile_that_looked_as_if_it_were_on_its_way_is_resent_when_asked_again),
+        cmocka_unit_test(what_waits_for_another_reader_goes_to_the_one_that_asks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

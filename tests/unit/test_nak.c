@@ -166,6 +166,33 @@ static void not_yet_puts_the_question_off(void **state)
     finish(net);
 }
 
+/* Rank 0 computes for a second each time, as it tells; it could also be dead since. */
+static void a_rank_that_computes_for_long_is_asked_several_times_a_second(void **state)
+{
+    struct net *net = net_new(2);
+    unsigned naks = 0;
+
+    (void)state;
+    net_up(net);
+    for (uint64_t step = 0; step < 4; step++) {
+        net_gather_init(net, &gathers[step], step, 0, 1, 40);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            assert_int_equal(net_gather_open(net, &gathers[step], rank), 0);
+        assert_int_equal(net_gather_publish(net, &gathers[step], 1), 0);
+        naks = net->sent[1][MESH_TYPE_NAK];
+        net_run(net, 1000 * NET_MS);
+        naks = net->sent[1][MESH_TYPE_NAK] - naks;
+        assert_int_equal(net_gather_publish(net, &gathers[step], 0), 0);
+        net_run(net, 5 * NET_MS);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            mesh_consume(net->mesh[rank], net->now_ns, step, 0);
+    }
+    assert_in_range(naks, 8, 12);
+    for (unsigned i = 0; i < 4; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
 static bool drop_naks(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     uint64_t *times = net->app;
@@ -376,6 +403,7 @@ int main(void)
         cmocka_unit_test(repairs_do_not_count_as_the_usual_time),
         cmocka_unit_test(after_slow_gathers_a_lost_tile_is_asked_for_within_ten_milliseconds),
         cmocka_unit_test(not_yet_puts_the_question_off),
+        cmocka_unit_test(a_rank_that_computes_for_long_is_asked_several_times_a_second),
         cmocka_unit_test(unanswered_naks_are_repeated_with_a_delay_that_doubles_to_ten_milliseconds),
         cmocka_unit_test(many_lost_tiles_are_asked_for_in_one_nak),
         cmocka_unit_test(what_a_nak_has_no_room_for_is_asked_for_when_that_is_answered),

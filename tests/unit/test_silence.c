@@ -153,6 +153,33 @@ static void a_rank_that_has_not_computed_yet_starves_nobody(void **state)
     finish(net);
 }
 
+static bool drop_every_third(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    unsigned *count = net->app;
+
+    (void)message, (void)bytes;
+    return from == 1 && to == 0 && ++*count % 3 == 0;
+}
+
+/* What is lost of it is not what is waited for: it says so. */
+static void nor_does_one_of_which_much_is_lost(void **state)
+{
+    struct net *net = setup();
+    struct mesh_peer_stats stats;
+    unsigned count = 0;
+
+    (void)state;
+    net->drop = drop_every_third;
+    net->app = &count;
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 2), 0);
+    net_run(net, 8000 * (uint64_t)NET_MS);
+    mesh_get_peer_stats(net->mesh[0], 1, &stats);
+    assert_true(stats.lost > 10);
+    assert_int_equal(starved(net, 0), 0);
+    finish(net);
+}
+
 static void a_rank_that_is_not_heard_starves_nobody(void **state)
 {
     struct net *net = setup();
@@ -210,6 +237,7 @@ int main(void)
         cmocka_unit_test(who_was_not_called_when_it_was_due_takes_nobody_for_silent),
         cmocka_unit_test(who_lacks_what_a_heard_rank_has_sent_for_three_seconds_is_starved_by_it),
         cmocka_unit_test(a_rank_that_has_not_computed_yet_starves_nobody),
+        cmocka_unit_test(nor_does_one_of_which_much_is_lost),
         cmocka_unit_test(a_rank_that_is_not_heard_starves_nobody),
         cmocka_unit_test(who_was_not_called_for_long_is_not_starved),
         cmocka_unit_test(a_large_record_that_does_not_arrive_starves_and_a_small_one_does_not),
