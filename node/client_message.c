@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "bytes.h"
+#include "record.h"
 
 enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2, FLAG_IDS = 4 };
 
@@ -23,35 +24,18 @@ static void get_text(struct bytes *in, struct client_message *message)
 
 static void put_ask(struct bytes *out, const struct client_message_ask *ask)
 {
-    const struct sampling *s = &ask->sampling;
-
     bytes_put_u32(out, ask->predict);
-    bytes_put_f32(out, s->temperature);
-    bytes_put_u32(out, s->top_k);
-    bytes_put_f32(out, s->top_p);
-    bytes_put_f32(out, s->min_p);
-    bytes_put_f32(out, s->repeat_penalty);
-    bytes_put_f32(out, s->presence_penalty);
-    bytes_put_f32(out, s->frequency_penalty);
-    bytes_put_u64(out, s->seed);
+    record_put_sampling(out, &ask->sampling);
     bytes_put_u8(out,
                  (uint8_t)((ask->ignore_end ? FLAG_IGNORE_END : 0) | (ask->want_digest ? FLAG_DIGEST : 0) | (ask->is_ids ? FLAG_IDS : 0)));
 }
 
 static void get_ask(struct bytes *in, struct client_message_ask *ask)
 {
-    struct sampling *s = &ask->sampling;
     uint8_t flags;
 
     ask->predict = bytes_get_u32(in);
-    s->temperature = bytes_get_f32(in);
-    s->top_k = bytes_get_u32(in);
-    s->top_p = bytes_get_f32(in);
-    s->min_p = bytes_get_f32(in);
-    s->repeat_penalty = bytes_get_f32(in);
-    s->presence_penalty = bytes_get_f32(in);
-    s->frequency_penalty = bytes_get_f32(in);
-    s->seed = bytes_get_u64(in);
+    record_get_sampling(in, &ask->sampling);
     flags = bytes_get_u8(in);
     ask->ignore_end = (flags & FLAG_IGNORE_END) != 0;
     ask->want_digest = (flags & FLAG_DIGEST) != 0;

@@ -6,16 +6,11 @@ enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2, FLAG_SAMPLED = 1, FLAG_CANCELLED = 
 
 /* ---- writing ---- */
 
-static void put_sampling(struct bytes *out, const struct sampling *s)
+void record_put_sampling(struct bytes *out, const struct sampling *s)
 {
-    bytes_put_f32(out, s->temperature);
-    bytes_put_u32(out, s->top_k);
-    bytes_put_f32(out, s->top_p);
-    bytes_put_f32(out, s->min_p);
-    bytes_put_f32(out, s->repeat_penalty);
-    bytes_put_f32(out, s->presence_penalty);
-    bytes_put_f32(out, s->frequency_penalty);
-    bytes_put_u64(out, s->seed);
+#define PUT(type, name, option, off) bytes_put_##type(out, s->name);
+    SAMPLING_FIELDS(PUT)
+#undef PUT
 }
 
 static void put_request(struct bytes *out, const struct request *r)
@@ -26,7 +21,7 @@ static void put_request(struct bytes *out, const struct request *r)
     bytes_put_u32(out, r->prompt_count);
     bytes_put_u32(out, r->generated_before);
     bytes_put_u32(out, r->predict);
-    put_sampling(out, &r->sampling);
+    record_put_sampling(out, &r->sampling);
     bytes_put_u8(out, (uint8_t)((r->ignore_end ? FLAG_IGNORE_END : 0) | (r->want_digest ? FLAG_DIGEST : 0)));
 }
 
@@ -111,16 +106,11 @@ static bool is_at_end(const struct bytes *in)
     return bytes_ok(in) && bytes_left(in) == 0;
 }
 
-static void get_sampling(struct bytes *in, struct sampling *s)
+void record_get_sampling(struct bytes *in, struct sampling *s)
 {
-    s->temperature = bytes_get_f32(in);
-    s->top_k = bytes_get_u32(in);
-    s->top_p = bytes_get_f32(in);
-    s->min_p = bytes_get_f32(in);
-    s->repeat_penalty = bytes_get_f32(in);
-    s->presence_penalty = bytes_get_f32(in);
-    s->frequency_penalty = bytes_get_f32(in);
-    s->seed = bytes_get_u64(in);
+#define GET(type, name, option, off) s->name = bytes_get_##type(in);
+    SAMPLING_FIELDS(GET)
+#undef GET
 }
 
 int record_get_request(struct bytes *in, struct request *r)
@@ -131,7 +121,7 @@ int record_get_request(struct bytes *in, struct request *r)
     r->prompt_count = bytes_get_u32(in);
     r->generated_before = bytes_get_u32(in);
     r->predict = bytes_get_u32(in);
-    get_sampling(in, &r->sampling);
+    record_get_sampling(in, &r->sampling);
     uint8_t flags = bytes_get_u8(in);
     r->ignore_end = (flags & FLAG_IGNORE_END) != 0;
     r->want_digest = (flags & FLAG_DIGEST) != 0;

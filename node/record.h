@@ -79,6 +79,10 @@ size_t record_put_step(const struct step_entry *entry, uint8_t *out);
 size_t record_put_cancel(uint64_t id, bool is_refused, uint8_t out[RECORD_CANCEL_BYTES]);
 size_t record_put_kept(const struct record_kept *kept, uint8_t out[RECORD_KEPT_BYTES_MAX]);
 
+/* A part of requests, and of what clients ask (client_message.h). */
+void record_put_sampling(struct bytes *out, const struct sampling *sampling);
+void record_get_sampling(struct bytes *in, struct sampling *sampling);
+
 /* Read what stands behind the type. 0, or -1: malformed; *out is then not to be used. */
 int record_get_request(struct bytes *in, struct request *request); /* one that has tokens, and some to generate */
 int record_get_step(struct bytes *in, struct step_entry *entry);

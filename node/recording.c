@@ -1,5 +1,6 @@
 #include "recording.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -63,7 +64,7 @@ void recording_remove(const char *path, uint16_t first, uint16_t ranks)
 #ifdef MESH_HAVE_TRACE
 #include "mesh/recording.h"
 
-enum { RECORDED_REQUESTS_MAX = 4 * ENGINE_SLOTS_MAX };
+enum { RECORDED_REQUESTS_MAX = 4 * ENGINE_SLOTS_MAX, OPTIONS_BYTES = 400 };
 #define HANGING_NS UINT64_C(5000000000) /* a disk that takes longer to store a batch does not respond */
 
 enum disk_state { DISK_WORKS, DISK_FAILS, DISK_HANGS };
@@ -306,10 +307,34 @@ static struct recorded_request *find_request(struct recording *recording, uint64
     return at;
 }
 
+/* As JSON; replay/compute_tokens.c reads it. */
+static void write_options(const struct sampling *s, bool ignores_end, char out[OPTIONS_BYTES])
+{
+#define FORM_f32                       "%.9g"
+#define FORM_u32                       "%" PRIu32
+#define FORM_u64                       "%" PRIu64
+#define VALUE_f32(name)                (double)s->name
+#define VALUE_u32(name)                s->name
+#define VALUE_u64(name)                s->name
+#define FORM(type, name, option, off)  "\"" #name "\":" FORM_##type ","
+#define VALUE(type, name, option, off) VALUE_##type(name),
+    const int bytes =
+        snprintf(out, OPTIONS_BYTES, "{" SAMPLING_FIELDS(FORM) "\"ignore_eos\":%s}", SAMPLING_FIELDS(VALUE) ignores_end ? "true" : "false");
+
+    assert(bytes < OPTIONS_BYTES);
+#undef VALUE
+#undef FORM
+#undef VALUE_u64
+#undef VALUE_u32
+#undef VALUE_f32
+#undef FORM_u64
+#undef FORM_u32
+#undef FORM_f32
+}
+
 void recording_request(struct recording *recording, uint64_t now_ns, const struct request *request)
 {
-    const struct sampling *s = &request->sampling;
-    char options[300];
+    char options[OPTIONS_BYTES];
     const struct mesh_trace_request row = {
         .t_ns = (int64_t)now_ns,
         .request = request->id,
@@ -322,11 +347,7 @@ void recording_request(struct recording *recording, uint64_t now_ns, const struc
 
     if (recording == NULL)
         return;
-    snprintf(options, sizeof options,
-             "{\"temperature\":%.9g,\"top_k\":%" PRIu32 ",\"top_p\":%.9g,\"min_p\":%.9g,\"repeat_penalty\":%.9g,\"presence_penalty\":%.9g,"
-             "\"frequency_penalty\":%.9g,\"seed\":%" PRIu64 ",\"ignore_eos\":%s}",
-             (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, (double)s->repeat_penalty, (double)s->presence_penalty,
-             (double)s->frequency_penalty, s->seed, request->ignore_end ? "true" : "false");
+    write_options(&request->sampling, request->ignore_end, options);
     find_request(recording, request->id)->prompt_tokens = request->prompt_count;
     mesh_recording_add_request(recording->trace, &row);
 }

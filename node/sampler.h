@@ -12,15 +12,29 @@
 
 #include "mesh/program/fail.h"
 
+/* What decides how a request's tokens are drawn, declared once. From this list come the struct, its form in records between nodes and of
+ * clients (record.c), where the order counts, the options of a request in a trace, and the command lines of replays. The options of `run`
+ * and `ask` have tables of their own.
+ *    type name               option                 off (temperature: greedy; in a trace: not recorded) */
+/* clang-format off */
+#define SAMPLING_FIELDS(F) \
+    F(f32, temperature,       "--temp",              0) \
+    F(u32, top_k,             "--top-k",             0) \
+    F(f32, top_p,             "--top-p",             1) \
+    F(f32, min_p,             "--min-p",             0) \
+    F(f32, repeat_penalty,    "--repeat-penalty",    1) \
+    F(f32, presence_penalty,  "--presence-penalty",  0) \
+    F(f32, frequency_penalty, "--frequency-penalty", 0) \
+    F(u64, seed,              "--seed",              0)
+/* clang-format on */
+
+#define SAMPLING_MEMBER_f32(name)                float name;
+#define SAMPLING_MEMBER_u32(name)                uint32_t name;
+#define SAMPLING_MEMBER_u64(name)                uint64_t name;
+#define SAMPLING_MEMBER(type, name, option, off) SAMPLING_MEMBER_##type(name)
+
 struct sampling {
-    float temperature;       /* 0: greedy */
-    uint32_t top_k;          /* 0: off */
-    float top_p;             /* 1: off */
-    float min_p;             /* 0: off */
-    float repeat_penalty;    /* 1: off */
-    float presence_penalty;  /* 0: off */
-    float frequency_penalty; /* 0: off */
-    uint64_t seed;
+    SAMPLING_FIELDS(SAMPLING_MEMBER)
 };
 
 /* Check that every number is one that this header can work with; otherwise -1 with EXIT_USAGE, naming the option as on the command line. */

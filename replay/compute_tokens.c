@@ -34,24 +34,25 @@ static float float_of(const char *object, const char *key, float otherwise)
     return at == NULL ? otherwise : strtof(at, NULL);
 }
 
-static uint64_t uint_of(const char *object, const char *key)
+static uint64_t uint_of(const char *object, const char *key, uint64_t otherwise)
 {
     const char *at = value_of(object, key);
 
-    return at == NULL ? 0 : strtoull(at, NULL, 10);
+    return at == NULL ? otherwise : strtoull(at, NULL, 10);
 }
 
 static struct sampling sampling_of(const char *options)
 {
     return (struct sampling){
-        .temperature = float_of(options, "\"temperature\":", 0),
-        .top_k = (uint32_t)uint_of(options, "\"top_k\":"),
-        .top_p = float_of(options, "\"top_p\":", 1),
-        .min_p = float_of(options, "\"min_p\":", 0),
-        .repeat_penalty = float_of(options, "\"repeat_penalty\":", 1),
-        .presence_penalty = float_of(options, "\"presence_penalty\":", 0),
-        .frequency_penalty = float_of(options, "\"frequency_penalty\":", 0),
-        .seed = uint_of(options, "\"seed\":"),
+#define READ_f32(name, off)           float_of(options, "\"" #name "\":", off)
+#define READ_u32(name, off)           (uint32_t) uint_of(options, "\"" #name "\":", off)
+#define READ_u64(name, off)           uint_of(options, "\"" #name "\":", off)
+#define READ(type, name, option, off) .name = READ_##type(name, off),
+        SAMPLING_FIELDS(READ)
+#undef READ
+#undef READ_u64
+#undef READ_u32
+#undef READ_f32
     };
 }
 

@@ -172,17 +172,13 @@ static int check_request_options(const struct run_nodes *nodes, struct fail *fai
                                         "--prompt-ids",
                                         "--predict",
                                         "-n",
-                                        "--temp",
-                                        "--top-k",
-                                        "--top-p",
-                                        "--min-p",
-                                        "--repeat-penalty",
-                                        "--presence-penalty",
-                                        "--seed",
                                         "--digest",
                                         "--json",
                                         "--ignore-eos",
-                                        "--frequency-penalty"};
+#define OPTION(type, name, option, off) option,
+                                        SAMPLING_FIELDS(OPTION)
+#undef OPTION
+    };
 
     for (size_t i = 0; nodes->request != NULL && i < sizeof names / sizeof *names; i++)
         if (run_nodes_option(nodes, names[i]) != NULL)

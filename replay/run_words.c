@@ -44,14 +44,15 @@ static void add_float(struct run_words *words, const char *name, float value)
 
 static void add_sampling(struct run_words *words, const struct sampling *s)
 {
-    add_float(words, "--temp", s->temperature);
-    run_words_add_uint(words, "--top-k", s->top_k);
-    add_float(words, "--top-p", s->top_p);
-    add_float(words, "--min-p", s->min_p);
-    add_float(words, "--repeat-penalty", s->repeat_penalty);
-    add_float(words, "--presence-penalty", s->presence_penalty);
-    add_float(words, "--frequency-penalty", s->frequency_penalty);
-    run_words_add_uint(words, "--seed", s->seed);
+#define ADD_f32                      add_float
+#define ADD_u32                      run_words_add_uint
+#define ADD_u64                      run_words_add_uint
+#define ADD(type, name, option, off) ADD_##type(words, option, s->name);
+    SAMPLING_FIELDS(ADD)
+#undef ADD
+#undef ADD_u64
+#undef ADD_u32
+#undef ADD_f32
 }
 
 void run_words_add_request(struct run_words *words, const struct request *request, const char *prompt_path)
