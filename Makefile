@@ -364,8 +364,12 @@ lint: deps-test
 format: deps-test
 	@tests/tools/lint format
 
-docs:
+# Tables of the documents: of files, of the protocol and of traces. The tests that compare the last two write them, too.
+DOC_TESTS := $(if $(shell pkg-config --exists cmocka 2>/dev/null && echo yes),$(patsubst %,$(BUILD)/tests/%,\
+	$(filter test_wire_text test_trace_text,$(basename $(notdir $(TEST_SRC))))))
+docs: $(DOC_TESTS)
 	@tests/tools/file-list --update
+	@for test in $(DOC_TESTS); do MESH_UPDATE=1 $$test >/dev/null || exit 1; done
 
 # Only for what is built: no manual of a program, and no header of functions, that are left out.
 HEADERS := $(filter-out $(if $(TRACE),,%/trace.h %/recording.h),$(PUBLIC_HEADERS))

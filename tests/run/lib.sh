@@ -89,7 +89,7 @@ check_contains() {
     if grep -qF -e "$3" "$2"; then ok "$1"; else not_ok "$1" "not found: $3" "in: $(head -c 2000 "$2" | tr -d '\0')"; fi
 }
 check_same() {
-    if cmp -s "$2" "$3"; then ok "$1"; else not_ok "$1" "$(cmp "$2" "$3" 2>&1)"; fi
+    if cmp -s "$2" "$3"; then ok "$1"; else not_ok "$1" "$(cmp "$2" "$3" 2>&1)" "$(diff -a "$3" "$2" | head -c 2000 | tr -d '\0')"; fi
 }
 
 # background COMMAND...: start it; its process id is in $background_pid; it is ended with the test.

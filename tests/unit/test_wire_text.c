@@ -95,7 +95,7 @@ static void rewrite_document(const char *from, const char *to)
     fclose(file);
 }
 
-/* MESH_UPDATE=1 writes the tables anew instead: MESH_UPDATE=1 build/x86_64/tests/test_wire_text */
+/* MESH_UPDATE=1 writes the tables anew instead; `make docs` does so. */
 static void the_tables_of_protocol_md_are_those_of_the_schema(void **state)
 {
     const char *from, *to;
@@ -114,8 +114,8 @@ static void the_tables_of_protocol_md_are_those_of_the_schema(void **state)
         rewrite_document(from, to);
         return;
     }
-    assert_int_equal(to - from, strlen(tables));
-    assert_memory_equal(from, tables, strlen(tables));
+    if ((size_t)(to - from) != strlen(tables) || memcmp(from, tables, strlen(tables)) != 0)
+        fail_msg("the tables of %s are not those of the schema: make docs", path);
 }
 
 int main(void)
