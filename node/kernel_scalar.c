@@ -4,6 +4,7 @@
  * beside each function), so the conversion to f32 is exact as well and only the fmaf and the product of the scales round. */
 #define KERNEL_PLAIN_LANES
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -133,8 +134,11 @@ static float dot_row(enum tensor_type type, const struct panel_row *row, size_t 
         return dot_k_signed(row, 32, false, x);
     case TYPE_Q3_K:
         return dot_k_signed(row, 4, true, x);
-    default:
+    case TYPE_Q2_K:
         return dot_k_halves_minima(row, x);
+    default:
+        assert(!"a type that is not quantised, or has no dot product here");
+        return 0;
     }
 }
 

@@ -57,6 +57,7 @@ size_t kernel_panel_bytes(enum tensor_type type, size_t columns)
     assert(info != NULL && columns >= 1 && columns <= SLICE_COLUMNS && columns % info->block_values == 0);
     if (info->is_float)
         return (columns * PANEL_ROWS * info->block_bytes + PANEL_VECTOR_BYTES - 1) / PANEL_VECTOR_BYTES * PANEL_VECTOR_BYTES;
+    assert(formats[type].low_bits > 0);
     return head_bytes(formats[type].scales, blocks) + blocks * block_bytes(&formats[type]);
 }
 
