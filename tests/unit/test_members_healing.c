@@ -179,6 +179,32 @@ static void a_process_that_slept_ten_seconds_joins_again(void **state)
     }
 }
 
+/* Such a member has longer to answer the next time. */
+static void only_who_is_back_soon_was_wrongly_taken_for_dead(void **state)
+{
+    static const unsigned asleep_s[] = {1, 8};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct mesh_cluster_stats stats;
+        uint16_t place, other;
+
+        (void)state;
+        members_case_form(3);
+        place = simmembers_place(&members, 2);
+        other = simmembers_place(&members, 0);
+        mesh_sim_pause(members.sim, place, true);
+        simmembers_suspect(&members, other, place);
+        members_case_expect_agreement(members_case_without(7, place), 3 * SIMMEMBERS_S);
+        assert_true(simmembers_run(&members, asleep_s[i] * SIMMEMBERS_S));
+        mesh_sim_pause(members.sim, place, false);
+        members_case_expect_agreement(7, SIMMEMBERS_S);
+        mesh_cluster_get_stats(members.at[other].cluster, &stats);
+        assert_int_equal(stats.mistakes, i == 0);
+        if (i == 0)
+            simmembers_close(&members);
+    }
+}
+
 static void if_all_sleep_they_go_on_as_they_were(void **state)
 {
     uint32_t number;
@@ -362,6 +388,7 @@ int main(void)
         MEMBERS_TEST(two_clusters_meet_when_one_is_told_of_the_other),
         MEMBERS_TEST(losses_and_returns_are_told),
         MEMBERS_TEST(a_process_that_slept_ten_seconds_joins_again),
+        MEMBERS_TEST(only_who_is_back_soon_was_wrongly_taken_for_dead),
         MEMBERS_TEST(if_all_sleep_they_go_on_as_they_were),
         MEMBERS_TEST(a_short_sleep_is_forgiven),
         MEMBERS_TEST(a_restarted_process_is_back_before_the_old_one_is_missed),

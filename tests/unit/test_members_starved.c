@@ -142,10 +142,44 @@ static void who_starved_and_stayed_is_lost_for_another_reason(void **state)
     expect_lost(by, false);
 }
 
+/* A verdict may have been lost, so it is reported again soon. */
+static void reports_in_quick_succession_count_as_one(void **state)
+{
+    uint16_t who, by;
+
+    (void)state;
+    members_case_form(3);
+    who = simmembers_place(&members, 1);
+    by = simmembers_place(&members, 2);
+    for (unsigned i = 0; i < 6; i++) {
+        simmembers_starved(&members, who, by);
+        assert_true(simmembers_run(&members, 20 * SIMMEMBERS_MS));
+    }
+    assert_true(simmembers_run(&members, SIMMEMBERS_S));
+    assert_true(simmembers_agree(&members, 7));
+}
+
+static void reports_of_long_ago_are_forgotten(void **state)
+{
+    uint16_t who, by;
+
+    (void)state;
+    members_case_form(3);
+    who = simmembers_place(&members, 1);
+    by = simmembers_place(&members, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        starve(who, by, 2);
+        assert_true(simmembers_agree(&members, 7));
+        assert_true(simmembers_run(&members, 11 * SIMMEMBERS_S));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(of_two_that_starve_one_another_the_higher_rank_leaves_for_a_while, members_case_close),
+        cmocka_unit_test_teardown(reports_in_quick_succession_count_as_one, members_case_close),
+        cmocka_unit_test_teardown(reports_of_long_ago_are_forgotten, members_case_close),
         cmocka_unit_test_teardown(a_coordinator_that_starves_all_others_is_left_behind, members_case_close),
         cmocka_unit_test_teardown(who_starves_or_is_starved_again_stays_away_twice_as_long, members_case_close),
         cmocka_unit_test_teardown(who_starved_once_and_is_not_heard_later_is_left_out_for_that_alone, members_case_close),

@@ -94,6 +94,34 @@ static void two_deaths_at_once_are_one_epoch(void **state)
     assert_int_equal(members.epochs, epochs + 1);
 }
 
+static bool note_question(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    bool *is_asked = all->app;
+
+    *is_asked |= from == simmembers_place(all, 0) && to == simmembers_place(all, 2) && message->header.type == MESH_TYPE_ALIVE &&
+                 (message->as.alive.state & MESH_ALIVE_ASKS) != 0;
+    return false;
+}
+
+/* The suspect died a moment after it had answered one of the questions that all members ask all the time. */
+static void an_answer_to_an_earlier_question_is_no_sign_of_life(void **state)
+{
+    bool is_asked = false;
+    uint16_t dead;
+
+    (void)state;
+    form(3, 1, 0);
+    members.app = &is_asked;
+    members.loses = note_question;
+    for (unsigned i = 0; i < 20000 && !is_asked; i++)
+        assert_true(simmembers_run(&members, 20 * SIMMEMBERS_MS / 1000));
+    assert_true(is_asked);
+    dead = simmembers_place(&members, 2);
+    simmembers_crash(&members, dead);
+    simmembers_suspect(&members, simmembers_place(&members, 0), dead); /* the answer is on its way */
+    members_case_expect_agreement(members_case_without(7, dead), 10 * SIMMEMBERS_MS);
+}
+
 /* The coordinator, which is told first, is dead too, and no member suspects it yet. */
 static void a_dead_coordinator_does_not_hold_up_a_report_for_long(void **state)
 {
@@ -386,6 +414,7 @@ int main(void)
         cmocka_unit_test(a_death_is_agreed_upon_within_ten_milliseconds),
         cmocka_unit_test(with_one_percent_lost_it_takes_thirty_at_the_ninety_ninth_percentile),
         MEMBERS_TEST(two_deaths_at_once_are_one_epoch),
+        MEMBERS_TEST(an_answer_to_an_earlier_question_is_no_sign_of_life),
         MEMBERS_TEST(a_dead_coordinator_does_not_hold_up_a_report_for_long),
         MEMBERS_TEST(without_being_told_a_death_is_found_out_within_two_seconds),
         MEMBERS_TEST(the_mesh_layers_word_is_a_sign_of_life),
