@@ -61,6 +61,6 @@ void quantise(enum tensor_type type, const float *values, size_t count, void *pa
     };
     const struct tensor_type_info *info = tensor_type_info(type);
 
-    assert(info != NULL && count % info->block_values == 0);
+    assert(info != NULL && functions[type] != NULL && count % info->block_values == 0);
     functions[type](values, count / info->block_values, packed);
 }

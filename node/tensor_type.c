@@ -189,6 +189,6 @@ void tensor_type_dequantise(enum tensor_type type, const void *packed, size_t va
     };
     const struct tensor_type_info *info = tensor_type_info(type);
 
-    assert(info != NULL && values % info->block_values == 0);
+    assert(info != NULL && functions[type] != NULL && values % info->block_values == 0);
     functions[type](packed, values / info->block_values, out);
 }

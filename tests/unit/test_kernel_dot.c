@@ -320,7 +320,21 @@ static void every_kernel_has_every_type(void **state)
     (void)state;
     for (size_t index = 0; (kernel = kernel_at(index)) != NULL; index++) {
         for (uint32_t type = 0; type < TYPE_COUNT; type++)
-            assert_int_equal(kernel->dot[type] != NULL, tensor_type_info(type) != NULL);
+            if ((kernel->dot[type] != NULL) != (tensor_type_info(type) != NULL))
+                fail_msg("kernel %s and tensor_type.c disagree on %s", kernel->name, tensor_type_name(type));
+    }
+}
+
+static void every_type_is_tested(void **state)
+{
+    (void)state;
+    for (uint32_t type = 0; type < TYPE_COUNT; type++) {
+        bool is_tested = tensor_type_info(type) == NULL;
+
+        for (size_t i = 0; i < DOT_CASE_TYPES; i++)
+            is_tested |= dot_case_types[i] == type;
+        if (!is_tested)
+            fail_msg("dot_case_types lacks %s", tensor_type_name(type));
     }
 }
 
@@ -335,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_block_in_a_token_panel_leaves_all_others_alone),
         cmocka_unit_test(a_value_that_no_quantiser_makes_is_read_side_by_side_as_in_a_slice),
         cmocka_unit_test(every_kernel_has_every_type),
+        cmocka_unit_test(every_type_is_tested),
     };
 
     kernel_thread_init();

@@ -87,6 +87,20 @@ static void too_large_values_become_the_largest_that_a_type_has(void **state)
     }
 }
 
+static void every_quantised_type_is_tested(void **state)
+{
+    (void)state;
+    for (uint32_t type = 0; type < TYPE_COUNT; type++) {
+        const struct tensor_type_info *info = tensor_type_info(type);
+        bool is_tested = info == NULL || info->is_float;
+
+        for (size_t i = 0; i < quantise_case_type_count; i++)
+            is_tested |= quantise_case_types[i] == type;
+        if (!is_tested)
+            fail_msg("quantise_case_types lacks %s", info->name);
+    }
+}
+
 static void zeros_are_zeros_and_their_blocks_have_no_scale(void **state)
 {
     (void)state;
@@ -190,6 +204,7 @@ int main(void)
         cmocka_unit_test(values_that_are_not_finite_are_found),
         cmocka_unit_test(floats_are_rounded_to_the_nearest_and_ties_to_even),
         cmocka_unit_test(too_large_values_become_the_largest_that_a_type_has),
+        cmocka_unit_test(every_quantised_type_is_tested),
         cmocka_unit_test(zeros_are_zeros_and_their_blocks_have_no_scale),
         cmocka_unit_test(values_below_the_smallest_scale_become_zero),
         cmocka_unit_test(errors_are_within_the_bounds_of_their_types),

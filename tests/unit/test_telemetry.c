@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -359,6 +360,39 @@ static void values_come_in_the_units_of_their_metrics(void **state)
     assert_string_equal(mesh_telemetry_worker_name(MESH_WORKER_STATES), "?");
 }
 
+static uint64_t hash_word(uint64_t hash, uint64_t word)
+{
+    for (unsigned i = 0; i < 8; i++)
+        hash = (hash ^ (word >> 8 * i & 0xff)) * UINT64_C(0x100000001b3); /* FNV-1a */
+    return hash;
+}
+
+static uint64_t hash_part(uint64_t hash, const struct mesh_telemetry_part *part)
+{
+    hash = hash_word(hash_word(hash, part->number), part->tail);
+    for (unsigned i = 0; i < part->field_count; i++)
+        hash = hash_word(hash_word(hash_word(hash, part->fields[i].type), part->fields[i].min), part->fields[i].max);
+    return hash;
+}
+
+/* Fields have no names: who knows other ones reads wrong numbers, and does not notice. */
+static void the_layout_is_that_of_its_version(void **state)
+{
+    const uint64_t known = UINT64_C(0x345e323c290f15ae);
+    uint64_t hash = hash_part(UINT64_C(0xcbf29ce484222325), &mesh_telemetry_head_part);
+
+    (void)state;
+    for (unsigned kind = 1; kind < MESH_TELEMETRY_KINDS; kind++)
+        hash = hash_part(hash, mesh_telemetry_part(kind));
+    assert_int_equal(MESH_TELEMETRY_VERSION, 1);
+    if (hash != known)
+        fail_msg(
+            "the layout of telemetry is another one. If a release has the old one, raise MESH_TELEMETRY_VERSION (mesh/telemetry.h) and "
+            "MESH_TRACE_SCHEMA (mesh/trace.h). Record tests/golden/telemetry (tests/tools/record-telemetry) and tests/traces/lossy.db "
+            "(tests/run/verify.sh says how) anew. Then write UINT64_C(0x%016" PRIx64 ") here",
+            hash);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_report_brings_its_piece),
         cmocka_unit_test(names_of_metrics_follow_the_rules),
         cmocka_unit_test(values_come_in_the_units_of_their_metrics),
+        cmocka_unit_test(the_layout_is_that_of_its_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
