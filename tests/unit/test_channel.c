@@ -153,6 +153,61 @@ static void a_lost_fragment_is_sent_again_when_a_later_one_is_acknowledged(void 
     net_free(net);
 }
 
+static uint64_t delay_first_record(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)net, (void)from, (void)to;
+    return message->header.type == MESH_TYPE_RECORD && message->as.record.sequence == 1 ? 30 * NET_US : 0;
+}
+
+static void reordering_within_the_delay_costs_no_fragment(void **state)
+{
+    struct net *net = net_new(2);
+    uint8_t byte = 5;
+
+    (void)state;
+    net_up(net);
+    net->delay = delay_first_record;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(mesh_send_record(net->mesh[0], net->now_ns, 1, &byte, 1), 0);
+        net_run(net, 5 * NET_US);
+    }
+    net_run(net, 50 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_RECORD], 3);
+    assert_int_equal(net->sent[0][MESH_TYPE_RECORD], 3);
+    net_free(net);
+}
+
+static bool drop_records(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    unsigned *left = net->app;
+
+    (void)from, (void)to, (void)bytes;
+    return message->header.type == MESH_TYPE_RECORD && *left > 0 && (*left)-- > 0;
+}
+
+static void after_a_long_silence_a_lost_record_is_sent_again_as_soon_as_ever(void **state)
+{
+    struct net *net = net_new(2);
+    unsigned left = UINT32_MAX;
+    uint8_t byte = 5;
+
+    (void)state;
+    net_up(net);
+    net->drop = drop_records;
+    net->app = &left;
+    assert_int_equal(mesh_send_record(net->mesh[0], net->now_ns, 1, &byte, 1), 0);
+    net_run(net, 2000 * (uint64_t)NET_MS);
+    left = 0;
+    net_run(net, 300 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_RECORD], 1);
+    left = 1;
+    assert_int_equal(mesh_send_record(net->mesh[0], net->now_ns, 1, &byte, 1), 0);
+    net_run(net, 5 * NET_MS);
+    assert_int_equal(left, 0);
+    assert_int_equal(net->events[1][MESH_EVENT_RECORD], 2);
+    net_free(net);
+}
+
 static void records_queued_before_the_handshake_are_sent_after_it(void **state)
 {
     struct net *net = net_new(2);
@@ -243,6 +298,8 @@ int main(void)
         cmocka_unit_test(records_survive_loss_and_reordering),
         cmocka_unit_test(a_full_queue_says_again_and_takes_more_when_acknowledged),
         cmocka_unit_test(a_lost_fragment_is_sent_again_when_a_later_one_is_acknowledged),
+        cmocka_unit_test(reordering_within_the_delay_costs_no_fragment),
+        cmocka_unit_test(after_a_long_silence_a_lost_record_is_sent_again_as_soon_as_ever),
         cmocka_unit_test(records_queued_before_the_handshake_are_sent_after_it),
         cmocka_unit_test(records_to_nobody_and_of_wrong_size_are_refused),
         cmocka_unit_test(a_record_that_is_longer_than_any_may_be_is_refused),

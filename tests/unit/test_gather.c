@@ -10,6 +10,12 @@
 
 static struct net_gather gathers[16];
 
+static bool drop_tiles_to_rank_1(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)from, (void)bytes;
+    return to == 1 && message->header.type == MESH_TYPE_TILE;
+}
+
 static void a_gather_is_freed_when_consumed_and_held_by_its_readers(void **state)
 {
     struct net *net = net_new(2);
@@ -76,6 +82,30 @@ static void a_gather_whose_readers_have_left_is_not_freed_before_its_own_blocks_
     assert_int_equal(net->events[0][MESH_EVENT_FREED], 0);
     net_gather_publish(net, &gathers[0], 0);
     net_flush(net);
+    assert_int_equal(net->events[0][MESH_EVENT_FREED], 1);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+static void a_gather_is_freed_when_the_last_reader_that_lacks_it_leaves(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gathers[0], 1, 0, 1, 20);
+    net_gather_open(net, &gathers[0], 0);
+    net_gather_publish(net, &gathers[0], 0);
+    net_gather_open(net, &gathers[0], 1);
+    net_gather_publish(net, &gathers[0], 1);
+    net->drop = drop_tiles_to_rank_1;
+    net_run(net, 5 * NET_MS);
+    mesh_consume(net->mesh[0], net->now_ns, 1, 0);
+    net_flush(net);
+    assert_int_equal(net->events[0][MESH_EVENT_FREED], 0);
+    mesh_goodbye(net->mesh[1], net->now_ns);
+    net_run(net, NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_GONE], 1);
     assert_int_equal(net->events[0][MESH_EVENT_FREED], 1);
     net_gather_release(net, &gathers[0]);
     net_free(net);
@@ -232,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_gather_is_freed_when_consumed_and_held_by_its_readers),
         cmocka_unit_test(a_gather_that_a_reader_lacks_is_not_freed),
         cmocka_unit_test(a_gather_whose_readers_have_left_is_not_freed_before_its_own_blocks_are_published),
+        cmocka_unit_test(a_gather_is_freed_when_the_last_reader_that_lacks_it_leaves),
         cmocka_unit_test(a_single_rank_has_every_gather_complete_and_freed_at_once),
         cmocka_unit_test(the_ninth_gather_must_wait),
         cmocka_unit_test(a_rank_that_does_not_read_a_gather_neither_gets_nor_expects_it),

@@ -81,6 +81,34 @@ static void a_single_lost_tile_costs_one_nak_after_the_reorder_delay(void **stat
     finish(net);
 }
 
+/* A millisecond after rank 1 had the first gather it tells that; a moment before, it finds a gap in the second one. */
+static void a_gap_is_noticed_in_time_by_who_has_something_else_to_do_before(void **state)
+{
+    struct net *net = setup(1);
+    uint64_t mask = 2;
+
+    (void)state;
+    net->drop = drop_mask;
+    net->app = &mask;
+    net_gather_init(net, &gathers[1], 1, 1, 1, 40);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gathers[1], rank), 0);
+    publish(net, 0, 20);
+    net_run(net, 980 * NET_US);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    for (uint16_t block = 0; block < 20; block += 10) {
+        assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 1, 1, 0, 1, block, 10), 0);
+        net_flush(net);
+    }
+    net_run(net, 140 * NET_US);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 0);
+    assert_int_equal(net->sent[1][MESH_TYPE_STATUS], 1);
+    net_run(net, 20 * NET_US);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
+    net_gather_release(net, &gathers[1]);
+    finish(net);
+}
+
 static uint64_t delay_first(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
 {
     (void)net, (void)from, (void)to;
@@ -397,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_single_lost_tile_costs_one_nak_after_the_reorder_delay),
+        cmocka_unit_test(a_gap_is_noticed_in_time_by_who_has_something_else_to_do_before),
         cmocka_unit_test(reordering_within_the_delay_costs_no_nak),
         cmocka_unit_test(a_lost_last_tile_is_asked_for_when_it_is_late),
         cmocka_unit_test(a_lost_last_tile_is_repaired_two_round_trips_after_its_time),
