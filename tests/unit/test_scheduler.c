@@ -95,6 +95,20 @@ static void tokens_generated_before_are_not_generated_again(void **state)
     assert_false(scheduler_next(&scheduler, &entry));
 }
 
+static void only_the_first_part_of_a_request_whose_positions_were_kept_says_so(void **state)
+{
+    const struct request kept = {.id = 2, .prompt_count = 30, .predict = 3};
+
+    (void)state;
+    begin(2, 10, ROOM);
+    add(1, 8, 0, 3, 1);
+    scheduler_add(&scheduler, &kept, 1, 5);
+    while (scheduler_next(&scheduler, &entry))
+        for (uint16_t i = 0; i < entry.part_count; i++)
+            assert_int_equal(entry.part[i].begins, entry.part[i].request == 2 && entry.part[i].position == 5);
+    assert_true(scheduler.sequence[1].is_begun);
+}
+
 static void planning_ends_with_the_context(void **state)
 {
     (void)state;
@@ -340,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_prompt_is_cut_into_batches_and_only_its_end_is_sampled),
         cmocka_unit_test(one_token_to_predict_needs_the_prompt_only),
         cmocka_unit_test(tokens_generated_before_are_not_generated_again),
+        cmocka_unit_test(only_the_first_part_of_a_request_whose_positions_were_kept_says_so),
         cmocka_unit_test(planning_ends_with_the_context),
         cmocka_unit_test(a_prompt_that_fills_the_context_still_gives_a_token),
         cmocka_unit_test(a_long_prompt_does_not_keep_others_from_generating),
