@@ -36,7 +36,7 @@ const struct trace_view mesh_trace_views[] = {
      "SELECT p.node, l.peer, l.clock_offset_ns, l.clock_error_ns, max(l.id) AS id\n"
      "  FROM telemetry_link l JOIN reports p ON p.id = l.report GROUP BY p.node, l.peer"},
     {"tile_latency", "One-way latency of received tiles. Where the peer's clock is not known, relative to the fastest tile of that peer.",
-     "SELECT t.node, t.t_ns, t.src AS peer, t.step, t.phase, t.block_first, t.block_count, t.is_resend,\n"
+     "SELECT t.node, t.t_ns, t.src AS peer, t.epoch, t.step, t.phase, t.block_first, t.block_count, t.is_resend,\n"
      "    t.t_ns - t.sent_ns - coalesce(-c.clock_offset_ns, f.least_ns) AS latency_ns, c.clock_offset_ns IS NULL AS is_relative\n"
      "  FROM tiles t\n"
      "    JOIN (SELECT node, src, epoch, min(t_ns - sent_ns) AS least_ns FROM tiles WHERE direction <> 1 GROUP BY node, src, epoch) f\n"

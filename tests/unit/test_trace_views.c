@@ -127,6 +127,7 @@ static void how_long_tiles_were_under_way_is_told_epoch_by_epoch(void **state)
     add_tile(3, 3, 0, 3000, 500002900);
     add_tile(4, 3, 1, 4000, 500003880);
     assert_int_equal(ask(*state, "SELECT max(latency_ns) FROM tile_latency"), 20);
+    assert_int_equal(ask(*state, "SELECT max(latency_ns) FROM tile_latency WHERE epoch = 2"), 10);
 }
 
 /* A peer at 10.0.0.ADDRESS reports how far its clock is ahead. */
