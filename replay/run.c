@@ -277,6 +277,7 @@ static int run_all(struct run *run, struct fail *fail)
                                     .paths = run->paths,
                                     .path_count = run->path_count,
                                     .baseline = s->baseline != NULL ? s->baseline : own,
+                                    .is_baseline_named = s->baseline != NULL,
                                     .limits = &s->limits};
     return (s->has_node ? run_rank_judge(&run->rank, judging, fail) : run_judge(judging, fail)) == 0 ? report(run, fail) : -1;
 }
@@ -389,7 +390,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         {.name = "max-p99-us", .kind = OPTION_FLOAT, .target = &l->p99_us, .was_set = &l->has_p99, .float_max = 1e12, .metavar = "US", .help = "limit of the p99 latency of tiles, on any node"},
         {.name = "min-tok-s", .kind = OPTION_FLOAT, .target = &l->tokens_per_s, .was_set = &l->has_tokens_per_s, .float_max = 1e9, .metavar = "N", .help = "least tokens per second of every request"},
         {.name = "max-loss", .kind = OPTION_FLOAT, .target = &l->loss_percent, .was_set = &l->has_loss, .float_max = 100, .metavar = "PERCENT", .help = "limit of tiles requested by a NAK"},
-        {.name = "max-slower", .kind = OPTION_FLOAT, .target = &l->slower_percent, .was_set = &l->has_slower, .float_max = 1e6, .metavar = "PERCENT", .help = "limit of slowdown against the baseline, beyond noise"},
+        {.name = "max-slower", .kind = OPTION_FLOAT, .target = &l->slower_percent, .was_set = &l->has_slower, .float_max = 1e6, .metavar = "PERCENT", .help = "limit of each node's slowdown against its baseline, beyond noise"},
         {.name = "baseline", .kind = OPTION_TEXT, .target = &s.baseline, .metavar = "TRACE.db", .help = "to compare timing with (the first trace)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &s.json, .help = "one object per case, and a summary"},
         {.name = "tap", .kind = OPTION_FLAG, .target = &s.tap, .help = "a test per case, as TAP"},

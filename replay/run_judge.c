@@ -1,9 +1,11 @@
 #include "run_judge.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "compute.h"
 #include "rows.h"
@@ -215,18 +217,26 @@ static int judge_computed(struct run_judging *j, struct fail *fail)
     return result;
 }
 
-/* Compare with the node that has the same rank now. */
-static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
+/* -1: the trace does not say. */
+static int read_rank(const char *path, int64_t *rank, struct fail *fail)
 {
-    struct diff diff = {.paths = {j->paths[index], NULL}};
-    struct mesh_trace *trace = trace_open(j->paths[index], fail);
-    int64_t rank = -1;
+    struct mesh_trace *trace = trace_open(path, fail);
     int result;
 
     if (trace == NULL)
         return -1;
-    result = rows_number(j->paths[index], trace, "SELECT coalesce(min(rank), -1) FROM epochs", &rank, fail);
+    result = rows_number(path, trace, "SELECT coalesce(min(rank), -1) FROM epochs", rank, fail);
     mesh_trace_close(trace);
+    return result;
+}
+
+/* Compare with the node that has the same rank now. */
+static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
+{
+    struct diff diff = {.paths = {j->paths[index], NULL}};
+    int64_t rank = -1;
+    int result = read_rank(j->paths[index], &rank, fail);
+
     if (result != 0 || rank < 0 || rank >= j->nodes->count)
         return result;
     run_case_begin(&j->cases, "tiles that rank %" PRId64 " sent and received", rank);
@@ -291,53 +301,114 @@ static void say_timing(struct run_cases *cases, const struct diff *diff)
                  "inter-token latency %s (median), recorded %s; tile latency %s (99 %%), recorded %s", text[1], text[0], text[3], text[2]);
 }
 
-/* Each timing with enough values to judge. */
-static void judge_slower(struct run_cases *cases, const struct diff *diff, float percent)
+/* The recording of that node to compare timing with. Empty: there is none. A baseline that was named is node 0's; other nodes' have the names
+ * that mesh-node run --record gives them. */
+static int find_baseline(const struct run_judging *j, uint16_t node, char out[PATH_MAX], struct fail *fail)
+{
+    const char *slash = strrchr(j->baseline, '/'), *dot = strrchr(slash != NULL ? slash + 1 : j->baseline, '.');
+    int64_t rank = -1;
+
+    if (node == 0 || j->is_baseline_named) {
+        const size_t stem = dot != NULL && dot != j->baseline && dot[-1] != '/' ? (size_t)(dot - j->baseline) : strlen(j->baseline);
+        const int size = node == 0 ? snprintf(out, PATH_MAX, "%s", j->baseline)
+                                   : snprintf(out, PATH_MAX, "%.*s.%u%s", (int)stem, j->baseline, node, j->baseline + stem);
+
+        if (size >= PATH_MAX || (node > 0 && access(out, F_OK) != 0))
+            out[0] = '\0';
+        return 0;
+    }
+    out[0] = '\0';
+    for (size_t i = 0; i < j->path_count && out[0] == '\0'; i++) {
+        if (read_rank(j->paths[i], &rank, fail) != 0)
+            return -1;
+        if (rank == node && strlen(j->paths[i]) < PATH_MAX)
+            strcpy(out, j->paths[i]);
+    }
+    return 0;
+}
+
+/* The limit of slowdown is kept by all nodes or exceeded; the case shows one: the first that exceeds it, else the first with enough values. */
+struct slower {
+    struct diff shown;
+    enum verdict_kind kind;
+    uint16_t node, judged, unknown; /* unknown: nodes without a recording to compare with */
+};
+
+static void add_slower(struct slower *slower, const struct diff *diff, uint16_t node, float percent)
 {
     enum verdict_kind kind = VERDICT_SKIP;
-    char text[RUN_CASE_BYTES] = "";
-    size_t used = 0;
+
+    for (unsigned i = 0; i < DIFF_METRICS; i++)
+        kind = diff->timings[i].change != DIFF_TOO_FEW ? VERDICT_PASS : kind;
+    if (diff_is_too_slow(diff, percent))
+        kind = VERDICT_FAIL;
+    if (slower->judged++ == 0 || (kind == VERDICT_FAIL && slower->kind != VERDICT_FAIL) ||
+        (kind == VERDICT_PASS && slower->kind == VERDICT_SKIP)) {
+        slower->shown = *diff;
+        slower->kind = kind;
+        slower->node = node;
+    }
+}
+
+/* Each timing with enough values to judge. */
+static void say_slower(struct run_cases *cases, const struct slower *slower, float percent)
+{
+    const bool are_several = slower->judged + slower->unknown > 1;
+    char text[RUN_CASE_BYTES] = "", nodes[80] = "";
+    size_t used = are_several ? (size_t)snprintf(text, sizeof text, "node %u: ", slower->node) : 0;
 
     for (unsigned i = 0; i < DIFF_METRICS; i++) {
-        const struct diff_timing *timing = &diff->timings[i];
+        const struct diff_timing *timing = &slower->shown.timings[i];
 
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? "; " : "", timing->what);
         if (timing->change == DIFF_TOO_FEW) {
             used += (size_t)snprintf(text + used, sizeof text - used, ": too few to tell");
             continue;
         }
-        kind = VERDICT_PASS;
         used += (size_t)snprintf(text + used, sizeof text - used, ": median %+.1f %%%s, 99 %% %+.1f %%%s", timing->p50_percent,
                                  timing->p50_is_slower ? " (beyond noise)" : "", timing->p99_percent,
                                  timing->p99_is_slower ? " (beyond noise)" : "");
     }
+    if (slower->unknown > 0)
+        snprintf(nodes, sizeof nodes, " on %u of %u nodes, as the others have no recording to compare with", slower->judged,
+                 slower->judged + slower->unknown);
+    else if (are_several)
+        snprintf(nodes, sizeof nodes, " on each of %u nodes", slower->judged);
     run_case_begin(cases, "--max-slower");
-    run_case_say(cases, diff_is_too_slow(diff, percent) ? VERDICT_FAIL : kind, "%s; at most %.4g %%", text, (double)percent);
+    run_case_say(cases, slower->kind, "%s; at most %.4g %%%s", text, (double)percent, nodes);
 }
 
 int run_judge_latency(struct run_judging *j, struct fail *fail)
 {
+    const struct run_limits *limits = j->limits;
+    struct slower slower = {0};
     double worst = 0;
     uint64_t count = 0;
 
     for (uint16_t i = 0; i < j->nodes->count; i++) {
         const struct diff_sample *sample;
+        char baseline[PATH_MAX];
         struct diff diff;
 
-        if (timings_of(&diff, j->baseline, j->nodes->trace[i], fail) != 0)
+        if (find_baseline(j, i, baseline, fail) != 0 ||
+            timings_of(&diff, baseline[0] != '\0' ? baseline : j->baseline, j->nodes->trace[i], fail) != 0)
             return -1;
         sample = now_of(&diff, "tile_latency");
         count += sample->count;
         worst = (double)sample->p99_ns > worst ? (double)sample->p99_ns : worst;
         if (i == 0)
             say_timing(&j->cases, &diff);
-        if (i == 0 && j->limits->has_slower)
-            judge_slower(&j->cases, &diff, j->limits->slower_percent);
+        if (limits->has_slower && baseline[0] != '\0')
+            add_slower(&slower, &diff, i, limits->slower_percent);
+        else
+            slower.unknown++;
     }
-    if (!j->limits->has_p99)
+    if (limits->has_slower)
+        say_slower(&j->cases, &slower, limits->slower_percent);
+    if (!limits->has_p99)
         return 0;
     if (count > 0) {
-        run_case_number(&j->cases, "--max-p99-us", true, worst / 1e3, (double)j->limits->p99_us, "us");
+        run_case_number(&j->cases, "--max-p99-us", true, worst / 1e3, (double)limits->p99_us, "us");
     } else {
         run_case_begin(&j->cases, "--max-p99-us");
         run_case_say(&j->cases, VERDICT_SKIP, "a node alone receives no tiles");

@@ -28,7 +28,8 @@ struct run_judging {
     const struct run_nodes *nodes;
     const char *const *paths; /* (path_count) recordings */
     size_t path_count;
-    const char *baseline;
+    const char *baseline;   /* of node 0 */
+    bool is_baseline_named; /* by an option; else it is one of the recordings */
     const struct run_limits *limits;
     struct run_cases cases;
 };

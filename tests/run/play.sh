@@ -70,6 +70,23 @@ check_exit "a limit with too few values is skipped, not passed" 0 "" \
     play "$tmp/T.db" --nodes 1 --speed max --json --max-slower 1
 check_contains "the reason for a skipped limit is given" "$out" \
     '"name":"--max-slower","verdict":"skip","what":"tile latency: too few to tell; inter-token'
+if command -v sqlite3 >/dev/null; then # a recording in which node 1 had tokens within nanoseconds: no node is as fast
+    "$mesh_node" run -m "$model" -p Once --temp 0 --ignore-eos -t 1 -n 60 --local 2 --record "$tmp/W.db" >/dev/null 2>&1
+    check_exit "no node exceeds a wide limit against its own recording" 0 "" \
+        play "$tmp/W.db" "$tmp/W.1.db" --speed max --max-slower 1e6
+    check_contains "each node is compared with the recording of its rank" "$out" "; at most 1e+06 % on each of 2 nodes"
+    cp "$tmp/W.db" "$tmp/fast.db"
+    cp "$tmp/W.1.db" "$tmp/fast.1.db"
+    sqlite3 "$tmp/fast.1.db" "UPDATE tokens SET t_ns = position"
+    check_exit "node 1 alone exceeds a limit, against the traces on the command line" 1 "" \
+        play "$tmp/W.db" "$tmp/fast.1.db" --speed max --max-slower 1e6
+    check_contains "the node that exceeds a limit is named" "$out" "NOT OK: --max-slower: node 1: tile latency: "
+    check_exit "node 1 alone exceeds a limit, against the recording beside the baseline" 1 "" \
+        play "$tmp/W.db" --speed max --max-slower 1e6 --baseline "$tmp/fast.db"
+    check_contains "the node that exceeds a limit is named" "$out" "NOT OK: --max-slower: node 1: tile latency: "
+    check_exit "a node whose recording is not there is left out" 0 "" play "$tmp/W.db" --speed max --max-slower 1e6
+    check_contains "it is said how many nodes were left out" "$out" " on 1 of 2 nodes, as the others have no recording to compare with"
+fi
 
 # Faulty nodes: `serve` runs the given command, everything else mesh-node.
 bad_node() { # NAME COMMAND
