@@ -50,10 +50,17 @@ skip_all() {
     exit 77
 }
 
-# run COMMAND...: stdout to the file $out, stderr to $err, exit code to $code; never fails.
+# run COMMAND...: stdout to the file $out, stderr to $err, exit code to $code; never fails. A mistake in arithmetic makes bash give up all
+# functions and go on with the test's next line, so `finish` looks whether every `run` has come back.
+run_depth=0
+run_last=
 run() {
+    local depth=$run_depth
     code=0
+    run_depth=$((depth + 1))
+    [ "$depth" -gt 0 ] || run_last=$*
     "$@" >"$out" 2>"$err" </dev/null || code=$?
+    run_depth=$depth
 }
 show_run() {
     printf 'exit code %s\nstdout: %s\nstderr: %s\n' "$code" "$(head -c 2000 "$out" | tr -d '\0')" "$(head -c 2000 "$err" | tr -d '\0')"
@@ -134,6 +141,7 @@ free_port() {
 has_ipv6() { grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null; }
 
 finish() {
+    if [ $run_depth -ne 0 ]; then not_ok "every command that is checked comes back" "never came back: $run_last"; fi
     if [ $case_count -eq 0 ]; then not_ok "the test checks something"; fi
     echo "1..$case_count"
     [ $case_failed -eq 0 ]
