@@ -11,6 +11,8 @@
  *   cluster_joining.c   the other side: asking to be taken in  cluster_event.c     events, reasons in words
  *   cluster_response.c  how long a suspect has to answer       cluster_state.c     the state hash
  *
+ * A new member that decides how the core behaves belongs to cluster_state.c; tests/unit/test_state_hash.c lists all members.
+ *
  * Nothing is sent or told from within: messages go to the outgoing queue, events to theirs. */
 #ifndef MESH_CLUSTER_PARTS_H
 #define MESH_CLUSTER_PARTS_H

@@ -14,6 +14,8 @@
  *   group.c     who hears the multicast group
  *   channel.c   reliable records                              event.c     the event queue
  *
+ * A new member that decides how the endpoint behaves belongs to state_hash.c; tests/unit/test_state_hash.c lists all members.
+ *
  * Gathers are counted in linear order: index = step * phase_count + phase. "end" and "through" are such an index plus one, 0 for none. */
 #ifndef MESH_CORE_H
 #define MESH_CORE_H
