@@ -4,11 +4,14 @@
 #include "seal_aes.h"
 
 #ifdef MESH_HAVE_GCRYPT
+#include <errno.h>
+#include <fcntl.h>
 #include <gcrypt.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
-static bool aes_is_started, aes_is_for_sealing, aes_is_in_hardware;
+static bool aes_is_tried, aes_is_started, aes_is_for_sealing, aes_is_in_hardware;
 
 /* The struct stands for the library's handle. */
 static gcry_cipher_hd_t aes_handle(struct mesh_aes *aes)
@@ -60,25 +63,46 @@ static bool aes_has_instructions(void)
     return has;
 }
 
+/* When it starts the library reads this file, and calls abort() if that fails for want of descriptors or memory. */
+static bool aes_can_start(void)
+{
+    const int fd = open("/proc/sys/crypto/fips_enabled", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ENOENT || errno == EACCES || errno == ENOTDIR;
+    close(fd);
+    return true;
+}
+
 /* Contexts are wiped when they are closed; locked memory, of which the library would take 32 kB, is not asked for. A program that has
  * started the library itself keeps its settings. */
 static void aes_start(void)
 {
     if (gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P) == 0) {
+        if (!aes_can_start())
+            return; /* the next call tries again */
+        aes_is_tried = true;
         if (gcry_check_version(GCRYPT_VERSION) == NULL)
             return;
         gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
         gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
     }
+    aes_is_tried = true;
     aes_try(&aes_is_for_sealing, &aes_is_started);
     aes_is_in_hardware = aes_is_started && aes_has_instructions();
 }
 
 bool mesh_aes_is_available(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    bool is_started;
 
-    return pthread_once(&once, aes_start) == 0 && aes_is_started;
+    pthread_mutex_lock(&lock);
+    if (!aes_is_tried)
+        aes_start();
+    is_started = aes_is_started;
+    pthread_mutex_unlock(&lock);
+    return is_started;
 }
 
 bool mesh_aes_is_fast(void)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -40,6 +41,27 @@ static void need_fast_aes(void)
         print_message("this processor has no instructions for AES\n");
         skip();
     }
+}
+
+/* ---- starting ---- */
+
+/* The first of all tests, so that the library has not started yet. It would call abort(). */
+static void without_a_free_descriptor_aes_is_tried_again_later(void **state)
+{
+    struct rlimit limit, none;
+    bool was_available;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    was_available = mesh_aes_is_available();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_false(was_available);
+#ifdef MESH_HAVE_GCRYPT
+    assert_true(mesh_aes_is_available());
+#endif
 }
 
 /* ---- single datagrams ---- */
@@ -316,6 +338,7 @@ static void the_flag_of_a_datagram_that_does_not_open_counts_for_nothing(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_free_descriptor_aes_is_tried_again_later),
         cmocka_unit_test(datagrams_are_those_of_the_document),
 #ifdef MESH_HAVE_SODIUM
         cmocka_unit_test(datagrams_of_every_size_are_those_of_another_library),
