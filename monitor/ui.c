@@ -334,6 +334,7 @@ static void act_on_state(struct ui *ui, const struct fleet *fleet, enum action a
         break;
     case ACTION_HELP:
         ui->mode = ui->mode == UI_HELP ? UI_BROWSING : UI_HELP;
+        ui->help_line = 0;
         break;
     case ACTION_BACK:
         go_back(ui);
@@ -440,6 +441,18 @@ static void type_key(struct ui *ui, const struct fleet *fleet, uint32_t key)
         snprintf(ui->filter, sizeof ui->filter, "%s", ui->typed);
 }
 
+/* Where the help does not fit. False: that shows no other part of it. */
+static bool scroll_help(struct ui *ui, enum action action)
+{
+    const int all = ui->help_hidden, page = ui->help_room;
+    const int lines[ACTIONS] = {[ACTION_UP] = -1,          [ACTION_DOWN] = 1,     [ACTION_PAGE_UP] = -page,
+                                [ACTION_PAGE_DOWN] = page, [ACTION_FIRST] = -all, [ACTION_LAST] = all};
+
+    if (all > 0)
+        ui->help_line = ui->help_line + lines[action] < 0 ? 0 : ui->help_line + lines[action]; /* at most all: view_help */
+    return all > 0 && lines[action] != 0;
+}
+
 void ui_key(struct ui *ui, const struct fleet *fleet, uint32_t key)
 {
     const struct key_binding *binding = key_find(key);
@@ -449,7 +462,8 @@ void ui_key(struct ui *ui, const struct fleet *fleet, uint32_t key)
     if (ui->mode == UI_SEARCHING || ui->mode == UI_FILTERING) {
         type_key(ui, fleet, key);
     } else if (ui->mode == UI_HELP && (binding == NULL || binding->action != ACTION_QUIT)) {
-        ui->mode = UI_BROWSING; /* any key closes it */
+        if (binding == NULL || !scroll_help(ui, binding->action))
+            ui->mode = UI_BROWSING; /* any other key closes it */
     } else if (binding != NULL) {
         ui_act(ui, fleet, binding->action, binding->argument);
     }
@@ -462,6 +476,8 @@ static bool is_in(struct area area, int x, int y)
 
 void ui_mouse(struct ui *ui, const struct fleet *fleet, int x, int y, int wheel_lines)
 {
+    if (ui->mode == UI_HELP && wheel_lines != 0 && scroll_help(ui, wheel_lines < 0 ? ACTION_UP : ACTION_DOWN))
+        return;
     if (ui->mode != UI_BROWSING) {
         ui->mode = UI_BROWSING;
         return;

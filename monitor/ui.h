@@ -42,7 +42,8 @@ struct ui {
     bool is_read_only;
     bool is_over, wants_save, wants_reset;
     struct playback playback;
-    int page; /* lines of the main part, as last drawn */
+    int page;                              /* lines of the main part, as last drawn */
+    int help_line, help_room, help_hidden; /* the first line of the help that is shown; lines shown and not shown, as last drawn */
     int line_count;
     struct ui_zone zone[UI_ZONES];
     int zone_count;

@@ -200,31 +200,56 @@ int view_first_line(int selected, int count, int room)
     return selected + (room + 1) / 2 > count ? count - room : selected - room / 2;
 }
 
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+enum { HELP_WIDTH = 66, HELP_NOTES = 4 /* an empty line, kinds of time, two sentences */ };
+
+/* Line of the notes below the keys. */
+static void draw_note(struct view *view, struct area line, int note)
+{
+    int x = 2;
+
+    for (enum time_kind kind = 0; kind < TIME_KINDS && note == 1; kind++) {
+        canvas_put(view->canvas, line, x, 0, columns_time_style(kind), columns_time_glyph(kind));
+        x += 2 + canvas_text(view->canvas, line, x + 2, 0, STYLE_NORMAL, columns_time_name(kind)) + 2;
+    }
+    if (note == 2)
+        canvas_text(view->canvas, line, 2, 0, STYLE_DIM, "waiting: a step is open, its next input has not arrived");
+    if (note == 3)
+        canvas_text(view->canvas, line, 2, 0, STYLE_DIM, "links are one-way: sender → receiver, as the receiver measures");
+}
+
 void view_help(struct view *view)
 {
-    const int width = 66 < view->canvas->width ? 66 : view->canvas->width;
-    struct area area = {(view->canvas->width - width) / 2, 0, width, 0};
-    int lines = 0, x = 2, kind_line;
+    const int width = least(HELP_WIDTH, view->canvas->width);
+    int keys = 0, first, at = 0, room;
+    struct area area = {(view->canvas->width - width) / 2, 0, width, 0}, inside;
 
     for (int i = 0; i < key_binding_count; i++)
-        lines += key_bindings[i].name != NULL;
-    area.height = lines + 6 < view->canvas->height ? lines + 6 : view->canvas->height;
+        keys += key_bindings[i].name != NULL;
+    area.height = least(keys + HELP_NOTES + 2, view->canvas->height);
     area.y = (view->canvas->height - area.height) / 2;
+    room = area.height > 2 ? area.height - 2 : 0;
+    view->ui->help_room = room;
+    view->ui->help_hidden = keys + HELP_NOTES - room;
+    first = view->ui->help_line = least(view->ui->help_line, view->ui->help_hidden);
     canvas_fill(view->canvas, area, STYLE_NORMAL, ' ');
-    canvas_rule(view->canvas, area, "help: any key closes it");
-    lines = 1;
+    canvas_rule(view->canvas, area,
+                view->ui->help_hidden > 0 ? "help: ↑ ↓ show the rest, any other key closes it" : "help: any key closes it");
+    inside = area_part(area, 0, 1, area.width, room);
     for (int i = 0; i < key_binding_count; i++)
         if (key_bindings[i].name != NULL) {
-            canvas_text(view->canvas, area, 2, lines, STYLE_STRONG, key_bindings[i].name);
-            canvas_text(view->canvas, area, 16, lines++, STYLE_NORMAL, key_bindings[i].help);
+            const struct area line = area_part(inside, 0, at - first, inside.width, at >= first);
+
+            canvas_text(view->canvas, line, 2, 0, STYLE_STRONG, key_bindings[i].name);
+            canvas_text(view->canvas, line, 16, 0, STYLE_NORMAL, key_bindings[i].help);
+            at++;
         }
-    kind_line = lines + 1;
-    for (enum time_kind kind = 0; kind < TIME_KINDS; kind++) {
-        canvas_put(view->canvas, area, x, kind_line, columns_time_style(kind), columns_time_glyph(kind));
-        x += 2 + canvas_text(view->canvas, area, x + 2, kind_line, STYLE_NORMAL, columns_time_name(kind)) + 2;
-    }
-    canvas_text(view->canvas, area, 2, kind_line + 1, STYLE_DIM, "waiting: a step is open, its next input has not arrived");
-    canvas_text(view->canvas, area, 2, kind_line + 2, STYLE_DIM, "links are one-way: sender → receiver, as the receiver measures");
+    for (int note = 0; note < HELP_NOTES; note++, at++)
+        draw_note(view, area_part(inside, 0, at - first, inside.width, at >= first), note);
     canvas_rule(view->canvas, area_below(area, area.height - 1), "");
 }
 

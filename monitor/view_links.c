@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bar.h"
 #include "columns.h"
@@ -66,7 +67,21 @@ struct matrix {
     enum metric metric;
     int nodes[FLEET_NODES_MAX], count;
     int first_row, first_column, cell_columns;
+    int head_lines; /* two where a cell has no room for two digits side by side */
 };
+
+/* In cells of one column, the digits of a heading stand one below the other. */
+static void draw_head(struct view *view, struct area cell, const struct matrix *matrix, enum style style, const char *name)
+{
+    const int spare = matrix->head_lines - (int)strlen(name);
+
+    if (matrix->head_lines == 1) {
+        canvas_text_right(view->canvas, cell, cell.width, 0, style, name);
+        return;
+    }
+    for (int i = spare < 0 ? -spare : 0; name[i] != '\0'; i++)
+        canvas_put(view->canvas, cell, 0, spare + i, style, (uint32_t)(unsigned char)name[i]);
+}
 
 /* A row, or, with from < 0, the heading. */
 static void draw_row(struct view *view, struct area line, const struct matrix *matrix, int from)
@@ -80,14 +95,14 @@ static void draw_row(struct view *view, struct area line, const struct matrix *m
         canvas_text(view->canvas, line, 0, 0, STYLE_DIM, "from\\to");
     for (int i = matrix->first_column; i < matrix->count; i++) {
         const int x = LABEL_COLUMNS + (i - matrix->first_column) * matrix->cell_columns, to = matrix->nodes[i];
-        const struct area cell = area_part(line, x + 1, 0, matrix->cell_columns - 1, 1);
+        const struct area cell = area_part(line, x + 1, 0, matrix->cell_columns - 1, line.height);
 
         if (cell.width < matrix->cell_columns - 1)
             break;
         if (from >= 0)
             draw_cell(view, cell, matrix->metric, from, to, from == sender && to == receiver);
         else
-            canvas_text_right(view->canvas, cell, cell.width, 0, to == receiver ? STYLE_STRONG : STYLE_NORMAL, view_name(view, to, name));
+            draw_head(view, cell, matrix, to == receiver ? STYLE_STRONG : STYLE_NORMAL, view_name(view, to, name));
     }
 }
 
@@ -115,15 +130,15 @@ static void draw_matrix(struct view *view, struct area area, const struct matrix
     };
     const bool is_over = matrix->metric == METRIC_LOSS || matrix->metric == METRIC_WAITS;
     char name[96], window[FORMAT_BYTES];
-    const int rows = matrix->count - matrix->first_row;
+    const int rows = matrix->count - matrix->first_row, above = 1 + matrix->head_lines;
 
     window_text(view, window);
     snprintf(name, sizeof name, "%s%s%s", names[matrix->metric], is_over ? ", over " : "", is_over ? window : "");
     canvas_rule(view->canvas, area, name);
-    draw_row(view, area_part(area, 0, 1, area.width, 1), matrix, FLEET_NOBODY);
-    for (int i = 0; i < area.height - 2 && i < rows; i++)
-        draw_row(view, area_part(area, 0, i + 2, area.width, 1), matrix, matrix->nodes[matrix->first_row + i]);
-    ui_add_zone(view->ui, area_part(area, LABEL_COLUMNS, 2, area.width, rows), ACTION_SELECT_CELL,
+    draw_row(view, area_part(area, 0, 1, area.width, matrix->head_lines), matrix, FLEET_NOBODY);
+    for (int i = 0; i < area.height - above && i < rows; i++)
+        draw_row(view, area_part(area, 0, i + above, area.width, 1), matrix, matrix->nodes[matrix->first_row + i]);
+    ui_add_zone(view->ui, area_part(area, LABEL_COLUMNS, above, area.width, rows), ACTION_SELECT_CELL,
                 matrix->first_row + (matrix->first_column << 8), matrix->cell_columns, 1);
 }
 
@@ -137,14 +152,15 @@ static void draw_matrices(struct view *view, struct area area)
     fitting = matrix.count > 0 ? (area.width - LABEL_COLUMNS) / matrix.count : CELL_COLUMNS_MAX;
     matrix.cell_columns = fitting > CELL_COLUMNS_MAX ? CELL_COLUMNS_MAX : fitting < CELL_COLUMNS_MIN ? CELL_COLUMNS_MIN : fitting;
     columns = area.width > LABEL_COLUMNS ? (area.width - LABEL_COLUMNS) / matrix.cell_columns : 0;
-    room = area.height - 2;
+    matrix.head_lines = matrix.cell_columns > CELL_COLUMNS_MIN ? 1 : 2;
+    room = area.height - 1 - matrix.head_lines;
     matrix.first_row = view_first_line(index_of(matrix.nodes, matrix.count, ui_selected(view->ui, view->fleet)), matrix.count, room);
     matrix.first_column = view_first_line(index_of(matrix.nodes, matrix.count, ui_receiver(view->ui, view->fleet)), matrix.count, columns);
     for (int i = 0; i < METRICS && area.height > 0; i++) {
         draw_matrix(view, area, &matrix);
-        area = area_below(area, matrix.count + 3);
+        area = area_below(area, matrix.count + 2 + matrix.head_lines);
         matrix.metric = (matrix.metric + 1) % METRICS;
-        if (area.height < matrix.count + 2)
+        if (area.height < matrix.count + 1 + matrix.head_lines)
             break;
     }
 }

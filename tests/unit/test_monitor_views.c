@@ -120,6 +120,82 @@ static void help_lists_every_key(void **state)
             assert_non_null(strstr(text, key_bindings[i].help));
 }
 
+static bool has_help(const char *text, int binding)
+{
+    return key_bindings[binding].name != NULL && strstr(text, key_bindings[binding].help) != NULL;
+}
+
+static void help_that_does_not_fit_is_shown_in_parts(void **state)
+{
+    static const uint32_t keys[] = {KEY_IS_DOWN, 'j', KEY_IS_PAGE_DOWN, KEY_IS_END};
+    static char first[SCREEN_TEXT_BYTES], text[SCREEN_TEXT_BYTES];
+    const struct monitor_case *c = *state;
+
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+
+        ui_key(&ui, &c->fleet, '?');
+        first[draw(c, &ui, 80, 16, GLYPHS_FULL, first)] = '\0';
+        assert_non_null(strstr(first, "show the rest"));
+        for (int i = 0; i < key_binding_count; i++)
+            ui_key(&ui, &c->fleet, keys[k]);
+        text[draw(c, &ui, 80, 16, GLYPHS_FULL, text)] = '\0';
+        assert_int_equal(ui.mode, UI_HELP);
+        assert_non_null(strstr(text, "as the receiver measures"));
+        for (int i = 0; i < key_binding_count; i++)
+            assert_true(key_bindings[i].name == NULL || has_help(first, i) || has_help(text, i) || keys[k] == KEY_IS_DOWN ||
+                        keys[k] == 'j');
+        ui_key(&ui, &c->fleet, KEY_IS_UP);
+        text[draw(c, &ui, 80, 16, GLYPHS_FULL, text)] = '\0';
+        assert_null(strstr(text, "as the receiver measures"));
+        ui_key(&ui, &c->fleet, 's');
+        assert_int_equal(ui.mode, UI_BROWSING);
+    }
+}
+
+static void help_that_fits_is_closed_by_any_key(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES];
+    const struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+
+    ui_key(&ui, &c->fleet, '?');
+    text[draw(c, &ui, 80, 40, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, "any key closes it"));
+    ui_key(&ui, &c->fleet, KEY_IS_DOWN);
+    assert_int_equal(ui.mode, UI_BROWSING);
+}
+
+/* Line of a text, from 0. */
+static const char *line_of(const char *text, int line)
+{
+    while (line-- > 0)
+        text = strchr(text, '\n') + 1;
+    return text;
+}
+
+static void the_matrix_of_64_nodes_names_each_column(void **state)
+{
+    static struct monitor_case c;
+    static char text[SCREEN_TEXT_BYTES];
+    struct ui ui = fresh_ui(SCREEN_LINKS);
+    const char *tens, *ones;
+
+    (void)state;
+    monitor_case_init(&c, 64);
+    monitor_case_run(&c, 3);
+    text[draw(&c, &ui, 200, 80, GLYPHS_ASCII, text)] = '\0';
+    tens = line_of(text, 3);
+    ones = line_of(text, 4);
+    assert_memory_equal(tens, "from\\to", 7);
+    for (int node = 0; node < 64; node++) {
+        assert_int_equal(tens[7 + 2 * node + 1], node < 10 ? ' ' : '0' + node / 10);
+        assert_int_equal(ones[7 + 2 * node + 1], '0' + node % 10);
+    }
+    assert_memory_equal(line_of(text, 5), "    0 >", 7);
+    monitor_case_release(&c);
+}
+
 static void every_screen_can_be_drawn_at_any_size(void **state)
 {
     static const int widths[] = {0, 1, 2, 3, 7, 12, 20, 39, 40, 41, 59, 60, 79, 80, 99, 120, 160, 300};
@@ -290,6 +366,9 @@ int main(void)
         cmocka_unit_test(steps_are_drawn_as_they_were),
         cmocka_unit_test(requests_and_events_are_drawn_as_they_were),
         cmocka_unit_test(help_lists_every_key),
+        cmocka_unit_test(help_that_does_not_fit_is_shown_in_parts),
+        cmocka_unit_test(help_that_fits_is_closed_by_any_key),
+        cmocka_unit_test(the_matrix_of_64_nodes_names_each_column),
         cmocka_unit_test(every_screen_can_be_drawn_at_any_size),
         cmocka_unit_test(text_without_colour_tells_all_levels_apart),
         cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
