@@ -1,8 +1,8 @@
 /* A hash of all protocol state of the cluster core: what decides how it will behave, not statistics and not what waits to be sent.
  *
- * Left out on purpose, besides configuration: the times of calls, and the counts of datagrams sent and of random values drawn, which answers
- * to strangers change, too; events that wait; what only follows from hashed members (peer_of, parts that are due to be written).
- * tests/unit/test_state_hash.c lists every member. */
+ * Left out on purpose, besides configuration: the times of calls, and the counts of datagrams sent and of random values drawn, which also
+ * answers to strangers change; events that wait; what only follows from hashed members (peer_of). tests/unit/test_state_hash.c lists every
+ * member. */
 #include "cluster_parts.h"
 
 #include <string.h>

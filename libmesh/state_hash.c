@@ -1,8 +1,8 @@
 /* A hash of all protocol state: what decides how the endpoint will behave, not statistics and not pointers.
  *
- * Left out on purpose, besides configuration: the times of calls (now_ns, due_ns), which also a refused datagram moves; answers to strangers
- * and refusals, likewise; what only follows from hashed members (busy, ends of queues, counts); contents of tiles and records, which belong
- * to the application or are counted by their numbers; events that wait. tests/unit/test_state_hash.c lists every member. */
+ * Left out on purpose, besides configuration: the times of calls (now_ns, due_ns), which also a refused datagram moves; answers to
+ * strangers and refusals, likewise; what only follows from hashed members (busy, ends of queues, counts); contents of tiles and records,
+ * which belong to the application or are counted by their numbers; events that wait. tests/unit/test_state_hash.c lists every member. */
 #include "core.h"
 
 #include <string.h>

@@ -301,8 +301,8 @@ static void say_timing(struct run_cases *cases, const struct diff *diff)
                  "inter-token latency %s (median), recorded %s; tile latency %s (99 %%), recorded %s", text[1], text[0], text[3], text[2]);
 }
 
-/* The recording of that node to compare timing with. Empty: there is none. A baseline that was named is node 0's; other nodes' have the names
- * that mesh-node run --record gives them. */
+/* The recording of that node to compare timing with. Empty: there is none. A baseline that was named is node 0's; other nodes' have the
+ * names that mesh-node run --record gives them. */
 static int find_baseline(const struct run_judging *j, uint16_t node, char out[PATH_MAX], struct fail *fail)
 {
     const char *slash = strrchr(j->baseline, '/'), *dot = strrchr(slash != NULL ? slash + 1 : j->baseline, '.');
@@ -321,13 +321,14 @@ static int find_baseline(const struct run_judging *j, uint16_t node, char out[PA
     for (size_t i = 0; i < j->path_count && out[0] == '\0'; i++) {
         if (read_rank(j->paths[i], &rank, fail) != 0)
             return -1;
-        if (rank == node && strlen(j->paths[i]) < PATH_MAX)
-            strcpy(out, j->paths[i]);
+        if (rank == node && snprintf(out, PATH_MAX, "%s", j->paths[i]) >= PATH_MAX)
+            out[0] = '\0';
     }
     return 0;
 }
 
-/* The limit of slowdown is kept by all nodes or exceeded; the case shows one: the first that exceeds it, else the first with enough values. */
+/* The limit of slowdown is kept by all nodes or exceeded; the case shows one: the first that exceeds it, else the first with enough
+ * values. */
 struct slower {
     struct diff shown;
     enum verdict_kind kind;
