@@ -61,11 +61,12 @@ void presence_joined(struct presence *presence, uint64_t now_ns, const struct me
     memcpy(entry->other, nobody, sizeof entry->other);
 }
 
-void presence_lost(struct presence *presence, uint64_t now_ns, const struct mesh_addr *at)
+void presence_lost(struct presence *presence, uint64_t now_ns, const struct mesh_addr *at, bool is_explained)
 {
     struct presence_entry *entry = find_or_add(presence, now_ns, at);
 
     entry->is_lost = true;
+    entry->explained_ns = is_explained ? now_ns : entry->explained_ns;
     entry->lost_ns[entry->losses++ % PRESENCE_LOSSES] = now_ns;
 }
 
@@ -116,6 +117,8 @@ unsigned presence_losses(const struct presence_entry *entry, uint64_t now_ns)
 {
     unsigned count = 0;
 
+    if (entry->explained_ns != 0 && now_ns - entry->explained_ns < PRESENCE_WINDOW_NS)
+        return 0;
     for (unsigned i = 0; i < PRESENCE_LOSSES; i++)
         count += entry->lost_ns[i] != 0 && now_ns - entry->lost_ns[i] < PRESENCE_WINDOW_NS;
     return count == PRESENCE_LOSSES ? count : 0;

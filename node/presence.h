@@ -28,6 +28,7 @@ struct presence_entry {
     uint8_t other[16];                     /* another process heard from there while `now` is a member; zeros: none */
     uint64_t other_ns;                     /* since when */
     uint64_t duplicate_ns;                 /* last sign of a duplicate address; 0: none */
+    uint64_t explained_ns;                 /* last loss whose cause is known and told; 0: none */
     uint64_t heard_ns;                     /* last datagram of any process there; 0: none */
     uint64_t seen_ns;
 };
@@ -41,8 +42,8 @@ struct presence {
 /* A process has become a member at that address. If it was there before another process, two machines have the address. */
 void presence_joined(struct presence *presence, uint64_t now_ns, const struct mesh_addr *at, const uint8_t incarnation[16]);
 
-/* The member at that address is lost; it has not left in order. */
-void presence_lost(struct presence *presence, uint64_t now_ns, const struct mesh_addr *at);
+/* The member at that address is lost; it has not left in order. is_explained: the cause is known, and told by itself. */
+void presence_lost(struct presence *presence, uint64_t now_ns, const struct mesh_addr *at, bool is_explained);
 
 /* A process was heard from that address. Two machines have the address if another process is a member there that is heard now (is_heard)
  * and this one has been heard for PRESENCE_APART_NS; not if this one is a member at any address. */
@@ -53,7 +54,7 @@ const struct presence_entry *presence_missing(const struct presence *presence, u
 
 bool presence_is_duplicate(const struct presence_entry *entry, uint64_t now_ns);
 
-/* Losses within PRESENCE_WINDOW_NS, as far as remembered, if there are at least PRESENCE_LOSSES; else 0. */
+/* Losses within PRESENCE_WINDOW_NS, as far as remembered, if there are at least PRESENCE_LOSSES and none of them was explained; else 0. */
 unsigned presence_losses(const struct presence_entry *entry, uint64_t now_ns);
 
 #endif

@@ -174,9 +174,10 @@ void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, co
     const struct epoch_run *run = server->run; /* of the epoch in which it was a member */
     char address[MESH_ADDR_TEXT_BYTES];
 
-    presence_lost(&server->presence, mesh_udp_now_ns(), addr);
+    presence_lost(&server->presence, mesh_udp_now_ns(), addr, starved_by->port != 0);
     if (starved_by->port == 0)
         return;
+    serve_trouble_over(server, TROUBLE_FLAPPING, addr); /* the black hole explains it */
     mesh_addr_format(*starved_by, address);
     log_black_hole(server, addr, run != NULL && mesh_addr_equal(starved_by, &run->member[run->rank].addr) ? "this node" : address);
     if (run != NULL)

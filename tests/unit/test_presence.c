@@ -33,7 +33,7 @@ static bool is_twins(uint64_t now_ns)
 
 static void lose_and_regain(uint64_t now_ns, const uint8_t incarnation[16])
 {
-    presence_lost(&presence, now_ns, &at);
+    presence_lost(&presence, now_ns, &at, false);
     presence_joined(&presence, now_ns, &at, incarnation);
 }
 
@@ -50,6 +50,20 @@ static void who_is_lost_three_times_in_ten_minutes_is_lost_too_often(void **stat
     assert_false(is_twins(30 * S));
     assert_int_equal(presence_losses(&presence.entry[0], 10 * S + PRESENCE_WINDOW_NS - 1), 3);
     assert_int_equal(presence_losses(&presence.entry[0], 10 * S + PRESENCE_WINDOW_NS), 0);
+}
+
+/* One cause is named: a member that a black hole excludes again and again is not said to flap, too. */
+static void losses_with_a_known_cause_are_not_too_often(void **state)
+{
+    (void)state;
+    lose_and_regain(10 * S, a);
+    lose_and_regain(20 * S, a);
+    presence_lost(&presence, 30 * S, &at, true);
+    presence_joined(&presence, 31 * S, &at, a);
+    assert_int_equal(presence_losses(&presence.entry[0], 32 * S), 0);
+    lose_and_regain(40 * S, a);
+    assert_int_equal(presence_losses(&presence.entry[0], 42 * S), 0);
+    assert_int_equal(presence_losses(&presence.entry[0], 30 * S + PRESENCE_WINDOW_NS - 1), 0);
 }
 
 static void a_process_that_is_started_anew_each_time_is_known_for_that_and_is_no_twin(void **state)
@@ -96,7 +110,7 @@ static void a_member_that_speaks_from_another_s_address_is_no_twin(void **state)
     presence_heard(&presence, 2 * S, &at, b, true);
     presence_heard(&presence, 2 * S + PRESENCE_APART_NS, &at, b, true);
     assert_false(is_twins(4 * S));
-    presence_lost(&presence, 5 * S, &other); /* it has changed its address to one already taken */
+    presence_lost(&presence, 5 * S, &other, false); /* it has changed its address to one already taken */
     presence_heard(&presence, 6 * S, &at, b, true);
     presence_heard(&presence, 6 * S + PRESENCE_APART_NS, &at, b, true);
     assert_true(is_twins(8 * S));
@@ -108,7 +122,7 @@ static void who_is_started_anew_speaks_before_the_old_process_is_lost_and_is_no_
     presence_joined(&presence, S, &at, a);
     presence_heard(&presence, 2 * S, &at, b, true); /* a has been heard a moment ago */
     presence_heard(&presence, 4 * S, &at, b, false);
-    presence_lost(&presence, 5 * S, &at);
+    presence_lost(&presence, 5 * S, &at, false);
     presence_heard(&presence, 6 * S, &at, b, false);
     presence_joined(&presence, 7 * S, &at, b);
     presence_heard(&presence, 9 * S, &at, b, true);
@@ -123,7 +137,7 @@ static void who_is_lost_lacks_until_it_is_back_speaks_or_is_given_up(void **stat
     presence_joined(&presence, S, &at, a);
     presence_joined(&presence, S, &other, b);
     assert_null(presence_missing(&presence, S, S));
-    presence_lost(&presence, 2 * S, &other);
+    presence_lost(&presence, 2 * S, &other, false);
     assert_int_equal(presence_missing(&presence, 2 * S, 2 * S)->at.port, 2);
     assert_null(presence_missing(&presence, 2 * S + PRESENCE_WINDOW_NS, 2 * S));
     presence_heard(&presence, 3 * S, &other, b, false);
@@ -150,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(who_is_lost_three_times_in_ten_minutes_is_lost_too_often, forget),
+        cmocka_unit_test_setup(losses_with_a_known_cause_are_not_too_often, forget),
         cmocka_unit_test_setup(a_process_that_is_started_anew_each_time_is_known_for_that_and_is_no_twin, forget),
         cmocka_unit_test_setup(who_is_there_again_after_another_one_was_has_a_twin, forget),
         cmocka_unit_test_setup(who_speaks_from_a_member_s_address_for_seconds_is_its_twin, forget),
