@@ -128,12 +128,8 @@ static void write_troubles(FILE *out, const struct troubles *troubles)
 
     write_head(out, MESH_METRIC_TROUBLES, "gauge", "Network troubles that the node knows of now, by kind");
     for (unsigned kind = 0; kind < TROUBLE_KINDS; kind++) {
-        unsigned count = 0;
-
-        for (unsigned i = 0; i < troubles->count; i++)
-            count += troubles->trouble[i].kind == kind;
         snprintf(labels, sizeof labels, "{trouble=\"%s\"}", trouble_name((enum trouble_kind)kind));
-        write_value(out, MESH_METRIC_TROUBLES, labels, count);
+        write_value(out, MESH_METRIC_TROUBLES, labels, troubles_count(troubles, (enum trouble_kind)kind));
     }
 }
 

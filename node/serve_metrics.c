@@ -42,6 +42,7 @@ static bool write_health(void *app, FILE *out)
     for (unsigned i = 0; i < server->troubles.count; i++)
         json_text(&json, NULL, server->troubles.trouble[i].text);
     json_array_end(&json);
+    json_uint(&json, "troubles_unlisted", server->troubles.unlisted_count);
     json_object_end(&json);
     fputc('\n', out);
     return m->node.state == MESH_NODE_UP && !is_refused && troubles_find(&server->troubles, TROUBLE_ADDRESS, NULL) == NULL;

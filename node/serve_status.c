@@ -234,6 +234,7 @@ static void write_troubles(const struct serve_status *status, struct json *json)
         json_object_end(json);
     }
     json_array_end(json);
+    json_uint(json, "troubles_unlisted", status->troubles->unlisted_count);
 }
 
 size_t serve_status_write(const struct serve_status *status, char *out, size_t room)
@@ -364,6 +365,8 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
         fputs("\nsome rows are on one disk only: start another node with --fetch all, or copy the file there", stream);
     for (unsigned i = 0; i < status->troubles->count; i++)
         fprintf(stream, "\ntrouble: %s", status->troubles->trouble[i].text);
+    if (status->troubles->unlisted_count > 0)
+        fprintf(stream, "\ntrouble: and %u more, for which there is no room here: see the log", status->troubles->unlisted_count);
     fflush(stream);
     size = ftell(stream);
     fclose(stream);

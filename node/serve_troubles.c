@@ -20,6 +20,7 @@ static void note_over(struct server *server, const struct mesh_addr *about, cons
 void serve_trouble(struct server *server, enum trouble_kind kind, const struct mesh_addr *about, const char *what, const char *format, ...)
 {
     const struct trouble *begun;
+    const unsigned unlisted = server->troubles.unlisted_count;
     struct trouble other;
     char rest[TROUBLE_TEXT_BYTES];
     va_list list;
@@ -30,6 +31,8 @@ void serve_trouble(struct server *server, enum trouble_kind kind, const struct m
     if (troubles_end_other(&server->troubles, kind, about, what, &other))
         note_over(server, about, &other);
     begun = troubles_begin(&server->troubles, mesh_udp_now_ns(), kind, about, what, rest);
+    if (server->troubles.unlisted_count > unlisted)
+        serve_log(server, "%s%s", what, rest);
     if (begun == NULL)
         return;
     serve_log(server, "%s", begun->text);

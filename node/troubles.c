@@ -33,6 +33,47 @@ const struct trouble *troubles_find(const struct troubles *troubles, enum troubl
     return NULL;
 }
 
+static struct trouble_unlisted *find_unlisted(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about)
+{
+    static const struct mesh_addr nobody;
+
+    for (unsigned i = 0; i < troubles->unlisted_count; i++)
+        if (troubles->unlisted[i].kind == kind && mesh_addr_equal(&troubles->unlisted[i].about, about != NULL ? about : &nobody))
+            return &troubles->unlisted[i];
+    return NULL;
+}
+
+static void add_unlisted(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about)
+{
+    struct trouble_unlisted *unlisted = &troubles->unlisted[troubles->unlisted_count];
+
+    if (troubles->unlisted_count == TROUBLES_UNLISTED_MAX || find_unlisted(troubles, kind, about) != NULL)
+        return;
+    *unlisted = (struct trouble_unlisted){.kind = kind};
+    if (about != NULL)
+        unlisted->about = *about;
+    troubles->unlisted_count++;
+}
+
+static void remove_unlisted(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about)
+{
+    struct trouble_unlisted *unlisted = find_unlisted(troubles, kind, about);
+
+    if (unlisted != NULL)
+        *unlisted = troubles->unlisted[--troubles->unlisted_count];
+}
+
+unsigned troubles_count(const struct troubles *troubles, enum trouble_kind kind)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < troubles->count; i++)
+        count += troubles->trouble[i].kind == kind;
+    for (unsigned i = 0; i < troubles->unlisted_count; i++)
+        count += troubles->unlisted[i].kind == kind;
+    return count;
+}
+
 static void set_text(struct trouble *trouble, const char *what, const char *rest)
 {
     trouble->what_bytes = strlen(what);
@@ -44,11 +85,15 @@ const struct trouble *troubles_begin(struct troubles *troubles, uint64_t now_ns,
                                      const char *what, const char *rest)
 {
     const struct trouble *known = troubles_find(troubles, kind, about);
-    struct trouble *trouble = &troubles->trouble[known != NULL ? (unsigned)(known - troubles->trouble) : troubles->count];
+    struct trouble *trouble;
 
-    if (known == NULL && troubles->count == TROUBLES_MAX)
+    if (known == NULL && troubles->count == TROUBLES_MAX) {
+        add_unlisted(troubles, kind, about);
         return NULL;
+    }
+    trouble = &troubles->trouble[known != NULL ? (unsigned)(known - troubles->trouble) : troubles->count];
     if (known == NULL) {
+        remove_unlisted(troubles, kind, about);
         *trouble = (struct trouble){.kind = kind, .since_ns = now_ns};
         if (about != NULL)
             trouble->about = *about;
@@ -64,6 +109,7 @@ bool troubles_end(struct troubles *troubles, enum trouble_kind kind, const struc
     const struct trouble *known = troubles_find(troubles, kind, about);
     unsigned index;
 
+    remove_unlisted(troubles, kind, about);
     if (known == NULL)
         return false;
     if (over != NULL)

@@ -9,7 +9,7 @@
 
 #include "mesh/mesh.h"
 
-enum { TROUBLES_MAX = 32, TROUBLE_TEXT_BYTES = 512 };
+enum { TROUBLES_MAX = 32, TROUBLES_UNLISTED_MAX = 256, TROUBLE_TEXT_BYTES = 512 };
 
 enum trouble_kind {
     TROUBLE_UNREACHABLE, /* this machine's own system refuses to send there: no route, no interface, a firewall */
@@ -30,17 +30,25 @@ struct trouble {
     char text[TROUBLE_TEXT_BYTES]; /* a sentence */
 };
 
+/* One for which there was no room in the list. */
+struct trouble_unlisted {
+    enum trouble_kind kind;
+    struct mesh_addr about;
+};
+
 /* In the order in which they began. All zeros: none. */
 struct troubles {
     struct trouble trouble[TROUBLES_MAX];
     unsigned count;
+    struct trouble_unlisted unlisted[TROUBLES_UNLISTED_MAX]; /* listed when there is room and they are found to persist */
+    unsigned unlisted_count;
 };
 
 /* One word for counters and JSON: "unreachable", "address", "isolated", "mtu", "black_hole", "duplicate_address", "flapping". */
 const char *trouble_name(enum trouble_kind kind);
 
 /* Begins a trouble, or updates the text of one that persists. what: the sentence's first part, which names it; rest: cause and remedy.
- * about NULL: no member. Returns the trouble if it is new; NULL if it persists, or if there is no room. */
+ * about NULL: no member. Returns the trouble if it is new; NULL if it persists, or if there is no room: then it is counted. */
 const struct trouble *troubles_begin(struct troubles *troubles, uint64_t now_ns, enum trouble_kind kind, const struct mesh_addr *about,
                                      const char *what, const char *rest);
 
@@ -50,6 +58,9 @@ bool troubles_end(struct troubles *troubles, enum trouble_kind kind, const struc
 /* Ends a trouble whose first part differs from `what`, before the new one begins: its end is reported in the words of its beginning. */
 bool troubles_end_other(struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about, const char *what,
                         struct trouble *over);
+
+/* How many of that kind there are, listed or not. */
+unsigned troubles_count(const struct troubles *troubles, enum trouble_kind kind);
 
 /* NULL: there is none of this kind about this member. */
 const struct trouble *troubles_find(const struct troubles *troubles, enum trouble_kind kind, const struct mesh_addr *about);

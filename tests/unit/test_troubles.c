@@ -101,6 +101,25 @@ static void there_is_a_limit_to_how_many_are_noted(void **state)
     assert_int_equal(troubles.count, TROUBLES_MAX);
 }
 
+static void those_beyond_the_limit_are_counted_until_they_end_or_there_is_room(void **state)
+{
+    const struct mesh_addr first = address(1), late = address(999);
+
+    there_is_a_limit_to_how_many_are_noted(state);
+    assert_int_equal(troubles.unlisted_count, 1);
+    assert_null(troubles_begin(&troubles, 100, TROUBLE_ISOLATED, NULL, "y", ""));
+    assert_null(troubles_begin(&troubles, 100, TROUBLE_FLAPPING, &late, "z", ""));
+    assert_int_equal(troubles.unlisted_count, 2);
+    assert_int_equal(troubles_count(&troubles, TROUBLE_FLAPPING), TROUBLES_MAX + 1);
+    assert_int_equal(troubles_count(&troubles, TROUBLE_ISOLATED), 1);
+    assert_false(troubles_end(&troubles, TROUBLE_ISOLATED, NULL, NULL));
+    assert_int_equal(troubles.unlisted_count, 1);
+    assert_true(troubles_end(&troubles, TROUBLE_FLAPPING, &first, NULL));
+    assert_non_null(troubles_begin(&troubles, 101, TROUBLE_FLAPPING, &late, "z", ""));
+    assert_int_equal(troubles.unlisted_count, 0);
+    assert_int_equal(troubles_count(&troubles, TROUBLE_FLAPPING), TROUBLES_MAX);
+}
+
 static void every_kind_has_a_name(void **state)
 {
     (void)state;
@@ -116,6 +135,7 @@ int main(void)
         cmocka_unit_test_setup(the_end_of_one_leaves_the_others_in_order, forget),
         cmocka_unit_test_setup(one_that_says_something_else_takes_the_place_of_another, forget),
         cmocka_unit_test_setup(there_is_a_limit_to_how_many_are_noted, forget),
+        cmocka_unit_test_setup(those_beyond_the_limit_are_counted_until_they_end_or_there_is_room, forget),
         cmocka_unit_test(every_kind_has_a_name),
     };
 
