@@ -23,16 +23,6 @@ void bar_split(struct canvas *canvas, struct area area, const struct bar_part *p
     }
 }
 
-void bar_fraction(struct canvas *canvas, struct area area, enum style style, double fraction)
-{
-    const int eighths = (int)lround(clamp(fraction, 0, 1) * area.width * 8);
-
-    for (int x = 0; x < eighths / 8; x++)
-        canvas_put(canvas, area, x, 0, style, 0x2588);
-    if (eighths % 8 != 0)
-        canvas_put(canvas, area, eighths / 8, 0, style, 0x2590u - (uint32_t)(eighths % 8));
-}
-
 int bar_curve_values(const struct canvas *canvas, int columns)
 {
     return canvas->level == GLYPHS_FULL ? 2 * columns : columns;

@@ -1,4 +1,4 @@
-/* Small pictures of numbers: bars that are split, bars of a fraction, and curves over time, in one line or in several.
+/* Small pictures of numbers: bars that are split, and curves over time, in one line or in several.
  *
  * A NAN leaves a gap. */
 #ifndef MONITOR_BAR_H
@@ -14,9 +14,6 @@ struct bar_part {
 
 /* Parts side by side, in all of the area's first line; columns are rounded so that their sum is that of the fractions. */
 void bar_split(struct canvas *canvas, struct area area, const struct bar_part *parts, int count);
-
-/* Eighths of a column where the canvas has them. */
-void bar_fraction(struct canvas *canvas, struct area area, enum style style, double fraction);
 
 /* A curve that fills the area, the last value at its right. Each column shows one value, or two with braille; older ones are cut off.
  * top is the value of the full height; 0: the greatest shown. values: oldest first. */

@@ -114,17 +114,6 @@ static void a_split_bar_has_columns_that_add_up(void **state)
     canvas_release(&canvas);
 }
 
-static void a_bar_grows_by_eighths(void **state)
-{
-    struct canvas canvas;
-
-    (void)state;
-    assert_int_equal(canvas_init(&canvas, 4, 1, GLYPHS_FULL), 0);
-    bar_fraction(&canvas, (struct area){0, 0, 4, 1}, STYLE_GRAPH, 0.40625);
-    assert_string_equal(text_of(&canvas), "█▋\n");
-    canvas_release(&canvas);
-}
-
 static void a_curve_ends_at_the_right_and_leaves_gaps(void **state)
 {
     const float values[] = {1, 2, NAN, 4};
@@ -234,7 +223,6 @@ int main(void)
         cmocka_unit_test(text_from_outside_takes_one_column_per_character_and_does_nothing_else),
         cmocka_unit_test(every_glyph_has_a_plainer_one_at_each_level),
         cmocka_unit_test(a_split_bar_has_columns_that_add_up),
-        cmocka_unit_test(a_bar_grows_by_eighths),
         cmocka_unit_test(a_curve_ends_at_the_right_and_leaves_gaps),
         cmocka_unit_test(figures_are_short_and_have_units),
         cmocka_unit_test(every_style_has_colours_that_the_terminal_has_and_can_be_read),
