@@ -60,6 +60,8 @@ fsfreeze -f "$disk"
 background sh -c "sleep 60 && fsfreeze -u '$disk'"
 check "when the recording's disk hangs it answers" ask "${ports[0]}"
 check_same "the answer is the same when the recording's disk hangs" "$tmp/answer" "$out"
+check "it prints that its recording's disk does not respond" \
+    wait_until 20 grep -q "record $disk/T.db: its disk has not responded for [0-9]* s: check it" "$tmp/recorded"
 kill "$recorded"
 check "a node whose recording's disk hangs leaves in order" \
     wait_until 20 sh -c "[ \$(grep -c 'left: 127.0.0.1:${ports[0]}' '$tmp/other') = 2 ]"
