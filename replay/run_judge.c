@@ -332,7 +332,8 @@ static int find_baseline(const struct run_judging *j, uint16_t node, char out[PA
 struct slower {
     struct diff shown;
     enum verdict_kind kind;
-    uint16_t node, judged, unknown; /* unknown: nodes without a recording to compare with */
+    uint16_t node;
+    unsigned judged, unknown; /* unknown: nodes without a recording to compare with */
 };
 
 static void add_slower(struct slower *slower, const struct diff *diff, uint16_t node, float percent)

@@ -26,9 +26,9 @@ struct member {
     enum rule rule;
 };
 
-#define MEMBER(type, name, rule)                                                      \
-    {                                                                                 \
-#name, offsetof(struct type, name), sizeof(((struct type *)NULL)->name), rule \
+#define MEMBER(type, name, rule)                                                                  \
+    {                                                                                             \
+#name, offsetof(struct type, name), sizeof(__typeof__(((struct type *)NULL)->name)), rule \
     }
 
 typedef uint32_t hash_of(const void *core);
