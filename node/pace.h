@@ -6,8 +6,9 @@
  * behind the clock for such a reason catches up, since it reads faster than the pace; only waiting for input sets its time to the clock
  * again. Work done while a unit is held back, such as reading what arrives, costs the slow node nothing.
  *
- * Several such nodes may share a processor. What one of them sends too late, because another one computes, holds up all of them; what it
- * computes early helps nobody. So a worker offers the processor to the others after every piece of reading, and while it holds a unit back. */
+ * Several such nodes may share a processor. What one of them sends too late, because another one computes, holds up all of them; what that
+ * one computes early helps nobody. So a worker offers the processor to the others after every piece of reading, and while it holds a unit
+ * back. */
 #ifndef NODE_PACE_H
 #define NODE_PACE_H
 

@@ -88,8 +88,9 @@ uint64_t mesh_udp_now_ns(void); /* CLOCK_MONOTONIC */
 /* For all that follow, mesh NULL is a node without an endpoint: what arrives goes to mesh_udp_set_outside, or nowhere. */
 
 /* Receive what is there, tick, send what is due. Never blocks. Returns the number of datagrams received and sent together (0: nothing
- * happened), or MESH_ESYSTEM. Less than all that is there may be received: a caller that polls without pause gets the first datagram after a
- * vain look as soon as possible, alone, and a poll ends after some 250. Events stay in the core for the caller to drain; when its event queue fills up, receiving stops early. */
+ * happened), or MESH_ESYSTEM. More may be there than was received: who polls without a pause gets the first datagram after a look in vain
+ * at once, alone, and no poll receives more than some 250. Events stay in the core for the caller to drain; when its event queue fills up,
+ * receiving stops early. */
 int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh);
 
 /* Only send what the core has to say (after publishing). */
