@@ -81,6 +81,7 @@ static int64_t ask(struct trace_place *place, const char *sql)
 
     sqlite3_close(db);
     db = NULL;
+    mesh_trace_close(place->trace); /* of an earlier question */
     assert_int_equal(mesh_trace_open(&place->trace, place->path, place->reason), 0);
     assert_int_equal(mesh_trace_query(place->trace, sql, 10, &query), 0);
     assert_int_equal(mesh_trace_query_next(query, &value), 1);
