@@ -18,7 +18,14 @@ struct line {
     struct mesh_udp_receiver *receiver;
 };
 
-static void set_up_line(struct line *line)
+static void send_some(const struct line *line, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(send(line->fd[0], "datagram", 8, 0), 8);
+}
+
+/* Three datagrams have come since a look in vain. */
+static void set_up_line(struct line *line, uint64_t now_ns)
 {
     static const struct mesh_lab no_lab;
 
@@ -28,6 +35,8 @@ static void set_up_line(struct line *line)
     assert_non_null(line->receiver);
     mesh_udp_receiver_init(line->receiver, line->fd[1], &no_lab);
     line->receiver->told = &line->told;
+    assert_int_equal(mesh_udp_receiver_run(line->receiver, NULL, now_ns), 0);
+    send_some(line, 3);
 }
 
 static void tear_down_line(struct line *line)
@@ -37,21 +46,13 @@ static void tear_down_line(struct line *line)
     free(line->receiver);
 }
 
-static void send_some(const struct line *line, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        assert_int_equal(send(line->fd[0], "datagram", 8, 0), 8);
-}
-
 static void who_polls_gets_the_first_datagram_alone(void **state)
 {
     const uint64_t now_ns = 1000000;
     struct line line;
 
     (void)state;
-    set_up_line(&line);
-    assert_int_equal(mesh_udp_receiver_run(line.receiver, NULL, now_ns), 0);
-    send_some(&line, 3);
+    set_up_line(&line, now_ns);
     assert_int_equal(mesh_udp_receiver_run(line.receiver, NULL, now_ns + UDP_POLLING_NS - 1), 1);
     assert_int_equal(mesh_udp_receiver_run(line.receiver, NULL, now_ns + UDP_POLLING_NS), 2);
     tear_down_line(&line);
@@ -63,9 +64,7 @@ static void who_looks_now_and_then_gets_all(void **state)
     struct line line;
 
     (void)state;
-    set_up_line(&line);
-    assert_int_equal(mesh_udp_receiver_run(line.receiver, NULL, now_ns), 0);
-    send_some(&line, 3);
+    set_up_line(&line, now_ns);
     assert_int_equal(mesh_udp_receiver_run(line.receiver, NULL, now_ns + UDP_POLLING_NS), 3);
     send_some(&line, 2);
     assert_int_equal(mesh_udp_receiver_run(line.receiver, NULL, now_ns + UDP_POLLING_NS + 1), 2);
