@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DISCOVER_BUFFER_BYTES = 1 << 20 /* of 1600 to 2500 small datagrams, between two polls */ };
+#include "multicast.h"
+
+enum { USUAL_PORT = 7412, DISCOVER_BUFFER_BYTES = 1 << 20 /* of 1600 to 2500 small datagrams, between two polls */ };
 
 static bool is_v4(const struct mesh_addr *addr)
 {
@@ -19,10 +21,10 @@ int discover_parse(const char *text, struct mesh_addr *group, struct fail *fail)
 {
     char reason[160];
 
-    if (mesh_addr_parse(text, group, reason, sizeof reason) != MESH_OK)
-        return fail_set(fail, EXIT_USAGE, "--discover %.100s: %s: give GROUP:PORT such as 239.255.77.11:7412", text, reason);
+    if (multicast_address(text, USUAL_PORT, group, reason, sizeof reason) != MESH_OK)
+        return fail_set(fail, EXIT_USAGE, "--discover %.100s: %s: give a group such as 239.255.77.11:7412", text, reason);
     if (!is_v4(group) || (group->ip[12] & 0xf0) != 0xe0 || group->port == 0)
-        return fail_set(fail, EXIT_USAGE, "--discover %.100s: no IPv4 multicast group with a port: give one such as 239.255.77.11:7412",
+        return fail_set(fail, EXIT_USAGE, "--discover %.100s: no IPv4 multicast group, or port 0: give one such as 239.255.77.11:7412",
                         text);
     return 0;
 }

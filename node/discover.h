@@ -13,7 +13,7 @@
 #include "mesh/program/fail.h"
 #include "mesh/udp.h"
 
-/* An IPv4 multicast group, as text: "239.255.77.11:7412". */
+/* An IPv4 multicast group, as text: "239.255.77.11:7412", or without a port, which is 7412 then. */
 int discover_parse(const char *text, struct mesh_addr *group, struct fail *fail);
 
 /* Join the group on the interface that has the address listen, or on the system's choice when that is the wildcard address. Returns a

@@ -1,7 +1,10 @@
 #include "multicast.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+
+enum { USUAL_PORT = 7413 };
 
 /* Is it wider than one link? An IPv6 group of wider scope is received through every interface on which any program has joined it. */
 static bool is_wide(const struct mesh_addr *addr)
@@ -18,21 +21,32 @@ static bool is_group(const struct mesh_addr *addr)
     return addr->ip[0] == 0xff && addr->scope != 0;
 }
 
+int multicast_address(const char *text, uint16_t usual_port, struct mesh_addr *group, char *reason, size_t reason_bytes)
+{
+    char with_port[MESH_ADDR_TEXT_BYTES], ignored[1];
+    int err = mesh_addr_parse(text, group, reason, reason_bytes);
+
+    if (err != MESH_OK && (size_t)snprintf(with_port, sizeof with_port, "%s:%u", text, usual_port) < sizeof with_port &&
+        mesh_addr_parse(with_port, group, ignored, sizeof ignored) == MESH_OK)
+        return MESH_OK;
+    return err;
+}
+
 int multicast_parse(const char *text, struct mesh_addr *group, struct fail *fail)
 {
     char reason[160];
 
-    if (mesh_addr_parse(text, group, reason, sizeof reason) != MESH_OK)
-        return fail_set(fail, EXIT_USAGE, "--multicast %.100s: %s: give GROUP:PORT such as 239.255.77.13:7413", text, reason);
+    if (multicast_address(text, USUAL_PORT, group, reason, sizeof reason) != MESH_OK)
+        return fail_set(fail, EXIT_USAGE, "--multicast %.100s: %s: give a group such as 239.255.77.13:7413", text, reason);
     if (is_wide(group))
         return fail_set(
             fail, EXIT_USAGE,
             "--multicast %.100s: no group of one link: of IPv6 give a link-local one with its interface, such as [ff02::4d13%%eth0]:7413",
             text);
     if (!is_group(group) || group->port == 0)
-        return fail_set(
-            fail, EXIT_USAGE,
-            "--multicast %.100s: no multicast group with a port: give one such as 239.255.77.13:7413 or [ff02::4d13%%eth0]:7413", text);
+        return fail_set(fail, EXIT_USAGE,
+                        "--multicast %.100s: no multicast group, or port 0: give one such as 239.255.77.13:7413 or [ff02::4d13%%eth0]:7413",
+                        text);
     return 0;
 }
 

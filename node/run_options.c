@@ -89,7 +89,7 @@ static const struct option_spec specs[] = {
      .help = "star: all results go through rank 0 (mesh)"},
     {.name = "pipeline", .kind = OPTION_WORD, .target = &parsed.pipeline, .words = run_pipeline_words,
      .help = "off: exchange whole matrices, not tiles (on)"},
-    {.name = "multicast", .kind = OPTION_TEXT, .target = &parsed.multicast_text, .metavar = "GROUP:PORT",
+    {.name = "multicast", .kind = OPTION_TEXT, .target = &parsed.multicast_text, .metavar = "GROUP[:PORT]",
      .help = "send each tile once, to this group (to each node)"},
     {.name = "busy-poll", .kind = OPTION_U32, .target = &parsed.busy_poll_us, .max = BUSY_POLL_US_MAX, .metavar = "US",
      .help = "microseconds to busy-poll the network card's queue (0)"},

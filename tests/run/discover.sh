@@ -138,7 +138,7 @@ else
     skip "nodes find one another on an Ethernet" "no key, or no veth here"
 fi
 
-for wrong in 10.0.0.1:7412 239.255.77.11 '[ff02::1]:7412' 239.255.77.11:0 nowhere; do
+for wrong in 10.0.0.1:7412 239.255.77.300 '[ff02::1]:7412' 239.255.77.11:0 nowhere; do
     check_exit "$wrong is no group" 2 "--discover $wrong: " "$mesh_node" serve -m $model --discover "$wrong"
 done
 finish

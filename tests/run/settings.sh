@@ -40,7 +40,7 @@ of_file() {
 of_file "a context that the model has not" "ctx 512: the model was made for 256" "ctx = 512" ""
 of_file "an address for Prometheus without a port" "metrics nowhere: 'nowhere': no port" "" "metrics = nowhere"
 of_file "a group to find others that is none" "discover 10.0.0.1:7412: no IPv4 multicast group" "discover = 10.0.0.1:7412" ""
-of_file "a group for tiles that is none" "multicast 239.255.77.13: '239.255.77.13': no port" "multicast = 239.255.77.13" ""
+of_file "a group for tiles that is none" "multicast nowhere: 'nowhere': no port" "multicast = nowhere" ""
 check_exit "an error of an option is reported as one, although there is a file" 2 "mesh-node: --metrics nowhere" \
     "$mesh_node" serve -c "$tmp/c.conf" --node a --metrics nowhere
 
