@@ -8,7 +8,7 @@
 #include "mesh/program/fail.h"
 #include "mesh/udp.h"
 
-/* A group as text, "239.255.77.13:7413" or "[ff02::4d13%eth0]:7413", or without a port, which then is usual_port. Other addresses pass, too:
+/* A group as text, "239.255.77.13:7413" or "[ff02::4d13%eth0]:7413", or without a port, then usual_port. Other addresses pass, too:
  * the caller tells groups from them. 0, or negative with the reason. */
 int multicast_address(const char *text, uint16_t usual_port, struct mesh_addr *group, char *reason, size_t reason_bytes);
 
