@@ -103,6 +103,58 @@ static void an_early_tile_that_does_not_fit_its_gather_is_dropped(void **state)
     finish(net);
 }
 
+/* A datagram of rank 0 to rank 1. */
+static void receive(struct net *net, struct mesh_message *message, uint8_t type, uint16_t flags)
+{
+    static uint64_t number = 1000000; /* above all that rank 0 has sent by itself */
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+
+    message->header = (struct mesh_header){.magic = MESH_WIRE_MAGIC,
+                                           .version = MESH_WIRE_VERSION,
+                                           .type = type,
+                                           .flags = flags,
+                                           .dst = 1,
+                                           .epoch = net->config[1].epoch,
+                                           .number = ++number,
+                                           .have_step = MESH_STEP_NONE};
+    assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(0), packet, mesh_wire_encode(message, packet, sizeof packet)), 0);
+}
+
+/* Other datagrams come between a tile and its copy, and leave other bytes behind in the receiver's memory. */
+static void receive_status(struct net *net, uint64_t lost)
+{
+    struct mesh_message message = {.as.status = {.window_bytes = 100000, .lost = lost}};
+
+    receive(net, &message, MESH_TYPE_STATUS, 0);
+}
+
+/* There is room for 32 tiles. */
+static void a_copy_of_an_early_tile_takes_no_second_place(void **state)
+{
+    static const uint8_t block[36];
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    for (uint16_t i = 0; i < 20; i++) {
+        struct mesh_message tile = {
+            .as.tile = {.step = 1, .token_count = 1, .block_first = i, .block_count = 1}, .data = block, .data_bytes = sizeof block};
+
+        receive_status(net, 0);
+        receive(net, &tile, MESH_TYPE_TILE, 0);
+        receive_status(net, UINT64_MAX);
+        receive(net, &tile, MESH_TYPE_TILE, MESH_FLAG_COPY);
+    }
+    net_gather_init(net, &gathers[0], 1, 0, 1, 40);
+    assert_int_equal(net_gather_open(net, &gathers[0], 1), 0);
+    net_flush(net);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 20);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 0);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +162,7 @@ int main(void)
         cmocka_unit_test(an_early_tile_of_a_phase_that_is_left_out_here_is_forgotten),
         cmocka_unit_test(early_tiles_of_gathers_that_are_left_out_leave_room_for_others),
         cmocka_unit_test(an_early_tile_that_does_not_fit_its_gather_is_dropped),
+        cmocka_unit_test(a_copy_of_an_early_tile_takes_no_second_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
