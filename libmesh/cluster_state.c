@@ -38,7 +38,7 @@ static uint64_t mix_list(uint64_t hash, const struct cluster_list *list)
         const struct mesh_cluster_member *member = &list->members[i];
 
         hash = mix_bytes(mix_bytes(mix_addr(hash, &member->addr), member->incarnation), member->nonce);
-        hash = mix(mix(hash, (uint64_t)member->speed << 32 | member->share), member->flags ^ member->summary << 32);
+        hash = mix(mix(mix(hash, (uint64_t)member->speed << 32 | member->share), member->flags), member->summary);
     }
     return hash;
 }
@@ -121,7 +121,7 @@ static uint64_t mix_assembly(uint64_t hash, const struct cluster_assembly *assem
     if (!assembly->stage)
         return hash;
     hash = mix(mix(mix_bytes(mix_ballot(hash, &assembly->ballot), assembly->id), assembly->have), assembly->at_ns);
-    return mix(hash, assembly->list.count);
+    return mix_list(hash, &assembly->list);
 }
 
 static uint64_t mix_vote(uint64_t hash, const struct cluster_vote *vote)
