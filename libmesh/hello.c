@@ -215,8 +215,6 @@ int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct m
         peer->stats.duplicate++;
         return MESH_EDUPLICATE;
     }
-    peer->heard_ns = mesh->now_ns;
-    peer->stats.datagrams_received++;
     accept(mesh, peer, message);
     return 0;
 }

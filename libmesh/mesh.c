@@ -300,8 +300,12 @@ static int receive(struct mesh *mesh, struct mesh_addr from, const uint8_t *pack
         return refuse_of(peer, err);
     if (header->type == MESH_TYPE_REFUSE)
         return mesh_refuse_receive(mesh, peer, &message);
-    if (is_hello(header->type))
-        return mesh_hello_receive(mesh, peer, &message);
+    if (is_hello(header->type)) {
+        err = mesh_hello_receive(mesh, peer, &message);
+        if (!err)
+            count_received(mesh, peer, bytes);
+        return err;
+    }
     err = check_peer_message(mesh, peer, &message);
     if (err)
         return refuse_of(peer, err);

@@ -282,10 +282,29 @@ static void a_refusal_by_a_peer_that_is_up_is_no_loss(void **state)
     net_free(net);
 }
 
+/* On a path that loses nothing, up to a moment when nothing is on its way. */
+static void what_is_received_counts_as_it_was_sent_hellos_included(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_peer_stats stats[2];
+
+    (void)state;
+    net_start(net);
+    net_run(net, 150 * NET_MS);
+    mesh_get_peer_stats(net->mesh[0], 1, &stats[0]);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats[1]);
+    for (unsigned rank = 0; rank < 2; rank++) {
+        assert_int_equal(stats[rank].datagrams_received, stats[1 - rank].datagrams_sent);
+        assert_int_equal(stats[rank].bytes_received, stats[1 - rank].bytes_sent);
+    }
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_ranks_come_up_within_a_few_round_trips),
+        cmocka_unit_test(what_is_received_counts_as_it_was_sent_hellos_included),
         cmocka_unit_test(hellos_are_repeated_with_growing_delay_until_answered),
         cmocka_unit_test(another_version_is_refused_in_words_on_both_sides),
         cmocka_unit_test(another_epoch_is_refused_in_words_on_both_sides),
