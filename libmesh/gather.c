@@ -297,6 +297,7 @@ void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t ph
 
     assert(now_ns >= mesh->now_ns);
     mesh->now_ns = now_ns;
+    assert(step <= MESH_STEP_MAX && phase < mesh->config.phase_count);
     assert(end <= mesh->opened_end); /* was opened, perhaps freed at once */
     if (slot) {
         assert(slot->is_complete);

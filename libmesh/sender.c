@@ -96,8 +96,10 @@ int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t pha
 
     assert(now_ns >= mesh->now_ns);
     mesh->now_ns = now_ns;
+    if (step > MESH_STEP_MAX || phase >= mesh->config.phase_count)
+        return MESH_EINVAL; /* end would be another gather's */
     if (!slot)
-        return end && end <= mesh->opened_end ? 0 : MESH_EINVAL; /* freed at once: there is nobody to send it to */
+        return end <= mesh->opened_end ? 0 : MESH_EINVAL; /* freed at once: there is nobody to send it to */
     if (!blocks || !mesh_slot_contains(slot, mesh->config.rank, &range))
         return MESH_EINVAL;
     for (unsigned token = token_first; token < (unsigned)token_first + token_count; token++)

@@ -240,6 +240,23 @@ static void blocks_of_others_and_unknown_gathers_cannot_be_published(void **stat
     net_free(net);
 }
 
+/* In the order of all gathers they would stand where the one of step 1 stands. */
+static void a_phase_or_a_step_that_there_is_not_names_no_other_gather(void **state)
+{
+    struct net *net = net_new(2);
+    const uint16_t phases = net->config[0].phase_count;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gathers[0], 1, 0, 1, 20);
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), 0);
+    assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 0, phases, 0, 1, 0, 1), MESH_EINVAL);
+    assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, UINT64_MAX, (uint16_t)(2 * phases), 0, 1, 0, 1), MESH_EINVAL);
+    assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 1, 0, 0, 1, 0, 1), 0);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_later_gather_for_some_readers_does_not_hold_up_an_earlier_one),
         cmocka_unit_test(a_full_send_queue_says_again),
         cmocka_unit_test(blocks_of_others_and_unknown_gathers_cannot_be_published),
+        cmocka_unit_test(a_phase_or_a_step_that_there_is_not_names_no_other_gather),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
