@@ -58,9 +58,10 @@ int mesh_send_record(struct mesh *mesh, uint64_t now_ns, uint16_t to, const uint
 size_t mesh_record_room_bytes(const struct mesh *mesh, uint16_t to)
 {
     const struct mesh_channel *channel = &mesh->peers[to].channel;
-    const size_t bytes = (MESH_FRAGMENTS - (size_t)(channel->send_end - channel->send_first)) * MESH_FRAGMENT_BYTES;
+    size_t bytes;
 
     assert(to < mesh->config.rank_count && to != mesh->config.rank);
+    bytes = (MESH_FRAGMENTS - (size_t)(channel->send_end - channel->send_first)) * MESH_FRAGMENT_BYTES;
     return bytes < MESH_RECORD_BYTES_MAX ? bytes : MESH_RECORD_BYTES_MAX;
 }
 

@@ -279,9 +279,10 @@ uint32_t mesh_udp_datagram_bytes_max(const struct mesh_udp *udp)
 
 void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr addr)
 {
-    const uint64_t bit = UINT64_C(1) << rank;
+    uint64_t bit;
 
-    mesh_udp_sender_set_peer(&udp->sender, rank, &addr);
+    mesh_udp_sender_set_peer(&udp->sender, rank, &addr); /* asserts that there is such a rank */
+    bit = UINT64_C(1) << rank;
     udp->sender.segment_ranks &= ~bit;
     if (udp->sender.segments && mesh_udp_segment_pays(mesh_udp_path_bytes(addr))) {
         udp->sender.segment_ranks |= bit;
