@@ -15,6 +15,7 @@ static uint64_t hash_guarded(void *user, const uint8_t *data, size_t bytes)
     memcpy(keyed, hashes->secret, 32);
     mesh_hash32(data, bytes, keyed + 32);
     mesh_hash32(keyed, sizeof keyed, digest);
+    mesh_wipe(keyed, sizeof keyed);
     memcpy(&hash, digest, sizeof hash);
     return hash;
 }
