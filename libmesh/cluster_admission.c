@@ -69,14 +69,17 @@ static void make_cookie(struct mesh_cluster *cluster, const uint8_t id[16], cons
     cluster->config.hash(at, 61, out);
 }
 
-/* A cookie of this epoch, or of the one before: this one may have begun since then. */
+/* A cookie of this epoch, or of the one before: this one may have begun since then. Before the first there was none, and what a cookie of
+ * zeros would be anybody can tell. */
 static bool is_cookie(struct mesh_cluster *cluster, const struct cluster_input *in, const uint8_t cookie[16])
 {
+    static const uint8_t none[16];
+    const bool has_before = memcmp(cluster->epoch.id_before, none, sizeof none) != 0;
     uint8_t now[16], before[16];
 
     make_cookie(cluster, cluster->epoch.id, in, now);
     make_cookie(cluster, cluster->epoch.id_before, in, before);
-    return memcmp(cookie, now, sizeof now) == 0 || memcmp(cookie, before, sizeof before) == 0;
+    return memcmp(cookie, now, sizeof now) == 0 || (has_before && memcmp(cookie, before, sizeof before) == 0);
 }
 
 static void say_cookie(struct mesh_cluster *cluster, const struct cluster_input *in, uint64_t nonce, bool is_waiting)

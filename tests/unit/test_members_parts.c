@@ -285,6 +285,23 @@ static void more_seeds_than_there_is_room_for_are_refused(void **state)
     assert_int_equal(mesh_cluster_join(cluster, 2000, seeds + MESH_CLUSTER_SEEDS_MAX, 1), MESH_AGAIN);
 }
 
+/* What a process that has no epoch yet would have made, had its epoch before this one had an id. */
+static void a_cookie_that_nobody_was_given_is_none(void **state)
+{
+    struct mesh_cluster *cluster = *state;
+    const struct mesh_addr from = {.ip = {0xfd, [15] = 9}, .port = 5};
+    struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_JOIN, .number = 1},
+                                   .as.join = {.incarnation = {7}, .nonce = 1, .to_port = 6}};
+    uint8_t input[61] = "mesh cookie", packet[MESH_DATAGRAM_BYTES_MIN];
+
+    memcpy(input + 27, message.as.join.incarnation, 16);
+    memcpy(input + 43, from.ip, 16);
+    input[59] = (uint8_t)from.port;
+    hash(input, sizeof input, message.as.join.cookie);
+    assert_int_equal(mesh_cluster_receive(cluster, 2000, from, packet, mesh_wire_encode(&message, packet, sizeof packet)), MESH_ESTATE);
+    assert_null(mesh_cluster_peer_find(cluster, message.as.join.incarnation));
+}
+
 int main(void)
 {
 #define PARTS_TEST(name) cmocka_unit_test_setup_teardown(name, open_cluster, close_cluster)
@@ -300,6 +317,7 @@ int main(void)
         PARTS_TEST(a_link_local_address_is_of_the_link_the_message_came_by),
         PARTS_TEST(the_configuration_has_rules),
         PARTS_TEST(more_seeds_than_there_is_room_for_are_refused),
+        PARTS_TEST(a_cookie_that_nobody_was_given_is_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
