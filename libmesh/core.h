@@ -68,9 +68,10 @@ enum mesh_peer_state { MESH_PEER_ASKED, MESH_PEER_UP, MESH_PEER_REFUSED, MESH_PE
 
 /* Received numbers of one space of a peer. A missing number is *fresh* until it has been missing for the reorder delay; then it is lost. */
 struct mesh_window {
-    uint64_t highest; /* 0: none yet */
-    uint64_t judged;  /* up to here a missing number counts as lost */
-    uint64_t limit;   /* fresh ones up to here are judged when the gap timer fires; 0: timer not running */
+    uint64_t highest;   /* 0: none yet */
+    uint64_t judged;    /* up to here a missing number counts as lost */
+    uint64_t limit;     /* fresh ones up to here are judged at gap_at_ns; 0: none are */
+    uint64_t gap_at_ns; /* with limit */
     uint64_t bits[MESH_NUMBERS / 64];
     uint32_t old_missing, new_missing; /* fresh ones up to limit, and beyond */
 };
@@ -153,8 +154,7 @@ struct mesh_peer {
 
     /* numbers */
     struct mesh_window seen[2]; /* [1]: to everybody */
-    uint64_t gap_at_ns;
-    uint64_t number; /* last spent in the space for this peer */
+    uint64_t number;            /* last spent in the space for this peer */
 
     /* exchange */
     uint64_t through;           /* of the peer */

@@ -46,7 +46,7 @@ static uint64_t hash_costs(uint64_t hash, const uint64_t *log, uint64_t seen, ui
 
 static uint64_t hash_window(uint64_t hash, const struct mesh_window *window)
 {
-    hash = mix(mix(mix(hash, window->highest), window->judged), window->limit);
+    hash = mix(mix(mix(mix(hash, window->highest), window->judged), window->limit), window->gap_at_ns);
     hash = mix(mix(hash, window->old_missing), window->new_missing);
     return mix_words(hash, window->bits, MESH_NUMBERS / 64);
 }
@@ -90,7 +90,7 @@ static uint64_t hash_peer(uint64_t hash, const struct mesh_peer *peer)
     hash = mix(mix(mix(mix(hash, peer->nonce), peer->echo), peer->hello_at_ns), peer->hello_delay_ns);
     hash = mix(mix(hash, peer->refused_reason), peer->datagram_bytes_max);
     hash = hash_window(hash_window(hash, &peer->seen[0]), &peer->seen[1]);
-    hash = mix(mix(mix(hash, peer->gap_at_ns), peer->number), peer->through);
+    hash = mix(mix(hash, peer->number), peer->through);
     hash = mix(mix(mix(mix(hash, peer->announced_through), peer->heard_end), peer->early_end), peer->heard_ns);
     hash = mix(mix(mix(hash, peer->not_yet.step), peer->not_yet.phase), peer->not_yet.expected_ns);
     hash = mix(hash, peer->resends_exempt);

@@ -26,18 +26,17 @@ static void unmark(struct mesh_window *window, uint64_t number)
     window->bits[number % MESH_NUMBERS / 64] &= ~(UINT64_C(1) << (number % 64));
 }
 
-static void start_timer(struct mesh *mesh, struct mesh_peer *peer, struct mesh_window *window)
+static void start_timer(struct mesh *mesh, struct mesh_window *window)
 {
     window->limit = window->highest;
     window->old_missing = window->new_missing;
     window->new_missing = 0;
-    if (!peer->gap_at_ns)
-        peer->gap_at_ns = mesh->now_ns + mesh->config.reorder_delay_ns;
-    mesh_arm(mesh, peer->gap_at_ns);
+    window->gap_at_ns = mesh->now_ns + mesh->config.reorder_delay_ns;
+    mesh_arm(mesh, window->gap_at_ns);
 }
 
 /* number is above the highest: what lies between is missing. */
-static void advance(struct mesh *mesh, struct mesh_peer *peer, struct mesh_window *window, uint64_t number)
+static void advance(struct mesh *mesh, struct mesh_window *window, uint64_t number)
 {
     uint64_t skipped = number - window->highest - 1;
 
@@ -51,7 +50,7 @@ static void advance(struct mesh *mesh, struct mesh_peer *peer, struct mesh_windo
     if (skipped) {
         window->new_missing += skipped < UINT16_MAX ? (uint32_t)skipped : UINT16_MAX;
         if (!window->limit)
-            start_timer(mesh, peer, window);
+            start_timer(mesh, window);
     }
 }
 
@@ -85,13 +84,12 @@ void mesh_window_add(struct mesh *mesh, struct mesh_peer *peer, bool is_all, uin
         window->judged = number - 1;
         memset(window->bits, 0xff, sizeof window->bits);
     }
-    advance(mesh, peer, window, number);
+    advance(mesh, window, number);
 }
 
 void mesh_window_reset(struct mesh_peer *peer)
 {
     memset(peer->seen, 0, sizeof peer->seen);
-    peer->gap_at_ns = 0;
 }
 
 /* Judge what has been missing for the reorder delay. True when numbers are lost. */
@@ -101,27 +99,24 @@ static bool judge(struct mesh *mesh, struct mesh_peer *peer, struct mesh_window 
 
     if (!window->limit)
         return false;
+    if (mesh->now_ns < window->gap_at_ns) {
+        mesh_arm(mesh, window->gap_at_ns);
+        return false;
+    }
     peer->stats.lost += lost;
     window->judged = window->limit;
     window->limit = 0;
+    window->gap_at_ns = 0;
     window->old_missing = 0;
     if (window->new_missing)
-        start_timer(mesh, peer, window);
+        start_timer(mesh, window);
     return lost > 0;
 }
 
 void mesh_window_tick(struct mesh *mesh, struct mesh_peer *peer)
 {
-    bool is_lost;
+    bool is_lost = judge(mesh, peer, &peer->seen[0]);
 
-    if (!peer->gap_at_ns)
-        return;
-    if (mesh->now_ns < peer->gap_at_ns) {
-        mesh_arm(mesh, peer->gap_at_ns);
-        return;
-    }
-    peer->gap_at_ns = 0;
-    is_lost = judge(mesh, peer, &peer->seen[0]);
     is_lost |= judge(mesh, peer, &peer->seen[1]);
     if (is_lost && peer->state == MESH_PEER_UP)
         mesh_nak_gap(mesh, peer);

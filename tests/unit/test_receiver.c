@@ -217,6 +217,71 @@ static void strangers_and_other_epochs_are_dropped(void **state)
     finish(net);
 }
 
+/* A datagram of rank 0 in the space for rank 1 alone. */
+static void feed_alone(struct net *net, uint64_t number)
+{
+    const struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
+                                                    .version = MESH_WIRE_VERSION,
+                                                    .type = MESH_TYPE_STATUS,
+                                                    .dst = 1,
+                                                    .epoch = 7,
+                                                    .number = number,
+                                                    .have_step = MESH_STEP_NONE},
+                                         .as.status = {.window_bytes = 100000}};
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+
+    assert_int_equal(mesh_receive(net->mesh[1], net->now_ns, net_addr(0), packet, mesh_wire_encode(&message, packet, sizeof packet)), 0);
+}
+
+/* The reorder delay is 50 us. A gap among the numbers for rank 1 begins at 0, one among those for everybody at 40 us. */
+static void a_gap_in_one_space_leaves_the_other_its_reorder_delay(void **state)
+{
+    struct net *net = setup();
+    struct mesh_peer_stats before, stats;
+    uint64_t number = 1000;
+
+    (void)state;
+    mesh_tick(net->mesh[1], net->now_ns);
+    mesh_get_peer_stats(net->mesh[1], 0, &before);
+    feed_alone(net, number); /* those up to it are missing */
+    net->now_ns += 40 * NET_US;
+    assert_int_equal(feed(net, &(struct tile){2, 1, 0, 0, 1, 3, 3, 0}, 1), 0);
+    net->now_ns += 10 * NET_US;
+    mesh_tick(net->mesh[1], net->now_ns);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_true(stats.lost > before.lost);
+    before = stats;
+    net->now_ns += 39 * NET_US;
+    mesh_tick(net->mesh[1], net->now_ns);
+    assert_int_equal(feed(net, &(struct tile){1, 1, 0, 0, 1, 0, 3, 0}, 1), 0);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_int_equal(stats.late, before.late);
+    assert_int_equal(stats.lost, before.lost);
+    assert_int_equal(stats.reordered, before.reordered + 1);
+    finish(net);
+}
+
+/* And one that stays missing is lost after it. */
+static void a_gap_in_either_space_is_judged_in_its_time(void **state)
+{
+    struct net *net = setup();
+    struct mesh_peer_stats before, stats;
+
+    (void)state;
+    feed_alone(net, 1000);
+    net->now_ns += 40 * NET_US;
+    assert_int_equal(feed(net, &(struct tile){2, 1, 0, 0, 1, 3, 3, 0}, 1), 0);
+    net->now_ns += 10 * NET_US;
+    mesh_tick(net->mesh[1], net->now_ns);
+    mesh_get_peer_stats(net->mesh[1], 0, &before);
+    assert_true(mesh_timeout(net->mesh[1]) <= net->now_ns + 40 * NET_US);
+    net->now_ns += 40 * NET_US;
+    mesh_tick(net->mesh[1], net->now_ns);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_int_equal(stats.lost, before.lost + 1);
+    finish(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +290,8 @@ int main(void)
         cmocka_unit_test(of_an_overlapping_tile_only_what_is_new_is_written_and_reported),
         cmocka_unit_test(tiles_that_do_not_fit_the_gather_are_dropped_without_a_trace),
         cmocka_unit_test(an_early_tile_counts_as_seen_but_leaves_its_data_to_a_later_question),
+        cmocka_unit_test(a_gap_in_one_space_leaves_the_other_its_reorder_delay),
+        cmocka_unit_test(a_gap_in_either_space_is_judged_in_its_time),
         cmocka_unit_test(without_room_for_events_a_tile_is_left_to_the_caller),
         cmocka_unit_test(strangers_and_other_epochs_are_dropped),
     };

@@ -176,7 +176,6 @@ static const struct member peer_members[] = {
     MEMBER(mesh_peer, refused_reason, IN),
     MEMBER(mesh_peer, datagram_bytes_max, IN),
     MEMBER(mesh_peer, seen, IN),
-    MEMBER(mesh_peer, gap_at_ns, IN),
     MEMBER(mesh_peer, number, IN),
     MEMBER(mesh_peer, through, IN),
     MEMBER(mesh_peer, announced_through, IN),
