@@ -164,7 +164,7 @@ static void leave_tick(struct mesh_cluster *cluster)
     if (!cluster->is_leaving)
         return;
     if (cluster->now_ns >= cluster->leave_at_ns) {
-        coordinator = mesh_cluster_peer_at(cluster, mesh_cluster_coordinator(cluster));
+        coordinator = mesh_cluster_peer_at(cluster, mesh_cluster_lowest_trusted(cluster));
         if (coordinator)
             mesh_cluster_alive_send(cluster, coordinator->addr, MESH_ALIVE_ASKS, cluster->now_ns);
         cluster->leave_at_ns = cluster->now_ns + LEAVE_NS;
@@ -293,6 +293,7 @@ int mesh_cluster_join(struct mesh_cluster *cluster, uint64_t now_ns, const struc
 {
     int err = 0;
 
+    assert(seed_count <= MESH_CLUSTER_SEEDS_MAX);
     enter(cluster, now_ns);
     for (unsigned i = 0; i < seed_count; i++)
         mesh_cluster_contact_seed(cluster, &seeds[i], &err);

@@ -33,7 +33,7 @@ static uint64_t first8(const uint8_t *bytes)
 
 void mesh_cluster_where(const struct mesh_cluster *cluster, uint8_t ip[16], uint16_t *port)
 {
-    uint16_t coordinator = mesh_cluster_coordinator(cluster);
+    uint16_t coordinator = mesh_cluster_lowest_trusted(cluster);
 
     memset(ip, 0, 16);
     *port = 0;
@@ -368,7 +368,7 @@ int mesh_cluster_admission_join(struct mesh_cluster *cluster, const struct clust
     if (err)
         return err;
     suspect_predecessor(cluster, in);
-    if (mesh_cluster_coordinator(cluster) != cluster->epoch.rank) {
+    if (mesh_cluster_lowest_trusted(cluster) != cluster->epoch.rank) {
         say_cookie(cluster, in, join->nonce, false); /* it says where the coordinator is */
         return 0;
     }

@@ -30,7 +30,7 @@ bool mesh_cluster_is_better(const struct cluster_standing *a, const struct clust
     return memcmp(a->first, b->first, sizeof a->first) < 0;
 }
 
-uint16_t mesh_cluster_coordinator(const struct mesh_cluster *cluster)
+uint16_t mesh_cluster_lowest_trusted(const struct mesh_cluster *cluster)
 {
     for (uint16_t rank = 0; rank < cluster->epoch.rank; rank++)
         if (cluster->peers[cluster->peer_of[rank]].liveness == CLUSTER_TRUSTED)

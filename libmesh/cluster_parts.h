@@ -398,9 +398,11 @@ void mesh_cluster_standing(const struct mesh_cluster *cluster, struct cluster_st
 bool mesh_cluster_is_better(const struct cluster_standing *a, const struct cluster_standing *b);
 void mesh_cluster_install(struct mesh_cluster *cluster, const struct cluster_ballot *ballot, const uint8_t id[16],
                           const struct cluster_list *list);
-void mesh_cluster_seek(struct mesh_cluster *cluster);                  /* no epoch: alone for now */
-void mesh_cluster_evict(struct mesh_cluster *cluster);                 /* the epoch is over for this process */
-uint16_t mesh_cluster_coordinator(const struct mesh_cluster *cluster); /* the lowest rank that is trusted; may be the own one */
+void mesh_cluster_seek(struct mesh_cluster *cluster);  /* no epoch: alone for now */
+void mesh_cluster_evict(struct mesh_cluster *cluster); /* the epoch is over for this process */
+/* The lowest rank that is trusted, maybe the own one: it coordinates, or asks in the place of one that is suspected (but not dead yet), which
+ * mesh_cluster_is_coordinator still takes for the coordinator. */
+uint16_t mesh_cluster_lowest_trusted(const struct mesh_cluster *cluster);
 
 /* ---- cluster_contact.c ---- */
 void mesh_cluster_contact_seed(struct mesh_cluster *cluster, const struct mesh_addr *addr, int *err);

@@ -214,7 +214,7 @@ static void report(struct mesh_cluster *cluster, uint16_t coordinator)
 void mesh_cluster_suspect_settle(struct mesh_cluster *cluster)
 {
     uint64_t suspected = mesh_cluster_ranks_by_liveness(cluster, CLUSTER_SUSPECTED, CLUSTER_SUSPECTED);
-    uint16_t coordinator = mesh_cluster_coordinator(cluster);
+    uint16_t coordinator = mesh_cluster_lowest_trusted(cluster);
 
     if (!suspected) {
         cluster->report.is_active = false;
@@ -271,7 +271,7 @@ static void say_suspect(struct mesh_cluster *cluster, const struct cluster_peer 
 
 void mesh_cluster_suspect_report_starved(struct mesh_cluster *cluster, uint16_t rank)
 {
-    const uint16_t coordinator = mesh_cluster_coordinator(cluster);
+    const uint16_t coordinator = mesh_cluster_lowest_trusted(cluster);
 
     if (coordinator == cluster->epoch.rank)
         mesh_cluster_suspect_starved(cluster, coordinator, UINT64_C(1) << rank);

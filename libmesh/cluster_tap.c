@@ -85,7 +85,6 @@ void mesh_cluster_tap_join(struct mesh_cluster *cluster, int err, const struct m
     uint8_t body[MESH_CLUSTER_SEEDS_MAX * sizeof(struct mesh_tape_addr_bytes)];
     struct mesh_tape_entry entry = {.call = {.error = 0}};
 
-    assert(seed_count <= MESH_CLUSTER_SEEDS_MAX);
     mesh_tap_set_body(&entry, body, write_addrs(seeds, seed_count, body));
     put(cluster, &entry, MESH_TAPE_CLUSTER_JOIN, err);
 }

@@ -179,9 +179,10 @@ static bool is_hello(uint8_t type)
     return type == MESH_TYPE_HELLO || type == MESH_TYPE_HELLO_ACK;
 }
 
-static bool addr_equal(const struct mesh_addr *a, const struct mesh_addr *b)
+/* By the same interface, too. */
+static bool is_same_place(const struct mesh_addr *a, const struct mesh_addr *b)
 {
-    return a->port == b->port && a->scope == b->scope && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+    return mesh_addr_equal(a, b) && a->scope == b->scope;
 }
 
 /* A hello from an address that is not the one of its rank: tell its sender, so that a wrong list is found quickly. */
@@ -289,7 +290,7 @@ static int receive(struct mesh *mesh, struct mesh_addr from, const uint8_t *pack
     if (header->src >= mesh->config.rank_count || header->src == mesh->config.rank)
         return refuse_stranger(mesh, from, header);
     peer = &mesh->peers[header->src];
-    if (!peer->has_addr || !addr_equal(&peer->addr, &from))
+    if (!peer->has_addr || !is_same_place(&peer->addr, &from))
         return refuse_stranger(mesh, from, header);
     if (header->dst != mesh->config.rank && header->dst != MESH_DST_ALL)
         return refuse_of(peer, MESH_ESENDER);

@@ -1,4 +1,4 @@
-/* Querys to a trace in SQL of unknown origin: they can read, for a bounded time and with bounded memory, and nothing else. */
+/* Queries to a trace in SQL of unknown origin: they can read, for a bounded time and with bounded memory, and nothing else. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 /* The UDP driver's insides: what goes out (udp_send.c), what comes in (udp_receive.c), and the two together (udp.c).
  *
- * Nothing here blocks, and nothing is allocated after mesh_udp_open unless --lab impairments are on. */
+ * Nothing here blocks, and nothing is allocated after mesh_udp_open and mesh_udp_set_group unless --lab impairments are on. */
 #ifndef MESH_UDP_PARTS_H
 #define MESH_UDP_PARTS_H
 
@@ -137,6 +137,9 @@ void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const st
 /* Feed what is there to the core (NULL: none) and to take_outside. Returns the datagrams it took, or MESH_ESYSTEM. now_ns: of the call. */
 int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh, uint64_t now_ns);
 
+/* When a datagram will be ready that the socket does not show: 0 at once, UINT64_MAX never. */
+uint64_t mesh_udp_receiver_next_ns(const struct mesh_udp_receiver *receiver);
+
 /* ---- udp_route.c ---- */
 
 /* The largest packet, headers included, that may leave for an address or a group; 0: unknown. from (NULL: any) has the family of to, and
@@ -155,10 +158,5 @@ void mesh_udp_group_loop(int fd, const struct mesh_addr *group);
 
 /* The largest datagram that this interface carries; 0: unknown, or too little for this protocol. */
 uint32_t mesh_udp_group_path_bytes(const struct mesh_addr *group, const struct mesh_addr *local);
-
-/* ---- */
-
-/* When a datagram will be ready that the socket does not show: 0 at once, UINT64_MAX never. */
-uint64_t mesh_udp_receiver_next_ns(const struct mesh_udp_receiver *receiver);
 
 #endif

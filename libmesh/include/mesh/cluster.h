@@ -79,7 +79,8 @@ uint64_t mesh_cluster_timeout(const struct mesh_cluster *cluster);
 
 /* ---- the application's calls ---- */
 
-/* Ask these addresses, too, and keep asking. MESH_AGAIN: no room for all (those before are taken). */
+/* Ask these addresses, too, and keep asking: at most MESH_CLUSTER_SEEDS_MAX in a call (asserted). MESH_AGAIN: there is no room for all of
+ * them; each for which there is some is taken. */
 int mesh_cluster_join(struct mesh_cluster *cluster, uint64_t now_ns, const struct mesh_addr *seeds, unsigned seed_count);
 
 /* Leave in order: the others prepare (so does this process, which gets MESH_CLUSTER_PREPARE, too) and go on without it; then

@@ -52,7 +52,7 @@ struct mesh_tap;
 struct mesh_config {
     uint16_t rank;
     uint16_t rank_count;           /* 1..MESH_RANKS_MAX; a list fixed at start */
-    uint32_t epoch;                /* 1..INT32_MAX; 0 marks datagrams outside of epochs, which drivers may route elsewhere */
+    uint32_t epoch;                /* 1..INT32_MAX; a client session's has the top bit set, and 0 is for datagrams outside of epochs */
     uint16_t phase_count;          /* gathers per step; this and the next two: 1..65534 */
     uint16_t tokens_max;           /* tokens of a gather */
     uint16_t blocks_max;           /* blocks per token of a gather */
