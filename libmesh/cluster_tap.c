@@ -6,8 +6,6 @@
 
 #include "tap.h"
 
-#define SET_ADDR(to, from) (memcpy((to).ip, (from)->ip, sizeof(to).ip), (to).port = (from)->port, (to).scope = (from)->scope)
-
 static void put(struct mesh_cluster *cluster, struct mesh_tape_entry *entry, enum mesh_tape_kind kind, int err)
 {
     const struct mesh_tap *tap = cluster->config.tap;
@@ -59,7 +57,7 @@ void mesh_cluster_tap_init(struct mesh_cluster *cluster, const struct mesh_clust
     memcpy(entry.cluster_init.cluster, config->cluster, sizeof config->cluster);
     memcpy(entry.cluster_init.fingerprint, config->fingerprint, sizeof config->fingerprint);
     config->hash("", 0, entry.cluster_init.hash);
-    SET_ADDR(entry.cluster_init, &config->addr);
+    MESH_TAP_SET_ADDR(entry.cluster_init, &config->addr);
     mesh_tap_set_body(&entry, seeds, write_addrs(config->seeds, config->seed_count, seeds));
     put(cluster, &entry, MESH_TAPE_CLUSTER_INIT, 0);
 }
@@ -68,7 +66,7 @@ void mesh_cluster_tap_receive(struct mesh_cluster *cluster, int err, const struc
 {
     struct mesh_tape_entry entry = {.cluster_receive = {.error = 0}};
 
-    SET_ADDR(entry.cluster_receive, from);
+    MESH_TAP_SET_ADDR(entry.cluster_receive, from);
     mesh_tap_set_datagram(&entry, packet, bytes);
     put(cluster, &entry, MESH_TAPE_CLUSTER_RECEIVE, err);
 }
@@ -129,7 +127,7 @@ void mesh_cluster_tap_event(struct mesh_cluster *cluster, const struct mesh_clus
 
     memcpy(entry.cluster_event.id, event->id, sizeof event->id);
     memcpy(entry.cluster_event.incarnation, event->incarnation, sizeof event->incarnation);
-    SET_ADDR(entry.cluster_event, &event->addr);
+    MESH_TAP_SET_ADDR(entry.cluster_event, &event->addr);
     for (unsigned i = 0; i < event->member_count; i++) {
         struct mesh_member member;
 
@@ -144,7 +142,7 @@ void mesh_cluster_tap_datagram(struct mesh_cluster *cluster, const uint8_t *pack
 {
     struct mesh_tape_entry entry = {.cluster_datagram = {.ranks = output->ranks}};
 
-    SET_ADDR(entry.cluster_datagram, &output->addr);
+    MESH_TAP_SET_ADDR(entry.cluster_datagram, &output->addr);
     mesh_tap_set_datagram(&entry, packet, output->bytes);
     put(cluster, &entry, MESH_TAPE_CLUSTER_DATAGRAM, 0);
 }

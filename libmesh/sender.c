@@ -314,14 +314,14 @@ void mesh_sender_add_resend(struct mesh *mesh, struct mesh_peer *peer, uint64_t 
 {
     unsigned last = (peer->resend_first + peer->resend_count) % MESH_RESEND_QUEUE;
 
+    if (peer->resend_count == MESH_RESEND_QUEUE)
+        return; /* it will be asked for again */
     for (unsigned i = 0; i < peer->resend_count; i++) {
         const struct mesh_resend *resend = &peer->resends[(peer->resend_first + i) % MESH_RESEND_QUEUE];
 
         if (resend->end == end && memcmp(&resend->range, range, sizeof *range) == 0)
             return; /* asked again before the answer left */
     }
-    if (peer->resend_count == MESH_RESEND_QUEUE)
-        return; /* it will be asked for again */
     peer->resends[last] = (struct mesh_resend){end, *range};
     peer->resend_count++;
     mesh_pend(mesh, peer, MESH_PENDING_RESEND);

@@ -5,8 +5,6 @@
 
 #include "tap.h"
 
-#define SET_ADDR(to, from) (memcpy((to).ip, (from)->ip, sizeof(to).ip), (to).port = (from)->port, (to).scope = (from)->scope)
-
 static void put(struct mesh_sessions *s, struct mesh_tape_entry *entry, enum mesh_tape_kind kind)
 {
     const struct mesh_tap *tap = s->config.tap;
@@ -49,7 +47,7 @@ void mesh_sessions_tap_receive(struct mesh_sessions *s, int err, const struct me
 {
     struct mesh_tape_entry entry = {.sessions_receive = {.error = (uint8_t)-err}};
 
-    SET_ADDR(entry.sessions_receive, from);
+    MESH_TAP_SET_ADDR(entry.sessions_receive, from);
     set_received(&entry, packet, bytes);
     put(s, &entry, MESH_TAPE_SESSIONS_RECEIVE);
 }
@@ -86,7 +84,7 @@ void mesh_sessions_tap_event(struct mesh_sessions *s, const struct mesh_session_
     struct mesh_tape_entry entry = {
         .sessions_event = {.session = event->session, .type = (uint8_t)event->type, .why = (uint8_t)event->why}};
 
-    SET_ADDR(entry.sessions_event, &event->addr);
+    MESH_TAP_SET_ADDR(entry.sessions_event, &event->addr);
     mesh_tap_set_payload(&entry, event->record, event->record_bytes);
     put(s, &entry, MESH_TAPE_SESSIONS_EVENT);
 }
@@ -95,7 +93,7 @@ void mesh_sessions_tap_datagram(struct mesh_sessions *s, const struct mesh_addr 
 {
     struct mesh_tape_entry entry = {.sessions_datagram = {.ranks = 0}};
 
-    SET_ADDR(entry.sessions_datagram, to);
+    MESH_TAP_SET_ADDR(entry.sessions_datagram, to);
     mesh_tap_set_datagram(&entry, packet, bytes);
     put(s, &entry, MESH_TAPE_SESSIONS_DATAGRAM);
 }

@@ -39,8 +39,6 @@ static void begin(struct mesh_tape_entry *entry)
     entry->payload_stride = 0;
 }
 
-#define SET_ADDR(to, from) (memcpy((to).ip, (from)->ip, sizeof(to).ip), (to).port = (from)->port, (to).scope = (from)->scope)
-
 static void put(struct mesh *mesh, struct mesh_tape_entry *entry, enum mesh_tape_kind kind)
 {
     const struct mesh_tap *tap = mesh->config.tap;
@@ -87,7 +85,7 @@ void mesh_tap_peer(struct mesh *mesh, uint16_t rank, const struct mesh_addr *add
     begin(&entry);
     entry.peer = (struct mesh_tape_peer){.rank = rank};
 
-    SET_ADDR(entry.peer, addr);
+    MESH_TAP_SET_ADDR(entry.peer, addr);
     put(mesh, &entry, MESH_TAPE_PEER);
 }
 
@@ -115,7 +113,7 @@ void mesh_tap_receive(struct mesh *mesh, int err, const struct mesh_addr *from, 
     begin(&entry);
     entry.receive = (struct mesh_tape_receive){.error = (uint8_t)-err};
 
-    SET_ADDR(entry.receive, from);
+    MESH_TAP_SET_ADDR(entry.receive, from);
     mesh_tap_set_datagram(&entry, packet, bytes);
     put(mesh, &entry, MESH_TAPE_RECEIVE);
 }
@@ -231,7 +229,7 @@ void mesh_tap_datagram(struct mesh *mesh, const uint8_t *packet, const struct me
     begin(&entry);
     entry.datagram = (struct mesh_tape_datagram){.ranks = output->ranks};
 
-    SET_ADDR(entry.datagram, &output->addr);
+    MESH_TAP_SET_ADDR(entry.datagram, &output->addr);
     mesh_tap_set_datagram(&entry, packet, output->bytes);
     put(mesh, &entry, MESH_TAPE_DATAGRAM);
 }

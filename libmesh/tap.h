@@ -3,6 +3,8 @@
 #ifndef MESH_TAP_H
 #define MESH_TAP_H
 
+#include <string.h>
+
 #include "core.h"
 #include "mesh/tape.h"
 
@@ -27,6 +29,9 @@ void mesh_tap_datagram(struct mesh *mesh, const uint8_t *packet, const struct me
 void mesh_tap_drained(struct mesh *mesh); /* tells nothing where nothing has happened since the last time */
 
 /* ---- for entries of any core ---- */
+
+/* from: struct mesh_addr; to: the struct of a call with such fields. */
+#define MESH_TAP_SET_ADDR(to, from) (memcpy((to).ip, (from)->ip, sizeof(to).ip), (to).port = (from)->port, (to).scope = (from)->scope)
 
 void mesh_tap_set_datagram(struct mesh_tape_entry *entry, const uint8_t *packet, size_t bytes);
 void mesh_tap_set_body(struct mesh_tape_entry *entry, const void *body, size_t bytes);

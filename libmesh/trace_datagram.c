@@ -70,14 +70,6 @@ struct taken_apart {
     size_t data_bytes;
 };
 
-static bool is_zero(const uint8_t *bytes, size_t size)
-{
-    while (size > 0 && bytes[size - 1] == 0) {
-        size--;
-    }
-    return size == 0;
-}
-
 static void take_apart(struct taken_apart *apart, const uint8_t *packet, size_t packet_bytes, bool is_cut)
 {
     struct mesh_message *message = &apart->message;
@@ -95,7 +87,7 @@ static void take_apart(struct taken_apart *apart, const uint8_t *packet, size_t 
     apart->data_bytes = packet_bytes - MESH_HEADER_BYTES;
     if (is_cut || (message->header.flags & MESH_FLAG_SEALED) != 0 || message->header.version != MESH_WIRE_VERSION ||
         mesh_wire_decode_body(packet, packet_bytes, message) != 0 ||
-        (part->tail == MESH_TAIL_PADDING && !is_zero(message->data, message->data_bytes))) {
+        (part->tail == MESH_TAIL_PADDING && !mesh_trace_is_zero(message->data, message->data_bytes))) {
         return;
     }
     apart->form = MESH_TRACE_WHOLE;

@@ -109,6 +109,8 @@ int mesh_trace_no_memory(struct mesh_trace *trace); /* MESH_ENOMEM, with that as
 int mesh_trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, const void *value);
 int mesh_trace_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size);
 
+bool mesh_trace_is_zero(const uint8_t *bytes, size_t size); /* all of them */
+
 /* Fields of a decoded wire part, from place on; byte strings that are all zeros become NULL. */
 void mesh_trace_bind_fields(sqlite3_stmt *statement, int place, const struct mesh_wire_part *part, const void *decoded);
 

@@ -26,7 +26,7 @@ int mesh_trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, co
     }
 }
 
-static bool is_zero(const uint8_t *bytes, size_t size)
+bool mesh_trace_is_zero(const uint8_t *bytes, size_t size)
 {
     while (size > 0 && bytes[size - 1] == 0) {
         size--;
@@ -44,7 +44,7 @@ void mesh_trace_bind_fields(sqlite3_stmt *statement, int place, const struct mes
             continue;
         }
         if (field->size > 8) {
-            mesh_trace_bind_blob(statement, place++, is_zero(at, field->size) ? NULL : at, field->size);
+            mesh_trace_bind_blob(statement, place++, mesh_trace_is_zero(at, field->size) ? NULL : at, field->size);
         } else {
             sqlite3_bind_int64(statement, place++, (int64_t)mesh_wire_get(field, decoded));
         }
