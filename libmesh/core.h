@@ -23,6 +23,8 @@
 #include "mesh/mesh.h"
 #include "mesh/wire.h"
 
+_Static_assert(MESH_RANKS_MAX == 64, "sets of ranks are masks of 64 bits, and the wire has no more");
+
 enum {
     MESH_SEND_QUEUE = 512,   /* published ranges that wait */
     MESH_RESEND_QUEUE = 128, /* ranges per peer */
