@@ -95,13 +95,23 @@ int mesh_sealer_seal(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes)
 
 bool mesh_sealer_uses_aes(const struct mesh_sealer *sealer)
 {
-    return sealer->security != MESH_SECURITY_NONE && sealer->aes_ranks == sealer_all(sealer);
+    return sealer->security != MESH_SECURITY_NONE && __atomic_load_n(&sealer->aes_ranks, __ATOMIC_RELAXED) == sealer_all(sealer);
 }
 
 static int sealer_refuse(struct mesh_sealer *sealer, enum mesh_seal_refusal refusal, int err)
 {
     sealer->refused[refusal]++;
     return err;
+}
+
+/* Only the owner writes; others may ask meanwhile which cipher is used. Builtins, as C++ reads the struct, too, and has no _Atomic. */
+static void sealer_note_aes(struct mesh_sealer *sealer, uint16_t rank)
+{
+    const uint64_t ranks = __atomic_load_n(&sealer->aes_ranks, __ATOMIC_RELAXED);
+
+    if ((ranks >> rank & 1) == 0) {
+        __atomic_store_n(&sealer->aes_ranks, ranks | UINT64_C(1) << rank, __ATOMIC_RELAXED);
+    }
 }
 
 /* Of a rank whose flags are those of header. */
@@ -115,10 +125,8 @@ static int sealer_unseal(struct mesh_sealer *sealer, const struct mesh_header *h
     } else {
         err = aes != NULL ? mesh_open_packet_aes(aes, sealer->security, packet, bytes) : MESH_EAUTH;
     }
-    /* Written once for each rank: when all have been heard, other threads than the owner's may ask which cipher is used. */
-    if (err == 0 && aes != NULL && (header->flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY)) != 0 &&
-        (sealer->aes_ranks >> header->src & 1) == 0) {
-        sealer->aes_ranks |= UINT64_C(1) << header->src;
+    if (err == 0 && aes != NULL && (header->flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY)) != 0) {
+        sealer_note_aes(sealer, header->src);
     }
     return err;
 }

@@ -135,7 +135,7 @@ void mesh_sealer_release(struct mesh_sealer *sealer); /* wipes the keys; all zer
 /* Seal a datagram that this rank's endpoint wrote. MESH_EINVAL: it has no number of its own, do not send it. */
 int mesh_sealer_seal(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
 
-/* Whether what is sealed from now on is sealed with AES: all ranks have said that they compute it in hardware. */
+/* Whether what is sealed from now on is sealed with AES: all ranks have said that they compute it in hardware. Any thread. */
 bool mesh_sealer_uses_aes(const struct mesh_sealer *sealer);
 
 /* Open a received datagram. 0, or why it was not opened (counted in refused): what mesh_wire_decode_header says of it, MESH_EEPOCH,
