@@ -197,31 +197,32 @@ static uint64_t unheard(const struct mesh_cluster *cluster)
     return ranks;
 }
 
-static void report(struct mesh_cluster *cluster, uint16_t coordinator)
+/* asking: the rank that is to ask the suspects. */
+static void report(struct mesh_cluster *cluster, uint16_t asking)
 {
     struct cluster_report *going = &cluster->report;
 
-    if (going->is_active && going->rank == coordinator)
+    if (going->is_active && going->rank == asking)
         return;
     going->is_active = true;
-    going->rank = coordinator;
+    going->rank = asking;
     going->at_ns = cluster->now_ns;
     going->interval_ns = REPORT_NS;
-    going->until_ns = cluster->now_ns + mesh_cluster_response_timeout(cluster, mesh_cluster_peer_at(cluster, coordinator));
+    going->until_ns = cluster->now_ns + mesh_cluster_response_timeout(cluster, mesh_cluster_peer_at(cluster, asking));
     mesh_cluster_arm(cluster, cluster->now_ns);
 }
 
 void mesh_cluster_suspect_settle(struct mesh_cluster *cluster)
 {
     uint64_t suspected = mesh_cluster_ranks_by_liveness(cluster, CLUSTER_SUSPECTED, CLUSTER_SUSPECTED);
-    uint16_t coordinator = mesh_cluster_lowest_trusted(cluster);
+    uint16_t asking = mesh_cluster_lowest_trusted(cluster);
 
     if (!suspected) {
         cluster->report.is_active = false;
         return;
     }
-    if (coordinator != cluster->epoch.rank) {
-        report(cluster, coordinator);
+    if (asking != cluster->epoch.rank) {
+        report(cluster, asking);
         return;
     }
     cluster->report.is_active = false;
@@ -271,22 +272,22 @@ static void say_suspect(struct mesh_cluster *cluster, const struct cluster_peer 
 
 void mesh_cluster_suspect_report_starved(struct mesh_cluster *cluster, uint16_t rank)
 {
-    const uint16_t coordinator = mesh_cluster_lowest_trusted(cluster);
+    const uint16_t asking = mesh_cluster_lowest_trusted(cluster);
 
-    if (coordinator == cluster->epoch.rank)
-        mesh_cluster_suspect_starved(cluster, coordinator, UINT64_C(1) << rank);
+    if (asking == cluster->epoch.rank)
+        mesh_cluster_suspect_starved(cluster, asking, UINT64_C(1) << rank);
     else
-        say_suspect(cluster, mesh_cluster_peer_at(cluster, coordinator), 0, UINT64_C(1) << rank);
+        say_suspect(cluster, mesh_cluster_peer_at(cluster, asking), 0, UINT64_C(1) << rank);
 }
 
 /* To the rank that is to ask. And to each lower rank that is not heard, of itself: one of these coordinates, and may not know that it is
  * unheard. */
-static void say_suspects(struct mesh_cluster *cluster, uint16_t coordinator)
+static void say_suspects(struct mesh_cluster *cluster, uint16_t asking)
 {
     uint64_t ranks = mesh_cluster_ranks_by_liveness(cluster, CLUSTER_SUSPECTED, CLUSTER_DEAD), deaf_to = ranks & unheard(cluster);
 
-    say_suspect(cluster, mesh_cluster_peer_at(cluster, coordinator), ranks, deaf_to);
-    for (unsigned rank = 0; rank < coordinator; rank++)
+    say_suspect(cluster, mesh_cluster_peer_at(cluster, asking), ranks, deaf_to);
+    for (unsigned rank = 0; rank < asking; rank++)
         if (deaf_to >> rank & 1)
             say_suspect(cluster, mesh_cluster_peer_at(cluster, rank), UINT64_C(1) << rank, UINT64_C(1) << rank);
 }
@@ -294,15 +295,15 @@ static void say_suspects(struct mesh_cluster *cluster, uint16_t coordinator)
 static void report_tick(struct mesh_cluster *cluster)
 {
     struct cluster_report *going = &cluster->report;
-    struct cluster_peer *coordinator;
+    struct cluster_peer *asking;
 
     if (!going->is_active)
         return;
-    coordinator = mesh_cluster_peer_at(cluster, going->rank);
+    asking = mesh_cluster_peer_at(cluster, going->rank);
     if (cluster->now_ns >= going->until_ns) {
         going->is_active = false;
-        if (coordinator->liveness == CLUSTER_TRUSTED)
-            coordinator->liveness = CLUSTER_SUSPECTED; /* then the next one is told */
+        if (asking->liveness == CLUSTER_TRUSTED)
+            asking->liveness = CLUSTER_SUSPECTED; /* then the next one is told */
         return;
     }
     if (cluster->now_ns >= going->at_ns) {
