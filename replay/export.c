@@ -115,8 +115,12 @@ int export_command(int argc, char *const *argv, struct fail *fail)
     }
     if (operands.count == 0 || (!outputs.perfetto && !outputs.pcap && !outputs.csv))
         return fail_set(fail, EXIT_USAGE, "export: needs a trace, and --perfetto, --pcap or --csv: see mesh-replay export --help");
-    if ((outputs.csv || outputs.pcap) && operands.count > 1)
-        return fail_set(fail, EXIT_USAGE, "--csv and --pcap: several traces: each makes a file of its own: give one");
+    if (outputs.pcap && operands.count > 1)
+        return fail_set(fail, EXIT_USAGE,
+                        "--pcap: several traces: each makes a capture of its own: give one at a time, then all captures to mesh-dissect: "
+                        "mesh-dissect -r A.pcap -r B.pcap --analyze");
+    if (outputs.csv && operands.count > 1)
+        return fail_set(fail, EXIT_USAGE, "--csv: several traces: each makes a folder of its own: give one");
     if (outputs.perfetto && outputs.pcap && replace_file_is_same(outputs.perfetto, outputs.pcap))
         return fail_set(fail, EXIT_USAGE, "--perfetto and --pcap: the same file: give two names");
     if (trace_check_unique(traces.paths, operands.count, fail) < 0 ||

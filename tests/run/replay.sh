@@ -152,6 +152,28 @@ if [ -e /dev/full ]; then
 fi
 check_exit "a pcap file is made of one trace" 2 "give one" "$mesh_replay" export "$tmp/messages.db" "$trace" --pcap -
 
+check_contains "it says how several are analysed together" "$err" "mesh-dissect -r A.pcap -r B.pcap --analyze"
+
+# Two nodes with addresses of their own, as of two hosts.
+if [ -x "$BIN/mesh-node" ]; then
+    port=$(free_port)
+    peer() {
+        timeout 60 "$BIN/mesh-node" run -m node/models/stories-q8_0.gguf -p "Once upon a time" --temp 0 --ignore-eos -t 1 -n 20 \
+            --peers "127.0.0.1:$port,127.0.0.2:$port" --rank "$1" --lab loss=2%,seed=3 --record "$tmp/N.db" >/dev/null 2>&1
+    }
+    peer 1 &
+    other=$!
+    peer 0
+    wait "$other"
+    "$mesh_replay" export "$tmp/N.db" --pcap "$tmp/N0.pcap"
+    "$mesh_replay" export "$tmp/N.1.db" --pcap "$tmp/N1.pcap"
+    "$mesh_dissect" -r "$tmp/N0.pcap" -r "$tmp/N1.pcap" --analyze >"$tmp/joined"
+    check_contains "captures made of the traces of two nodes are joined" "$tmp/joined" "its clock minus that of $tmp/N0.pcap: "
+    check "a tile that one node sent and the other did not get is lost between them" \
+        grep -q " TILE .* lost, place wire, NAK after" "$tmp/joined"
+    check "no datagram counts twice" grep -q "; 0 duplicated," "$tmp/joined"
+fi
+
 check_exit "a trace is the same as itself" 0 "" "$mesh_replay" diff "$tmp/messages.db" "$tmp/again.db"
 check_contains "diff reports equal tiles" "$out" "tiles: the same: 1 in both"
 check_exit "traces without anything in common are not compared" 77 "nothing was compared" "$mesh_replay" diff "$tmp/messages.db" "$trace"
