@@ -65,6 +65,7 @@ struct import {
     char reason[MESH_TRACE_REASON_BYTES];
     unsigned in_batch;
     size_t node_count, epoch_count, last_node;
+    uint64_t last_ns; /* of all datagrams */
     struct import_node nodes[IMPORT_NODES_MAX];
     struct import_epoch epochs[IMPORT_EPOCHS_MAX];
     struct numbers *numbers;
@@ -302,6 +303,7 @@ void import_add(struct import *import, const struct packet *packet)
 
     if (import->err != 0 || packet->state == PACKET_FOREIGN || packet->size > MESH_TRACE_DATAGRAM_BYTES_MAX)
         return;
+    import->last_ns = packet->ts_ns > import->last_ns ? packet->ts_ns : import->last_ns;
     row.node = node_of(import, &frame->src, frame->is_v6);
     row.core = core_of(&packet->message.header);
     note_sender(import, packet, row.node);
@@ -368,6 +370,8 @@ int import_close(struct import *import, struct fail *fail)
         write_epochs(import);
         check(import, mesh_trace_commit(import->trace));
     }
+    if (import->err == 0)
+        check(import, mesh_trace_end_here(import->trace, (int64_t)import->last_ns, NULL));
     if (import->err != 0)
         result = fail_set(fail, EXIT_ENVIRONMENT, "--import %.200s: %s", import->path, import->reason);
     release(import);

@@ -160,6 +160,22 @@ int mesh_trace_number(struct mesh_trace *trace, const char *sql, int64_t *value)
 
 /* ---- opening ---- */
 
+/* SQLite says only that it cannot. The whole path counts, without symbolic links. */
+static bool is_too_long(const struct mesh_trace *trace)
+{
+    char *whole = realpath(trace->path, NULL);
+    const bool is_long = whole && strlen(whole) + 2 > (size_t)sqlite3_vfs_find(NULL)->mxPathname;
+
+    free(whole);
+    return is_long;
+}
+
+static int too_long(struct mesh_trace *trace)
+{
+    return mesh_trace_fail(trace, MESH_ESYSTEM, "its whole path has more than %d bytes: choose a folder with a shorter path",
+                           sqlite3_vfs_find(NULL)->mxPathname - 2);
+}
+
 int mesh_trace_open_database(struct mesh_trace **trace, const char *path, const char *name, int flags, const char *vfs,
                              char reason[MESH_TRACE_REASON_BYTES])
 {
@@ -176,8 +192,9 @@ int mesh_trace_open_database(struct mesh_trace **trace, const char *path, const 
         return MESH_ENOMEM;
     }
     made->file = -1;
+    mesh_trace_checks_init(&made->checks);
     if (sqlite3_open_v2(name, &made->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK) {
-        err = made->db ? mesh_trace_error(made, "cannot be opened") : MESH_ENOMEM;
+        err = !made->db ? MESH_ENOMEM : is_too_long(made) ? too_long(made) : mesh_trace_error(made, "cannot be opened");
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%s", made->db ? made->reason : TRACE_NO_MEMORY);
         mesh_trace_close(made);
         return err;
@@ -208,8 +225,14 @@ static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
         err = mesh_trace_execute_made(trace, numbers, doing);
     }
     err = err ? err : mesh_trace_execute(trace, sql, doing);
+    err = err ? err : mesh_trace_execute_made(trace, mesh_trace_checks_sql(), doing);
     err = err ? err : mesh_trace_set_meta(trace, "libmesh", MESH_VERSION);
+    err = err ? err : mesh_trace_set_meta(trace, TRACE_END_KEY, TRACE_END_OPEN);
+    err = err ? err : mesh_trace_checks_add(trace);
     err = err ? err : mesh_trace_execute(trace, "COMMIT;", doing);
+    if (err == 0) {
+        mesh_trace_checks_keep(trace);
+    }
     sqlite3_free(sql);
     return err;
 }
@@ -285,15 +308,30 @@ static void finalize_all(sqlite3 *db)
     }
 }
 
+/* Rows that were added without a transaction have no checks yet. */
+static void check_rest(struct mesh_trace *trace)
+{
+    if (mesh_trace_checks_has_new(&trace->checks) && mesh_trace_begin(trace) == 0 && mesh_trace_commit(trace) != 0) {
+        mesh_trace_rollback(trace);
+    }
+}
+
 void mesh_trace_close(struct mesh_trace *trace)
 {
     if (!trace) {
         return;
     }
     if (trace->db) {
-        finalize_all(trace->db);
         if (trace->is_written) {
             mesh_trace_rollback(trace);
+        }
+        if (trace->is_written && !trace->is_wal_lost) {
+            check_rest(trace);
+        }
+        finalize_all(trace->db);
+        if (trace->is_wal_lost) { /* what SQLite would put into the file is not there */
+            sqlite3_db_config(trace->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        } else if (trace->is_written) {
             sqlite3_exec(trace->db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL); /* not while somebody reads: then it stays WAL */
         }
     }
@@ -302,6 +340,7 @@ void mesh_trace_close(struct mesh_trace *trace)
         close(trace->file);
     }
     mesh_trace_pack_release(trace);
+    mesh_trace_checks_release(&trace->checks);
     free(trace->path);
     free(trace);
 }
@@ -322,6 +361,9 @@ int mesh_trace_begin(struct mesh_trace *trace)
     }
     err = err ? err : mesh_trace_execute(trace, "BEGIN", "writing");
     trace->has_begun |= err == 0;
+    if (err == 0) {
+        trace->checks.chunks_kept = trace->checks.chunks_bytes;
+    }
     return err;
 }
 
@@ -337,8 +379,11 @@ int mesh_trace_commit(struct mesh_trace *trace)
     }
     /* SQLite rolls back by itself when a row cannot be written. */
     err = sqlite3_get_autocommit(trace->db) ? mesh_trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")
-                                            : mesh_trace_execute(trace, "COMMIT", "writing");
-    if (err != 0) {
+                                            : mesh_trace_checks_add(trace);
+    err = err ? err : mesh_trace_execute(trace, "COMMIT", "writing");
+    if (err == 0) {
+        mesh_trace_checks_keep(trace);
+    } else {
         mesh_trace_rollback(trace);
     }
     trace->has_begun = false;
@@ -347,6 +392,9 @@ int mesh_trace_commit(struct mesh_trace *trace)
 
 void mesh_trace_rollback(struct mesh_trace *trace)
 {
+    if (trace->has_begun) {
+        mesh_trace_checks_drop(trace);
+    }
     if (!sqlite3_get_autocommit(trace->db)) {
         sqlite3_exec(trace->db, "ROLLBACK", NULL, NULL, NULL);
     }
@@ -367,6 +415,7 @@ int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *v
     }
     sqlite3_bind_text(trace->set_meta, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_text(trace->set_meta, 2, value, -1, SQLITE_STATIC);
+    trace->checks.is_meta_new = true;
     return mesh_trace_run(trace, trace->set_meta);
 }
 

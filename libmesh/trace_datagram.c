@@ -120,6 +120,7 @@ static int add_row(struct mesh_trace *trace, const struct mesh_trace_datagram *r
     if (apart->form != MESH_TRACE_OPAQUE) {
         mesh_trace_bind_fields(*statement, datagrams->column_count + 1, &mesh_wire_header, &apart->message.header);
     }
+    trace->checks.is_new[MESH_TRACE_TABLE_DATAGRAM] = true;
     return mesh_trace_run(trace, *statement);
 }
 
@@ -139,6 +140,7 @@ static int add_message(struct mesh_trace *trace, uint64_t id, const struct mesh_
     }
     sqlite3_bind_int64(*statement, 1, (int64_t)id);
     mesh_trace_bind_fields(*statement, 2, part, &message->as);
+    trace->checks.is_new[CHECKED_MESSAGES + message->header.type] = true;
     return mesh_trace_run(trace, *statement);
 }
 
@@ -154,6 +156,7 @@ static int add_list(struct mesh_trace *trace, uint64_t id, const struct mesh_mes
         err = mesh_trace_prepare(trace, statement,
                                  insert_part_sql(trace->into, is_nak ? "message_ranges" : "message_members", "datagram, place", 2, part));
     }
+    trace->checks.is_new[is_nak ? CHECKED_RANGES : CHECKED_MEMBERS] = true;
     for (unsigned i = 0; i < count && err == 0; i++) {
         sqlite3_bind_int64(*statement, 1, (int64_t)id);
         sqlite3_bind_int64(*statement, 2, i);

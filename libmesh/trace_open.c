@@ -135,12 +135,17 @@ static bool has_wal(const char *path)
 }
 
 /* Only a file in WAL mode would get others beside it when it is read. */
-static enum how choose(const char *path, int fd)
+static enum how choose(const char *path, int fd, bool *is_live)
 {
     enum { WRITE_VERSION_AT = 18, HEAD_BYTES = 20, WAL_VERSION = 2 };
     uint8_t head[HEAD_BYTES];
 
-    if (pread(fd, head, sizeof head, 0) != sizeof head || head[WRITE_VERSION_AT] != WAL_VERSION || flock(fd, LOCK_SH | LOCK_NB) != 0) {
+    *is_live = false;
+    if (pread(fd, head, sizeof head, 0) != sizeof head || head[WRITE_VERSION_AT] != WAL_VERSION) {
+        return HOW_SHARED;
+    }
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        *is_live = errno == EWOULDBLOCK; /* some file systems have no such locks */
         return HOW_SHARED;
     }
     (void)flock(fd, LOCK_UN);
@@ -191,13 +196,14 @@ static int open_as(struct mesh_trace **trace, const char *path, enum how how, ch
 int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
     int err = check_file(path, reason), fd;
+    bool is_live = false;
 
     *trace = NULL;
     if (err != 0) {
         return err;
     }
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    err = fd < 0 ? say_errno(reason) : open_as(trace, path, choose(path, fd), reason);
+    err = fd < 0 ? say_errno(reason) : open_as(trace, path, choose(path, fd, &is_live), reason);
     if (err != 0) {
         if (fd >= 0) {
             close(fd);
@@ -206,6 +212,7 @@ int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MES
     }
     assert(*trace);
     (*trace)->file = fd;
+    (*trace)->is_live = is_live;
     err = check_kind(*trace);
     err = err ? err : check_tables(*trace);
     if (err != 0) {

@@ -8,6 +8,8 @@
 #include "mesh/trace.h"
 #include "mesh/wire.h"
 
+#include "trace_checks.h"
+
 enum trace_type { TRACE_i64, TRACE_n64, TRACE_u64, TRACE_text, TRACE_blob };
 
 struct trace_column {
@@ -45,12 +47,15 @@ struct mesh_trace {
     sqlite3_stmt *add_range, *add_member;
     sqlite3_stmt *add_item[MESH_TELEMETRY_KINDS];
     sqlite3_stmt *get_header, *set_meta, *get_meta;
-    void *packing;   /* of trace_pack.c; made when first needed */
-    int schema;      /* of an opened one */
-    bool is_written; /* opened by mesh_trace_create */
-    bool has_rows;   /* of calls: nothing is left to be made */
-    bool has_begun;  /* a transaction that is neither committed nor rolled back */
-    bool is_asked;   /* a query is open, with its own limits on what may be done */
+    struct trace_checks checks;
+    void *packing;    /* of trace_pack.c; made when first needed */
+    int schema;       /* of an opened one */
+    bool is_written;  /* opened by mesh_trace_create */
+    bool has_rows;    /* of calls: nothing is left to be made */
+    bool has_begun;   /* a transaction that is neither committed nor rolled back */
+    bool is_wal_lost; /* of a written one: somebody else has changed its -wal */
+    bool is_live;     /* another process is writing it */
+    bool is_asked;    /* a query is open, with its own limits on what may be done */
     bool sorts_in_files;
     const char *into; /* prefix of the names of tables that rows are added to: "", or that of trace_rows.c; NULL: none may be added */
     int file;         /* a descriptor of it, closed last: closing any drops SQLite's own locks. Of a written one: locked */
@@ -101,6 +106,10 @@ int mesh_trace_check_table(struct mesh_trace *trace, const char *table, bool *is
 /* The error of the database as one of ours, with reason. */
 int mesh_trace_error(struct mesh_trace *trace, const char *doing);
 __attribute__((format(printf, 3, 4))) int mesh_trace_fail(struct mesh_trace *trace, int err, const char *format, ...);
+
+/* Of meta: how a trace ends (trace_ending.c). */
+#define TRACE_END_KEY  "end"
+#define TRACE_END_OPEN "open"
 
 #define TRACE_NO_MEMORY "no memory: close other programs"
 int mesh_trace_no_memory(struct mesh_trace *trace); /* MESH_ENOMEM, with that as its reason */

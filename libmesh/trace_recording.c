@@ -229,11 +229,15 @@ void mesh_recording_get_stats(struct mesh_recording *recording, struct mesh_reco
 void mesh_recording_close(struct mesh_recording *recording, struct mesh_recording_stats *stats)
 {
     struct mesh_recording_stats end = {0};
+    bool is_begun;
 
     if (recording == NULL)
         return;
+    is_begun = recording->recorder != NULL;
     mesh_recorder_close(recording->recorder, &end.recorder);
     count(recording, &end);
+    if (is_begun && !end.recorder.is_failing)
+        mesh_recording_store_end(&recording->store);
     if (stats != NULL)
         *stats = end;
     mesh_recording_store_close(&recording->store);

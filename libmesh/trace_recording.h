@@ -47,6 +47,7 @@ struct recording_file {
     char *path;      /* of number */
     uint32_t number; /* 1: base itself */
     struct mesh_trace *trace;
+    int64_t wal_bytes; /* size of its -wal, which SQLite never makes shorter while it writes */
 };
 
 int mesh_recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYTES]); /* MESH_ENOMEM, with that as the reason */
@@ -54,7 +55,11 @@ int mesh_recording_no_memory(const char *path, char reason[MESH_TRACE_REASON_BYT
 /* base: copied. follows: see struct mesh_recording_config. Errors as of mesh_recording_open. */
 int mesh_recording_file_open(struct recording_file *file, const char *base, bool follows, char reason[MESH_TRACE_REASON_BYTES]);
 int mesh_recording_file_next(struct recording_file *file, char reason[MESH_TRACE_REASON_BYTES]); /* on failure the present one stays */
-int mesh_recording_file_check(struct recording_file *file); /* MESH_ESYSTEM: it is not there any more; the trace's reason says so */
+int mesh_recording_file_check(
+    struct recording_file *file); /* MESH_ESYSTEM: it is not there any more, or spoilt; the trace's reason says so */
+
+/* Everything is in it: mark that. next: path of the file that follows; NULL: none does. */
+void mesh_recording_file_end(struct recording_file *file, const char *next);
 void mesh_recording_file_close(struct recording_file *file);
 
 /* ---- storing: the recorder's thread ---- */
@@ -108,6 +113,7 @@ int mesh_recording_store_open(struct recording_store *store, const struct mesh_r
 int mesh_recording_store_write(void *store, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
 bool mesh_recording_store_take(void *store, const struct mesh_recorder_entry *entry);
 void mesh_recording_store_swap(void *store);
+void mesh_recording_store_end(struct recording_store *store); /* nothing was lost in the end: before it is closed */
 void mesh_recording_store_close(struct recording_store *store);
 
 /* For the files that follow. False without memory: what was kept stays. */

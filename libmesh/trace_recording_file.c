@@ -6,12 +6,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "trace_parts.h"
 #include "trace_recording.h"
 
-enum { FILES_MAX = 100000, PAGE_BYTES = 32768 };
+enum { FILES_MAX = 100000, PAGE_BYTES = 32768, PATH_SHOWN = 80 /* in messages: its end */ };
 
 /* "T.db", "T-2.db", "T-3.db", ...; NULL without memory. */
 static char *path_of(const char *base, uint32_t number)
@@ -61,6 +62,39 @@ static int look_at(const char *path, bool *is_there, char reason[MESH_TRACE_REAS
     return err;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + (int64_t)now.tv_nsec;
+}
+
+/* SQLite does not look: it would read its own rows where there is nothing any more, and spoil the file with what it gets. */
+static bool is_wal_whole(struct recording_file *file)
+{
+    struct stat status;
+    char *name = NULL;
+
+    if (file->trace->is_wal_lost || asprintf(&name, "%s-wal", file->path) < 0)
+        return !file->trace->is_wal_lost;
+    if (stat(name, &status) == 0) {
+        file->trace->is_wal_lost = status.st_size < file->wal_bytes;
+        file->wal_bytes = status.st_size;
+    }
+    free(name);
+    return !file->trace->is_wal_lost;
+}
+
+/* Without room for the mark the file ends like that of a killed recorder: nothing can be said of what followed. */
+void mesh_recording_file_end(struct recording_file *file, const char *next)
+{
+    const char *slash = next != NULL ? strrchr(next, '/') : NULL;
+
+    if (file->trace != NULL && is_wal_whole(file))
+        (void)mesh_trace_end_here(file->trace, now_ns(), slash != NULL ? slash + 1 : next);
+}
+
 static int create(struct recording_file *file, char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
     char why[MESH_TRACE_REASON_BYTES];
@@ -68,13 +102,20 @@ static int create(struct recording_file *file, char *path, char reason[MESH_TRAC
     const int err = mesh_trace_create_database(&trace, path, PAGE_BYTES, why);
 
     if (err != 0) {
-        snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %.110s", path, why);
+        const size_t bytes = strlen(path);
+
+        if (bytes > PATH_SHOWN)
+            snprintf(reason, MESH_TRACE_REASON_BYTES, "...%s: %.110s", path + bytes - (PATH_SHOWN - 3), why);
+        else
+            snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: %.110s", path, why);
         return err;
     }
+    mesh_recording_file_end(file, path);
     mesh_trace_close(file->trace);
     free(file->path);
     file->trace = trace;
     file->path = path;
+    file->wal_bytes = 0;
     return 0;
 }
 
@@ -124,6 +165,9 @@ int mesh_recording_file_check(struct recording_file *file)
 {
     int has_moved = 0;
 
+    if (!is_wal_whole(file))
+        return mesh_trace_fail(file->trace, MESH_ESYSTEM,
+                               "its -wal was emptied or cut, and with it what was not in the file yet: begin another recording");
     if (sqlite3_file_control(file->trace->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved) != SQLITE_OK || !has_moved)
         return 0;
     return mesh_trace_fail(file->trace, MESH_ESYSTEM, "the file was removed, renamed or replaced: put it back, or begin another recording");
@@ -156,6 +200,8 @@ bool mesh_recording_keep_meta(struct recording_store *store, const char *key, co
 
 void mesh_recording_file_close(struct recording_file *file)
 {
+    if (file->trace != NULL)
+        (void)is_wal_whole(file);
     mesh_trace_close(file->trace);
     free(file->path);
     free(file->base);

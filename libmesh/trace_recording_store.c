@@ -461,13 +461,18 @@ int mesh_recording_store_open(struct recording_store *store, const struct mesh_r
         if (!mesh_recording_keep_meta(store, "payloads", config->keeps_all ? "all" : "none") ||
             !mesh_recording_keep_meta(store, "ids", config->keeps_all ? "all" : "hash"))
             return mesh_recording_no_memory(config->path, reason);
-        begin_file(&s);
+        begin_next_file(&s);
         err = s.err;
-        store->has_begun = err == 0;
         if (err != 0)
             snprintf(reason, MESH_TRACE_REASON_BYTES, "%.80s: %.110s", config->path, mesh_trace_reason(s.trace));
     }
     return err;
+}
+
+void mesh_recording_store_end(struct recording_store *store)
+{
+    if (store->has_begun)
+        mesh_recording_file_end(&store->file, NULL);
 }
 
 void mesh_recording_store_close(struct recording_store *store)

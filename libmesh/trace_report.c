@@ -48,6 +48,7 @@ static int add_item(struct mesh_trace *trace, uint64_t report, const struct mesh
     } else {
         mesh_trace_bind_blob(*statement, place, item->tail_bytes ? item->tail : NULL, item->tail_bytes);
     }
+    trace->checks.is_new[CHECKED_ITEMS + item->kind] = true;
     return mesh_trace_run(trace, *statement);
 }
 

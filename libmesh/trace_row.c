@@ -90,6 +90,20 @@ static int bind_row(struct mesh_trace *trace, sqlite3_stmt *statement, const str
     return 0;
 }
 
+/* For its check. */
+static int note_row(struct mesh_trace *trace, enum mesh_trace_table number, const void *row, uint64_t id)
+{
+    struct mesh_trace_chunk chunk;
+
+    trace->checks.is_new[number] = true;
+    if (number != MESH_TRACE_TABLE_CHUNK) {
+        return 0;
+    }
+    memcpy(&chunk, row, sizeof chunk);
+    chunk.id = id;
+    return mesh_trace_checks_take_chunk(trace, &chunk);
+}
+
 static int add_row(struct mesh_trace *trace, enum mesh_trace_table number, const void *row, uint64_t *id)
 {
     const struct trace_table *table = &mesh_trace_tables[number];
@@ -109,8 +123,12 @@ static int add_row(struct mesh_trace *trace, enum mesh_trace_table number, const
         sqlite3_bind_null(*statement, 1);
     }
     err = mesh_trace_run(trace, *statement);
+    own_id = (uint64_t)sqlite3_last_insert_rowid(trace->db);
+    if (err == 0 && trace->is_written) {
+        err = note_row(trace, number, row, own_id);
+    }
     if (err == 0 && id) {
-        *id = (uint64_t)sqlite3_last_insert_rowid(trace->db);
+        *id = own_id;
     }
     return err;
 }

@@ -35,7 +35,7 @@ int trace_check_unique(const char *const *paths, size_t count, struct fail *fail
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail);
 
 /* Put files of one recording (--record-size, --record-time) into the order in which they were written, keeping the places that they occupy:
- * patterns of a shell name T-2.db before T.db. */
+ * patterns of a shell name T-2.db before T.db. On stderr: which end early, are being written, or continue in a file that is not named. */
 int trace_order(const char **paths, size_t count, struct fail *fail);
 
 #endif

@@ -2,7 +2,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "command.h"
+#include "checks.h"
+#include "ending.h"
 #include "mesh/program/json.h"
 #include "mesh/program/text_decode.h"
 #include "rows.h"
@@ -66,11 +67,17 @@ static int write_meta(const char *path, struct mesh_trace *trace, struct json *j
 
 struct counted {
     int64_t duration_ns, numbers[FIGURE_COUNT];
+    uint64_t faults; /* rows that are not as they were recorded */
+    struct mesh_trace_ending ending;
 };
 
 static int count_all(const char *path, struct mesh_trace *trace, struct counted *counted, struct fail *fail)
 {
-    int result = rows_number(path, trace, DURATION_SQL, &counted->duration_ns, fail);
+    int result = checks_count(path, trace, &counted->faults, fail);
+
+    if (result == 0 && (result = mesh_trace_get_ending(trace, &counted->ending)) != 0)
+        return trace_failed(path, trace, result, fail);
+    result = result == 0 ? rows_number(path, trace, DURATION_SQL, &counted->duration_ns, fail) : result;
 
     for (unsigned i = 0; i < FIGURE_COUNT && result == 0; i++)
         result = rows_number(path, trace, figures[i].sql, &counted->numbers[i], fail);
@@ -87,6 +94,10 @@ static int info_json(const char *path, struct mesh_trace *trace, const struct co
     json_text(&json, "file", path);
     json_int(&json, "trace_schema", mesh_trace_schema(trace));
     json_int(&json, "duration_ns", counted->duration_ns);
+    json_text(&json, "end", ending_word(counted->ending.kind));
+    if (counted->ending.until_ns != MESH_TRACE_NULL)
+        json_int(&json, "recorded_until_ns", counted->ending.until_ns);
+    json_uint(&json, "rows_not_as_recorded", counted->faults);
     for (unsigned i = 0; i < FIGURE_COUNT; i++)
         json_int(&json, figures[i].key, counted->numbers[i]);
     json_object_begin(&json, "meta");
@@ -98,7 +109,12 @@ static int info_json(const char *path, struct mesh_trace *trace, const struct co
 
 static int info_text(const char *path, struct mesh_trace *trace, const struct counted *counted, struct fail *fail)
 {
-    printf("%s: a trace of schema %d, %.3f s\n", path, mesh_trace_schema(trace), (double)counted->duration_ns / 1e9);
+    char ending[ENDING_TEXT_BYTES];
+
+    ending_text(&counted->ending, ending);
+    printf("%s: a trace of schema %d, %.3f s\n  %s\n", path, mesh_trace_schema(trace), (double)counted->duration_ns / 1e9, ending);
+    if (counted->faults > 0)
+        printf("  %" PRIu64 " rows are not as they were recorded: mesh-replay verify names them\n", counted->faults);
     for (unsigned i = 0; i < FIGURE_COUNT; i++)
         if (counted->numbers[i] != 0)
             printf("  %-22s %" PRId64 "\n", figures[i].what, counted->numbers[i]);

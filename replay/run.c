@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checks.h"
 #include "compute.h"
 #include "mesh/program/json.h"
 #include "run_rank.h"
@@ -381,6 +382,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     struct run_limits *l = &s.limits;
     const int own = own_words(argc, argv), words = argc > own ? argc - own - 1 : 0;
     bool wants_help = false;
+    uint64_t faults;
     /* clang-format off */
     const struct option_spec specs[] = {
         {.name = "speed", .kind = OPTION_TEXT, .target = &s.speed_text, .metavar = "1|X|max", .help = "pace of requests: as recorded (1), X times as fast"},
@@ -411,7 +413,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     if (check(&s, operands.count, words, argv + own + 1, fail) < 0 ||
         trace_check_output("--junit", s.junit, paths, operands.count, fail) < 0 || trace_check_unique(paths, operands.count, fail) < 0)
         return -1;
-    if (trace_order(paths, operands.count, fail) != 0)
+    if (trace_order(paths, operands.count, fail) != 0 || checks_tell(paths, operands.count, &faults, fail) != 0)
         return -1;
     return play_traces(&s, paths, operands.count, argv + own + 1, words, fail);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "ending.h"
 #include "rows.h"
 
 #include "mesh/program/replace_file.h"
@@ -52,6 +53,7 @@ struct file {
     const char *path;
     char recording[60]; /* when the recording began, by two clocks: the same in all its files and no others. "": not known */
     int64_t first_ns;   /* of its first call */
+    struct mesh_trace_ending ending;
 };
 
 static int describe(struct file *file, const char *path, struct fail *fail)
@@ -67,6 +69,8 @@ static int describe(struct file *file, const char *path, struct fail *fail)
         mesh_trace_get_meta(trace, "begun_unix_ns", unix_ns, sizeof unix_ns) == 0)
         snprintf(file->recording, sizeof file->recording, "%s %s", begun, unix_ns);
     result = rows_number(path, trace, "SELECT coalesce(min(t_ns), 0) FROM chunks", &file->first_ns, fail);
+    if (result == 0 && (result = mesh_trace_get_ending(trace, &file->ending)) != 0)
+        result = trace_failed(path, trace, result, fail);
     mesh_trace_close(trace);
     return result;
 }
@@ -77,6 +81,38 @@ static void swap(struct file *a, struct file *b)
 
     *a = *b;
     *b = was;
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* The file may have another name now, or no calls, which give it a place. */
+static bool is_continued(const struct file *files, size_t count, size_t at)
+{
+    for (size_t i = 0; i < count; i++)
+        if (i != at && strcmp(files[i].recording, files[at].recording) == 0 &&
+            (files[i].first_ns > files[at].first_ns || strcmp(name_of(files[i].path), files[at].ending.next) == 0))
+            return true;
+    return false;
+}
+
+/* On stderr, where it disturbs no form of output. */
+static void tell_endings(const struct file *files, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char text[ENDING_TEXT_BYTES];
+        const enum mesh_trace_ending_kind kind = files[i].ending.kind;
+
+        if (kind == MESH_TRACE_END_UNKNOWN || kind == MESH_TRACE_END_COMPLETE ||
+            (kind == MESH_TRACE_END_CONTINUED && is_continued(files, count, i)))
+            continue;
+        ending_text(&files[i].ending, text);
+        fprintf(stderr, "mesh-replay: %.300s: %s%s\n", files[i].path, text, kind == MESH_TRACE_END_CONTINUED ? ", which is not named" : "");
+    }
 }
 
 int trace_order(const char **paths, size_t count, struct fail *fail)
@@ -95,6 +131,8 @@ int trace_order(const char **paths, size_t count, struct fail *fail)
                 swap(&files[i], &files[k]);
     for (size_t i = 0; i < count && result == 0; i++)
         paths[i] = files[i].path;
+    if (result == 0)
+        tell_endings(files, count);
     free(files);
     return result;
 }

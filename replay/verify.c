@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checks.h"
 #include "compute.h"
 #include "mesh/program/json.h"
 #include "verdict.h"
@@ -341,6 +342,18 @@ static int verify_traces(const char *const *paths, size_t path_count, const stru
     return result;
 }
 
+static int check_rows(const char *const *paths, size_t path_count, struct fail *fail)
+{
+    uint64_t faults;
+
+    if (checks_tell(paths, path_count, &faults, fail) != 0)
+        return -1;
+    return faults == 0
+               ? 0
+               : fail_set(fail, EXIT_BAD_FILE, "%.300s%s: %" PRIu64 " rows are not as they were recorded: copy again, or record again",
+                          paths[0], path_count > 1 ? ", ..." : "", faults);
+}
+
 int verify_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-replay verify TRACE.db ... [-m MODEL.gguf] [--json | --tap] [--junit FILE]",
@@ -394,6 +407,8 @@ int verify_command(int argc, char *const *argv, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--any-model and --threads apply to computing: give -m MODEL.gguf");
     if (trace_check_unique(paths, operands.count, fail) != 0 || trace_order(paths, operands.count, fail) != 0 ||
         trace_check_output("--junit", junit, paths, operands.count, fail) < 0)
+        return -1;
+    if (check_rows(paths, operands.count, fail) != 0)
         return -1;
     return verify_traces(paths, operands.count, computing.model != NULL ? &computing : NULL,
                          json  ? FORM_JSON

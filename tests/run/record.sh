@@ -62,6 +62,25 @@ if [ -x "$BIN/mesh-replay" ]; then
     check_contains "verify covers both nodes of these files" "$out" "2 the same, 0 different, 0 cut short, 0 skipped"
 fi
 
+if [ -x "$BIN/mesh-replay" ]; then
+    run "$BIN/mesh-replay" info "$tmp/T.db"
+    check_contains "info says that a recording is complete" "$out" "  complete: recorded until its end, 20"
+    run "$BIN/mesh-replay" info "$tmp/R.db"
+    check_contains "info says where a recording continues" "$out" ", and continues in R-2.db"
+    check_exit "verify says which file is missing" 0 "R.db: recorded until" "$BIN/mesh-replay" verify "$tmp/R.db"
+    check_contains "verify gives the name of the missing file" "$err" "continues in R-2.db, which is not named"
+    check "verify has all files" "$BIN/mesh-replay" verify "$tmp"/R*.db
+    check_equal "verify says nothing where all files are named" "$(cat "$err")" ""
+    cp "$tmp/T.db" "$tmp/changed.db"
+    sql "$tmp/changed.db" "DELETE FROM tokens WHERE id = 7; UPDATE epochs SET rows = ''; INSERT INTO gaps(id, node, t_ns, end_ns, count)
+        VALUES(1, 1, 1, 1, 1)"
+    check_exit "a removed token is found" 3 "changed.db: tokens, row 7: it was removed" "$BIN/mesh-replay" verify "$tmp/changed.db"
+    check_contains "a changed row is named" "$err" "changed.db: epochs, row 1: it was changed"
+    check_contains "an added row is named" "$err" "changed.db: gaps, row 1: it was added"
+    run "$BIN/mesh-replay" info "$tmp/changed.db"
+    check_contains "info counts rows that were changed" "$out" "3 rows are not as they were recorded"
+fi
+
 # ---- killed ----
 
 lost=0
@@ -79,13 +98,49 @@ for ((i = 0; i < kills; i++)); do
         [ "$tables" = 0 ] && continue
         found=$(sql "$file" "PRAGMA integrity_check; SELECT coalesce(max(first + count) - 1 - sum(count), 0) FROM chunks" 2>&1 |
             tr '\n' ' ')
+        if [ -x "$BIN/mesh-replay" ] && [ -n "$(sql "$file" "SELECT 1 FROM nodes" 2>/dev/null)" ]; then
+            "$BIN/mesh-replay" info "$file" >"$tmp/early" 2>&1
+            grep -q "ends early: recorded until " "$tmp/early" || found="$found$(head -n 2 "$tmp/early")"
+            "$BIN/mesh-replay" verify "$file" >"$tmp/early" 2>&1
+            case $? in 0 | 77) ;; *) found="$found$(cat "$tmp/early")" ;; esac
+            grep -q "ends early: recorded until" "$tmp/early" || found="$found$(cat "$tmp/early")"
+        fi
         if [ "$found" != "ok 0 " ]; then
             lost=$((lost + 1))
             echo "# $file after kill $i: $found"
         fi
     done
 done
-check_equal "runs killed $kills times left readable traces without holes" "$lost" 0
+check_equal "runs killed $kills times left readable traces without holes, which say that they end early" "$lost" 0
+
+# ---- a path that is too long, a -wal that is emptied ----
+
+deep=$tmp
+for _ in 1 2 3 4 5; do deep=$deep/$(printf '%0100d' 0); done
+mkdir -p "$deep"
+check_exit "a path that is too long for SQLite is refused with that reason" 4 "choose a folder with a shorter path" \
+    generate -n 1 --record "$deep/T.db"
+check_contains "the message ends with the name of the file" "$err" "0/T.db: its whole path has more than 510 bytes"
+check_equal "no file is left there" "$(ls "$deep")" ""
+in_deep() (cd "$deep" && "$program" run -m "$here/$model" -p Once -t 1 -n 1 --record T.db)
+check_exit "so is a short name in a folder whose path is too long" 4 "T.db: its whole path has more than 510 bytes" in_deep
+cp "$tmp/T.db" "$deep/T.db"
+if [ -x "$BIN/mesh-replay" ]; then
+    check_exit "mesh-replay says so, too" 4 "its whole path has more than 510 bytes" "$BIN/mesh-replay" info "$deep/T.db"
+fi
+background "$mesh_node" "${question[@]}" -n 400 --lab pace=60MB/s --record "$tmp/W.db" >/dev/null 2>"$tmp/wal-err"
+pid=$background_pid
+wait_until 10 test -s "$tmp/W.db-wal"
+sleep 0.6 # some batches
+: >"$tmp/W.db-wal"
+code=0
+wait "$pid" || code=$?
+check_equal "a recording whose -wal was emptied is incomplete" "$code" 4
+check_contains "the reason is given" "$tmp/wal-err" "its -wal was emptied or cut"
+if [ -x "$BIN/mesh-replay" ]; then
+    run "$BIN/mesh-replay" info "$tmp/W.db"
+    check_equal "what is left is not taken for a damaged file" "$(grep -c malformed "$err")" 0
+fi
 
 # ---- a serving node ----
 

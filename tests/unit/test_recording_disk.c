@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -191,6 +192,69 @@ static void a_file_that_is_taken_away_is_a_failure_until_it_is_back(void **state
     mesh_trace_close(trace);
 }
 
+static enum mesh_trace_ending_kind ending_of(const char *path)
+{
+    struct mesh_trace *trace = open_trace(path);
+    struct mesh_trace_ending ending;
+
+    assert_int_equal(mesh_trace_get_ending(trace, &ending), 0);
+    mesh_trace_close(trace);
+    return ending.kind;
+}
+
+static void a_recording_that_is_closed_is_marked_as_complete(void **state)
+{
+    struct mesh_recording *recording = open_recording(0);
+
+    (void)state;
+    put_ticks(recording, 1, 10);
+    wait_for(recording, 10, 0);
+    assert_int_equal(ending_of(place->path), MESH_TRACE_END_OPEN);
+    mesh_recording_close(recording, NULL);
+    assert_int_equal(ending_of(place->path), MESH_TRACE_END_COMPLETE);
+}
+
+static void a_recording_whose_last_entries_the_disk_refuses_ends_early(void **state)
+{
+    struct mesh_recording *recording;
+    struct mesh_recording_stats stats;
+
+    (void)state;
+    set_write(write_or_refuse);
+    recording = open_recording(0);
+    put_ticks(recording, 1, 10);
+    wait_for(recording, 10, 0);
+    refused = "is refused";
+    mesh_recording_set_meta(recording, "color", "is refused");
+    mesh_recording_close(recording, &stats);
+    refused = NULL;
+    set_write(NULL);
+    assert_int_equal(stats.recorder.lost, 1);
+    assert_int_equal(ending_of(place->path), MESH_TRACE_END_EARLY);
+}
+
+static void a_file_that_another_follows_is_marked_with_its_name(void **state)
+{
+    static char members[60001];
+    const struct mesh_trace_epoch epoch = {.t_ns = 1, .epoch = 3, .rank = 0, .members = members};
+    struct mesh_recording *recording = open_recording(50000);
+    struct mesh_trace_ending ending;
+    struct mesh_trace *trace;
+
+    (void)state;
+    memset(members, ' ', sizeof members - 1);
+    mesh_recording_add_epoch(recording, &epoch);
+    wait_for(recording, 1, 0);
+    put_ticks(recording, 1, 10);
+    mesh_recording_close(recording, NULL);
+    trace = open_trace(place->path);
+    assert_int_equal(mesh_trace_get_ending(trace, &ending), 0);
+    mesh_trace_close(trace);
+    assert_int_equal(ending.kind, MESH_TRACE_END_CONTINUED);
+    assert_string_equal(ending.next, "t-2.db");
+    assert_int_equal(ending_of(second), MESH_TRACE_END_COMPLETE);
+}
+
 static void what_was_to_go_into_a_removed_file_is_missing(void **state)
 {
     struct mesh_recording *recording = open_recording(0);
@@ -206,14 +270,46 @@ static void what_was_to_go_into_a_removed_file_is_missing(void **state)
     assert_int_equal(stats.recorder.lost, 10);
 }
 
+static void a_file_whose_wal_is_emptied_is_left_as_it_is(void **state)
+{
+    struct mesh_recording *recording = open_recording(0);
+    struct mesh_recording_stats stats;
+    struct mesh_trace *trace;
+    size_t before_bytes, after_bytes;
+    uint8_t *before, *after;
+    char wal[120];
+
+    (void)state;
+    put_ticks(recording, 1, 10);
+    wait_for(recording, 10, 0);
+    put_ticks(recording, 11, 10);
+    wait_for(recording, 20, 0);
+    snprintf(wal, sizeof wal, "%s-wal", place->path);
+    before = trace_case_load(place->path, &before_bytes);
+    assert_int_equal(truncate(wal, 0), 0);
+    put_ticks(recording, 21, 10);
+    stats = wait_for(recording, 20, 1);
+    assert_non_null(strstr(stats.recorder.why, "-wal was emptied or cut"));
+    mesh_recording_close(recording, &stats);
+    assert_int_equal(stats.recorder.lost, 10);
+    after = trace_case_load(place->path, &after_bytes);
+    assert_int_equal(after_bytes, before_bytes);
+    assert_memory_equal(after, before, before_bytes);
+    assert_int_equal(mesh_trace_open(&trace, place->path, reason), MESH_ETRUNCATED);
+    assert_null(strstr(reason, "malformed"));
+    free(before);
+    free(after);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_next_file_gets_its_beginning_once_the_disk_takes_it),
-        TEST(a_file_that_is_taken_away_is_a_failure_until_it_is_back),
-        TEST(what_was_to_go_into_a_removed_file_is_missing),
+        TEST(a_next_file_gets_its_beginning_once_the_disk_takes_it), TEST(a_file_that_is_taken_away_is_a_failure_until_it_is_back),
+        TEST(a_recording_that_is_closed_is_marked_as_complete),      TEST(a_recording_whose_last_entries_the_disk_refuses_ends_early),
+        TEST(a_file_that_another_follows_is_marked_with_its_name),   TEST(what_was_to_go_into_a_removed_file_is_missing),
+        TEST(a_file_whose_wal_is_emptied_is_left_as_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

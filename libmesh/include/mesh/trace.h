@@ -251,6 +251,10 @@ int mesh_trace_create(struct mesh_trace **trace, const char *path, char reason[M
  * read. */
 int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MESH_TRACE_REASON_BYTES]);
 
+/* Mark the proper end of a trace that is written, as the last thing before it is closed: nothing is missing behind it. next: name of the
+ * file that continues it; NULL: nothing does. end_ns: on the trace's clock. */
+int mesh_trace_end_here(struct mesh_trace *trace, int64_t end_ns, const char *next);
+
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
 void mesh_trace_close(struct mesh_trace *trace);
 
@@ -304,6 +308,33 @@ MESH_TRACE_TABLES(MESH_TRACE_ADD) /* mesh_trace_add_row_node, ... */
 
 /* The value of a meta key into out, cut where it is longer; MESH_AGAIN: there is no such key. */
 int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, size_t capacity);
+
+enum mesh_trace_ending_kind {
+    MESH_TRACE_END_UNKNOWN,  /* written by a version that did not mark the end */
+    MESH_TRACE_END_OPEN,     /* being written */
+    MESH_TRACE_END_EARLY,    /* without the mark: what came after until_ns, if anything, is not in it */
+    MESH_TRACE_END_COMPLETE, /* mesh_trace_end_here */
+    MESH_TRACE_END_CONTINUED /* likewise, and another file follows */
+};
+
+struct mesh_trace_ending {
+    enum mesh_trace_ending_kind kind;
+    int64_t until_ns;                /* latest time of any row; of a marked end: of the end. MESH_TRACE_NULL: there are no rows */
+    int64_t begun_ns, begun_unix_ns; /* the same moment by the trace's clock and since 1970; MESH_TRACE_NULL: not known */
+    char next[256];                  /* of MESH_TRACE_END_CONTINUED: name of the file that follows */
+};
+int mesh_trace_get_ending(struct mesh_trace *trace, struct mesh_trace_ending *ending);
+
+/* Compare all rows with the hashes that were stored with them, and tell of each that was deleted, added or changed by something else than
+ * the trace store, in no particular order. Reads the whole file. Tells nothing of traces of versions that stored none (schema 1, and the
+ * first of schema 2); nor is it protection against forgery, as anybody can compute the hashes. */
+enum mesh_trace_fault { MESH_TRACE_ROW_MISSING, MESH_TRACE_ROW_ADDED, MESH_TRACE_ROW_CHANGED };
+struct mesh_trace_finding {
+    const char *table;
+    const char *row; /* its key; "": all of the table. Of message_ranges and message_members: the datagram. Valid during the call */
+    enum mesh_trace_fault fault;
+};
+int mesh_trace_check(struct mesh_trace *trace, void (*tell)(void *user, const struct mesh_trace_finding *finding), void *user);
 
 /* How many rows a table has. */
 int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t *count);
