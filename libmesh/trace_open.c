@@ -11,6 +11,15 @@
 
 #include "trace_parts.h"
 
+/* Size of the -wal beside it; -1: there is none. */
+static int64_t wal_bytes(const char *path)
+{
+    char name[PATH_MAX];
+    struct stat status;
+
+    return (size_t)snprintf(name, sizeof name, "%s-wal", path) < sizeof name && stat(name, &status) == 0 ? (int64_t)status.st_size : -1;
+}
+
 static int check_kind(struct mesh_trace *trace)
 {
     int64_t application = 0, version = 0;
@@ -25,6 +34,11 @@ static int check_kind(struct mesh_trace *trace)
                                "an SQLite file of another program (application_id %lld): give a trace that mesh-node --record or "
                                "mesh-dissect --import wrote",
                                (long long)application);
+    }
+    if (version == 0 && wal_bytes(trace->path) == 0) {
+        return mesh_trace_fail(
+            trace, MESH_ETRUNCATED,
+            "nothing is stored in it, and what was recorded was in the file beside it, with -wal, which was emptied: record again");
     }
     if (version == 0) {
         return mesh_trace_fail(
@@ -126,14 +140,6 @@ enum how {
     HOW_UNSHARED   /* the same with the -wal that a killed writer has left: its index is in memory, and not in a new file beside it */
 };
 
-static bool has_wal(const char *path)
-{
-    char name[PATH_MAX];
-    struct stat status;
-
-    return (size_t)snprintf(name, sizeof name, "%s-wal", path) < sizeof name && stat(name, &status) == 0 && status.st_size > 0;
-}
-
 /* Only a file in WAL mode would get others beside it when it is read. */
 static enum how choose(const char *path, int fd, bool *is_live)
 {
@@ -149,7 +155,7 @@ static enum how choose(const char *path, int fd, bool *is_live)
         return HOW_SHARED;
     }
     (void)flock(fd, LOCK_UN);
-    return has_wal(path) ? HOW_UNSHARED : HOW_IMMUTABLE;
+    return wal_bytes(path) > 0 ? HOW_UNSHARED : HOW_IMMUTABLE;
 }
 
 /* A file: URI; sqlite3_free. mode=ro holds for the trace alone: a database attached to it may be written. */

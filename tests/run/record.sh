@@ -128,10 +128,10 @@ cp "$tmp/T.db" "$deep/T.db"
 if [ -x "$BIN/mesh-replay" ]; then
     check_exit "mesh-replay says so, too" 4 "its whole path has more than 510 bytes" "$BIN/mesh-replay" info "$deep/T.db"
 fi
-background "$mesh_node" "${question[@]}" -n 400 --lab pace=60MB/s --record "$tmp/W.db" >/dev/null 2>"$tmp/wal-err"
+background "$mesh_node" "${question[@]}" -n 100 --lab pace=60MB/s --record "$tmp/W.db" >/dev/null 2>"$tmp/wal-err"
 pid=$background_pid
-wait_until 10 test -s "$tmp/W.db-wal"
-sleep 0.6 # some batches
+has_batches() { [ -s "$tmp/W.db" ] && [ "$(sql "$tmp/W.db" "SELECT count(*) FROM checks WHERE name = 'tokens'")" -ge 2 ]; }
+wait_until 10 has_batches
 : >"$tmp/W.db-wal"
 code=0
 wait "$pid" || code=$?
@@ -139,7 +139,7 @@ check_equal "a recording whose -wal was emptied is incomplete" "$code" 4
 check_contains "the reason is given" "$tmp/wal-err" "its -wal was emptied or cut"
 if [ -x "$BIN/mesh-replay" ]; then
     run "$BIN/mesh-replay" info "$tmp/W.db"
-    check_equal "what is left is not taken for a damaged file" "$(grep -c malformed "$err")" 0
+    check_contains "and mesh-replay says that there is nothing to be read" "$err" "which was emptied: record again"
 fi
 
 # ---- a serving node ----
