@@ -182,7 +182,8 @@ static int open_file(struct capture *c, const char *path, struct fail *fail)
 
     c->name = path;
     if (file == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: %s", path, strerror(errno),
+                        fail_advice(errno, "check the name"));
     c->pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
     if (c->pcap == NULL)
         return refuse_file(file, path, error, fail);
@@ -364,11 +365,13 @@ struct capture_writer *capture_writer_open(const struct capture *capture, const 
     writer = calloc(1, sizeof *writer);
     if (writer == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for a file of frames: close other programs"), NULL;
+    errno = 0; /* it may refuse without a failed call */
     writer->dumper = pcap_dump_open(capture->pcap, path);
     writer->path = path;
     writer->is_nano = capture->is_nano;
     if (writer->dumper == NULL) {
-        fail_set(fail, EXIT_ENVIRONMENT, "-w: %s: choose another name", pcap_geterr(capture->pcap)); /* libpcap's message names the file */
+        /* libpcap's message names the file. */
+        fail_set(fail, EXIT_ENVIRONMENT, "-w: %s: %s", pcap_geterr(capture->pcap), fail_advice(errno, "choose another name"));
         free(writer);
         return NULL;
     }

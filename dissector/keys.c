@@ -171,7 +171,8 @@ int keys_read(struct keys *keys, const char *path, struct fail *fail)
     int err;
 
     if (file == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: %s", path, strerror(errno),
+                        fail_advice(errno, "check the name"));
     if (!mesh_seal_is_available()) {
         fclose(file);
         return fail_set(fail, EXIT_ENVIRONMENT, "--key: this program was built without libsodium and opens nothing: rebuild it with");

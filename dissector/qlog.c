@@ -111,7 +111,8 @@ static struct node *node_of(struct qlog *qlog, const struct frame_address *addre
     node->file = fopen(path, "w");
     if (node->file == NULL) {
         qlog->has_failed = true;
-        fail_fill(&qlog->fail, EXIT_ENVIRONMENT, "--qlog: %.200s: cannot be written: %s: choose another name", path, strerror(errno));
+        fail_fill(&qlog->fail, EXIT_ENVIRONMENT, "--qlog: %.200s: cannot be written: %s: %s", path, strerror(errno),
+                  fail_advice(errno, "choose another name"));
         return NULL;
     }
     node->address = *address;

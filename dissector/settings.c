@@ -79,7 +79,8 @@ static int read_filter_file(struct settings *settings, struct fail *fail)
     int reason;
 
     if (file == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check the name", name, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: %s", name, strerror(errno),
+                        fail_advice(errno, "check the name"));
     size = fread(settings->filter, 1, EXPRESSION_BYTES_MAX, file);
     reason = ferror(file) ? errno : 0;
     if (file != stdin)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/program/fail_advice.h"
 #include "mesh/session.h"
 #include "mesh/udp.h"
 #include "mesh/wire.h"
@@ -163,8 +164,8 @@ static int open_socket(struct mesh_client *c, struct mesh_client_error *why)
             local.ip[10] = local.ip[11] = 255;
     }
     if (mesh_udp_open(&c->udp, local, NULL) != MESH_OK)
-        return client_fail(why, MESH_ESYSTEM, "%s: no socket to call it from: %s: see whether this machine has a network for it",
-                           c->config.address, strerror(errno));
+        return client_fail(why, MESH_ESYSTEM, "%s: no socket to call it from: %s: %s", c->config.address, strerror(errno),
+                           fail_advice(errno, "see whether this machine has a network for it"));
     mesh_udp_set_outside(c->udp, take, c);
     return 0;
 }

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mesh/program/fail_advice.h"
+
 static const char key_prefix[] = "mesh-key-1 ";
 
 enum { KEY_PREFIX_BYTES = sizeof key_prefix - 1, KEY_DIGITS = 2 * MESH_KEY_BYTES, KEY_TEXT_BYTES = KEY_PREFIX_BYTES + KEY_DIGITS };
@@ -107,7 +109,7 @@ static int key_system(char *reason, size_t reason_bytes, const char *what, const
 {
     const int error = errno;
 
-    snprintf(reason, reason_bytes, "%s: %s: %s", what, strerror(error), advice);
+    snprintf(reason, reason_bytes, "%s: %s: %s", what, strerror(error), fail_advice(error, advice));
     errno = error;
     return MESH_ESYSTEM;
 }

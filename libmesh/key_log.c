@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mesh/program/fail_advice.h"
 #include "mesh/seal.h"
 
 enum { KEY_LOG_LINE_BYTES = 160 };
@@ -96,7 +97,8 @@ int mesh_key_log_session(struct mesh_key_log *log, const uint8_t sender[MESH_INC
 
 static int key_log_system(char *reason, size_t reason_bytes, const char *what)
 {
-    snprintf(reason, reason_bytes, "%s: %s: choose another name or folder for the key log", what, strerror(errno));
+    snprintf(reason, reason_bytes, "%s: %s: %s", what, strerror(errno),
+             fail_advice(errno, "choose another name or folder for the key log"));
     return MESH_ESYSTEM;
 }
 

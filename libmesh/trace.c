@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "mesh/program/fail_advice.h"
 #include "mesh/version.h"
 #include "trace_parts.h"
 
@@ -40,8 +41,8 @@ static int full_or_broken(struct mesh_trace *trace, const char *doing)
 {
     const int number = sqlite3_system_errno(trace->db);
 
-    return mesh_trace_fail(trace, MESH_ESYSTEM, "%s: %s%s%s: look at the disk it is on", doing, sqlite3_errmsg(trace->db),
-                           number ? ": " : "", number ? strerror(number) : "");
+    return mesh_trace_fail(trace, MESH_ESYSTEM, "%s: %s%s%s: %s", doing, sqlite3_errmsg(trace->db), number ? ": " : "",
+                           number ? strerror(number) : "", fail_advice(number, "look at the disk it is on"));
 }
 
 /* While rows are made, nothing else is written. */
@@ -284,7 +285,8 @@ int mesh_trace_create_database(struct mesh_trace **trace, const char *path, unsi
     *trace = NULL;
     if (fd < 0) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: %s", strerror(errno),
-                 errno == EEXIST ? "give another name, or remove the file" : "choose another name or folder for the trace");
+                 errno == EEXIST ? "give another name, or remove the file"
+                                 : fail_advice(errno, "choose another name or folder for the trace"));
         return MESH_ESYSTEM;
     }
     err = create(trace, path, fd, page_bytes, reason);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mesh/program/fail_advice.h"
 #include "trace_parts.h"
 
 /* Size of the -wal beside it; -1: there is none. */
@@ -109,7 +110,7 @@ static int check_tables(struct mesh_trace *trace)
 
 static int say_errno(char reason[MESH_TRACE_REASON_BYTES])
 {
-    snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: give a trace that can be read", strerror(errno));
+    snprintf(reason, MESH_TRACE_REASON_BYTES, "%s: %s", strerror(errno), fail_advice(errno, "give a trace that can be read"));
     return MESH_ESYSTEM;
 }
 

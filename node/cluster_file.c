@@ -330,7 +330,8 @@ int cluster_file_read(const char *path, struct cluster_file *file, struct fail *
     int result;
 
     if (stream == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot open: %s: give a cluster file", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot open: %s: %s", path, strerror(errno),
+                        fail_advice(errno, "give a cluster file"));
     result = cluster_file_parse(stream, path, file, fail);
     fclose(stream);
     return result;

@@ -58,8 +58,8 @@ int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *
         return fd;
     }
     mesh_addr_format(group, text);
-    fail_fill(fail, EXIT_ENVIRONMENT, "--discover %s: cannot be heard: %s: does this network carry multicast? Give --join instead", text,
-              strerror(errno));
+    fail_fill(fail, EXIT_ENVIRONMENT, "--discover %s: cannot be heard: %s: %s", text, strerror(errno),
+              fail_advice(errno, "does this network carry multicast? Give --join instead"));
     if (fd >= 0)
         close(fd);
     return -1;

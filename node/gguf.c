@@ -117,8 +117,8 @@ struct gguf *gguf_open(const char *path, struct fail *fail)
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (descriptor < 0) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check its name and permissions", gguf_shown_path(gguf),
-                 strerror(errno));
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: %s", gguf_shown_path(gguf), strerror(errno),
+                 fail_advice(errno, "check its name and permissions"));
         gguf_close(gguf);
         return NULL;
     }

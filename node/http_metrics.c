@@ -137,7 +137,8 @@ struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct htt
 
         mesh_addr_format(listen, text);
         fail_set(fail, EXIT_ENVIRONMENT, "--metrics %s: cannot listen: %s: %s", text, reason != 0 ? strerror(reason) : "unknown",
-                 reason == EADDRINUSE ? "another program has this TCP port: end it, or give another one" : "give another address");
+                 reason == EADDRINUSE ? "another program has this TCP port: end it, or give another one"
+                                      : fail_advice(reason, "give another address"));
         free(http);
         return NULL;
     }

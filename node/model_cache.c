@@ -119,8 +119,8 @@ static int open_in(const struct model_cache *cache, const char *name, int flags,
         return no_memory(fail);
     descriptor = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (descriptor < 0)
-        fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: check its permissions, or remove its folder", path,
-                 strerror(errno));
+        fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: %s", path, strerror(errno),
+                 fail_advice(errno, "check its permissions, or remove its folder"));
     free(path);
     return descriptor;
 }

@@ -222,8 +222,8 @@ int model_source_open(struct model_source *source, const struct gguf *gguf, cons
     memset(source, 0, sizeof *source);
     source->file = open(gguf_path(gguf), O_RDONLY | O_CLOEXEC);
     if (source->file < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: check its name and permissions", gguf_path(gguf),
-                        strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: %s", gguf_path(gguf), strerror(errno),
+                        fail_advice(errno, "check its name and permissions"));
     source->have = have;
     source->info.bytes = gguf_file_bytes(gguf);
     source->info.head_bytes = gguf_data_start(gguf);

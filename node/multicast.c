@@ -64,20 +64,25 @@ static int cannot_be_heard(const char *text, int reason, struct fail *fail)
             "--multicast %s: cannot be heard: this node's own address is not of the group's family: give an IPv4 group where nodes "
             "have IPv4 addresses, one of IPv6 where they have those",
             text);
-    return fail_set(fail, EXIT_ENVIRONMENT, "--multicast %s: cannot be heard: %s: does this network carry multicast? Leave it out", text,
-                    strerror(reason));
+    return fail_set(fail, EXIT_ENVIRONMENT, "--multicast %s: cannot be heard: %s: %s", text, strerror(reason),
+                    fail_advice(reason, "does this network carry multicast? Leave it out"));
 }
 
 int multicast_open(struct mesh_udp *udp, struct mesh_addr group, struct fail *fail)
 {
     char text[MESH_ADDR_TEXT_BYTES];
+    uint32_t group_bytes;
 
     if (group.port == 0)
         return 0;
     mesh_addr_format(group, text);
     if (mesh_udp_set_group(udp, group) != MESH_OK)
         return cannot_be_heard(text, errno, fail);
-    if (mesh_udp_group_bytes(udp) == 0)
+    errno = 0;
+    group_bytes = mesh_udp_group_bytes(udp);
+    if (group_bytes == 0 && fail_advice(errno, NULL) != NULL) /* looking for the way there takes a socket of its own */
+        return cannot_be_heard(text, errno, fail);
+    if (group_bytes == 0)
         return fail_set(fail, EXIT_ENVIRONMENT,
                         "--multicast %s: the interface of this node's address cannot send there: give another group or leave it out", text);
     return 0;

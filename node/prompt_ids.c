@@ -15,7 +15,8 @@ int prompt_ids_read(const char *path, uint8_t *out, size_t capacity, size_t *byt
     int got;
 
     if (file == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot open: %s: give a file of token ids", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot open: %s: %s", path, strerror(errno),
+                        fail_advice(errno, "give a file of token ids"));
     while ((got = fscanf(file, "%20" SCNu64, &id)) == 1 && id <= UINT32_MAX && bytes_ok(&list))
         bytes_put_u32(&list, (uint32_t)id);
     const int ended = got == EOF && !ferror(file), reason = ferror(file) ? errno : 0;

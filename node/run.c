@@ -88,7 +88,8 @@ static int read_prompt(struct run *run, struct fail *fail)
         return read_stream(run, stdin, "stdin", fail);
     FILE *file = fopen(name, "rb");
     if (file == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: give a text file with -f", name, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: %s", name, strerror(errno),
+                        fail_advice(errno, "give a text file with -f"));
     int err = read_stream(run, file, name, fail);
     fclose(file);
     return err;

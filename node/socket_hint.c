@@ -1,6 +1,6 @@
 #include "socket_hint.h"
 
-#include <errno.h>
+#include "mesh/program/fail_advice.h"
 
 const char *socket_hint(int reason, const char *otherwise)
 {
@@ -10,13 +10,7 @@ const char *socket_hint(int reason, const char *otherwise)
     case EPERM:
     case ENOSYS:
         return "a sandbox forbids what it needs: allow UDP sockets, epoll and eventfd";
-    case EMFILE:
-    case ENFILE:
-        return "raise the limit of open files (ulimit -n, LimitNOFILE=)";
-    case ENOMEM:
-    case ENOBUFS:
-        return "close other programs";
     default:
-        return otherwise;
+        return fail_advice(reason, otherwise);
     }
 }

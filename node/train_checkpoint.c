@@ -338,7 +338,8 @@ static FILE *open_path(const char *path, uint64_t *size, struct fail *fail)
     FILE *file;
 
     if (descriptor < 0) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: check its name and permissions", shown(path), strerror(errno));
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be opened: %s: %s", shown(path), strerror(errno),
+                 fail_advice(errno, "check its name and permissions"));
         return NULL;
     }
     if (check_status(descriptor, shown(path), size, fail) < 0) {

@@ -25,7 +25,7 @@ static int map_text(const char *path, struct text *text, struct fail *fail)
     void *bytes;
 
     if (descriptor < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: give a text file", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: %s", path, strerror(errno), fail_advice(errno, "give a text file"));
     if (fstat(descriptor, &status) < 0 || !S_ISREG(status.st_mode)) {
         close(descriptor);
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: no regular file: give a text file", path);
@@ -36,7 +36,8 @@ static int map_text(const char *path, struct text *text, struct fail *fail)
     }
     bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (bytes == MAP_FAILED) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s: copy it to a local disk", path, strerror(errno));
+        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s: %s", path, strerror(errno),
+                 fail_advice(errno, "copy it to a local disk"));
         close(descriptor);
         return -1;
     }

@@ -31,16 +31,21 @@ int export_to_file(const char *path, int (*write)(void *context, FILE *out, stru
 {
     struct replace_file file;
     FILE *out;
-    int result;
+    int descriptor, result;
 
     if (strcmp(path, "-") == 0)
         return write(context, stdout, fail);
     if (replace_file_open(&file, path, fail) < 0)
         return -1;
-    out = fdopen(dup(file.descriptor), "w");
+    descriptor = dup(file.descriptor);
+    out = descriptor < 0 ? NULL : fdopen(descriptor, "w");
     if (out == NULL) {
+        fail_fill(fail, EXIT_ENVIRONMENT, "%.300s: cannot be written: %s: %s", path, strerror(errno),
+                  fail_advice(errno, "close other programs"));
+        if (descriptor >= 0)
+            close(descriptor);
         replace_file_abandon(&file);
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: %s: close other programs", path, strerror(errno));
+        return -1;
     }
     result = write(context, out, fail);
     if (fclose(out) != 0 && result == 0)

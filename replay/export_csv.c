@@ -54,8 +54,8 @@ static int remove_old(const char *path, struct fail *fail)
 {
     if (unlink(path) == 0 || errno == ENOENT)
         return 0;
-    return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: of another trace, and cannot be removed: %s: choose another folder", path,
-                    strerror(errno));
+    return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: of another trace, and cannot be removed: %s: %s", path, strerror(errno),
+                    fail_advice(errno, "choose another folder"));
 }
 
 static int write_table(struct csv *csv, const char *name)

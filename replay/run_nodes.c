@@ -182,7 +182,8 @@ static int find_port(struct run_nodes *nodes, uint16_t i, struct mesh_udp **udp,
     char reason[128];
 
     if (mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason) != MESH_OK || mesh_udp_open(udp, addr, NULL) != MESH_OK)
-        return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: no socket: %s: the loopback must be up", strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: no socket: %s: %s", strerror(errno),
+                        fail_advice(errno, "the loopback must be up"));
     mesh_addr_format(mesh_udp_local(*udp), nodes->address[i]);
     return 0;
 }

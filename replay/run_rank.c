@@ -230,7 +230,8 @@ static int open_sockets(struct run_rank *run, const struct run_nodes *nodes, cha
         return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: %s: the loopback must be up", reason);
     for (uint16_t r = 0; r < run->rank_count; r++) {
         if (r != run->rank && mesh_udp_open(&run->played[r].udp, any, NULL) != MESH_OK)
-            return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: no socket: %s: the loopback must be up", strerror(errno));
+            return fail_set(fail, EXIT_ENVIRONMENT, "127.0.0.1: no socket: %s: %s", strerror(errno),
+                            fail_advice(errno, "the loopback must be up"));
         if (r != run->rank)
             run->addresses[r] = mesh_udp_local(run->played[r].udp);
         mesh_addr_format(run->addresses[r], text);

@@ -76,6 +76,7 @@ int run_words_write_prompt(const struct request *request, const char *path, stru
     if (file != NULL && fclose(file) != 0)
         is_written = false;
     if (!is_written)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot be written: %s: make room", path, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot be written: %s: %s", path, strerror(errno),
+                        fail_advice(errno, "see whether TMPDIR can be written"));
     return 0;
 }

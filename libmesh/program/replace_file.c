@@ -108,7 +108,8 @@ static void release(struct replace_file *file)
 
 static int refuse_open(struct replace_file *file, const char *path, struct fail *fail)
 {
-    const int result = fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: choose another name or folder", path, strerror(errno));
+    const int result = fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be written: %s: %s", path, strerror(errno),
+                                fail_advice(errno, "choose another name or folder"));
 
     release(file);
     return result;

@@ -6,6 +6,8 @@
 #ifndef MESH_PROGRAM_FAIL_H
 #define MESH_PROGRAM_FAIL_H
 
+#include "mesh/program/fail_advice.h"
+
 enum exit_code { EXIT_OK = 0, EXIT_DIFFERENCE = 1, EXIT_USAGE = 2, EXIT_BAD_FILE = 3, EXIT_ENVIRONMENT = 4, EXIT_SKIPPED = 77 };
 
 struct fail {
