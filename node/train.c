@@ -1,12 +1,14 @@
 #include "train.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "kernel.h"
 #include "memory_text.h"
@@ -114,18 +116,18 @@ static int check_path(const char *path, struct fail *fail)
     return 0;
 }
 
-/* Refuse to start a new run over the checkpoint of an earlier one. */
+/* Refuse to start a new run over the checkpoint of an earlier one, or over what cannot be read now and may be one. */
 static int check_checkpoint(const struct train_options *options, struct fail *fail)
 {
     struct train_setup setup;
-    struct fail none;
+    struct stat status;
     uint64_t step;
 
-    if (options->resume)
+    if (options->resume || (stat(options->checkpoint, &status) < 0 && errno == ENOENT))
         return 0;
-    if (train_checkpoint_peek(options->checkpoint, &setup, &step, &none) < 0)
-        return none.exit_code == EXIT_ENVIRONMENT
-                   ? 0 /* it does not exist */
+    if (train_checkpoint_peek(options->checkpoint, &setup, &step, fail) < 0)
+        return fail->exit_code == EXIT_ENVIRONMENT
+                   ? -1
                    : fail_set(fail, EXIT_USAGE, "%s: exists and is no checkpoint: give another name with --checkpoint",
                               options->checkpoint);
     if (step < setup.steps)

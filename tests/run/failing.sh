@@ -81,6 +81,26 @@ never "planning" "" "$mesh_node" plan -m "$model" --nodes 2
 never "making a model" made/m.gguf "$mesh_node" synth -o @/m.gguf "${shape[@]}"
 never "training" made/m.gguf "$mesh_node" train --text "$tmp/text" -o @/m.gguf --steps 1 --dim 32 --hidden 32 --layers 1 --heads 1 \
     --kv-heads 1 --vocab 270 --ctx 16 --batch 1 -t 1
+
+# An unfinished run's checkpoint that cannot be read at the moment is not taken for one that is not there.
+train=("$mesh_node" train --text "$tmp/text" -o "$tmp/half.gguf" --dim 32 --hidden 32 --layers 1 --heads 1 --kv-heads 1 --vocab 270 --ctx 16
+    --batch 1 -t 1)
+background "${train[@]}" --steps 1000000 --every 1 >/dev/null 2>&1
+wait_until 60 test -s "$tmp/half.gguf.ckpt"
+kill -INT "$background_pid"
+wait "$background_pid"
+cp "$tmp/half.gguf.ckpt" "$tmp/kept.ckpt"
+rm -f "$tmp/list"
+: >"$tmp/bad"
+FAIL_LIST=$tmp/list LD_PRELOAD=$fails "${train[@]}" --steps 2 >/dev/null 2>&1
+check_equal "train does not begin over a checkpoint of another run" $? 2
+sort -u "$tmp/list" >"$tmp/places"
+while read -r place name; do
+    FAIL_PLACE=$place LD_PRELOAD=$fails "${train[@]}" --steps 2 >/dev/null 2>&1 </dev/null && echo "$name at $place: code 0" >>"$tmp/bad"
+    cmp -s "$tmp/kept.ckpt" "$tmp/half.gguf.ckpt" || echo "$name at $place: the checkpoint is another one" >>"$tmp/bad"
+    cp "$tmp/kept.ckpt" "$tmp/half.gguf.ckpt"
+done <"$tmp/places"
+check_equal "train does not when a call fails, either" "$(cat "$tmp/bad")" ""
 if [ -x "$mesh_dissect" ]; then
     never "dissecting" out "$mesh_dissect" -r tests/dissect/lost.pcap -v -Y 'tile && !lost'
     never "making a trace of a capture" "" "$mesh_dissect" -r tests/dissect/messages.pcap --import @/t.db
