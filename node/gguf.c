@@ -189,6 +189,12 @@ const char *gguf_path(const struct gguf *gguf)
     return gguf->path;
 }
 
+int gguf_duplicate(const struct gguf *gguf)
+{
+    assert(gguf->is_mapped);
+    return fcntl(gguf->file, F_DUPFD_CLOEXEC, 0);
+}
+
 const char *gguf_shown_path(const struct gguf *gguf)
 {
     const size_t size = strlen(gguf->path);

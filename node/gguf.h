@@ -77,6 +77,10 @@ const uint8_t *gguf_tensor_bytes(const struct gguf_tensor *tensor, uint64_t at, 
 void gguf_tensor_ahead(const struct gguf_tensor *tensor, uint64_t at, uint64_t size);
 
 const char *gguf_path(const struct gguf *gguf);
+
+/* Another descriptor of the open file, which stays the same file when its name is given to another one; to be closed by the caller, also
+ * after gguf_close. -1: see errno. Not for a file that was given as memory (asserted). */
+int gguf_duplicate(const struct gguf *gguf);
 uint32_t gguf_version(const struct gguf *gguf);
 uint64_t gguf_file_bytes(const struct gguf *gguf);
 size_t gguf_value_count(const struct gguf *gguf);

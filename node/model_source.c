@@ -220,10 +220,11 @@ int model_source_open(struct model_source *source, const struct gguf *gguf, cons
 {
     assert(have == NULL || hashes != NULL);
     memset(source, 0, sizeof *source);
-    source->file = open(gguf_path(gguf), O_RDONLY | O_CLOEXEC);
+    /* Not by its name, which may be another file's by now: others would get that file's bytes as those of this model. */
+    source->file = gguf_duplicate(gguf);
     if (source->file < 0)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened: %s: %s", gguf_path(gguf), strerror(errno),
-                        fail_advice(errno, "check its name and permissions"));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot be opened for other nodes: %s: %s", gguf_path(gguf), strerror(errno),
+                        fail_advice(errno, "report this"));
     source->have = have;
     source->info.bytes = gguf_file_bytes(gguf);
     source->info.head_bytes = gguf_data_start(gguf);

@@ -125,6 +125,55 @@ static void hashes_are_made_when_somebody_asks_and_fit_file_and_id(void **state)
     free(chunk);
 }
 
+/* A copy of the model under this name; with `flip` its last byte is another one. */
+static void copy_model(const char *path, uint8_t flip)
+{
+    FILE *in = fopen(model_path, "rb"), *out = fopen(path, "wb");
+    uint8_t *bytes = malloc(MODEL_CHUNK_BYTES);
+    size_t size, last = 0;
+
+    assert_true(in != NULL && out != NULL && bytes != NULL);
+    while ((size = fread(bytes, 1, MODEL_CHUNK_BYTES, in)) > 0) {
+        assert_int_equal(fwrite(bytes, 1, size, out), size);
+        last = size - 1;
+    }
+    assert_int_equal(fseek(out, -1, SEEK_END), 0);
+    assert_int_equal(fputc(bytes[last] ^ flip, out), bytes[last] ^ flip);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+    free(bytes);
+}
+
+/* The node computes with the file that it has mapped. */
+static void others_get_the_open_file_though_its_name_is_another_ones_by_now(void **state)
+{
+    char folder[] = "/tmp/model-source.XXXXXX", name[64], other[64];
+    uint8_t right[MODEL_HASH_BYTES];
+    struct model_info info;
+
+    (void)state;
+    open_source(NULL);
+    read_info(&info);
+    memcpy(right, info.id, sizeof right);
+    close_source();
+    assert_non_null(mkdtemp(folder));
+    snprintf(name, sizeof name, "%s/model.gguf", folder);
+    snprintf(other, sizeof other, "%s/other.gguf", folder);
+    copy_model(name, 0);
+    copy_model(other, 1);
+    gguf = gguf_open(name, &fail);
+    assert_non_null(gguf);
+    assert_int_equal(rename(other, name), 0);
+    assert_int_equal(model_source_open(&source, gguf, NULL, NULL, &fail), 0);
+    bulk_host_init(&host);
+    model_source_provide(&source, &host);
+    read_info(&info);
+    assert_memory_equal(info.id, right, sizeof right);
+    close_source();
+    unlink(name);
+    rmdir(folder);
+}
+
 static void hashes_that_are_known_are_given_at_once(void **state)
 {
     static uint8_t hashes[64 * MODEL_HASH_BYTES];
@@ -230,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_are_made_when_somebody_asks_and_fit_file_and_id),
+        cmocka_unit_test(others_get_the_open_file_though_its_name_is_another_ones_by_now),
         cmocka_unit_test(hashes_that_are_known_are_given_at_once),
         cmocka_unit_test(another_model_is_refused_in_words),
         cmocka_unit_test(chunks_that_are_not_there_are_refused_and_not_listed),
