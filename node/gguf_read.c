@@ -330,8 +330,8 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The smallest of the sorted offsets above this one; `end` when there is none. */
-static uint64_t next_offset(const uint64_t *sorted, size_t count, uint64_t offset, uint64_t end)
+/* How many of the sorted offsets are at most this one. */
+static size_t count_up_to(const uint64_t *sorted, size_t count, uint64_t offset)
 {
     size_t low = 0;
     size_t high = count;
@@ -344,7 +344,15 @@ static uint64_t next_offset(const uint64_t *sorted, size_t count, uint64_t offse
         else
             high = middle;
     }
-    return low < count && sorted[low] < end ? sorted[low] : end;
+    return low;
+}
+
+/* The smallest of the sorted offsets above this one; `end` when there is none. */
+static uint64_t next_offset(const uint64_t *sorted, size_t count, uint64_t offset, uint64_t end)
+{
+    const size_t next = count_up_to(sorted, count, offset);
+
+    return next < count && sorted[next] < end ? sorted[next] : end;
 }
 
 static int place_tensor(const struct gguf_reader *reader, struct gguf_tensor *tensor, uint64_t offset, uint64_t alignment,
@@ -369,6 +377,23 @@ static int place_tensor(const struct gguf_reader *reader, struct gguf_tensor *te
     return 0;
 }
 
+/* No two tensors share bytes: so what is made for each of them takes a few times the file's size at most. */
+static int check_apart(const struct gguf_reader *reader, const struct gguf_tensor *tensor, uint64_t offset, const uint64_t *sorted)
+{
+    const struct gguf *gguf = reader->gguf;
+    const size_t up_to = count_up_to(sorted, gguf->tensor_count, offset);
+    const uint64_t next = next_offset(sorted, gguf->tensor_count, offset, gguf->size - gguf->data_start);
+
+    if (up_to > 1 && sorted[up_to - 2] == offset)
+        return gguf_refuse(reader, "offset %" PRIu64 " is that of another tensor, too: the file is damaged", offset);
+    if (tensor->data_size > next - offset)
+        return gguf_refuse(reader,
+                           "its %" PRIu64 " bytes at offset %" PRIu64 " reach into those of another tensor, which begin at %" PRIu64
+                           ": the file is damaged",
+                           tensor->data_size, offset, next);
+    return 0;
+}
+
 static int place_tensors(struct gguf_reader *reader, const uint64_t *offsets, uint64_t *sorted)
 {
     struct gguf *gguf = reader->gguf;
@@ -386,6 +411,12 @@ static int place_tensors(struct gguf_reader *reader, const uint64_t *offsets, ui
         reader->index = i;
         reader->name = gguf->tensors[i].name;
         if (place_tensor(reader, &gguf->tensors[i], offsets[i], alignment, sorted) < 0)
+            return -1;
+    }
+    for (size_t i = 0; i < gguf->tensor_count; i++) {
+        reader->index = i;
+        reader->name = gguf->tensors[i].name;
+        if (check_apart(reader, &gguf->tensors[i], offsets[i], sorted) < 0)
             return -1;
     }
     return 0;

@@ -146,6 +146,7 @@ struct broken {
 
 enum { TYPE = 0, VALUE = 4, ARRAY_TYPE = 4, ARRAY_LENGTH = 8, ARRAY_DATA = 16 }; /* after a key */
 enum { DIM_COUNT = 0, DIM_0 = 4, DIM_1 = 12, TENSOR_TYPE = 20, OFFSET = 24 };    /* after the name of a tensor with two dimensions */
+enum { OFFSET_OF_VECTOR = 16 };                                                  /* of one with a single dimension */
 enum { LENGTH_OF_A = -16 };                                                      /* of the name a.weight itself */
 
 static const struct broken brokens[] = {
@@ -198,6 +199,10 @@ static const struct broken brokens[] = {
     {"a.weight", DIM_1, 8, (uint64_t)1 << 60,
      "tensor 0 'a.weight': its 1152921504606846976 rows of 4 values of type f32 take more than 2^64 bytes"},
     {"b.weight", OFFSET, 8, 33, "tensor 1 'b.weight': offset 33 is not a multiple of general.alignment (32)"},
+    {"b.weight", OFFSET, 8, 64, "tensor 1 'b.weight': its 136 bytes at offset 64 reach into those of another tensor, which begin at 192"},
+    {"b.weight", OFFSET, 8, 0, "tensor 0 'a.weight': offset 0 is that of another tensor, too: the file is damaged"},
+    {"c.weight", OFFSET_OF_VECTOR, 8, 64,
+     "tensor 1 'b.weight': its 136 bytes at offset 32 reach into those of another tensor, which begin at 64"},
     {"b.weight", OFFSET, 8, 1 << 20, "tensor 1 'b.weight': offset "},
     {"b.weight", OFFSET, 8, UINT64_MAX - 31, "tensor 1 'b.weight': offset "},
     {"b.weight", OFFSET, 8, (uint64_t)1 << 63, "tensor 1 'b.weight': offset "},
