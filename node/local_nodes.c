@@ -88,7 +88,9 @@ int local_nodes_fork(struct local_nodes *nodes, const struct mesh_lab *lab, stru
         if (pid == 0)
             return become_child(nodes, r, parent, lab, fail);
         if (pid < 0) {
-            fail_set(fail, EXIT_ENVIRONMENT, "--local %u: cannot start node %u: %s: use fewer nodes", nodes->count, r, strerror(errno));
+            fail_set(fail, EXIT_ENVIRONMENT,
+                     "--local %u: cannot start node %u: %s: use fewer nodes, or raise the limit of processes (ulimit -u, TasksMax=)",
+                     nodes->count, r, strerror(errno));
             local_nodes_kill(nodes);
             return -1;
         }

@@ -47,6 +47,15 @@ uint16_t pool_cores(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint16_t)CPU_COUNT(&set) : 1;
 }
 
+/* Not every pool is as large as -t says: some have one thread. */
+static const char *advice(int err, uint16_t count)
+{
+    if (err == EPERM)
+        return "a sandbox forbids it: allow clone3";
+    return count > 1 ? "use fewer (-t), or raise the limits of threads and memory (ulimit -u, ulimit -v, TasksMax=)"
+                     : "raise the limits of threads and memory (ulimit -u, ulimit -v, TasksMax=)";
+}
+
 struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index), void *app, struct fail *fail)
 {
     struct pool *pool = calloc(1, sizeof *pool + count * sizeof *pool->thread);
@@ -69,8 +78,8 @@ struct pool *pool_start(uint16_t count, void (*work)(void *app, uint16_t index),
         thread->index = pool->count;
         int err = pthread_create(&thread->id, NULL, run, thread);
         if (err != 0) {
-            fail_set(fail, EXIT_ENVIRONMENT, "-t %u: cannot start thread %u: %s: %s", count, pool->count, strerror(err),
-                     err == EPERM ? "a sandbox forbids it: allow clone3" : "use fewer threads");
+            fail_set(fail, EXIT_ENVIRONMENT, "threads: cannot start thread %u of %u: %s: %s", pool->count, count, strerror(err),
+                     advice(err, count));
             break;
         }
     }

@@ -68,10 +68,13 @@ static void without_memory_for_a_thread_there_is_no_pool_and_a_reason(void **sta
     if (child == 0) {
         const struct rlimit none = {0, 0};
         struct fail fail = {.text = ""};
-        const bool is_limited = setrlimit(RLIMIT_AS, &none) == 0;
-        const struct pool *pool = pool_start(2, note_index, NULL, &fail);
+        bool is_good = setrlimit(RLIMIT_AS, &none) == 0;
 
-        _exit(is_limited && pool == NULL && strstr(fail.text, "cannot start thread 0") != NULL ? 0 : 1);
+        is_good = is_good && pool_start(2, note_index, NULL, &fail) == NULL && strstr(fail.text, "cannot start thread 0 of 2") != NULL &&
+                  strstr(fail.text, "use fewer (-t)") != NULL && strstr(fail.text, "ulimit -u") != NULL;
+        is_good = is_good && pool_start(1, note_index, NULL, &fail) == NULL && strstr(fail.text, "-t") == NULL &&
+                  strstr(fail.text, "ulimit -u") != NULL; /* there are no fewer */
+        _exit(is_good ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
