@@ -3,26 +3,16 @@
 #include <string.h>
 
 #include "engine_state.h"
+#include "spin.h"
 
 /* ---- short ones: a bounded queue, from any thread ---- */
-
-static void lock_messages(struct engine *e)
-{
-    while (atomic_flag_test_and_set_explicit(&e->message_lock, memory_order_acquire))
-        ;
-}
-
-static void unlock_messages(struct engine *e)
-{
-    atomic_flag_clear_explicit(&e->message_lock, memory_order_release);
-}
 
 /* data: the type, then the rest. */
 static bool post(struct engine *e, uint16_t to, enum record_type type, const uint8_t *rest, size_t bytes)
 {
     bool has_room;
 
-    lock_messages(e);
+    spin_lock(&e->message_lock);
     has_room = e->message_tail - e->message_head < ENGINE_MESSAGES_MAX;
     if (has_room) {
         struct message *m = &e->message[e->message_tail++ % ENGINE_MESSAGES_MAX];
@@ -32,7 +22,7 @@ static bool post(struct engine *e, uint16_t to, enum record_type type, const uin
         m->data[0] = (uint8_t)type;
         memcpy(m->data + 1, rest, bytes);
     }
-    unlock_messages(e);
+    spin_unlock(&e->message_lock);
     return has_room;
 }
 
@@ -57,7 +47,7 @@ static int send_messages(struct engine *e)
 {
     int count = 0;
 
-    lock_messages(e);
+    spin_lock(&e->message_lock);
     while (e->message_head != e->message_tail) {
         const struct message *m = &e->message[e->message_head % ENGINE_MESSAGES_MAX];
 
@@ -66,7 +56,7 @@ static int send_messages(struct engine *e)
         e->message_head++;
         count++;
     }
-    unlock_messages(e);
+    spin_unlock(&e->message_lock);
     return count;
 }
 
@@ -74,9 +64,9 @@ bool engine_has_records(struct engine *e)
 {
     bool has_some;
 
-    lock_messages(e);
+    spin_lock(&e->message_lock);
     has_some = e->message_head != e->message_tail;
-    unlock_messages(e);
+    spin_unlock(&e->message_lock);
     return has_some || e->kept_record_bytes > 0 || e->publisher.record_bytes > 0 || atomic_load(&e->queue.fresh) > 0;
 }
 

@@ -2,7 +2,7 @@
 #include <assert.h>
 
 #include "engine_state.h"
-#include "idle.h"
+#include "spin.h"
 
 const char *engine_done_name(enum engine_done reason)
 {
@@ -57,8 +57,7 @@ int engine_snapshot(struct engine *e, struct saved_requests *saved, struct fail 
     int err;
 
     *saved = (struct saved_requests){0};
-    while (atomic_flag_test_and_set_explicit(&e->advancing, memory_order_acquire))
-        idle_yield();
+    spin_lock(&e->advancing);
     /* The queue is read again, for requests that move from it into the log meanwhile. */
     err = save_running(e, saved);
     if (err == 0)
@@ -67,7 +66,7 @@ int engine_snapshot(struct engine *e, struct saved_requests *saved, struct fail 
         err = request_queue_save(&e->queue, saved);
     if (err == 0)
         err = steplog_save(&e->log, saved);
-    atomic_flag_clear_explicit(&e->advancing, memory_order_release);
+    spin_unlock(&e->advancing);
     return err == 0 ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for a copy of the requests: close other programs");
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "engine_state.h"
-#include "idle.h"
+#include "spin.h"
 
 /* ---- before the first step ---- */
 
@@ -119,28 +119,17 @@ bool engine_take_saved_kv(struct engine *e, struct sequence *s, uint32_t positio
 
 /* ---- while it works ---- */
 
-static void lock_steps(struct engine *e)
-{
-    while (atomic_flag_test_and_set_explicit(&e->advancing, memory_order_acquire))
-        idle_yield();
-}
-
-static void unlock_steps(struct engine *e)
-{
-    atomic_flag_clear_explicit(&e->advancing, memory_order_release);
-}
-
 uint32_t engine_cached(struct engine *e, struct engine_cached *cached, uint32_t *first, uint32_t *heads)
 {
     uint32_t count = 0;
 
     *first = e->kv_first;
     *heads = e->kv_count;
-    lock_steps(e);
+    spin_lock(&e->advancing);
     for (uint16_t i = 0; i < e->config.slots; i++)
         if (e->sequence[i].is_active)
             cached[count++] = (struct engine_cached){e->sequence[i].request.id, e->sequence[i].positions_done};
-    unlock_steps(e);
+    spin_unlock(&e->advancing);
     return count;
 }
 
@@ -188,7 +177,7 @@ bool engine_cached_read(struct engine *e, uint64_t request, uint32_t head, uint3
 
     if (head < e->kv_first || head >= e->kv_first + e->kv_count || first > positions)
         return false;
-    lock_steps(e);
+    spin_lock(&e->advancing);
     for (uint16_t i = 0; i < e->config.slots; i++) {
         const struct sequence *s = &e->sequence[i];
 
@@ -198,7 +187,7 @@ bool engine_cached_read(struct engine *e, uint64_t request, uint32_t head, uint3
         is_there = true;
         break;
     }
-    unlock_steps(e);
+    spin_unlock(&e->advancing);
     *bytes -= piece.left;
     return is_there;
 }

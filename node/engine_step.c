@@ -5,19 +5,19 @@
 #include "engine_layout.h"
 #include "engine_state.h"
 #include "head.h"
+#include "spin.h"
 
 enum { ATTEND_CHUNK_TOKENS = 8 };
 
 void engine_note_fault(struct engine *e, struct part *part, const struct engine_fault *fault)
 {
-    while (atomic_flag_test_and_set_explicit(&e->fault_lock, memory_order_acquire))
-        ;
+    spin_lock(&e->fault_lock);
     struct engine_fault *kept = &part->fault;
     uint64_t rank_new = (uint64_t)fault->layer << 40 | (uint64_t)fault->phase << 32 | fault->row;
     uint64_t rank_kept = (uint64_t)kept->layer << 40 | (uint64_t)kept->phase << 32 | kept->row;
     if (!kept->is_set || rank_new < rank_kept)
         *kept = *fault;
-    atomic_flag_clear_explicit(&e->fault_lock, memory_order_release);
+    spin_unlock(&e->fault_lock);
 }
 
 /* ---- tokens ---- */

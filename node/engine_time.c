@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine_state.h"
+#include "spin.h"
 
 enum { RANK_BITS = 6 };
 
@@ -16,17 +17,6 @@ static uint64_t cause(uint16_t rank, uint16_t phase, uint16_t block)
 static uint16_t cause_rank(uint64_t what)
 {
     return (uint16_t)(what >> 32);
-}
-
-static void lock(struct engine *e)
-{
-    while (atomic_flag_test_and_set_explicit(&e->time.lock, memory_order_acquire))
-        ;
-}
-
-static void unlock(struct engine *e)
-{
-    atomic_flag_clear_explicit(&e->time.lock, memory_order_release);
 }
 
 /* ---- what is waited for ---- */
@@ -227,16 +217,16 @@ void engine_time_used(struct engine *e, _Atomic uint64_t *sent)
 
     if (value == 0)
         return; /* another worker was first */
-    lock(e);
+    spin_lock(&e->time.lock);
     mesh_histogram_add(&e->time.use[value & ((1u << RANK_BITS) - 1)], now_ns > sent_ns ? now_ns - sent_ns : 0);
-    unlock(e);
+    spin_unlock(&e->time.lock);
 }
 
 void engine_use_latency(struct engine *e, uint16_t rank, struct mesh_histogram *out)
 {
-    lock(e);
+    spin_lock(&e->time.lock);
     *out = e->time.use[rank];
-    unlock(e);
+    spin_unlock(&e->time.lock);
 }
 
 /* ---- steps ---- */
@@ -319,7 +309,7 @@ void engine_time_step_ends(struct engine *e)
     atomic_fetch_add_explicit(&t->stepping_ns, step.duration_ns, memory_order_relaxed);
     atomic_fetch_add_explicit(&t->positions, e->token_count, memory_order_relaxed);
     atomic_fetch_add_explicit(&t->tokens, e->sample_count, memory_order_relaxed);
-    lock(e);
+    spin_lock(&e->time.lock);
     phases = t->phases + t->count % ENGINE_STEPS_KEPT * e->phase_count;
     t->steps[t->count % ENGINE_STEPS_KEPT] = step;
     for (uint16_t p = 0; p < e->phase_count; p++) {
@@ -330,7 +320,7 @@ void engine_time_step_ends(struct engine *e)
         phases[p].duration = begin_ns > 0 ? in_units(begin_ns, end_ns) : 0;
     }
     t->count++;
-    unlock(e);
+    spin_unlock(&e->time.lock);
 }
 
 bool engine_next_step(struct engine *e, uint64_t *serial, struct mesh_telemetry_step *step, struct mesh_telemetry_phase *phases)
@@ -338,7 +328,7 @@ bool engine_next_step(struct engine *e, uint64_t *serial, struct mesh_telemetry_
     struct engine_times *t = &e->time;
     bool is_there;
 
-    lock(e);
+    spin_lock(&e->time.lock);
     if (*serial + ENGINE_STEPS_KEPT < t->count)
         *serial = t->count - ENGINE_STEPS_KEPT;
     is_there = *serial < t->count;
@@ -347,6 +337,6 @@ bool engine_next_step(struct engine *e, uint64_t *serial, struct mesh_telemetry_
         memcpy(phases, t->phases + *serial % ENGINE_STEPS_KEPT * e->phase_count, e->phase_count * sizeof *phases);
         ++*serial;
     }
-    unlock(e);
+    spin_unlock(&e->time.lock);
     return is_there;
 }

@@ -9,6 +9,8 @@
 #include "epoch_run_rows.h"
 #include "log.h"
 #include "security.h"
+#include "spin.h"
+#include "udp_driver.h"
 
 enum {
     PAUSE_NS = 1000000,
@@ -21,8 +23,7 @@ enum {
 
 static void tell(struct epoch_run *run, const struct epoch_run_result *result)
 {
-    while (atomic_flag_test_and_set_explicit(&run->results_lock, memory_order_acquire))
-        ;
+    spin_lock(&run->results_lock);
     if (run->result_count == run->result_room) {
         const size_t room = run->result_room > 0 ? 2 * run->result_room : 256;
         struct epoch_run_result *grown = realloc(run->result, room * sizeof *grown);
@@ -35,7 +36,7 @@ static void tell(struct epoch_run *run, const struct epoch_run_result *result)
     /* Without memory a token is lost here; its request continues from what came before, in the next epoch. */
     if (run->result_count < run->result_room)
         run->result[run->result_count++] = *result;
-    atomic_flag_clear_explicit(&run->results_lock, memory_order_release);
+    spin_unlock(&run->results_lock);
     eventcount_notify(run->workers.wakeup);
     if (run->count == 1)
         mesh_udp_wake(run->config->udp); /* where the main thread then sleeps */
@@ -45,14 +46,13 @@ bool epoch_run_next_result(struct epoch_run *run, struct epoch_run_result *resul
 {
     bool is_there;
 
-    while (atomic_flag_test_and_set_explicit(&run->results_lock, memory_order_acquire))
-        ;
+    spin_lock(&run->results_lock);
     is_there = run->result_count > 0;
     if (is_there) {
         *result = run->result[0];
         memmove(run->result, run->result + 1, --run->result_count * sizeof *run->result);
     }
-    atomic_flag_clear_explicit(&run->results_lock, memory_order_release);
+    spin_unlock(&run->results_lock);
     return is_there;
 }
 
@@ -118,32 +118,6 @@ static int open_engine(struct epoch_run *run, bool has_to_fit, struct fail *fail
         engine_take_rows(run->engine, run->rows);
     run->rows = NULL;
     return engine_allocate(run->engine, fail);
-}
-
-static int poll_udp(void *driver, struct mesh *mesh)
-{
-    return mesh_udp_poll(driver, mesh);
-}
-
-static int flush_udp(void *driver, struct mesh *mesh)
-{
-    return mesh_udp_flush(driver, mesh);
-}
-
-static void wait_udp(void *driver, const struct mesh *mesh, uint64_t max_ns)
-{
-    mesh_udp_wait(driver, mesh, max_ns);
-}
-
-static void wake_udp(void *driver)
-{
-    mesh_udp_wake(driver);
-}
-
-static uint64_t clock_ns(void *clock)
-{
-    (void)clock;
-    return mesh_udp_now_ns();
 }
 
 /* ---- preparing ---- */
@@ -325,13 +299,13 @@ int epoch_run_open(struct epoch_run *run, const struct epoch_run_config *config,
 int epoch_run_start(struct epoch_run *run, const uint8_t epoch_id[16], struct saved_kv *saved_kv, struct fail *fail)
 {
     const struct epoch_run_config *config = run->config;
-    const struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = config->udp};
+    const struct port_driver driver = udp_driver(config->udp);
 
     if (run->count > 1 && epoch_run_mesh_open(run, epoch_id, fail) < 0)
         return -1;
     saved_kv_merge(saved_kv, &run->fetch.saved_kv);
     engine_restore(run->engine, saved_kv);
-    engine_attach(run->engine, run->mesh, run->mesh == NULL ? NULL : &driver, clock_ns, NULL);
+    engine_attach(run->engine, run->mesh, run->mesh == NULL ? NULL : &driver, udp_driver_now_ns, NULL);
     engine_memory(run->engine, &run->memory);
     run->is_started = true;
     if (epoch_run_rows_start(run, fail) < 0 || worker_pool_start(&run->workers, run->engine, config->threads, fail) < 0)

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "pool.h"
+#include "spin.h"
 
 enum { NOTICE_BYTES = 128 };
 
@@ -34,17 +34,6 @@ struct log {
 static struct log one = {.lock = ATOMIC_FLAG_INIT};
 
 /* ---- the ring ---- */
-
-static void lock(struct log *s)
-{
-    while (atomic_flag_test_and_set_explicit(&s->lock, memory_order_acquire))
-        sched_yield();
-}
-
-static void unlock(struct log *s)
-{
-    atomic_flag_clear_explicit(&s->lock, memory_order_release);
-}
 
 static void put_bytes(struct log *s, const void *data, size_t bytes)
 {
@@ -85,10 +74,10 @@ static bool put_notice(struct log *s)
 
 static void add(struct log *s, const char *text, uint16_t bytes, bool is_line)
 {
-    lock(s);
+    spin_lock(&s->lock);
     if (!put_notice(s) || !put(s, text, bytes))
         s->dropped += is_line;
-    unlock(s);
+    spin_unlock(&s->lock);
     eventcount_notify(s->wakeup);
 }
 
@@ -96,14 +85,14 @@ static size_t take(struct log *s, char text[LOG_LINE_BYTES])
 {
     uint16_t bytes = 0;
 
-    lock(s);
+    spin_lock(&s->lock);
     if (s->put == s->taken)
         put_notice(s);
     if (s->put > s->taken) {
         take_bytes(s, &bytes, sizeof bytes);
         take_bytes(s, text, bytes);
     }
-    unlock(s);
+    spin_unlock(&s->lock);
     return bytes;
 }
 

@@ -10,6 +10,7 @@
 #include "member_state.h"
 #include "multicast.h"
 #include "progress.h"
+#include "udp_driver.h"
 
 enum {
     WATCH_NS = 50000000,
@@ -221,32 +222,6 @@ void member_memory(const struct member *m, struct engine_memory *memory)
 
 /* ---- starting ---- */
 
-static int poll_udp(void *driver, struct mesh *mesh)
-{
-    return mesh_udp_poll(driver, mesh);
-}
-
-static int flush_udp(void *driver, struct mesh *mesh)
-{
-    return mesh_udp_flush(driver, mesh);
-}
-
-static void wait_udp(void *driver, const struct mesh *mesh, uint64_t max_ns)
-{
-    mesh_udp_wait(driver, mesh, max_ns);
-}
-
-static void wake_udp(void *driver)
-{
-    mesh_udp_wake(driver);
-}
-
-static uint64_t clock_ns(void *clock)
-{
-    (void)clock;
-    return mesh_udp_now_ns();
-}
-
 /* The first thread that sees that all is loaded tells rank 0. */
 static void report_ready(void *app)
 {
@@ -259,11 +234,11 @@ static void report_ready(void *app)
 
 int member_start(struct member *m, struct fail *fail)
 {
-    struct port_driver driver = {.poll = poll_udp, .flush = flush_udp, .wait = wait_udp, .wake = wake_udp, .driver = m->config.udp};
+    const struct port_driver driver = udp_driver(m->config.udp);
 
     if (engine_allocate(m->engine, fail) < 0 || (m->config.udp != NULL && open_mesh(m, fail) < 0))
         return -1;
-    engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, clock_ns, NULL);
+    engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, udp_driver_now_ns, NULL);
     m->workers.on_loaded = report_ready;
     m->workers.app = m;
     m->workers.recording = m->config.recording;

@@ -1,12 +1,12 @@
 #include "memory_monitor.h"
 
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "memory_text.h"
 #include "pool.h"
+#include "spin.h"
 
 enum { POLL_NS = 2000000000 };
 
@@ -18,25 +18,14 @@ struct memory_monitor {
     atomic_bool is_ending;
 };
 
-static void lock(struct memory_monitor *monitor)
-{
-    while (atomic_flag_test_and_set_explicit(&monitor->lock, memory_order_acquire))
-        sched_yield();
-}
-
-static void unlock(struct memory_monitor *monitor)
-{
-    atomic_flag_clear_explicit(&monitor->lock, memory_order_release);
-}
-
 static void poll_once(struct memory_monitor *monitor)
 {
     const uint64_t available = memory_available_bytes(), held = memory_held_bytes();
 
-    lock(monitor);
+    spin_lock(&monitor->lock);
     monitor->available_bytes = available;
     monitor->held_bytes = held;
-    unlock(monitor);
+    spin_unlock(&monitor->lock);
 }
 
 static void work(void *app, uint16_t index)
@@ -85,8 +74,8 @@ void memory_monitor_close(struct memory_monitor *monitor)
 
 void memory_monitor_last(struct memory_monitor *monitor, uint64_t *available_bytes, uint64_t *held_bytes)
 {
-    lock(monitor);
+    spin_lock(&monitor->lock);
     *available_bytes = monitor->available_bytes;
     *held_bytes = monitor->held_bytes;
-    unlock(monitor);
+    spin_unlock(&monitor->lock);
 }

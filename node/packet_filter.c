@@ -1,10 +1,10 @@
 #include "packet_filter.h"
 
 #include <assert.h>
-#include <sched.h>
 
 #include "hash.h"
 #include "mesh/wire.h"
+#include "spin.h"
 
 enum { SECOND_NS = 1000000000 };
 
@@ -16,17 +16,6 @@ struct look {
     size_t bytes;
     bool is_call; /* of a client; else of the cluster layer */
 };
-
-static void lock(struct packet_filter *filter)
-{
-    while (atomic_flag_test_and_set_explicit(&filter->lock, memory_order_acquire))
-        sched_yield(); /* the other thread may wait for this processor */
-}
-
-static void unlock(struct packet_filter *filter)
-{
-    atomic_flag_clear_explicit(&filter->lock, memory_order_release);
-}
 
 void packet_filter_init(struct packet_filter *filter, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                         uint64_t seed)
@@ -253,9 +242,9 @@ bool packet_filter_take(struct packet_filter *filter, uint64_t now_ns, struct me
     struct look look = {.from = from, .packet = packet, .bytes = bytes};
     bool is_in;
 
-    lock(filter);
+    spin_lock(&filter->lock);
     is_in = take(filter, now_ns, &look);
-    unlock(filter);
+    spin_unlock(&filter->lock);
     return is_in;
 }
 
@@ -265,13 +254,13 @@ bool packet_filter_tell_unreachable(struct packet_filter *filter, struct mesh_ad
 {
     bool is_new;
 
-    lock(filter);
+    spin_lock(&filter->lock);
     is_new = filter->unreachable_count < PACKET_FILTER_UNREACHABLE;
     for (unsigned i = 0; i < filter->unreachable_count && is_new; i++)
         is_new = !is_same(&filter->unreachable[i], &addr);
     if (is_new)
         filter->unreachable[filter->unreachable_count++] = addr;
-    unlock(filter);
+    spin_unlock(&filter->lock);
     return is_new;
 }
 
@@ -279,11 +268,11 @@ bool packet_filter_next_unreachable(struct packet_filter *filter, struct mesh_ad
 {
     bool is_there;
 
-    lock(filter);
+    spin_lock(&filter->lock);
     is_there = filter->unreachable_count > 0;
     if (is_there)
         *addr = filter->unreachable[--filter->unreachable_count];
-    unlock(filter);
+    spin_unlock(&filter->lock);
     return is_there;
 }
 
@@ -291,10 +280,10 @@ bool packet_filter_next_unreachable(struct packet_filter *filter, struct mesh_ad
 
 void packet_filter_set_sessions(struct packet_filter *filter, const struct mesh_session_peer *peers, unsigned peer_count)
 {
-    lock(filter);
+    spin_lock(&filter->lock);
     memcpy(filter->session, peers, peer_count * sizeof *peers);
     filter->session_count = peer_count;
-    unlock(filter);
+    spin_unlock(&filter->lock);
 }
 
 void packet_filter_set_members(struct packet_filter *filter, const struct mesh_cluster_member *members, unsigned count)
@@ -307,20 +296,20 @@ void packet_filter_set_members(struct packet_filter *filter, const struct mesh_c
         return;
     for (unsigned i = 0; i < count; i++)
         is_known[i] = mesh_seal_key_of_process(&keys[i], filter->key, filter->cluster, members[i].incarnation) == MESH_OK;
-    lock(filter);
+    spin_lock(&filter->lock);
     for (unsigned set = 0; set < PACKET_FILTER_SETS; set++)
         for (unsigned way = 0; way < PACKET_FILTER_WAYS; way++)
             filter->sender[set][way].is_member = false;
     for (unsigned i = 0; i < count; i++)
         if (is_known[i])
             add_member(filter, members[i].incarnation, &keys[i]);
-    unlock(filter);
+    spin_unlock(&filter->lock);
     mesh_wipe(keys, sizeof keys);
 }
 
 void packet_filter_get_stats(struct packet_filter *filter, struct packet_filter_stats *stats)
 {
-    lock(filter);
+    spin_lock(&filter->lock);
     *stats = filter->stats;
-    unlock(filter);
+    spin_unlock(&filter->lock);
 }

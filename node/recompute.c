@@ -13,6 +13,7 @@
 #include "pool.h"
 #include "recompute_state.h"
 #include "run_options.h"
+#include "spin.h"
 
 /* ---- opening ---- */
 
@@ -68,17 +69,6 @@ void recompute_fingerprint(const struct recompute *r, uint8_t out[32])
 }
 
 /* ---- what the engine tells ---- */
-
-static void lock(struct recompute *r)
-{
-    while (atomic_flag_test_and_set_explicit(&r->telling, memory_order_acquire))
-        sched_yield();
-}
-
-static void unlock(struct recompute *r)
-{
-    atomic_flag_clear_explicit(&r->telling, memory_order_release);
-}
 
 static bool has_fault(const struct engine *e)
 {
@@ -144,12 +134,12 @@ static void on_blocks(void *app, const struct engine_blocks *b)
 
     if (r->is_filling || r->hooks.on_blocks == NULL)
         return;
-    lock(r);
+    spin_lock(&r->telling);
     if (b->phase + 1u == r->engine->phase_count)
         tell_candidates(r, b->phase);
     else
         r->hooks.on_blocks(r->hooks.app, &blocks);
-    unlock(r);
+    spin_unlock(&r->telling);
 }
 
 static void on_token(void *app, uint64_t now_ns, const struct engine_token *token)
@@ -159,9 +149,9 @@ static void on_token(void *app, uint64_t now_ns, const struct engine_token *toke
     (void)now_ns;
     if (r->hooks.on_token == NULL)
         return;
-    lock(r);
+    spin_lock(&r->telling);
     r->hooks.on_token(r->hooks.app, token->request, token->index, token->id, token->digest);
-    unlock(r);
+    spin_unlock(&r->telling);
 }
 
 /* ---- an epoch ---- */

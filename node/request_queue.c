@@ -4,23 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spin.h"
+
 struct request_queue_node {
     struct request_queue_node *next;
     struct arriving arriving; /* complete once the node is in the list */
     bool is_taken;
     uint32_t token[];
 };
-
-static void lock(struct request_queue *queue)
-{
-    while (atomic_flag_test_and_set_explicit(&queue->lock, memory_order_acquire))
-        ;
-}
-
-static void unlock(struct request_queue *queue)
-{
-    atomic_flag_clear_explicit(&queue->lock, memory_order_release);
-}
 
 void request_queue_init(struct request_queue *queue, uint32_t ctx, uint32_t vocab)
 {
@@ -77,7 +68,7 @@ static bool add(struct request_queue *queue, struct request_queue_node *node)
     struct request_queue_node *unwanted = node;
     bool has_room = true;
 
-    lock(queue);
+    spin_lock(&queue->lock);
     struct request_queue_node **at = find(queue, node->arriving.request.id);
     if (*at == NULL && queue->waiting[node->arriving.request.origin] >= REQUEST_QUEUE_WAITING_MAX) {
         has_room = false;
@@ -92,7 +83,7 @@ static bool add(struct request_queue *queue, struct request_queue_node *node)
         *at = node;
         count(queue, node, 1);
     }
-    unlock(queue);
+    spin_unlock(&queue->lock);
     free(unwanted);
     return has_room;
 }
@@ -116,7 +107,7 @@ const struct request *request_queue_take(struct request_queue *queue)
 
     if (atomic_load_explicit(&queue->fresh, memory_order_relaxed) == 0)
         return NULL;
-    lock(queue);
+    spin_lock(&queue->lock);
     node = queue->first;
     while (node != NULL && node->is_taken)
         node = node->next;
@@ -124,7 +115,7 @@ const struct request *request_queue_take(struct request_queue *queue)
         node->is_taken = true;
         atomic_fetch_sub_explicit(&queue->fresh, 1, memory_order_relaxed);
     }
-    unlock(queue);
+    spin_unlock(&queue->lock);
     return node == NULL ? NULL : &node->arriving.request;
 }
 
@@ -132,25 +123,25 @@ enum request_queue_state request_queue_state(struct request_queue *queue, uint64
 {
     enum request_queue_state state = REQUEST_QUEUE_ABSENT;
 
-    lock(queue);
+    spin_lock(&queue->lock);
     const struct request_queue_node *node = *find(queue, id);
     if (node != NULL) {
         state = node->is_taken ? REQUEST_QUEUE_TAKEN : REQUEST_QUEUE_FRESH;
         *origin = node->arriving.request.origin;
     }
-    unlock(queue);
+    spin_unlock(&queue->lock);
     return state;
 }
 
 bool request_queue_remove(struct request_queue *queue, uint64_t id)
 {
-    lock(queue);
+    spin_lock(&queue->lock);
     struct request_queue_node **at = find(queue, id), *node = *at;
     if (node != NULL) {
         count(queue, node, -1);
         *at = node->next;
     }
-    unlock(queue);
+    spin_unlock(&queue->lock);
     free(node);
     return node != NULL;
 }
@@ -159,10 +150,10 @@ int request_queue_save(struct request_queue *queue, struct saved_requests *saved
 {
     int err = 0;
 
-    lock(queue);
+    spin_lock(&queue->lock);
     for (const struct request_queue_node *node = queue->first; node != NULL && err == 0; node = node->next)
         err = saved_requests_add(saved, &node->arriving.request);
-    unlock(queue);
+    spin_unlock(&queue->lock);
     return err;
 }
 

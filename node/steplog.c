@@ -4,16 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void lock(struct steplog *log)
-{
-    while (atomic_flag_test_and_set_explicit(&log->lock, memory_order_acquire))
-        ;
-}
-
-static void unlock(struct steplog *log)
-{
-    atomic_flag_clear_explicit(&log->lock, memory_order_release);
-}
+#include "spin.h"
 
 int steplog_init(struct steplog *log, const struct steplog_limits *limits, struct fail *fail)
 {
@@ -57,23 +48,23 @@ static void copy_entry(struct step_entry *to, const struct step_entry *from)
 
 void steplog_add(struct steplog *log, const struct step_entry *entry)
 {
-    lock(log);
+    spin_lock(&log->lock);
     assert(entry->step == log->known && log->known - atomic_load(&log->over) < STEPLOG_ENTRIES_MAX);
     copy_entry(&log->entry[log->known % STEPLOG_ENTRIES_MAX], entry);
     log->known++;
-    unlock(log);
+    spin_unlock(&log->lock);
 }
 
 bool steplog_next(struct steplog *log, struct step_entry *entry)
 {
     bool is_known;
 
-    lock(log);
+    spin_lock(&log->lock);
     uint64_t over = atomic_load_explicit(&log->over, memory_order_relaxed);
     is_known = over < log->known;
     if (is_known)
         copy_entry(entry, &log->entry[over % STEPLOG_ENTRIES_MAX]);
-    unlock(log);
+    spin_unlock(&log->lock);
     return is_known;
 }
 
@@ -98,7 +89,7 @@ bool steplog_start(struct steplog *log, struct sequence *sequence, uint64_t requ
     bool is_there;
 
     assert(request != 0);
-    lock(log);
+    spin_lock(&log->lock);
     struct arriving *a = find(log, request);
     is_there = a != NULL && arriving_is_complete(a);
     if (is_there) {
@@ -113,7 +104,7 @@ bool steplog_start(struct steplog *log, struct sequence *sequence, uint64_t requ
         };
         *a = (struct arriving){.token = token};
     }
-    unlock(log);
+    spin_unlock(&log->lock);
     return is_there;
 }
 
@@ -121,7 +112,7 @@ int steplog_save(struct steplog *log, struct saved_requests *saved)
 {
     int err = 0;
 
-    lock(log);
+    spin_lock(&log->lock);
     for (uint16_t i = 0; i < log->limits.slots && err == 0; i++) {
         struct arriving *a = &log->arriving[i];
 
@@ -131,7 +122,7 @@ int steplog_save(struct steplog *log, struct saved_requests *saved)
         request.prompt = a->token;
         err = saved_requests_add(saved, &request);
     }
-    unlock(log);
+    spin_unlock(&log->lock);
     return err;
 }
 
@@ -144,11 +135,11 @@ static int take_request(struct steplog *log, struct bytes *in)
 
     if (record_get_request(in, &request) < 0 || request.prompt_count > log->limits.ctx)
         return -1;
-    lock(log);
+    spin_lock(&log->lock);
     a = find(log, request.id) != NULL ? NULL : find(log, 0);
     if (a != NULL)
         *a = (struct arriving){.request = request, .token = a->token};
-    unlock(log);
+    spin_unlock(&log->lock);
     return a != NULL ? 0 : -1;
 }
 
@@ -157,13 +148,13 @@ static int take_tokens(struct steplog *log, struct bytes *in, uint64_t *complete
     uint64_t id = record_peek_id(*in);
     int err = -1;
 
-    lock(log);
+    spin_lock(&log->lock);
     struct arriving *a = id == 0 ? NULL : find(log, id);
     if (a != NULL)
         err = record_get_tokens(in, a);
     if (err == 0 && arriving_is_complete(a))
         *complete = id;
-    unlock(log);
+    spin_unlock(&log->lock);
     return err;
 }
 
