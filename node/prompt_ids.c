@@ -1,11 +1,20 @@
 #include "prompt_ids.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
+
+/* A longer run of digits is not to be read as two numbers. */
+static bool ends_here(FILE *file)
+{
+    const int next = getc(file);
+
+    return next == EOF || isspace(next);
+}
 
 int prompt_ids_read(const char *path, uint8_t *out, size_t capacity, size_t *bytes, struct fail *fail)
 {
@@ -17,7 +26,7 @@ int prompt_ids_read(const char *path, uint8_t *out, size_t capacity, size_t *byt
     if (file == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot open: %s: %s", path, strerror(errno),
                         fail_advice(errno, "give a file of token ids"));
-    while ((got = fscanf(file, "%20" SCNu64, &id)) == 1 && id <= UINT32_MAX && bytes_ok(&list))
+    while ((got = fscanf(file, "%20" SCNu64, &id)) == 1 && id <= UINT32_MAX && ends_here(file) && bytes_ok(&list))
         bytes_put_u32(&list, (uint32_t)id);
     const int ended = got == EOF && !ferror(file), reason = ferror(file) ? errno : 0;
     fclose(file);

@@ -52,7 +52,7 @@ static void ids_are_read_as_a_question_carries_them(void **state)
 
 static void what_is_no_list_of_ids_is_refused_in_words(void **state)
 {
-    static const char *const texts[] = {"", "one", "1 2 x", "1,2", "4294967296", "-1 "};
+    static const char *const texts[] = {"", "one", "1 2 x", "1,2", "4294967296", "-1 ", "000000000000000000012", "7\"8"};
     uint8_t ids[64];
     struct fail fail;
     size_t bytes;
