@@ -5,45 +5,66 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "documents.h"
 #include "hash.h"
 #include "tokenizer.h"
 #include "vocab_learn.h"
 
 struct text {
-    const char *bytes;
+    char *bytes; /* a copy: pages of a mapped file are gone, or others, when another program writes it */
     size_t size;
 };
 
-static int map_text(const char *path, struct text *text, struct fail *fail)
+static int read_all(int descriptor, const char *path, struct text *text, struct fail *fail)
+{
+    for (size_t done = 0; done < text->size;) {
+        const ssize_t got = read(descriptor, text->bytes + done, text->size - done);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be read: %s: %s", path, strerror(errno),
+                            fail_advice(errno, "copy it to a local disk"));
+        if (got == 0)
+            return fail_set(fail, EXIT_ENVIRONMENT,
+                            "%s: became shorter while it was read: another program writes it: end that, and try again", path);
+        done += (size_t)got;
+    }
+    return 0;
+}
+
+static int read_file(int descriptor, const char *path, struct text *text, struct fail *fail)
 {
     struct stat status;
-    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    void *bytes;
+
+    if (fstat(descriptor, &status) < 0 || !S_ISREG(status.st_mode))
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: no regular file: give a text file", path);
+    if (status.st_size == 0)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: empty: give a text to learn from", path);
+    if (status.st_size > DOCUMENTS_SIZE_MAX)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: has %lld bytes: at most %d are possible: give a part of it", path,
+                        (long long)status.st_size, DOCUMENTS_SIZE_MAX);
+    text->size = (size_t)status.st_size;
+    text->bytes = malloc(text->size);
+    if (text->bytes == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "%s: out of memory for its %zu bytes: close other programs", path, text->size);
+    return read_all(descriptor, path, text, fail);
+}
+
+/* text->bytes is the caller's to free, also after a failure. */
+static int read_text(const char *path, struct text *text, struct fail *fail)
+{
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a FIFO must not wait for a writer */
+    int result;
 
     if (descriptor < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: %s", path, strerror(errno), fail_advice(errno, "give a text file"));
-    if (fstat(descriptor, &status) < 0 || !S_ISREG(status.st_mode)) {
-        close(descriptor);
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: no regular file: give a text file", path);
-    }
-    if (status.st_size == 0) {
-        close(descriptor);
-        return fail_set(fail, EXIT_BAD_FILE, "%s: empty: give a text to learn from", path);
-    }
-    bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (bytes == MAP_FAILED) {
-        fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot be mapped into memory: %s: %s", path, strerror(errno),
-                 fail_advice(errno, "copy it to a local disk"));
-        close(descriptor);
-        return -1;
-    }
+    result = read_file(descriptor, path, text, fail);
     close(descriptor);
-    *text = (struct text){bytes, (size_t)status.st_size};
-    return 0;
+    return result;
 }
 
 /* First the documents for training, then those for evaluation. */
@@ -106,16 +127,18 @@ static void name_text(const char *path, struct fail *fail)
 
 int train_source_open(struct train_source *source, const char *path, struct train_setup *setup, struct fail *fail)
 {
-    struct text text;
+    struct text text = {0};
     int result;
 
     memset(source, 0, sizeof *source);
-    if (map_text(path, &text, fail) < 0)
+    if (read_text(path, &text, fail) < 0) {
+        free(text.bytes);
         return -1;
+    }
     setup->text_bytes = text.size;
     setup->text_hash = hash_bytes(0, text.bytes, text.size);
     result = learn(source, &text, path, setup, fail);
-    munmap((void *)(uintptr_t)text.bytes, text.size);
+    free(text.bytes);
     if (result < 0)
         name_text(path, fail);
     return result;

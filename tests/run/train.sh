@@ -120,6 +120,25 @@ refused "a binary text is named" 3 "binary.txt" "$tmp/binary.txt"
 refused "a text shorter than the context is named" 3 "fewer than --ctx 64" "$tmp/short.txt"
 refused "a missing text is named" 4 "nowhere.txt" "$tmp/nowhere.txt"
 refused "a folder is no text" 4 "$tmp" "$tmp"
+mkfifo "$tmp/fifo"
+refused "a pipe is no text, and is not waited for" 4 "no regular file" "$tmp/fifo"
+"$mesh_node" stories -o "$tmp/long.txt" --count 8000 2>/dev/null
+worst=0
+for delay in 0.02 0.05 0.1 0.2; do
+    cp "$tmp/long.txt" "$tmp/cut.txt"
+    background "$mesh_node" train --text "$tmp/cut.txt" -o "$tmp/cut.gguf" --dim 32 --hidden 32 --layers 1 --heads 1 --kv-heads 1 \
+        --vocab 1500 --ctx 16 --batch 1 --steps 1 -t 1 >"$tmp/background" 2>&1
+    sleep $delay
+    : >"$tmp/cut.txt"
+    code=0
+    wait "$background_pid" || code=$?
+    [ "$code" -le "$worst" ] || worst=$code
+done
+if [ "$worst" -le 4 ]; then
+    ok "a text that becomes shorter meanwhile ends no run by a signal"
+else
+    not_ok "a text that becomes shorter meanwhile ends no run by a signal" "code $worst" "$(cat "$tmp/background")"
+fi
 refused "heads that do not divide are named" 2 "--heads 3" "$text" --heads 3
 refused "a vocabulary too small for the bytes is named" 2 "--vocab 100" "$text" --vocab 100
 refused "a last learning rate above the highest is named" 2 "--lr-min 0.5" "$text" --lr-min 0.5
