@@ -119,22 +119,22 @@ static int check_stdout(struct fail *fail)
 
 /* ---- ask ---- */
 
-/* As `run` prints them. A record with several tokens has one text for all of them: the last token gets it. Text without a token is left by
- * a character that was never completed. */
+/* As `run` prints them. Text without a token is left by a character that was never completed. */
 static void print_token_events(struct asking *a, const struct client_message *message)
 {
+    const char *text = message->text;
+
     if (message->token_count == 0) {
         json_event_begin(&a->out, "rest");
         json_string(&a->out, "text", message->text, message->text_size);
         json_event_end(&a->out);
     }
     for (uint32_t i = 0; i < message->token_count; i++) {
-        const bool is_last = i + 1 == message->token_count;
-
         json_event_begin(&a->out, "token");
-        json_string(&a->out, "text", is_last ? message->text : "", is_last ? message->text_size : 0);
+        json_string(&a->out, "text", text, message->token[i].text_size);
         json_uint(&a->out, "id", message->token[i].id);
         json_event_end(&a->out);
+        text += message->token[i].text_size;
     }
 }
 
@@ -281,7 +281,7 @@ static int draw_seed(struct asking *a, struct fail *fail)
         return 0;
     if (mesh_random(&a->ask.sampling.seed, sizeof a->ask.sampling.seed) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: give --seed");
-    fprintf(stderr, "seed %" PRIu64 "\n", a->ask.sampling.seed);
+    fprintf(stderr, "seed: %" PRIu64 "\n", a->ask.sampling.seed);
     return 0;
 }
 
@@ -344,6 +344,8 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
     }
     if ((a.prompt == NULL) == (a.prompt_ids == NULL))
         return fail_set(fail, EXIT_USAGE, "ask: %s: give one, with -p TEXT", a.prompt == NULL ? "no prompt" : "two prompts"), EXIT_USAGE;
+    if (a.target.json && a.ids)
+        return fail_set(fail, EXIT_USAGE, "ask: --json and --ids together: JSON has the ids: give one of them"), EXIT_USAGE;
     a.ask.want_digest = a.digest || a.target.json;
     if (sampler_check(s, fail) < 0 || draw_seed(&a, fail) < 0)
         return (int)fail->exit_code;

@@ -42,13 +42,24 @@ static void get_ask(struct bytes *in, struct client_message_ask *ask)
     ask->is_ids = (flags & FLAG_IDS) != 0;
 }
 
+/* Do the texts of the tokens make up the message's? */
+static bool has_all_text(const struct client_message *message)
+{
+    uint64_t size = 0;
+
+    for (uint32_t i = 0; i < message->token_count; i++)
+        size += message->token[i].text_size;
+    return message->token_count == 0 || size == message->text_size;
+}
+
 static void put_tokens(struct bytes *out, const struct client_message *message)
 {
-    assert(message->token_count <= CLIENT_MESSAGE_TOKENS_MAX);
+    assert(message->token_count <= CLIENT_MESSAGE_TOKENS_MAX && has_all_text(message));
     bytes_put_u32(out, message->token_count);
     for (uint32_t i = 0; i < message->token_count; i++) {
         bytes_put_u32(out, message->token[i].id);
         bytes_put_u64(out, message->token[i].digest);
+        bytes_put_u32(out, message->token[i].text_size);
     }
 }
 
@@ -60,6 +71,7 @@ static int get_tokens(struct bytes *in, struct client_message *message)
     for (uint32_t i = 0; i < message->token_count; i++) {
         message->token[i].id = bytes_get_u32(in);
         message->token[i].digest = bytes_get_u64(in);
+        message->token[i].text_size = bytes_get_u32(in);
     }
     return 0;
 }
@@ -121,6 +133,8 @@ int client_message_read(struct client_message *message, const uint8_t *record, s
         if (get_tokens(&in, message) < 0)
             return -1;
         get_text(&in, message);
+        if (!has_all_text(message))
+            return -1;
         break;
     case CLIENT_MESSAGE_DONE:
         get_done(&in, &message->done);

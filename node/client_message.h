@@ -5,7 +5,8 @@
  *            or with ids its tokens, u32 each
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
  *   status:  u8 2, for JSON     people:  u8 4, the same for people to read     cancel:  u8 3
- *   tokens:  u8 16, u32 count, count x (u32 id, u64 digest), u32 bytes, their text
+ *   tokens:  u8 16, u32 count, count x (u32 id, u64 digest, u32 bytes of its text), u32 bytes, the texts of all, one after the other;
+ *            without tokens, text that belongs to none
  *   done:    u8 17, u8 reason (enum engine_done), u32 prompt tokens, u32 tokens, u64 first token after ns, u64 all after ns, u16 nodes,
  *            u32 epochs gone through
  *   state:   u8 18, u32 bytes, text                        refused: u8 19, u32 bytes, why, in words
@@ -43,6 +44,7 @@ struct client_message_ask {
 struct client_message_token {
     uint32_t id;
     uint64_t digest;
+    uint32_t text_size; /* its part of the message's text, where those of the tokens follow one another */
 };
 
 struct client_message_done {

@@ -149,7 +149,7 @@ static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struc
     job->utf8_next = job->utf8;
     for (; count < CLIENT_MESSAGE_TOKENS_MAX && job->sent + count < generated; count++) {
         const uint32_t at = job->prompt_count + job->sent + count, id = job->token[at];
-        size_t size = 0;
+        size_t size = 0, text_size;
         const char *piece = id < tokenizer_count(tokenizer) ? tokenizer_piece(tokenizer, id, &size) : "";
 
         if (message->text_size + (size + sizeof job->utf8.held) * UTF8_STREAM_GROWTH > CLIENT_MESSAGE_TEXT_MAX / 2) {
@@ -157,8 +157,9 @@ static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struc
                 break;
             size = 0; /* too large for any record; the id identifies it */
         }
-        message->token[count] = (struct client_message_token){id, job->digest[at]};
-        message->text_size += utf8_stream_push(&job->utf8_next, piece, size, text + message->text_size);
+        text_size = utf8_stream_push(&job->utf8_next, piece, size, text + message->text_size);
+        message->token[count] = (struct client_message_token){id, job->digest[at], (uint32_t)text_size};
+        message->text_size += text_size;
     }
     /* The rest of a character that was never completed, in a record of its own: it belongs to no token. */
     if (job->is_done && count == 0)

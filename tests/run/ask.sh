@@ -1,6 +1,6 @@
 #!/bin/bash
-# What `ask` prints, and its exit code, when there is no answer or only a part of one: a prompt that does not fit, a node that vanishes, a
-# signal.
+# What `ask` prints: the same as `run`; and its exit code when there is no answer or only a part of one: a prompt that does not fit, a node
+# that vanishes, a signal.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -27,6 +27,25 @@ run "$mesh_node" run -m "$model" --ctx 256 -p "$long"
 words=$(sed -n 's/^.*run: \(the prompt has .*\)$/\1/p' "$err")
 check_exit "a prompt that the context does not hold is wrong usage, in the words of run" 2 "ask: ${words:-no words of run}" ask -p "$long"
 check_exit "a prompt id outside the vocabulary is wrong usage, too" 2 "the vocabulary has 300" ask --prompt-ids <(echo 5 300)
+
+# ---- the same as run ----
+
+check_exit "ids and JSON at once are wrong usage" 2 "--json and --ids together" ask -p x --ids --json
+check "an answer without a seed draws one" "$mesh_node" ask --to "127.0.0.1:$port" -p x -n 4 --ids
+cp "$out" "$tmp/ids"
+seed=$(sed -n 's/^seed: //p' "$err")
+check "the seed that ask printed, in the form of run, can be given to run" \
+    "$mesh_node" run -m "$model" --ctx 256 -p x -n 4 --ids --seed "${seed:-none}"
+check_same "the printed seed repeats the answer" "$out" "$tmp/ids"
+
+quick=$(free_port) # generates faster than it tells, so that one record has several tokens
+background "$mesh_node" serve -m "$model" -t 1 --ctx 256 --listen "127.0.0.1:$quick" 2>/dev/null
+check "a quick node answers" wait_until 20 "$mesh_node" ask --to "127.0.0.1:$quick" -p x -n 1
+hot=(-p x -n 200 --temp 3 --top-k 0 --top-p 1 --min-p 0 --seed 9 --ignore-eos --json)
+"$mesh_node" run -m "$model" --ctx 256 "${hot[@]}" 2>/dev/null | grep -v '"event":"summary"' >"$tmp/run.json"
+"$mesh_node" ask --to "127.0.0.1:$quick" "${hot[@]}" 2>/dev/null | grep -v '"event":"summary"' >"$tmp/ask.json"
+check_same "in JSON each token has its own text, as run gives it" "$tmp/ask.json" "$tmp/run.json"
+check_equal "all tokens were compared" "$(grep -c '"event":"token"' "$tmp/ask.json")" 200
 
 # ---- signals ----
 

@@ -20,7 +20,7 @@ static struct client_message example(enum client_message_kind kind)
                 .ignore_end = true,
                 .is_ids = true},
         .done = {.reason = ENGINE_DONE_END, .prompt_tokens = 5, .tokens = 6, .first_ns = 7, .all_ns = 8, .nodes = 3, .epochs = 2},
-        .token = {{1, 2}, {3, 4}},
+        .token = {{1, 2, 4}, {3, 4, 5}},
         .token_count = 2,
         .text = "Once upon",
         .text_size = 9};
@@ -65,6 +65,22 @@ static void a_record_that_is_cut_or_too_long_is_refused(void **state)
     }
 }
 
+static void texts_of_tokens_make_up_the_text(void **state)
+{
+    struct client_message said = example(CLIENT_MESSAGE_TOKENS), message;
+    const size_t bytes = client_message_write(&said, record);
+
+    (void)state;
+    assert_int_equal(client_message_read(&message, record, bytes), 0);
+    assert_int_equal(message.token[0].text_size, 4);
+    assert_int_equal(message.token[1].text_size, 5);
+    record[1 + 4 + 4 + 8]++; /* the first one's size */
+    assert_int_equal(client_message_read(&message, record, bytes), -1);
+    said.token_count = 0; /* text that belongs to no token */
+    assert_int_equal(client_message_read(&message, record, client_message_write(&said, record)), 0);
+    assert_int_equal(message.text_size, 9);
+}
+
 static void any_bytes_are_read_or_refused(void **state)
 {
     struct client_message message;
@@ -85,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(a_record_that_is_cut_or_too_long_is_refused),
+        cmocka_unit_test(texts_of_tokens_make_up_the_text),
         cmocka_unit_test(any_bytes_are_read_or_refused),
     };
 
