@@ -112,6 +112,15 @@ static void take_refused(const struct serve_status *status, struct refusals *ref
     refused->replay += status->filter->replay + status->cluster_stats->dropped[-MESH_EDUPLICATE];
 }
 
+static void write_count(struct json *json, const char *group, const char *reason, uint64_t count)
+{
+    char key[40];
+
+    snprintf(key, sizeof key, "%s_%s", group, reason);
+    json_uint(json, key, count);
+}
+
+/* Every value is a count, so that they can be added up and compared without knowing the reasons. */
 static void write_refused(const struct serve_status *status, struct json *json)
 {
     struct refusals refused;
@@ -123,14 +132,10 @@ static void write_refused(const struct serve_status *status, struct json *json)
     json_uint(json, "replay", refused.replay);
     json_uint(json, "rate", status->filter->rate);
     json_uint(json, "full", status->filter->full);
-    json_object_begin(json, "clients");
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
-        json_uint(json, mesh_session_refusal_name((enum mesh_session_refusal)i), refused.clients[i]);
-    json_object_end(json);
-    json_object_begin(json, "joins");
+        write_count(json, "client", mesh_session_refusal_name((enum mesh_session_refusal)i), refused.clients[i]);
     for (unsigned i = 1; i < MESH_CLUSTER_REASONS; i++)
-        json_uint(json, mesh_cluster_reason_name(i), status->cluster_stats->denied[i]);
-    json_object_end(json);
+        write_count(json, "join", mesh_cluster_reason_name(i), status->cluster_stats->denied[i]);
     json_object_end(json);
 }
 

@@ -185,7 +185,7 @@ if [ ${#security[@]} -gt 0 ]; then
         "$mesh_node" ask --to "127.0.0.1:${ports[1]}" --key "$tmp/other" -p a
     check_exit "a client without a key gets no answer" 4 "no answer within" "$mesh_node" status --to "127.0.0.1:${ports[1]}"
     status 1 >"$tmp/status"
-    if grep -q '"clients":{[^}]*"tag":[1-9]' "$tmp/status"; then
+    if grep -q '"refused":{[^{}]*"client_tag":[1-9][^{}]*}' "$tmp/status"; then # a count for each reason, and nothing else
         ok "the node counts these refusals"
     else
         not_ok "the node counts these refusals" "$(cat "$tmp/status")"
