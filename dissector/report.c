@@ -1,6 +1,7 @@
 #include "report.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -98,10 +99,8 @@ static void loss_object(struct report *report, const struct analysis_loss *loss)
     }
     if (entry != NULL && entry->nak_ns > entry->ts_ns)
         json_double(json, "asked_ms", (double)(entry->nak_ns - entry->ts_ns) / 1e6);
-    if (loss->repair_ms >= 0)
-        json_double(json, "repair_ms", loss->repair_ms);
-    if (loss->stall_ms >= 0)
-        json_double(json, "stall_ms", loss->stall_ms);
+    json_double(json, "repair_ms", loss->repair_ms >= 0 ? loss->repair_ms : NAN); /* null: it was not */
+    json_double(json, "stall_ms", loss->stall_ms > 0 ? loss->stall_ms : 0);
     json_event_end(json);
 }
 

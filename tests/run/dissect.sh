@@ -25,6 +25,12 @@ golden "VLANs, options, fragments, IPv6 and several datagrams in a frame are rea
 golden "numbers that are missing, late and doubled are told" numbers -r $captures/numbers.pcap -ttt
 golden "what is missing counts as lost where nothing says otherwise" analysis -r $captures/numbers.pcap --analyze
 golden "and so in objects" analysis-json -r $captures/numbers.pcap --analyze --json
+for capture in lost numbers; do "$mesh_dissect" -r $captures/$capture.pcap --analyze --json; done | grep '"event":"lost"' >"$tmp/losses"
+losses=$(wc -l <"$tmp/losses")
+check_equal "each loss says when it was repaired, and what it cost" \
+    "$(grep -cE '"repair_ms":(null|[0-9.e-]+)[,}]' "$tmp/losses")/$(grep -cE '"stall_ms":[0-9.e-]+[,}]' "$tmp/losses")" "$losses/$losses"
+check "one that was not repaired says so" grep -q '"repair_ms":null' "$tmp/losses"
+check "one that was repaired says when" grep -q '"repair_ms":[0-9]' "$tmp/losses"
 golden "a conversation is drawn as a ladder" ladder -r $captures/numbers.pcap --ladder --seconds 0..0.005
 golden "a display filter picks what was lost later" lost -r $captures/lost.pcap -Y 'tile.phase == 17 && peer.src == 0 && (lost || spurious)'
 golden "bytes are dumped" dump -r $captures/numbers.pcap -c 1 -X -xx -A
