@@ -456,6 +456,8 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
         return (int)fail->exit_code;
     kernel_thread_init();
     result = take_options(&a, &config, fail);
+    if (result == 0 && a.lab != NULL)
+        log_line("lab: %s", a.lab); /* as `run` says: figures of such a node are no measurements */
     if (result == 0)
         result = find_model(&a, &config, &part, fail);
     if (result == 0)

@@ -20,6 +20,8 @@ recording=()
 if [ -x "$BIN/mesh-replay" ]; then recording=(--record "$tmp/T.db"); fi
 serve ${recording[@]+"${recording[@]}"}
 
+check_contains "a node with --lab says so, as run does" "$tmp/node" "lab: pace=2MB/s"
+
 # ---- a prompt that does not fit ----
 
 long=$(head -c 400 /dev/zero | tr '\0' x)
