@@ -65,17 +65,23 @@ static int refuse(const char *name, struct fail *fail)
     return EXIT_USAGE;
 }
 
+static bool asks(const char *argument, const char *name, const char *short_name)
+{
+    return strcmp(argument, name) == 0 || strcmp(argument, short_name) == 0;
+}
+
+static int print_version(void)
+{
+    puts("mesh-node " MESH_VERSION);
+    return EXIT_OK;
+}
+
 static int run_named(int argc, char **argv, struct fail *fail)
 {
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 2, argv + 2, fail);
+            return argc > 2 && asks(argv[2], "--version", "-V") ? print_version() : commands[i].run(argc - 2, argv + 2, fail);
     return refuse(argv[1], fail);
-}
-
-static bool asks(const char *argument, const char *name, const char *short_name)
-{
-    return strcmp(argument, name) == 0 || strcmp(argument, short_name) == 0;
 }
 
 static int run(int argc, char **argv, struct fail *fail)
@@ -86,10 +92,8 @@ static int run(int argc, char **argv, struct fail *fail)
         print_help();
         return EXIT_OK;
     }
-    if (asks(argv[1], "--version", "-V") || (argc > 2 && asks(argv[2], "--version", "-V"))) {
-        puts("mesh-node " MESH_VERSION);
-        return EXIT_OK;
-    }
+    if (asks(argv[1], "--version", "-V"))
+        return print_version();
     return run_named(argc, argv, fail);
 }
 

@@ -17,13 +17,13 @@ static const struct command commands[] = {
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
-static void help(FILE *out)
+static void help(void)
 {
     fputs("usage: mesh-replay COMMAND TRACE.db ... [options]\n"
           "Recordings of a mesh: mesh-node --record writes them, mesh-dissect --import makes them from captures.\n\n",
-          out);
+          stdout);
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
+        printf("  %-8s %s\n", commands[i].name, commands[i].what);
     fputs("\nmesh-replay COMMAND --help says more of each; docs/TRACE.md describes tables and views.\n\n"
           "examples:\n"
           "  mesh-replay info run.db\n"
@@ -31,7 +31,7 @@ static void help(FILE *out)
           "  mesh-replay verify run.db run.1.db\n"
           "  mesh-replay run run.db -- mesh-node serve -m model.gguf\n"
           "  mesh-replay export run.db --perfetto run.json\n",
-          out);
+          stdout);
 }
 
 static int unknown(const char *name, struct fail *fail)
@@ -46,23 +46,30 @@ static int unknown(const char *name, struct fail *fail)
                     nearest ? nearest : "", nearest ? "?" : "");
 }
 
+static bool asks_version(const char *argument)
+{
+    return strcmp(argument, "--version") == 0 || strcmp(argument, "-V") == 0;
+}
+
+static int version(void)
+{
+    puts("mesh-replay " MESH_VERSION);
+    return EXIT_OK;
+}
+
 static int run(int argc, char **argv, struct fail *fail)
 {
-    if (argc < 2) {
-        help(stderr);
-        return fail_set(fail, EXIT_USAGE, "no command: which one is wanted: see above");
-    }
+    if (argc < 2)
+        return fail_set(fail, EXIT_USAGE, "no command: nothing to do: mesh-replay --help lists them");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        help(stdout);
+        help();
         return EXIT_OK;
     }
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
-        puts("mesh-replay " MESH_VERSION);
-        return EXIT_OK;
-    }
+    if (asks_version(argv[1]))
+        return version();
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 2, argv + 2, fail);
+            return argc > 2 && asks_version(argv[2]) ? version() : commands[i].run(argc - 2, argv + 2, fail);
     return unknown(argv[1], fail);
 }
 

@@ -1,5 +1,6 @@
 /* mesh-replay query: a query in SQL, or one that comes with the program. */
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "rows.h"
@@ -70,15 +71,31 @@ static int ask(struct rows_query *query, bool trust, struct fail *fail)
     return result;
 }
 
+/* Each trace is asked by itself: ids in its rows are of its own. */
+static int ask_all(struct rows_query *query, const char *const *paths, size_t count, bool trust, struct fail *fail)
+{
+    unsigned columns = 0;
+    int result = trace_check_unique(paths, count, fail);
+
+    query->columns = &columns;
+    query->names_trace = count > 1;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        query->path = paths[i];
+        result = ask(query, trust, fail);
+    }
+    return result;
+}
+
 int query_command(int argc, char *const *argv, struct fail *fail)
 {
-    static const char *const usage[] = {"mesh-replay query TRACE.db \"SQL\" | --named NAME", "Query a trace, which is opened read-only.",
-                                        NULL};
-    static const char *const examples[] = {"mesh-replay query run.db --named latency",
+    static const char *const usage[] = {"mesh-replay query TRACE.db ... \"SQL\" | --named NAME",
+                                        "Query traces, which are opened read-only. Of several, rows begin with the trace.", NULL};
+    static const char *const examples[] = {"mesh-replay query run.db run.1.db --named latency",
                                            "mesh-replay query run.db \"SELECT src, count(*) FROM tiles GROUP BY src\"", NULL};
-    const char *operands_of[2] = {NULL, NULL};
-    struct options_operands operands = {.metavar = "TRACE.db and a query", .max = 2, .values = operands_of};
+    const char *operands_of[OPTION_LIST_MAX + 1];
+    struct options_operands operands = {.metavar = "at most 64 traces and a query", .max = OPTION_LIST_MAX + 1, .values = operands_of};
     struct rows_query query = {.form = ROWS_TEXT};
+    size_t traces;
     const char *named = NULL;
     bool json = false, csv = false, wants_help = false;
     uint32_t seconds = ROWS_SECONDS;
@@ -98,14 +115,17 @@ int query_command(int argc, char *const *argv, struct fail *fail)
         list(stdout);
         return EXIT_OK;
     }
-    if (operands.count < 1 || (operands.count == 2) == (named != NULL))
+    traces = operands.count - (named == NULL && operands.count > 0); /* without a name, the query is the last word */
+    if (traces < 1)
         return fail_set(fail, EXIT_USAGE, "query: needs a trace, and a query in SQL or --named NAME: see mesh-replay query --help");
+    if (named == NULL && access(operands_of[traces], F_OK) == 0)
+        return fail_set(fail, EXIT_USAGE, "query: no query after %.300s: give one in SQL, or --named NAME: see mesh-replay query --help",
+                        operands_of[traces]);
     if (json && csv)
         return fail_set(fail, EXIT_USAGE, "--json and --csv: both given: choose one");
-    query.path = operands_of[0];
-    query.sql = named ? find(named, fail) : operands_of[1];
+    query.sql = named ? find(named, fail) : operands_of[traces];
     query.seconds = seconds;
     if (json || csv)
         query.form = json ? ROWS_JSON : ROWS_CSV;
-    return query.sql != NULL ? ask(&query, named != NULL, fail) : -1;
+    return query.sql != NULL ? ask_all(&query, operands_of, traces, named != NULL, fail) : -1;
 }

@@ -98,44 +98,76 @@ struct writing {
     struct json json;
     unsigned count;
     const struct mesh_trace_query *query;
+    const char *trace; /* NULL: not a column */
 };
+
+static void write_cell(struct writing *writing, bool is_first, const struct mesh_trace_value *value)
+{
+    if (!is_first)
+        fputc(writing->form == ROWS_CSV ? ',' : '\t', writing->out);
+    (writing->form == ROWS_CSV ? write_csv : write_text)(writing->out, value);
+}
+
+static struct mesh_trace_value value_of(const char *text)
+{
+    return (struct mesh_trace_value){.kind = MESH_TRACE_VALUE_TEXT, .bytes = text, .size = strlen(text)};
+}
+
+static void end_line(struct writing *writing)
+{
+    fputs(writing->form == ROWS_CSV ? "\r\n" : "\n", writing->out);
+}
 
 static void write_head(struct writing *writing)
 {
     if (writing->form == ROWS_JSON)
         return;
-    for (unsigned i = 0; i < writing->count; i++) {
-        const char *name = mesh_trace_query_column(writing->query, i);
-        const struct mesh_trace_value value = {.kind = MESH_TRACE_VALUE_TEXT, .bytes = name, .size = strlen(name)};
+    struct mesh_trace_value name = value_of("trace");
 
-        if (i > 0)
-            fputc(writing->form == ROWS_CSV ? ',' : '\t', writing->out);
-        (writing->form == ROWS_CSV ? write_csv : write_text)(writing->out, &value);
+    if (writing->trace != NULL)
+        write_cell(writing, true, &name);
+    for (unsigned i = 0; i < writing->count; i++) {
+        name = value_of(mesh_trace_query_column(writing->query, i));
+        write_cell(writing, i == 0 && writing->trace == NULL, &name);
     }
-    fputs(writing->form == ROWS_CSV ? "\r\n" : "\n", writing->out);
+    end_line(writing);
 }
 
 static void write_row(struct writing *writing, const struct mesh_trace_value *values)
 {
     if (writing->form == ROWS_JSON) {
         json_event_begin(&writing->json, "row");
+        if (writing->trace != NULL)
+            json_text(&writing->json, "trace", writing->trace);
         for (unsigned i = 0; i < writing->count; i++)
             write_json(&writing->json, mesh_trace_query_column(writing->query, i), &values[i]);
         json_event_end(&writing->json);
         return;
     }
-    for (unsigned i = 0; i < writing->count; i++) {
-        if (i > 0)
-            fputc(writing->form == ROWS_CSV ? ',' : '\t', writing->out);
-        (writing->form == ROWS_CSV ? write_csv : write_text)(writing->out, &values[i]);
+    if (writing->trace != NULL) {
+        const struct mesh_trace_value path = value_of(writing->trace);
+
+        write_cell(writing, true, &path);
     }
-    fputs(writing->form == ROWS_CSV ? "\r\n" : "\n", writing->out);
+    for (unsigned i = 0; i < writing->count; i++)
+        write_cell(writing, i == 0 && writing->trace == NULL, &values[i]);
+    end_line(writing);
+}
+
+static int check_columns(const struct rows_query *q, unsigned count, struct fail *fail)
+{
+    if (count > ROWS_COLUMNS_MAX)
+        return fail_set(fail, EXIT_USAGE, "the query has %u columns: at most %d: name those that are wanted", count, ROWS_COLUMNS_MAX);
+    if (q->columns != NULL && *q->columns != 0 && *q->columns != count)
+        return fail_set(fail, EXIT_USAGE, "%.300s: the query has %u columns, and %u in the traces before: name those that are wanted",
+                        q->path, count, *q->columns);
+    return 0;
 }
 
 int rows_write(const struct rows_query *q, FILE *out, struct fail *fail)
 {
     struct mesh_trace_value values[ROWS_COLUMNS_MAX];
-    struct writing writing = {.out = out, .form = q->form};
+    struct writing writing = {.out = out, .form = q->form, .trace = q->names_trace ? q->path : NULL};
     struct mesh_trace_query *query;
     int result = mesh_trace_query(q->trace, q->sql, q->seconds, &query);
 
@@ -144,12 +176,14 @@ int rows_write(const struct rows_query *q, FILE *out, struct fail *fail)
     writing.query = query;
     writing.count = mesh_trace_query_columns(query);
     json_init(&writing.json, out);
-    if (writing.count > ROWS_COLUMNS_MAX) {
+    if (check_columns(q, writing.count, fail) < 0) {
         mesh_trace_query_end(query);
-        return fail_set(fail, EXIT_USAGE, "the query has %u columns: at most %d: name those that are wanted", writing.count,
-                        ROWS_COLUMNS_MAX);
+        return -1;
     }
-    write_head(&writing);
+    if (q->columns == NULL || *q->columns == 0)
+        write_head(&writing);
+    if (q->columns != NULL)
+        *q->columns = writing.count;
     while ((result = mesh_trace_query_next(query, values)) == 1 && !ferror(out))
         write_row(&writing, values);
     mesh_trace_query_end(query);

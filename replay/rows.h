@@ -16,9 +16,13 @@ struct rows_query {
     const char *sql;
     unsigned seconds; /* at most */
     enum rows_form form;
+    bool names_trace; /* one of several: each row begins with the column "trace", its path */
+    /* Of the table that earlier queries have begun, 0: none has; set. NULL: there is no other query. */
+    unsigned *columns;
 };
 
-/* Run the query and write all rows to out. -1: EXIT_USAGE for a bad query, EXIT_BAD_FILE, EXIT_ENVIRONMENT. */
+/* Run the query and write all rows to out, after a head unless a query before has written it; all queries of a table have the same columns.
+ * -1: EXIT_USAGE for a bad query, EXIT_BAD_FILE, EXIT_ENVIRONMENT. */
 int rows_write(const struct rows_query *query, FILE *out, struct fail *fail);
 
 /* Run a query of our own and call each with every row, until it returns other than 0, which is then the result. */

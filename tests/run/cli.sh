@@ -56,6 +56,7 @@ refused "no command is refused" 2 "mesh-node --help" "$mesh_node"
 refused "a mistyped command gets a suggestion" 2 "did you mean run" "$mesh_node" rnu -m x
 refused "a mistyped --help gets a suggestion" 2 "did you mean --help" "$mesh_node" --hlep
 refused "an unknown command is refused" 2 "no such command" "$mesh_node" xyzzy
+refused "an unknown command has no version" 2 "no such command" "$mesh_node" xyzzy --version
 refused "a mistyped option gets a suggestion" 2 "did you mean --model" "$mesh_node" run --modle x
 refused "an unknown option is refused" 2 "--frobnicate" "${generate[@]}" --frobnicate
 refused "an unknown letter is refused" 2 "-q" "${generate[@]}" -q

@@ -12,6 +12,11 @@ for command in $("$mesh_replay" --help | awk '/^  [a-z]+ +/ && $1 != "mesh-repla
     run "$mesh_replay" "$command" --help
     check_equal "the help of $command fits a screen" "$(awk 'length > 100 { wide++ } END { print (NR <= 40) + 0, wide + 0 }' "$out")" "1 0"
 done
+check_exit "no command is refused" 2 "mesh-replay: no command: nothing to do: " "$mesh_replay"
+check_equal "the message is all that is said" "$(wc -l <"$err")" 1
+check "a command tells the version, too" "$mesh_replay" info --version
+check_equal "it is that of the program" "$(cat "$out")" "$("$mesh_replay" --version)"
+check_exit "no such command has a version" 2 "no such command" "$mesh_replay" inof --version
 check_exit "a misspelt command is named" 2 "did you mean info" "$mesh_replay" inof
 check_exit "a trace that is missing is named" 4 "No such file" "$mesh_replay" info "$tmp/nowhere.db"
 echo "no trace, but long enough to be read as the header of a database, which has a hundred bytes and a text at its beginning" >"$tmp/text"
@@ -91,6 +96,20 @@ check_equal "rows come as CSV" "$("$mesh_replay" query "$trace" --csv "SELECT 1 
     $'a,b,c\n1,"x,""y",'
 check_equal "rows come as JSON" "$("$mesh_replay" query "$trace" --json "SELECT 1 AS a, NULL AS b, x'ff' AS c")" \
     '{"schema_version":1,"event":"row","a":1,"b":null,"c":"ff"}'
+
+# Several traces, as `mesh-node run --local` writes them, make one table.
+both=("$tmp/numbers.db" "$tmp/messages.db")
+rows="SELECT count(*) AS n FROM datagrams"
+counts=()
+for each in "${both[@]}"; do counts+=("$("$mesh_replay" query "$each" "$rows" | tail -n 1)"); done
+check_equal "rows of several traces begin with the trace" "$("$mesh_replay" query "${both[@]}" "$rows")" \
+    "$(printf 'trace\tn\n%s\t%s\n%s\t%s' "${both[0]}" "${counts[0]}" "${both[1]}" "${counts[1]}")"
+check_equal "and so in objects" "$("$mesh_replay" query --json "${both[@]}" "$rows")" \
+    "$(printf '{"schema_version":1,"event":"row","trace":"%s","n":%s}\n' "${both[0]}" "${counts[0]}" "${both[1]}" "${counts[1]}")"
+check_equal "a named query has rows of each" "$("$mesh_replay" query "${both[@]}" --named types | cut -f 1 | sort -u)" \
+    "$(printf '%s\n' trace "${both[@]}" | sort)"
+check_exit "traces without a query are wrong usage" 2 "no query" "$mesh_replay" query "${both[@]}"
+check_exit "a trace that is named twice is wrong usage" 2 "name each trace once" "$mesh_replay" query "${both[0]}" "${both[0]}" "$rows"
 
 for capture in messages numbers layers trouble; do
     [ -e "$tmp/$capture.db" ] || "$mesh_dissect" -r $captures/$capture.pcap --import "$tmp/$capture.db"
