@@ -16,7 +16,7 @@ static const char *const examples[] = {"mesh-dissect -i eth0 -n udp port 7411",
                                        "mesh-dissect -r run.pcap --key keys.log -v -c 5",
                                        "mesh-dissect -r run.pcap -Y 'tile.phase == 17 && peer.src == 2 && lost'",
                                        "mesh-dissect -r a.pcap -r b.pcap --key keys.log --analyze",
-                                       "mesh-dissect --export wireshark >~/.local/lib/wireshark/plugins/mesh.lua",
+                                       "mesh-dissect --export wireshark >mesh.lua",
                                        NULL};
 
 /* What the command line says; options write here. */
