@@ -336,6 +336,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
         return fail_set(fail, EXIT_USAGE, "serve: --topology star and --record: a recording is of the mesh: leave one of them out");
     if (run_options_record(&a->record, fail) < 0)
         return -1;
+    if (a->lab != NULL && a->lab[0] == '\0')
+        return fail_set(fail, EXIT_USAGE, "--lab: nothing in it: give e.g. --lab loss=1%%,delay=50us, or leave it out");
     if (a->lab != NULL && mesh_lab_parse(a->lab, &config->lab, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--lab %.100s: %s", a->lab, reason);
     if (a->name != NULL && strlen(a->name) > MESH_CLUSTER_NAME_BYTES_MAX)

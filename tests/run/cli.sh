@@ -207,6 +207,8 @@ done
 check_exit "a cluster's name that is too long is wrong usage, with a key or without" 2 "--name: 65 bytes: give at most 64" \
     "$mesh_node" serve -m "$small" --name "$(head -c 65 /dev/zero | tr '\0' n)"
 
+check_exit "an empty lab is wrong usage for serve, too" 2 "--lab: nothing in it" timeout -k 5 20 "$mesh_node" serve -m "$small" --lab ""
+
 # ---- closed streams ----
 
 # The next files opened would get their numbers, and messages would be written into a socket or a model file.
