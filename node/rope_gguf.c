@@ -133,10 +133,13 @@ int rope_config_from_gguf(const struct gguf *gguf, uint32_t head_dim, struct rop
         return -1;
     if (parameters.scaling == ROPE_SCALING_YARN && read_yarn(&reader, &parameters) != 0)
         return -1;
-    if (parameters.dimension_count > head_dim || parameters.dimension_count > 2 * ROPE_PAIRS_MAX)
+    if (parameters.dimension_count > head_dim)
+        return fail_set(fail, EXIT_BAD_FILE, "%s: metadata '%s': found %u, expected at most %u, the size of a head: convert the file again",
+                        gguf_path(gguf), key_of(&reader, "rope.dimension_count"), parameters.dimension_count, head_dim);
+    if (parameters.dimension_count > 2 * ROPE_PAIRS_MAX)
         return fail_set(fail, EXIT_BAD_FILE,
-                        "%s: metadata '%s': found %u, expected at most %u, the size of a head (and %d): convert the file again",
-                        gguf_path(gguf), key_of(&reader, "rope.dimension_count"), parameters.dimension_count, head_dim, 2 * ROPE_PAIRS_MAX);
+                        "%s: metadata '%s': %u is not supported: use a model in which at most %d columns of a head turn", gguf_path(gguf),
+                        key_of(&reader, "rope.dimension_count"), parameters.dimension_count, 2 * ROPE_PAIRS_MAX);
     have_divisors = read_divisors(&reader, parameters.dimension_count / 2, divisors);
     if (have_divisors < 0)
         return -1;

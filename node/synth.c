@@ -9,6 +9,7 @@
 #include "hash.h"
 #include "mesh/program/replace_file.h"
 #include "progress.h"
+#include "rope.h"
 #include "synth_number.h"
 #include "synth_vocab.h"
 #include "synth_weights.h"
@@ -72,6 +73,9 @@ static int check_options(const struct synth_options *options, struct fail *fail)
     if (options->dim % (2 * options->heads) != 0)
         return fail_set(fail, EXIT_USAGE, "--dim %u: heads must have an even size: with --heads %u use a multiple of %u", options->dim,
                         options->heads, 2 * options->heads);
+    if (options->dim / options->heads > 2 * ROPE_PAIRS_MAX)
+        return fail_set(fail, EXIT_USAGE, "--heads %u: heads of %u columns, of at most %d possible: give more heads, or a smaller --dim",
+                        options->heads, options->dim / options->heads, 2 * ROPE_PAIRS_MAX);
     if (options->heads % options->kv_heads != 0)
         return fail_set(fail, EXIT_USAGE, "--kv-heads %u: must divide --heads %u: use a divisor of it", options->kv_heads, options->heads);
     if (check_multiple("dim", options->dim, info, fail) < 0)

@@ -15,7 +15,7 @@
 enum { SYNTH_DIM_MAX = 1 << 18, SYNTH_LAYERS_MAX = 1024, SYNTH_CONTEXT_MAX = 1 << 24 };
 
 struct synth_options {
-    uint32_t dim;    /* a multiple of the type's block and of heads, such that the head size is even */
+    uint32_t dim;    /* a multiple of the type's block and of heads, such that the head size is even, at most 512 */
     uint32_t hidden; /* a multiple of the type's block */
     uint32_t layers;
     uint32_t heads; /* a multiple of kv_heads */

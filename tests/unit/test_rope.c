@@ -391,6 +391,11 @@ static void what_is_not_supported_is_refused_by_name(void **state)
     assert_non_null(strstr(failure.text, "found 66, expected at most 64"));
 
     begin(0);
+    add_uint("llama.rope.dimension_count", 2 * ROPE_PAIRS_MAX + 2);
+    assert_int_equal(read_file(1024), -1);
+    assert_non_null(strstr(failure.text, "'llama.rope.dimension_count': 514 is not supported"));
+
+    begin(0);
     add_text("llama.rope.freq_base", "fast");
     assert_int_equal(read_file(64), -1);
     assert_non_null(strstr(failure.text, "llama.rope.freq_base"));

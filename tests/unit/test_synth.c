@@ -286,6 +286,7 @@ static void options_that_make_no_model_are_refused_with_the_numbers(void **state
         {{.hidden = 500, .type = TYPE_Q4_0}, "--hidden 500: type q4_0 needs a multiple of 32: use 480 or 512"},
         {{.hidden = 128, .type = TYPE_Q6_K}, "--hidden 128: type q6_k needs a multiple of 256: use 256"},
         {{.heads = 3, .kv_heads = 1, .type = TYPE_F16}, "--dim 256: heads must have an even size: with --heads 3 use a multiple of 6"},
+        {{.dim = 1024, .heads = 1, .kv_heads = 1, .type = TYPE_F16}, "--heads 1: heads of 1024 columns, of at most 512 possible"},
         {{.kv_heads = 3, .type = TYPE_F16}, "--kv-heads 3: must divide --heads 8: use a divisor of it"},
         {{.kv_heads = 16, .type = TYPE_F16}, "--kv-heads 16: not possible: give a number from 1 to 8"},
         {{.vocab = 285, .type = TYPE_F16}, "--vocab 285: not possible: give a number from 286 to 524288"},
