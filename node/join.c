@@ -45,6 +45,16 @@ bool join_all_up(struct join *join)
     return (others(join) & ~atomic_load(&join->up)) == 0;
 }
 
+int join_up_at(struct join *join, const struct mesh_addr *addr)
+{
+    uint64_t up = atomic_load(&join->up);
+
+    for (uint16_t r = 0; r < join->rank_count; r++)
+        if ((up >> r & 1) != 0 && mesh_addr_equal(&join->peers[r], addr))
+            return r;
+    return -1;
+}
+
 bool join_is_complete(struct join *join)
 {
     return join_all_up(join) && (join->rank != 0 || (others(join) & ~atomic_load(&join->ready)) == 0);

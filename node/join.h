@@ -30,6 +30,9 @@ void join_refused(struct join *join, uint16_t rank, const char *reason);
 /* Has everybody answered? */
 bool join_all_up(struct join *join);
 
+/* The rank of that address, if it has answered, or -1. */
+int join_up_at(struct join *join, const struct mesh_addr *addr);
+
 /* And, on rank 0, has everybody loaded? */
 bool join_is_complete(struct join *join);
 

@@ -114,6 +114,16 @@ static void on_message(void *app, uint16_t from, const uint8_t *message, size_t 
     eventcount_notify(m->workers.wakeup);
 }
 
+/* A rank that was there once may have no port only because its process is gone. It said no goodbye, or on_peer knows it. */
+static void on_unreachable(void *app, struct mesh_addr to)
+{
+    struct member *m = app;
+    int rank = join_up_at(&m->join, &to);
+
+    if (rank >= 0 && (atomic_fetch_or(&m->ended, UINT64_C(1) << rank) >> rank & 1) == 0)
+        eventcount_notify(m->workers.wakeup);
+}
+
 /* ---- opening ---- */
 
 static int open_mesh(struct member *m, struct fail *fail)
@@ -238,6 +248,8 @@ int member_start(struct member *m, struct fail *fail)
 
     if (engine_allocate(m->engine, fail) < 0 || (m->config.udp != NULL && open_mesh(m, fail) < 0))
         return -1;
+    if (m->config.is_single && m->config.udp != NULL)
+        mesh_udp_set_unreachable(m->config.udp, on_unreachable, m);
     engine_attach(m->engine, m->mesh, m->mesh == NULL ? NULL : &driver, udp_driver_now_ns, NULL);
     m->workers.on_loaded = report_ready;
     m->workers.app = m;
@@ -249,16 +261,18 @@ int member_start(struct member *m, struct fail *fail)
 
 /* ---- waiting ---- */
 
-/* No rank leaves before rank 0 says that it has finished, unless something went wrong there. */
+/* No rank leaves, or ends, before rank 0 says that it has finished, unless something went wrong there. */
 static int check_gone(struct member *m, struct fail *fail)
 {
-    uint64_t gone = atomic_load(&m->gone);
+    uint64_t gone = atomic_load(&m->gone), ended = atomic_load(&m->ended);
     char address[MESH_ADDR_TEXT_BYTES];
 
-    if (gone == 0)
+    if ((gone | ended) == 0)
         return 0;
-    int rank = __builtin_ctzll(gone);
+    int rank = __builtin_ctzll(gone != 0 ? gone : ended);
     mesh_addr_format(m->config.peers[rank], address);
+    if (gone == 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "rank %d (%s): its process has ended: see why, then start again", rank, address);
     return fail_set(fail, EXIT_ENVIRONMENT, "rank %d (%s): has left: see what it prints, then start again", rank, address);
 }
 

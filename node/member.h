@@ -29,6 +29,7 @@ struct member_config {
     const uint8_t *incarnation;    /* (MESH_INCARNATION_BYTES), drawn for this start. Borrowed */
     uint32_t epoch;
     uint64_t join_timeout_ns;
+    bool is_single;                         /* nobody watches the other ranks' processes: their closed ports tell of their ends */
     struct recording *recording;            /* NULL: nothing is recorded. Borrowed */
     const volatile sig_atomic_t *interrupt; /* not 0: a signal ends the wait for the others; NULL: none does. Borrowed */
 };

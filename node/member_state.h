@@ -22,6 +22,7 @@ struct member {
     struct join join;
     atomic_bool wants_finish;
     _Atomic uint64_t gone;      /* bit r: rank r has said goodbye */
+    _Atomic uint64_t ended;     /* bit r: rank r was up, and its port is closed now: its process is gone */
     bool has_left;              /* and so has this one */
     struct member_token *token; /* (ctx + 1) */
     _Atomic uint32_t token_count;

@@ -363,6 +363,26 @@ both_refuse "another batch" "configuration" -m "$small" --batch 16 -- -m "$small
 both_refuse "another way to keep keys" "configuration" -m "$small" -- -m "$small" --kv-type f32
 both_refuse "other shares" "configuration" -m "$small" -- -m "$small" --shares 2,1
 
+is_over() { ! kill -0 "$1"; } # PID
+# killed_rank RANK: rank RANK of two is killed while it computes slowly; the other one ends and says why
+killed_rank() {
+    local pids=() rank of=$1
+    for rank in 0 1; do
+        background "$mesh_node" run --peers "$peers" --rank $rank -m "$small" -p abc -n 200 --ignore-eos --seed 5 \
+            --lab pace=1MB/s >"$out.$rank" 2>"$err.$rank"
+        pids[rank]=$background_pid
+    done
+    wait_until 20 test -s "$out.0"
+    kill -KILL "${pids[of]}"
+    wait_until 20 is_over "${pids[1 - of]}" || kill "${pids[1 - of]}"
+    code=0
+    wait "${pids[1 - of]}" || code=$?
+    check_equal "a killed rank $of ends the other with exit code 4" "$code" 4
+    check_contains "which says that its process has ended" "$err.$((1 - of))" "rank $of (127.0.0.1:$((port + of))): its process has ended"
+}
+killed_rank 0
+killed_rank 1
+
 refused "a peer that never comes is named" 4 "rank 1 (127.0.0.1:$((port + 1))): no answer within 1 s" \
     "$mesh_node" run -m "$small" -p abc --peers "$peers" --join-timeout 1 --seed 1
 refused "rank 0 that never comes is named" 4 "rank 0 (127.0.0.1:$port): no answer within 1 s" \
