@@ -154,6 +154,15 @@ during "its death changes no bit" 1 kill -9 "${pids[3]}"
 becomes "the others go on without it as well" 1 3
 repeats "no more than the last positions are computed again" 1 8
 
+# With a share of its own, since it would get none for its speed.
+node 3 1 --kernel scalar --share 1
+becomes "a node with another instruction set joins" 1 4
+same "it answers with the same bits" 3
+during "two members that are killed at once change no bit" 1 kill -9 "${pids[2]}" "${pids[3]}"
+becomes "the others go on without both" 1 2
+node 2 1
+becomes "one of them comes back" 1 3
+
 # ---- JSON ----
 
 # The model's tokens are bytes: a text that ends within a character. The node is slow, so that tokens are sent one by one.
