@@ -32,6 +32,11 @@ if [ "$stop" -gt 95 ]; then ok "systemd waits until a node has left"; else not_o
 check_equal "systemd waits without limit for a node that fetches a model" \
     "$(sed -n 's/^TimeoutStartSec=//p' "$units/mesh-node.service")" infinity
 
+said=$(tr '\n' ' ' <docs/OPERATIONS.md |
+    sed -nE 's/.*systemd restarts the unit after ([0-9]+) s, but not after exit codes ([0-9]+) and ([0-9]+)\..*/on-failure \1 \2 \3/p')
+check_equal "systemd restarts a node when the documents say so" \
+    "$(sed -nE 's/^(Restart|RestartSec|RestartPreventExitStatus)=//p' "$units/mesh-node.service" | paste -sd ' ')" "$said"
+
 for node in attic cellar shed; do
     check_exit "node $node of the example is told what is missing, its key or the model" 4 "/" \
         "$mesh_node" serve -c "$prefix/share/mesh-node/cluster.conf" --node $node --key "$tmp/none"
