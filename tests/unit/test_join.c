@@ -57,6 +57,18 @@ static void rank_0_waits_until_all_have_loaded(void **state)
     assert_true(join_is_complete(&join));
 }
 
+static void an_address_is_a_rank_that_has_answered_or_none(void **state)
+{
+    struct join join = make_join(1, 3);
+
+    (void)state;
+    assert_int_equal(join_up_at(&join, &peers[2]), -1); /* it may not have been started yet */
+    join_up(&join, 2);
+    assert_int_equal(join_up_at(&join, &peers[2]), 2);
+    assert_int_equal(join_up_at(&join, &peers[0]), -1);
+    assert_int_equal(join_up_at(&join, &peers[3]), -1);
+}
+
 static void the_others_wait_until_all_have_answered(void **state)
 {
     struct join join = make_join(2, 3);
@@ -146,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_node_alone_has_joined),
         cmocka_unit_test(rank_0_waits_until_all_have_loaded),
+        cmocka_unit_test(an_address_is_a_rank_that_has_answered_or_none),
         cmocka_unit_test(the_others_wait_until_all_have_answered),
         cmocka_unit_test(the_largest_mesh_can_join),
         cmocka_unit_test(the_first_refusal_is_told_with_its_address),
