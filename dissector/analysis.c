@@ -54,6 +54,7 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
 
     link->counts.lost++;
     link->counts.lost_unseen += entry->is_missing;
+    link->counts.lost_counted += entry->is_missing && !(entry->is_passed && entry->is_resent);
     analysis->on_loss(analysis->context, &loss);
 }
 

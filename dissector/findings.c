@@ -51,39 +51,75 @@ void findings_note_loss(struct findings *findings, const struct analysis_loss *l
             (*(loss->entry != NULL && loss->entry->is_early ? &findings->early[i] : &findings->places[i][place]))++;
 }
 
+/* A place of some of a link's losses, and what to look at. With captures of both hosts, only gaps of the sender's leave it unknown. */
+static size_t put_place(char *text, size_t used, const char *between, const struct link *link, uint32_t count, unsigned place)
+{
+    const bool is_gap = place == FINDINGS_UNKNOWN && link->departures != NULL;
+    const int more = snprintf(text + used, FINDINGS_BYTES - used, "%s %" PRIu32 " of them %s: %s", between, count, wheres[place],
+                              is_gap ? "the sender's capture lacks them: capture with a larger -B" : advice[place]);
+
+    return used + (size_t)more < FINDINGS_BYTES ? used + (size_t)more : FINDINGS_BYTES - 1;
+}
+
+/* The place of most of them, or, where they vanish at several, each. */
 static bool tell_losses(const struct findings *findings, size_t index)
 {
     const struct link *link = findings->analysis->links.links[index];
     const uint32_t *places = findings->places[index];
     char from[FRAME_ADDRESS_TEXT_BYTES], to[FRAME_ADDRESS_TEXT_BYTES], text[FINDINGS_BYTES];
     const uint64_t lost = link->counts.lost - findings->early[index];
+    const char *between = ",";
     unsigned most = 0;
+    size_t used;
 
     if (lost < LOSSES_MIN)
         return false;
     for (unsigned place = 0; place < FINDINGS_PLACES; place++)
         if (places[place] > places[most])
             most = place;
-    if (100 * (uint64_t)places[most] < MOSTLY_PERCENT * lost)
-        most = FINDINGS_UNKNOWN;
     frame_address_text(&link->from, link->is_v6, false, from);
     frame_address_text(&link->to, link->is_v6, false, to);
-    snprintf(text, sizeof text, "rank %u (%s) to rank %u (%s), epoch %" PRIu32 ": %" PRIu64 " lost, %" PRIu32 " of them %s: %s", link->src,
-             from, link->dst, to, link->epoch, lost, places[most], wheres[most], advice[most]);
+    used = (size_t)snprintf(text, sizeof text, "rank %u (%s) to rank %u (%s), epoch %" PRIu32 ": %" PRIu64 " lost", link->src, from,
+                            link->dst, to, link->epoch, lost);
+    for (unsigned i = 1; i <= FINDINGS_PLACES; i++) { /* an unknown one last */
+        const unsigned place = i % FINDINGS_PLACES;
+
+        if (100 * (uint64_t)places[most] >= MOSTLY_PERCENT * lost ? place != most : places[place] == 0)
+            continue;
+        used = put_place(text, used, between, link, places[place], place);
+        between = ";";
+    }
     findings->on_finding(findings->context, findings->analysis->stall_ms > 0 ? "error" : "warning", text);
     return true;
 }
 
+/* Losses named by the receiver's count alone on links of which the capture lacks other datagrams, too. */
+static uint64_t count_guessed(const struct links *links)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < links->count; i++)
+        if (links->links[i]->counts.not_captured > 0)
+            count += links->links[i]->counts.lost_counted;
+    return count;
+}
+
 static bool tell_not_captured(const struct findings *findings)
 {
-    char text[FINDINGS_BYTES];
+    const uint64_t guessed = count_guessed(&findings->analysis->links);
+    char text[FINDINGS_BYTES], guess[150] = "";
 
     if (findings->analysis->sum.not_captured == 0)
         return false;
+    if (guessed > 0)
+        snprintf(guess, sizeof guess,
+                 "; so of %" PRIu64
+                 " lost one%s that %s not in it either, the number and place may be another's: only the count is certain",
+                 guessed, guessed == 1 ? "" : "s", guessed == 1 ? "is" : "are");
     snprintf(text, sizeof text,
-             "%" PRIu64 " datagrams arrived and are not in the capture: it lost them, not the network: capture with a larger -B%s",
+             "%" PRIu64 " datagrams arrived and are not in the capture: it lost them, not the network: capture with a larger -B%s%s",
              findings->analysis->sum.not_captured,
-             findings->analysis->cut_tiles > 0 ? ", and -s: frames that hold several datagrams were cut off after the first" : "");
+             findings->analysis->cut_tiles > 0 ? ", and -s: frames that hold several datagrams were cut off after the first" : "", guess);
     findings->on_finding(findings->context, "note", text);
     return true;
 }

@@ -94,7 +94,8 @@ struct link_host {
 
 struct link_counts {
     uint64_t datagrams, bytes, tiles, lost, not_captured, resent, spurious_resend, duplicate, reordered, late, naks;
-    uint64_t lost_unseen; /* of those lost, not in the capture */
+    uint64_t lost_unseen;  /* of those lost, not in the capture */
+    uint64_t lost_counted; /* of these, named by the receiver's count: it asked for none of them after seeing later numbers */
 };
 
 struct link {

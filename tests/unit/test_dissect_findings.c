@@ -1,4 +1,4 @@
-/* What the analysis says of a rank that the others wait for, or go on without. */
+/* What the analysis says of losses, and of a rank that the others wait for, or go on without. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -272,6 +272,82 @@ static void what_is_lost_after_the_handshake_is_reported_without_that(void **sta
     assert_non_null(strstr(said, "epoch 3: 7 lost, 7 of them in the receiver's host"));
 }
 
+/* A link with ten losses. */
+static struct link *lose_ten(unsigned sender, unsigned wire, unsigned receiver, unsigned unknown)
+{
+    struct link *link;
+
+    add_link(0, 1, 10000);
+    link = analysis.links.links[0];
+    link->counts.lost = 10;
+    findings.places[0][FINDINGS_SENDER] = sender;
+    findings.places[0][FINDINGS_WIRE] = wire;
+    findings.places[0][FINDINGS_RECEIVER] = receiver;
+    findings.places[0][FINDINGS_UNKNOWN] = unknown;
+    return link;
+}
+
+static void losses_at_one_place_have_the_advice_for_that_place(void **state)
+{
+    (void)state;
+    lose_ten(0, 8, 1, 1);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "epoch 3: 10 lost, 8 of them on the wire: they left and did not arrive: check cable"));
+    assert_null(strstr(said, "receiver's host"));
+    assert_null(strstr(said, "unknown"));
+}
+
+static void losses_at_several_places_have_the_advice_for_each(void **state)
+{
+    (void)state;
+    lose_ten(0, 5, 5, 0);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "epoch 3: 10 lost, 5 of them on the wire: they left and did not arrive: check cable"));
+    assert_non_null(strstr(said, "; 5 of them in the receiver's host: they reached the host, not the node: check socket buffer"));
+    assert_null(strstr(said, "unknown"));
+}
+
+static void a_place_that_one_capture_does_not_show_is_shown_by_two(void **state)
+{
+    (void)state;
+    lose_ten(0, 0, 0, 10);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "10 of them at an unknown place: capture at both hosts at once"));
+}
+
+static void with_captures_of_both_hosts_no_further_one_is_asked_for(void **state)
+{
+    struct link *link;
+
+    (void)state;
+    link = lose_ten(0, 4, 0, 6);
+    link->departures = calloc(2, sizeof *link->departures);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "10 lost, 4 of them on the wire: "));
+    assert_non_null(strstr(said, "; 6 of them at an unknown place: the sender's capture lacks them: capture with a larger -B"));
+    assert_null(strstr(said, "both hosts"));
+}
+
+/* The receiver tells how many of the numbers that the capture lacks were lost, not which. */
+static void losses_are_said_to_be_guessed_where_the_capture_has_gaps(void **state)
+{
+    struct link *link;
+
+    (void)state;
+    add_link(0, 1, 10000);
+    link = analysis.links.links[0];
+    link->counts.lost = link->counts.lost_counted = 2;
+    analysis.sum.not_captured = 7;
+    findings_tell(&findings);
+    assert_null(strstr(said, "certain")); /* the gaps are of another link */
+    said[0] = '\0';
+    link->counts.not_captured = 7;
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "7 datagrams arrived and are not in the capture"));
+    assert_non_null(
+        strstr(said, "of 2 lost ones that are not in it either, the number and place may be another's: only the count is certain"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +363,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_the_receiver_refuses_before_the_handshake_ends_is_lost_and_no_fault_of_its_host, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_lost_after_the_handshake_is_reported_without_that, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(losses_at_one_place_have_the_advice_for_that_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(losses_at_several_places_have_the_advice_for_each, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_place_that_one_capture_does_not_show_is_shown_by_two, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(with_captures_of_both_hosts_no_further_one_is_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(losses_are_said_to_be_guessed_where_the_capture_has_gaps, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
