@@ -12,12 +12,9 @@ static const char *const export_words[] = {"wireshark", "protocol", "fields", "f
 
 static const char *const usage[] = {"mesh-dissect [-i IFACE | -r FILE ...] [options] [FILTER EXPRESSION]",
                                     "Decode the mesh protocol, live or from captures; the expression is BPF's.", NULL};
-static const char *const examples[] = {"mesh-dissect -i eth0 -n udp port 7411",
-                                       "mesh-dissect -r run.pcap --key keys.log -v -c 5",
-                                       "mesh-dissect -r run.pcap -Y 'tile.phase == 17 && peer.src == 2 && lost'",
-                                       "mesh-dissect -r a.pcap -r b.pcap --key keys.log --analyze",
-                                       "mesh-dissect --export wireshark >mesh.lua",
-                                       NULL};
+static const char *const examples[] = {
+    "mesh-dissect -i eth0 -n udp port 7411", "mesh-dissect -r run.pcap -Y 'tile.phase == 17 && peer.src == 2 && lost'",
+    "mesh-dissect -r a.pcap -r b.pcap --key keys.log --analyze", "mesh-dissect --export wireshark >mesh.lua", NULL};
 
 /* What the command line says; options write here. */
 static struct settings parsed;
@@ -40,7 +37,7 @@ static const struct option_spec specs[] = {
     {.name = "hex", .short_name = 'x', .kind = OPTION_COUNT, .target = &parsed.hex, .help = "print the datagram's bytes; -xx the frame's"},
     {.name = "hex-ascii", .short_name = 'X', .kind = OPTION_COUNT, .target = &parsed.hex_ascii, .help = "the same, with characters"},
     {.name = "ascii", .short_name = 'A', .kind = OPTION_FLAG, .target = &parsed.ascii, .help = "the same, as characters alone"},
-    {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "no time, -tt seconds, -ttt since the last, -tttt date, -ttttt since the first"},
+    {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "no time; -tt epoch, -ttt delta, -tttt date, -ttttt since first"},
     {.name = "number", .short_name = '#', .kind = OPTION_FLAG, .target = &parsed.numbered, .help = "print the frame's number first"},
     {.name = "analyze", .kind = OPTION_FLAG, .target = &parsed.analyze, .help = "report losses, repairs, duplicates, reordering and stalls"},
     {.name = "ladder", .kind = OPTION_FLAG, .target = &parsed.ladder, .help = "draw the conversation: a column per rank, an arrow per datagram"},
@@ -62,7 +59,7 @@ static const struct option_spec specs[] = {
     {.name = "filter-file", .short_name = 'F', .kind = OPTION_TEXT, .target = &parsed.filter_file, .metavar = "FILE", .help = "read the BPF expression from FILE"},
     {.name = "dump-filter", .short_name = 'd', .kind = OPTION_COUNT, .target = &parsed.dump_filter, .help = "print the compiled expression and exit"},
     {.name = "list-interfaces", .short_name = 'D', .kind = OPTION_FLAG, .target = &parsed.list_interfaces, .help = "list the interfaces and exit"},
-    {.name = "export", .kind = OPTION_WORD, .target = &parsed.export, .was_set = &parsed.has_export, .words = export_words, .help = "print the Lua plugin, the tables, or names of fields"},
+    {.name = "export", .kind = OPTION_WORD, .target = &parsed.export, .was_set = &parsed.has_export, .words = export_words, .metavar = "WHAT", .help = "print wireshark (the Lua plugin), protocol, fields or filter"},
     {.name = "no-names", .short_name = 'n', .kind = OPTION_FLAG, .target = &parsed.numeric}, /* always: names are never looked up */
     {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &parsed.help, .help = "this text"},
     {.name = "version", .short_name = 'V', .kind = OPTION_STOP, .target = &parsed.version, .help = "the version"},
