@@ -24,6 +24,12 @@ check_exit "an address that is none is named" 2 "--to 'nowhere'" "$monitor" -b -
 check_exit "in batch mode a missing mesh ends the monitor, with the address" 4 "127.0.0.1:$port" \
     timeout -k 5 30 "$monitor" -b -n 1 --to "127.0.0.1:$port"
 
+if [ -e /dev/full ]; then
+    for option in --help --version; do
+        check_exit "$option on a full disk is an error" 4 "stdout: cannot write" sh -c "exec '$monitor' $option >/dev/full"
+    done
+fi
+
 # ---- in batch ----
 
 start_mesh
