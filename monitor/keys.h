@@ -61,7 +61,7 @@ enum action {
     /* only of the mouse */
     ACTION_SORT_BY,     /* argument: column */
     ACTION_SELECT,      /* argument: row */
-    ACTION_SELECT_CELL, /* argument: row << 8 | column */
+    ACTION_SELECT_CELL, /* argument: column << 8 | row */
     ACTIONS
 };
 

@@ -14,9 +14,10 @@ struct monitor_case {
 void monitor_case_init(struct monitor_case *c, unsigned nodes);
 void monitor_case_release(struct monitor_case *c);
 
-/* Let this many seconds pass, with a report and a tick at the end of each. */
 /* Every node reports after this time. */
 void monitor_case_report(struct monitor_case *c, unsigned milliseconds);
+
+/* Let this many seconds pass, with a report and a tick at the end of each. */
 void monitor_case_run(struct monitor_case *c, unsigned seconds);
 
 #endif
