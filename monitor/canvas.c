@@ -175,8 +175,10 @@ void canvas_select(struct canvas *canvas, struct area area)
 void canvas_rule(struct canvas *canvas, struct area area, const char *name)
 {
     canvas_fill(canvas, area_part(area, 0, 0, area.width, 1), STYLE_FRAME, 0x2500);
-    if (name[0] != '\0')
-        canvas_print(canvas, area, 1, 0, STYLE_FRAME, " %s ", name);
+    if (name[0] == '\0')
+        return;
+    canvas_put(canvas, area, 1, 0, STYLE_FRAME, ' ');
+    canvas_put(canvas, area, 2 + canvas_text_cut(canvas, area, 2, 0, STYLE_FRAME, name), 0, STYLE_FRAME, ' ');
 }
 
 struct area area_part(struct area area, int x, int y, int width, int height)

@@ -91,17 +91,21 @@ static void draw_title(struct view *view)
     const int sequencer = fleet_sequencer(view->fleet);
     const struct fleet_node *node = sequencer >= 0 ? &view->fleet->nodes[sequencer] : NULL;
     const int alive = alive_count(view->fleet);
-    char right[800];
+    char right[800], epoch[24];
     const enum style style = how_it_goes(view, right, sizeof right);
+    const struct area left = area_part(area, 0, 0, area.width - glyph_columns(right), 1);
     int x;
 
     canvas_fill(view->canvas, area, STYLE_TITLE, ' ');
-    x = canvas_text(view->canvas, area, 0, 0, STYLE_TITLE, area.width < 60 && node != NULL ? " " : " mesh-monitor  ");
+    x = canvas_text(view->canvas, left, 0, 0, STYLE_TITLE, area.width < 60 && node != NULL ? " " : " mesh-monitor  ");
     if (node != NULL) {
         const char *slash = strrchr(node->model, '/');
 
-        x += canvas_print(view->canvas, area, x, 0, STYLE_TITLE, "%d node%s  epoch %u  ", alive, alive == 1 ? "" : "s", node->head.epoch);
-        canvas_text(view->canvas, area, x, 0, STYLE_TITLE, slash != NULL ? slash + 1 : node->model);
+        x += canvas_print(view->canvas, left, x, 0, STYLE_TITLE, "%d node%s  ", alive, alive == 1 ? "" : "s");
+        snprintf(epoch, sizeof epoch, "epoch %u", node->head.epoch);
+        if (x + glyph_columns(epoch) <= left.width) /* half a number would be another one */
+            x += canvas_text(view->canvas, left, x, 0, STYLE_TITLE, epoch) + 2;
+        canvas_text_cut(view->canvas, left, x, 0, STYLE_TITLE, slash != NULL ? slash + 1 : node->model);
     }
     canvas_text_right(view->canvas, area, area.width, 0, style, right);
 }
@@ -193,6 +197,14 @@ void view_speed(struct view *view, struct area area)
     bar_curve(view->canvas, curve, STYLE_GRAPH, values, count, top);
 }
 
+int view_line(struct view *view, int count)
+{
+    if (view->ui->line >= count)
+        view->ui->line = count > 0 ? count - 1 : 0;
+    view->ui->line_count = count;
+    return view->ui->line;
+}
+
 int view_first_line(int selected, int count, int room)
 {
     if (room <= 0 || count <= room || selected < room / 2)
@@ -217,9 +229,9 @@ static void draw_note(struct view *view, struct area line, int note)
         x += 2 + canvas_text(view->canvas, line, x + 2, 0, STYLE_NORMAL, columns_time_name(kind)) + 2;
     }
     if (note == 2)
-        canvas_text(view->canvas, line, 2, 0, STYLE_DIM, "waiting: a step is open, its next input has not arrived");
+        canvas_text_cut(view->canvas, line, 2, 0, STYLE_DIM, "waiting: a step is open, its next input has not arrived");
     if (note == 3)
-        canvas_text(view->canvas, line, 2, 0, STYLE_DIM, "links are one-way: sender → receiver, as the receiver measures");
+        canvas_text_cut(view->canvas, line, 2, 0, STYLE_DIM, "links are one-way: sender → receiver, as the receiver measures");
 }
 
 void view_help(struct view *view)
@@ -245,7 +257,7 @@ void view_help(struct view *view)
             const struct area line = area_part(inside, 0, at - first, inside.width, at >= first);
 
             canvas_text(view->canvas, line, 2, 0, STYLE_STRONG, key_bindings[i].name);
-            canvas_text(view->canvas, line, 16, 0, STYLE_NORMAL, key_bindings[i].help);
+            canvas_text_cut(view->canvas, line, 16, 0, STYLE_NORMAL, key_bindings[i].help);
             at++;
         }
     for (int note = 0; note < HELP_NOTES; note++, at++)

@@ -41,6 +41,9 @@ struct layout_findings view_find(struct view *view);
 /* A curve of the mesh's speed, with its scale. */
 void view_speed(struct view *view, struct area area);
 
+/* The selected line of a list; when the list has become shorter, its last. */
+int view_line(struct view *view, int count);
+
 /* The first line of a list to show in that many lines, so that the selected one is visible. */
 int view_first_line(int selected, int count, int room);
 

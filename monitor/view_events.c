@@ -105,7 +105,7 @@ void view_events(struct view *view, struct area area, bool is_screen)
     const char *pattern = is_screen ? view->ui->filter : ""; /* elsewhere the filter is meant for nodes */
     const int count = list_events(view, pattern, list);
     const int below = is_screen && count > 0 && area.height >= HEIGHT_FOR_WHOLE ? WHOLE_LINES : 0, room = area.height - 1 - below;
-    const int selected = view->ui->line < count ? view->ui->line : count - 1;
+    const int selected = is_screen ? view_line(view, count) : 0;
     const int first = is_screen ? view_first_line(selected, count, room) : 0;
     const struct columns columns = columns_of(view, area.width, list, count < first + room ? count : first + room);
 
@@ -124,7 +124,6 @@ void view_events(struct view *view, struct area area, bool is_screen)
     if (below > 0)
         draw_whole(view, area_below(area, area.height - below), list[selected]);
     if (is_screen) {
-        view->ui->line_count = count;
         ui_add_zone(view->ui, area_part(area, 0, 1, area.width, room), ACTION_SELECT, first, 0, 1);
     }
 }

@@ -39,6 +39,12 @@ static int heat_of(enum metric metric, double value)
     return heat;
 }
 
+/* Has a cell room for values? Otherwise it shows grades, which are those of the colours. */
+static bool has_values(int columns)
+{
+    return columns > TEXT_COLUMNS;
+}
+
 static void draw_cell(struct view *view, struct area cell, enum metric metric, int from, int to, bool is_selected)
 {
     const double value = value_of(view, metric, from, to);
@@ -53,7 +59,7 @@ static void draw_cell(struct view *view, struct area cell, enum metric metric, i
     canvas_fill(view->canvas, cell, style, ' ');
     if (from == to || isnan(value))
         snprintf(text, sizeof text, "%s", from == to ? "" : "-");
-    else if (cell.width <= TEXT_COLUMNS)
+    else if (!has_values(cell.width))
         snprintf(text, sizeof text, "%d", heat);
     else if (metric == METRIC_LOSS || metric == METRIC_WAITS)
         format_fraction(value, text);
@@ -128,12 +134,16 @@ static void draw_matrix(struct view *view, struct area area, const struct matrix
         [METRIC_LOSS] = "loss",
         [METRIC_WAITS] = "waiting: part of the receiver's time in steps",
     };
+    static const char *const graded[METRICS] = {
+        [METRIC_P50] = "p50 one way", [METRIC_P99] = "p99 one way", [METRIC_LOSS] = "loss", [METRIC_WAITS] = "waiting"};
+    const bool is_graded = !has_values(matrix->cell_columns - 1);
     const bool is_over = matrix->metric == METRIC_LOSS || matrix->metric == METRIC_WAITS;
     char name[96], window[FORMAT_BYTES];
     const int rows = matrix->count - matrix->first_row, above = 1 + matrix->head_lines;
 
     window_text(view, window);
-    snprintf(name, sizeof name, "%s%s%s", names[matrix->metric], is_over ? ", over " : "", is_over ? window : "");
+    snprintf(name, sizeof name, "%s%s%s%s", (is_graded ? graded : names)[matrix->metric], is_over ? ", over " : "", is_over ? window : "",
+             is_graded ? ": 0 good to 7 bad" : "");
     canvas_rule(view->canvas, area, name);
     draw_row(view, area_part(area, 0, 1, area.width, matrix->head_lines), matrix, FLEET_NOBODY);
     for (int i = 0; i < area.height - above && i < rows; i++)

@@ -146,9 +146,8 @@ void view_requests(struct view *view)
     const void *sorted[FLEET_REQUESTS];
     int widths[TABLE_COLUMNS_MAX];
     const int count = list_requests(view, rows, sorted), room = area.height - 1;
-    const int first = view_first_line(view->ui->line, count, room);
+    const int selected = view_line(view, count), first = view_first_line(selected, count, room);
 
-    view->ui->line_count = count;
     table_fit(columns, COLUMNS, area.width, widths);
     table_head(view->canvas, area, columns, COLUMNS, widths, -1, false);
     for (int i = 0; i < room && first + i < count; i++) {
@@ -156,7 +155,7 @@ void view_requests(struct view *view)
         const struct area line = area_part(area, 0, i + 1, area.width, 1);
 
         table_row(view->canvas, line, columns, COLUMNS, widths, row, fleet_request_runs(row->request) ? STYLE_NORMAL : STYLE_DIM);
-        if (first + i == view->ui->line)
+        if (first + i == selected)
             canvas_select(view->canvas, line);
     }
     if (count == 0)

@@ -6,7 +6,7 @@
 #include "view.h"
 
 enum {
-    LABEL_COLUMNS = 16,
+    LABEL_COLUMNS = 17,
     STALL_COLUMNS = 40,
     DURATION_COLUMNS = 9,
     WIDTH_FOR_STALLS = 72,
@@ -207,11 +207,11 @@ void view_tokens(struct view *view)
     int nodes[FLEET_NODES_MAX], y = 0;
     const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, numbers);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
+    const int first = view_line(view, step_count);
     double longest = 1;
     char name[96], text[FORMAT_BYTES];
 
-    view->ui->line_count = step_count;
-    for (int i = view->ui->line; i < step_count && (i - view->ui->line) * count < area.height; i++) {
+    for (int i = first; i < step_count && (i - first) * count < area.height; i++) {
         const struct span span = span_of(view, nodes, count, numbers[i]);
 
         longest = fmax(longest, span.end_ns - span.begin_ns);
@@ -220,7 +220,7 @@ void view_tokens(struct view *view)
     snprintf(name, sizeof name, "steps, newest first%s%s", step_count > 0 ? "; width " : "", step_count > 0 ? text : "");
     canvas_rule(view->canvas, all, name);
     draw_legend(view, area_part(all, 0, 1, all.width, 1));
-    for (int i = view->ui->line; i < step_count && y < area.height; i++)
+    for (int i = first; i < step_count && y < area.height; i++)
         y = draw_step(view, area, y, numbers[i], nodes, count, bar_columns > 1 ? longest / (bar_columns - 1) : longest);
     if (step_count == 0)
         canvas_text(view->canvas, area, 1, 0, STYLE_DIM, "no steps yet: nothing is generated");

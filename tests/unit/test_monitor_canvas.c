@@ -49,6 +49,19 @@ static void text_that_is_cut_off_says_so(void **state)
     canvas_release(&canvas);
 }
 
+static void a_heading_that_is_cut_off_says_so(void **state)
+{
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(&canvas, 12, 1, GLYPHS_FULL), 0);
+    canvas_rule(&canvas, (struct area){0, 0, 12, 1}, "over the past");
+    assert_string_equal(text_of(&canvas), "─ over the …\n");
+    canvas_rule(&canvas, (struct area){0, 0, 12, 1}, "the past");
+    assert_string_equal(text_of(&canvas), "─ the past ─\n");
+    canvas_release(&canvas);
+}
+
 static void text_is_wrapped_between_words_and_long_words_where_they_must(void **state)
 {
     static const struct {
@@ -219,6 +232,7 @@ int main(void)
         cmocka_unit_test(on_a_selected_line_colours_stay_before_another_background),
         cmocka_unit_test(what_lies_outside_of_an_area_is_cut_off),
         cmocka_unit_test(text_that_is_cut_off_says_so),
+        cmocka_unit_test(a_heading_that_is_cut_off_says_so),
         cmocka_unit_test(text_is_wrapped_between_words_and_long_words_where_they_must),
         cmocka_unit_test(text_from_outside_takes_one_column_per_character_and_does_nothing_else),
         cmocka_unit_test(every_glyph_has_a_plainer_one_at_each_level),

@@ -196,6 +196,78 @@ static void the_matrix_of_64_nodes_names_each_column(void **state)
     monitor_case_release(&c);
 }
 
+/* In cells too narrow for a value there is a grade, which must not be taken for one. */
+static void a_matrix_of_grades_says_so(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    static struct monitor_case c;
+
+    (void)state;
+    monitor_case_init(&c, 16);
+    monitor_case_run(&c, 3);
+    for (enum metric metric = 0; metric < METRICS; metric++) {
+        struct ui ui = fresh_ui(SCREEN_LINKS);
+
+        ui.metric = metric;
+        text[draw(&c, &ui, 40, 10, GLYPHS_FULL, text)] = '\0';
+        assert_non_null(strstr(line_of(text, 2), ": 0 good to 7 bad "));
+        text[draw(&c, &ui, 240, 30, GLYPHS_FULL, text)] = '\0';
+        assert_null(strstr(text, "good"));
+    }
+    monitor_case_release(&c);
+}
+
+static void ranks_of_two_digits_stand_apart_from_their_bars(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    static struct monitor_case c;
+    struct ui ui = fresh_ui(SCREEN_TOKENS);
+
+    (void)state;
+    monitor_case_init(&c, 16);
+    monitor_case_run(&c, 3);
+    text[draw(&c, &ui, 80, 24, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, "node 15 "));
+    monitor_case_release(&c);
+}
+
+/* As after a step into the past, with a filter, or when a request has been forgotten. */
+static void a_list_that_has_become_shorter_shows_its_end(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    const struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_TOKENS);
+
+    ui.line = 1000;
+    text[draw(c, &ui, 120, 36, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, "node 0 "));
+    assert_int_equal(ui.line, ui.line_count - 1);
+    ui = fresh_ui(SCREEN_REQUESTS);
+    ui.line = 1000;
+    draw(c, &ui, 120, 36, GLYPHS_FULL, text);
+    assert_int_equal(ui.line, ui.line_count - 1);
+}
+
+static void the_title_has_no_half_of_an_epoch(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct monitor_case *c = *state;
+    const uint32_t epoch = c->fleet.nodes[0].head.epoch;
+
+    c->fleet.nodes[0].head.epoch = 1234567;
+    for (int width = 40; width <= 120; width++) {
+        struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+        const char *found;
+
+        text[draw(c, &ui, width, 10, GLYPHS_FULL, text)] = '\0';
+        *strchr(text, '\n') = '\0';
+        found = strstr(text, "epoch");
+        assert_true(found == NULL || strncmp(found, "epoch 1234567 ", 14) == 0);
+        assert_true(found != NULL || width < 60);
+    }
+    c->fleet.nodes[0].head.epoch = epoch;
+}
+
 static void every_screen_can_be_drawn_at_any_size(void **state)
 {
     static const int widths[] = {0, 1, 2, 3, 7, 12, 20, 39, 40, 41, 59, 60, 79, 80, 99, 120, 160, 300};
@@ -369,12 +441,16 @@ int main(void)
         cmocka_unit_test(help_that_does_not_fit_is_shown_in_parts),
         cmocka_unit_test(help_that_fits_is_closed_by_any_key),
         cmocka_unit_test(the_matrix_of_64_nodes_names_each_column),
+        cmocka_unit_test(a_matrix_of_grades_says_so),
+        cmocka_unit_test(ranks_of_two_digits_stand_apart_from_their_bars),
+        cmocka_unit_test(a_list_that_has_become_shorter_shows_its_end),
+        cmocka_unit_test(the_title_has_no_half_of_an_epoch),
         cmocka_unit_test(every_screen_can_be_drawn_at_any_size),
         cmocka_unit_test(text_without_colour_tells_all_levels_apart),
         cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
         cmocka_unit_test(a_node_that_dies_stays_with_the_time_it_was_last_heard),
         cmocka_unit_test(a_bad_finding_has_the_lines_that_it_needs),
-        cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* changes what is shown: must be last */
+        cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* from here on events are changed */
         cmocka_unit_test(the_selected_event_is_shown_with_all_of_its_text_and_its_date),
         cmocka_unit_test(what_a_node_whose_report_is_overdue_receives_is_grey),
     };
