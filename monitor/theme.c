@@ -4,6 +4,7 @@
 
 enum { BOLD = 1, DIM = 2, REVERSE = 4, UNDERLINE = 8 };
 
+/* What has no background of its own is read on dark terminals and on light ones: it is of middling brightness, or the terminal's. */
 static const struct entry {
     short front256, back256, front16, back16;
     unsigned char attributes, plain_attributes; /* with colours, and without */
@@ -18,19 +19,19 @@ static const struct entry {
     [STYLE_HEADING] = {16, 109, 0, 6, 0, UNDERLINE},
     [STYLE_SORTED] = {16, 186, 0, 3, BOLD, UNDERLINE | BOLD},
     [STYLE_SELECTED] = {231, 239, 7, 4, BOLD, REVERSE},
-    [STYLE_KEY] = {250, -1, 7, -1, BOLD, BOLD},
+    [STYLE_KEY] = {-1, -1, -1, -1, BOLD, BOLD},
     [STYLE_KEY_TEXT] = {16, 109, 0, 6, 0, REVERSE},
-    [STYLE_GOOD] = {114, -1, 2, -1, 0, 0},
-    [STYLE_WARN] = {221, -1, 3, -1, BOLD, BOLD},
-    [STYLE_BAD] = {203, -1, 1, -1, BOLD, REVERSE | BOLD},
+    [STYLE_GOOD] = {28, -1, 2, -1, 0, 0},
+    [STYLE_WARN] = {136, -1, 3, -1, BOLD, BOLD},
+    [STYLE_BAD] = {196, -1, 1, -1, BOLD, REVERSE | BOLD},
     [STYLE_STALE] = {241, -1, -1, -1, DIM, DIM},
     [STYLE_FOUND] = {16, 221, 0, 3, 0, UNDERLINE | BOLD},
-    [STYLE_GRAPH] = {80, -1, 6, -1, 0, 0},
-    [STYLE_COMPUTE] = {71, -1, 2, -1, 0, BOLD},
-    [STYLE_SEND] = {74, -1, 6, -1, 0, 0},
-    [STYLE_POLL] = {140, -1, 5, -1, 0, 0},
-    [STYLE_WAIT] = {209, -1, 1, -1, 0, BOLD},
-    [STYLE_IDLE] = {240, -1, -1, -1, DIM, DIM},
+    [STYLE_GRAPH] = {30, -1, 6, -1, 0, 0},
+    [STYLE_COMPUTE] = {64, -1, 2, -1, 0, BOLD},
+    [STYLE_SEND] = {68, -1, 6, -1, 0, 0},
+    [STYLE_POLL] = {133, -1, 5, -1, 0, 0},
+    [STYLE_WAIT] = {166, -1, 1, -1, 0, BOLD},
+    [STYLE_IDLE] = {241, -1, -1, -1, DIM, DIM},
     [STYLE_HEAT + 0] = {250, 234, 7, 0, 0, 0},
     [STYLE_HEAT + 1] = {254, 22, 0, 2, 0, 0},
     [STYLE_HEAT + 2] = {254, 28, 0, 2, 0, 0},

@@ -210,6 +210,37 @@ static void every_style_has_colours_that_the_terminal_has_and_can_be_read(void *
         }
 }
 
+/* Of a colour of the 256: the cube, or the greys. */
+static double luminance(int colour)
+{
+    const int cube = colour - 16, steps[] = {cube / 36, cube / 6 % 6, cube % 6};
+    const double weights[] = {0.2126, 0.7152, 0.0722};
+    double sum = 0;
+
+    assert_in_range(colour, 16, 255);
+    for (int i = 0; i < 3; i++) {
+        const int level = colour >= 232 ? 8 + 10 * (colour - 232) : steps[i] > 0 ? 55 + 40 * steps[i] : 0;
+
+        sum += weights[i] * pow((level / 255.0 + 0.055) / 1.055, 2.4);
+    }
+    return sum;
+}
+
+/* By the contrast ratio of the web's guidelines for accessibility, which ask for 3 where text is large. */
+static void what_has_no_background_can_be_read_on_dark_and_on_light_terminals(void **state)
+{
+    (void)state;
+    for (int style = 0; style < STYLES; style++) {
+        const struct theme_look many = theme_look((enum style)style, THEME_256), few = theme_look((enum style)style, THEME_16);
+
+        assert_true(few.back >= 0 || (few.front != 0 && few.front != 7));
+        if (many.back >= 0 || many.front < 0)
+            continue;
+        if ((luminance(many.front) + 0.05) / 0.05 < 2.99 || 1.05 / (luminance(many.front) + 0.05) < 3)
+            fail_msg("style %d: colour %d: too dark or too bright", style, many.front);
+    }
+}
+
 static void good_warning_and_bad_differ_whatever_the_colours(void **state)
 {
     (void)state;
@@ -240,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_curve_ends_at_the_right_and_leaves_gaps),
         cmocka_unit_test(figures_are_short_and_have_units),
         cmocka_unit_test(every_style_has_colours_that_the_terminal_has_and_can_be_read),
+        cmocka_unit_test(what_has_no_background_can_be_read_on_dark_and_on_light_terminals),
         cmocka_unit_test(good_warning_and_bad_differ_whatever_the_colours),
     };
 
