@@ -152,7 +152,7 @@ static bool tell_closed(const struct findings *findings)
     if (seen->closed_aes > 0 && !mesh_aes_is_available())
         snprintf(text, sizeof text,
                  "--key opens none of %" PRIu64 " datagrams that are sealed with AES: this program was built without libgcrypt: "
-                 "rebuild it with",
+                 "install it and build again",
                  seen->closed_aes);
     else if (seen->opened == 0)
         snprintf(text, sizeof text,

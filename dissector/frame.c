@@ -291,7 +291,7 @@ static void parse_ipv6(struct frame *frame, struct cursor *c, size_t size)
     before = c->left;
     while (skip_extension(frame, c))
         ;
-    if (cursor_failed(c) || before - c->left > rest) {
+    if (cursor_failed(c)) {
         frame_end(frame, before < rest ? FRAME_SHORT : FRAME_BAD, "IPv6 extension header");
         return;
     }

@@ -175,7 +175,7 @@ int keys_read(struct keys *keys, const char *path, struct fail *fail)
                         fail_advice(errno, "check the name"));
     if (!mesh_seal_is_available()) {
         fclose(file);
-        return fail_set(fail, EXIT_ENVIRONMENT, "--key: this program was built without libsodium and opens nothing: rebuild it with");
+        return fail_set(fail, EXIT_ENVIRONMENT, "--key: this program was built without libsodium: install it and build again");
     }
     if (fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "mesh-key-1 ", sizeof start) == 0) {
         fclose(file);
