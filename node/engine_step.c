@@ -134,12 +134,13 @@ static void list_units(struct engine *e)
 
 /* ---- beginning ---- */
 
-/* Can this node compute it beside the parts that are already in the step? A peer's plan need not be right. */
+/* Can this node compute it beside the parts that are already in the step? A peer's plan need not be right, beyond what the log has checked:
+ * a part that does not cancel has tokens, and all together fit into a batch. */
 static bool part_fits(const struct engine *e, const struct sequence *s, const struct step_part *p, uint64_t candidates)
 {
-    return !s->is_in_step && p->count >= 1 && e->token_count + p->count <= e->config.batch && p->position == s->positions_done &&
-           (uint64_t)p->position + p->count <= s->token_count && (!p->is_sampled || p->position + p->count == s->token_count) &&
-           candidates <= engine_candidates_max(e);
+    assert(p->count >= 1 && e->token_count + p->count <= e->config.batch);
+    return !s->is_in_step && p->position == s->positions_done && (uint64_t)p->position + p->count <= s->token_count &&
+           (!p->is_sampled || p->position + p->count == s->token_count) && candidates <= engine_candidates_max(e);
 }
 
 /* The last token's logits are wanted. */

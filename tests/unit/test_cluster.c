@@ -319,6 +319,54 @@ static void candidates_that_are_no_tokens_of_their_rank_end_the_request(void **s
     simmodel_close(&synth);
 }
 
+/* What rank 0 says of a greedy request of one token when rank 1 numbers its rows from here. best: of rank 1's rows, from 0. */
+static struct simcluster_result candidates_numbered_from(const struct model *model, uint32_t first, uint32_t *best)
+{
+    static struct simcluster cluster;
+    const struct simcluster_config config = config_of(model, 2);
+    struct request request = twelve_tokens;
+
+    request.predict = 1;
+    request.sampling = (struct sampling){.top_p = 1, .repeat_penalty = 1};
+    assert_int_equal(simcluster_open(&cluster, &config), 0);
+    struct rowmap map = cluster.map;
+    map.vocab[1] = first > 0 ? first : map.vocab[1];
+    cluster.node[1].engine->config.map = &map;
+    float *logits = cluster.node[1].logits = calloc(2 * small.vocab, sizeof *logits); /* closing frees it */
+    assert_non_null(logits);
+    simcluster_submit(&cluster, &request);
+    assert_true(simcluster_run(&cluster, SECONDS(60)));
+    *best = 0;
+    for (uint32_t i = 0; map.vocab[1] + i < map.vocab[2]; i++)
+        if (logits[map.vocab[1] + i] > logits[map.vocab[1] + *best])
+            *best = i;
+    struct simcluster_result result = *simcluster_result(&cluster, 0, request.id);
+    simcluster_close(&cluster);
+    return result;
+}
+
+static void candidates_next_to_the_rows_of_their_rank_end_the_request(void **state)
+{
+    const uint32_t end = small.vocab, middle = end / 2;
+    struct simmodel synth;
+    uint32_t best, other;
+
+    (void)state;
+    simmodel_open(&synth, &small);
+    assert_int_equal(candidates_numbered_from(synth.model, 0, &best).reason, ENGINE_DONE_LENGTH);
+    assert_in_range(best, 1, middle - 1);
+    const uint32_t wrong[] = {end - best, middle - 1 - best}; /* its candidate: the first id behind its rows, the last one before them */
+    for (size_t i = 0; i < 2; i++) {
+        const struct simcluster_result result = candidates_numbered_from(synth.model, wrong[i], &other);
+
+        assert_int_equal(result.reason, ENGINE_DONE_ERROR);
+        assert_int_equal(result.fault.phase, ENGINE_FAULT_CANDIDATES);
+        assert_int_equal(result.fault.row, 1);
+    }
+    assert_int_equal(candidates_numbered_from(synth.model, end - 1 - best, &other).reason, ENGINE_DONE_LENGTH);
+    simmodel_close(&synth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_value_that_is_not_finite_is_named_alike_by_all_nodes),
         cmocka_unit_test(half_a_million_candidates_are_gathered),
         cmocka_unit_test(candidates_that_are_no_tokens_of_their_rank_end_the_request),
+        cmocka_unit_test(candidates_next_to_the_rows_of_their_rank_end_the_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,11 +178,115 @@ static void a_peer_that_lies_to_the_sequencer_does_no_harm(void **state)
     assert_true(begun > SEEDS / 10);
 }
 
+/* ---- parts of a step that do not fit ---- */
+
+/* Requests 1 to n, of so many tokens each. All tokens of the vocabulary are candidates. */
+static void say_requests(struct engine *e, uint16_t n, uint32_t tokens)
+{
+    static const uint32_t prompt[CTX];
+
+    for (uint64_t id = 1; id <= n; id++) {
+        const struct request request = {.id = id,
+                                        .prompt = prompt,
+                                        .prompt_count = tokens,
+                                        .predict = 1,
+                                        .sampling = {.temperature = 1, .top_p = 0.9f, .repeat_penalty = 1}};
+
+        for (uint32_t i = 0; i < record_request_count(&request); i++)
+            say(e, 0, record_put_request(&request, i, record));
+    }
+}
+
+/* Rank 1 is told of this step, after its requests. Returns how many of the parts it computes; none of them if it begins no step. */
+static uint16_t parts_begun(const struct simcluster_config *config, uint32_t tokens, const struct step_entry *entry)
+{
+    if (simcluster_open(&cluster, config) < 0)
+        fail_msg("%s", cluster.reason);
+    struct engine *e = cluster.node[1].engine;
+    say_requests(e, config->slots, tokens);
+    say(e, 0, record_put_step(entry, record));
+    assert_int_equal(e->log.known, 1);
+    engine_advance(e);
+    uint16_t parts = e->step_is_open ? e->part_count : 0;
+    simcluster_close(&cluster);
+    return parts;
+}
+
+static void parts_that_do_not_follow_what_is_done_are_void(void **state)
+{
+    static const struct {
+        struct step_part part[2];
+        uint16_t begun;
+    } cases[] = {
+        {{{.request = 1, .count = 6, .is_sampled = true}, {.request = 2, .count = 6, .is_sampled = true}}, 2},
+        {{{.request = 1, .count = 5}, {.request = 2, .count = 6}}, 2},
+        {{{.request = 1, .count = 7}, {.request = 2, .count = 5}}, 1},                     /* beyond the tokens that there are */
+        {{{.request = 1, .count = 5, .is_sampled = true}, {.request = 2, .count = 6}}, 1}, /* a token is drawn before the last one */
+        {{{.request = 1, .count = 5}, {.request = 1, .count = 5}}, 1},                     /* twice in one step */
+        {{{.request = 1, .count = 5}, {.request = 1, .is_cancelled = true}}, 1},
+        {{{.request = 1, .count = 1}, {.request = 2, .position = 1, .count = 1, .begins = true}}, 1}, /* nothing was kept */
+        {{{.request = 1, .position = 1, .count = 5}, {.request = 2, .position = 1, .count = 1}}, 0},
+    };
+    const struct simcluster_config config = {
+        .model = synth.model, .rank_count = 2, .batch = BATCH, .slots = SLOTS, .ctx = CTX, .seed = 1, .unit_ns = 1000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct step_entry entry = {.part_count = 2};
+
+        memcpy(entry.part, cases[i].part, sizeof cases[i].part);
+        if (parts_begun(&config, 6, &entry) != cases[i].begun)
+            fail_msg("case %zu", i);
+    }
+}
+
+/* A part that follows the one before it is at a position that is not done yet. */
+static void a_part_at_a_position_that_is_not_next_is_void(void **state)
+{
+    const struct step_entry first = {.part_count = 1, .part = {{.request = 1, .count = 2}}};
+
+    (void)state;
+    for (uint32_t position = 1; position <= 3; position++) {
+        const struct step_entry second = {.step = 1, .part_count = 1, .part = {{.request = 1, .position = position, .count = 2}}};
+
+        open_cluster();
+        struct engine *e = cluster.node[1].engine;
+        say_requests(e, 1, 6);
+        say(e, 0, record_put_step(&first, record));
+        engine_advance(e);
+        assert_true(e->step_is_open);
+        e->step_is_open = false; /* as at its end */
+        e->sequence[0].is_in_step = false;
+        e->sequence[0].positions_done = 2;
+        steplog_step_over(&e->log);
+        say(e, 0, record_put_step(&second, record));
+        engine_advance(e);
+        assert_true(e->step_is_open == (position == 2));
+        simcluster_close(&cluster);
+    }
+}
+
+/* Of 57 parts with 290 candidates each the last is beyond the 16384 that a step may have. */
+static void a_part_with_more_candidates_than_there_is_room_for_is_void(void **state)
+{
+    const struct simcluster_config config = {
+        .model = synth.model, .rank_count = 2, .batch = 57, .slots = 57, .ctx = CTX, .seed = 1, .unit_ns = 1000};
+    struct step_entry entry = {.part_count = 57};
+
+    (void)state;
+    for (uint16_t i = 0; i < entry.part_count; i++)
+        entry.part[i] = (struct step_part){.request = i + 1u, .count = 1, .is_sampled = true};
+    assert_int_equal(parts_begun(&config, 1, &entry), 56);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sequencer_that_lies_does_no_harm),
         cmocka_unit_test(a_peer_that_lies_to_the_sequencer_does_no_harm),
+        cmocka_unit_test(parts_that_do_not_follow_what_is_done_are_void),
+        cmocka_unit_test(a_part_at_a_position_that_is_not_next_is_void),
+        cmocka_unit_test(a_part_with_more_candidates_than_there_is_room_for_is_void),
     };
 
     return cmocka_run_group_tests(tests, open_model, close_model);
