@@ -250,6 +250,79 @@ static void prompts_are_not_sent_twice(void **state)
     net_free(net);
 }
 
+/* What rank 0 has on its way to rank 1: rank 1 has sent neither a report of it, nor that it has the gather. */
+struct on_the_way {
+    struct lossy lossy; /* first: net->app */
+    struct {
+        uint64_t number;
+        unsigned bytes, space;
+    } tile[64];
+    unsigned count;
+    uint64_t largest, have_step, have_phase;
+};
+
+static uint64_t cost_of(size_t bytes)
+{
+    uint64_t cost = 512;
+
+    while (cost < bytes + 448)
+        cost *= 2;
+    return cost + 256;
+}
+
+static bool lose_and_measure(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    struct on_the_way *way = net->app;
+    const struct mesh_header *header = &message->header;
+    uint64_t sum = 0, seen[2] = {0};
+
+    if (from == 0 && to == 1 && header->type == MESH_TYPE_TILE && !(header->flags & MESH_FLAG_RESEND)) {
+        assert_in_range(way->count, 0, 63);
+        way->tile[way->count].number = header->number;
+        way->tile[way->count].space = header->flags & MESH_FLAG_ALL ? 0 : 1;
+        way->tile[way->count++].bytes = (unsigned)cost_of(bytes);
+        for (unsigned i = 0; i < way->count; i++)
+            sum += way->tile[i].bytes;
+        way->largest = sum > way->largest ? sum : way->largest;
+    }
+    if (from == 1 && to == 0 && (header->have_step != way->have_step || header->have_phase != way->have_phase)) {
+        way->have_step = header->have_step;
+        way->have_phase = header->have_phase;
+        way->count = 0;
+    }
+    if (from == 1 && to == 0 && (header->type == MESH_TYPE_STATUS || header->type == MESH_TYPE_PONG)) {
+        seen[0] = header->type == MESH_TYPE_PONG ? message->as.pong.seen_all : message->as.status.seen_all;
+        seen[1] = header->type == MESH_TYPE_PONG ? message->as.pong.seen_peer : message->as.status.seen_peer;
+        const unsigned count = way->count;
+        way->count = 0;
+        for (unsigned i = 0; i < count; i++)
+            if (way->tile[i].number > seen[way->tile[i].space])
+                way->tile[way->count++] = way->tile[i];
+    }
+    return lose(net, from, to, message, bytes);
+}
+
+/* Each rank has tiles of five datagrams for a window of three. */
+static void copies_stay_within_the_credit(void **state)
+{
+    static struct on_the_way way;
+    struct net *net = net_new(RANKS);
+
+    (void)state;
+    for (uint16_t rank = 0; rank < RANKS; rank++) {
+        net->config[rank].copy_loss_ppm = 1;
+        net->config[rank].receive_buffer_bytes = 20000;
+    }
+    net_up(net);
+    way = (struct on_the_way){.lossy = {.state = 77, .loss_ppm = 50000}};
+    net->app = &way;
+    net->drop = lose_and_measure;
+    work(net, 1500, 16);
+    assert_true(way.lossy.copies > 100);
+    assert_in_range(way.largest, 2304, 17500 / (RANKS - 1));
+    net_free(net);
+}
+
 /* A queue that prompts fill loses nothing between them. */
 static void loss_in_prompts_alone_makes_no_copies(void **state)
 {
@@ -281,6 +354,7 @@ int main(void)
         cmocka_unit_test(copies_end_with_the_loss),
         cmocka_unit_test(prompts_are_not_sent_twice),
         cmocka_unit_test(loss_in_prompts_alone_makes_no_copies),
+        cmocka_unit_test(copies_stay_within_the_credit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,65 @@ static void a_large_gather_never_exceeds_the_credit(void **state)
     }
 }
 
+/* What rank 0 has sent last in the space to all and to rank 1, and what rank 1 has reported of both. */
+struct unreported {
+    uint64_t sent[2], reported[2];
+    bool is_silent; /* reports are lost */
+};
+
+static bool note_numbers(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    struct unreported *u = net->app;
+    const struct mesh_header *header = &message->header;
+
+    (void)bytes;
+    if (from == 0 && to == 1)
+        u->sent[header->flags & MESH_FLAG_ALL ? 0 : 1] = header->number;
+    if (from != 1 || to != 0 || (header->type != MESH_TYPE_STATUS && header->type != MESH_TYPE_PONG))
+        return false;
+    if (u->is_silent)
+        return true;
+    u->reported[0] = header->type == MESH_TYPE_PONG ? message->as.pong.seen_all : message->as.status.seen_all;
+    u->reported[1] = header->type == MESH_TYPE_PONG ? message->as.pong.seen_peer : message->as.status.seen_peer;
+    return false;
+}
+
+/* However large the window, a sender waits when it has sent 1024 numbers without a report: it remembers the costs of no more. */
+static void no_more_than_1024_numbers_are_unreported(void **state)
+{
+    (void)state;
+    for (uint16_t ranks = 2; ranks <= 3; ranks++) { /* of three, only rank 1 reads: its own space */
+        struct unreported u = {.is_silent = false};
+        struct net *net = net_new(ranks);
+        const unsigned space = ranks - 2u;
+
+        net->drop = note_numbers;
+        net->app = &u;
+        for (uint16_t rank = 0; rank < ranks; rank++)
+            net->config[rank].receive_buffer_bytes = 64 << 20;
+        net_up(net);
+        u.is_silent = true;
+        net_gather_init(net, &gathers[0], 1, 0, 8, 200);
+        for (uint16_t rank = 1; rank <= ranks; rank++)
+            gathers[0].first[rank] = 200; /* all of rank 0 */
+        net_gather_fill(net, &gathers[0], 0);
+        for (uint16_t rank = 0; rank < 2; rank++) {
+            gathers[0].gather[rank].readers = 3;
+            assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
+        }
+        for (uint16_t i = 0; i < 1600; i++) {
+            assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 1, 0, i / 200, 1, i % 200, 1), 0);
+            net_flush(net);
+        }
+        assert_int_equal(u.sent[space] - u.reported[space], 1024);
+        u.is_silent = false;
+        net_run(net, 500 * NET_MS);
+        assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+        net_gather_release(net, &gathers[0]);
+        net_free(net);
+    }
+}
+
 static bool drop_tiles_and_reports(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     uint64_t *until_ns = net->app;
@@ -166,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_large_gather_never_exceeds_the_credit),
+        cmocka_unit_test(no_more_than_1024_numbers_are_unreported),
         cmocka_unit_test(credit_lost_with_its_datagrams_comes_back),
         cmocka_unit_test(have_through_is_told_when_nothing_else_carries_it),
         cmocka_unit_test(a_rank_that_only_reads_tells_what_it_has_after_two_gathers),

@@ -221,7 +221,8 @@ static void a_stranger_is_told_that_its_address_is_not_known(void **state)
     net_free(net);
 }
 
-static void refuse_again(struct net *net, uint16_t reason)
+/* Rank 0 receives a REFUSE of rank 1. */
+static int refuse(struct net *net, uint16_t reason, uint64_t nonce)
 {
     struct mesh_message message = {.header = {.magic = MESH_WIRE_MAGIC,
                                               .version = MESH_WIRE_VERSION,
@@ -230,11 +231,41 @@ static void refuse_again(struct net *net, uint16_t reason)
                                               .epoch = 7,
                                               .number = 1,
                                               .have_step = MESH_STEP_NONE},
-                                   .as.refuse = {.reason = reason, .nonce = 1}};
+                                   .as.refuse = {.reason = reason, .nonce = nonce}};
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
     size_t bytes = mesh_wire_encode(&message, packet, sizeof packet);
 
-    assert_int_equal(mesh_receive(net->mesh[0], net->now_ns, net_addr(1), packet, bytes), 0);
+    return mesh_receive(net->mesh[0], net->now_ns, net_addr(1), packet, bytes);
+}
+
+/* It is of an earlier process, or made up: it names neither the nonce of a HELLO that this rank sends, nor, where the refusing rank could
+ * not read that, a number that this rank has sent. */
+static void a_refusal_of_what_was_not_sent_is_dropped(void **state)
+{
+    static const uint16_t early[] = {MESH_REFUSE_VERSION, MESH_REFUSE_EPOCH, MESH_REFUSE_STRANGER};
+    struct mesh_output output;
+    struct mesh_message hello;
+    uint8_t packet[1500];
+
+    (void)state;
+    for (unsigned i = 0; i <= 3; i++) {
+        const uint16_t reason = i < 3 ? early[i] : MESH_REFUSE_FINGERPRINT;
+        struct net *net = net_new(2);
+
+        net_start(net);
+        mesh_tick(net->mesh[0], net->now_ns);
+        assert_true(mesh_next_datagram(net->mesh[0], net->now_ns, packet, sizeof packet, &output));
+        assert_int_equal(mesh_wire_decode(packet, output.bytes, &hello), 0);
+        const uint64_t right = i < 3 ? hello.header.number : hello.as.hello.nonce;
+        const uint64_t wrong = i < 3 ? right + 1 : hello.header.number;
+        assert_int_equal(refuse(net, reason, wrong), MESH_ESTATE);
+        net_flush(net);
+        assert_int_equal(net->events[0][MESH_EVENT_REFUSED], 0);
+        assert_int_equal(refuse(net, reason, right), 0);
+        net_flush(net);
+        assert_int_equal(net->events[0][MESH_EVENT_REFUSED], 1);
+        net_free(net);
+    }
 }
 
 static void refusals_without_end_leave_room_for_other_events(void **state)
@@ -244,7 +275,7 @@ static void refusals_without_end_leave_room_for_other_events(void **state)
     (void)state;
     net_up(net);
     for (unsigned i = 0; i < 5000; i++)
-        refuse_again(net, i % 2 ? MESH_REFUSE_EPOCH : MESH_REFUSE_STRANGER);
+        assert_int_equal(refuse(net, i % 2 ? MESH_REFUSE_EPOCH : MESH_REFUSE_STRANGER, 1), 0);
     mesh_goodbye(net->mesh[1], net->now_ns);
     net_run(net, NET_MS);
     assert_in_range(net->events[0][MESH_EVENT_REFUSED], 1, 2048 - 64);
@@ -316,6 +347,7 @@ int main(void)
         cmocka_unit_test(an_old_answer_brings_nobody_up),
         cmocka_unit_test(a_hello_that_is_played_back_is_no_sign_of_life),
         cmocka_unit_test(a_stranger_is_told_that_its_address_is_not_known),
+        cmocka_unit_test(a_refusal_of_what_was_not_sent_is_dropped),
         cmocka_unit_test(a_refusal_by_a_peer_that_is_up_is_no_loss),
         cmocka_unit_test(refusals_without_end_leave_room_for_other_events),
     };

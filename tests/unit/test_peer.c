@@ -80,6 +80,63 @@ static void a_clock_as_far_away_as_63_bits_allow_is_measured(void **state)
     net_free(net);
 }
 
+static bool hold_too_long(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    struct mesh_message held = *message;
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+
+    if (from != 1 || message->header.type != MESH_TYPE_PONG)
+        return false;
+    held.as.pong.received_ns = held.header.sent_ns - 3 * net->delay_ns; /* the whole round trip was 2 */
+    assert_int_equal(mesh_wire_encode(&held, packet, sizeof packet), bytes);
+    net->now_ns += net->delay_ns;
+    assert_int_equal(mesh_receive(net->mesh[to], net->now_ns, net_addr(from), packet, bytes), 0);
+    return true;
+}
+
+static void a_peer_that_says_it_held_a_ping_longer_than_the_round_trip_measures_nothing(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->drop = hold_too_long;
+    net_start(net);
+    net_run(net, 5 * NET_MS);
+    assert_int_equal(mesh_round_trips(net->mesh[0], 1)->count, 0);
+    net_free(net);
+}
+
+static bool keep_pong(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)to, (void)bytes;
+    if (from == 1 && message->header.type == MESH_TYPE_PONG)
+        *(struct mesh_message *)net->app = *message;
+    return false;
+}
+
+/* Answers that have numbers of their own, so that they are no duplicates. */
+static void a_ping_that_is_answered_again_or_was_never_sent_measures_nothing(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_message pong;
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+
+    (void)state;
+    net->drop = keep_pong;
+    net->app = &pong;
+    net_up(net);
+    const uint64_t count = mesh_round_trips(net->mesh[0], 1)->count;
+    for (uint64_t later_ns = 0; later_ns <= 1; later_ns++) {
+        pong.header.number += 50;
+        pong.as.pong.origin_ns += later_ns;
+        const size_t bytes = mesh_wire_encode(&pong, packet, sizeof packet);
+        assert_int_equal(mesh_receive(net->mesh[0], net->now_ns, net_addr(1), packet, bytes), 0);
+        assert_int_equal(mesh_round_trips(net->mesh[0], 1)->count, count);
+    }
+    assert_int_equal(stats_of(net, 0, 1).rtt_ns_smoothed, 200 * NET_US);
+    net_free(net);
+}
+
 static void pings_become_rare(void **state)
 {
     struct net *net = net_new(2);
@@ -157,6 +214,8 @@ int main(void)
         cmocka_unit_test(rtt_and_clock_offset_are_measured),
         cmocka_unit_test(an_asymmetric_path_looks_like_an_offset),
         cmocka_unit_test(a_clock_as_far_away_as_63_bits_allow_is_measured),
+        cmocka_unit_test(a_peer_that_says_it_held_a_ping_longer_than_the_round_trip_measures_nothing),
+        cmocka_unit_test(a_ping_that_is_answered_again_or_was_never_sent_measures_nothing),
         cmocka_unit_test(pings_become_rare),
         cmocka_unit_test(goodbye_is_said_three_times_and_heard_once),
         cmocka_unit_test(whoever_has_left_is_owed_nothing),
