@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "libmesh/core.h"
 #include "net.h"
 
 static struct mesh_peer_stats stats_of(struct net *net, uint16_t rank, uint16_t peer)
@@ -80,6 +81,56 @@ static void a_clock_as_far_away_as_63_bits_allow_is_measured(void **state)
     net_free(net);
 }
 
+/* V. Jacobson's averages: an eighth of each new round trip, a quarter of its distance. */
+static void rtt_and_its_deviation_follow_the_path(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    const struct mesh_peer *peer = &net->mesh[0]->peers[1];
+    const uint64_t one_way_ns[] = {300 * NET_US, 50 * NET_US, 50 * NET_US, 700 * NET_US};
+    uint64_t rtt_ns = peer->rtt_ns, deviation_ns = peer->rtt_deviation_ns;
+    for (unsigned i = 0; i < sizeof one_way_ns / sizeof *one_way_ns; i++) {
+        const uint64_t round_ns = 2 * one_way_ns[i];
+
+        net->delay_ns = one_way_ns[i];
+        deviation_ns = (3 * deviation_ns + (round_ns > rtt_ns ? round_ns - rtt_ns : rtt_ns - round_ns)) / 4;
+        rtt_ns = (7 * rtt_ns + round_ns) / 8;
+        net_run(net, 200 * NET_MS);
+        assert_int_equal(peer->rtt_ns, rtt_ns);
+        assert_int_equal(peer->rtt_deviation_ns, deviation_ns);
+    }
+    assert_int_equal(stats_of(net, 0, 1).rtt_ns_min, 100 * NET_US);
+    net_free(net);
+}
+
+static bool lose_answers(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)to, (void)message, (void)bytes;
+    return from == 1;
+}
+
+/* After 5 ms, then 10, 20, 40, and each 80; two of the pings are those of every 200 ms. */
+static void a_report_that_does_not_come_is_asked_for_ever_less_often(void **state)
+{
+    struct net *net = net_new(2);
+    struct net_gather gather;
+
+    (void)state;
+    net_up(net);
+    net->drop = lose_answers;
+    net_gather_init(net, &gather, 1, 0, 1, 30);
+    assert_int_equal(net_gather_open(net, &gather, 0), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    net_run(net, 76 * NET_MS);
+    assert_in_range(net->sent[0][MESH_TYPE_PING], 4, 5);
+    net_run(net, 320 * NET_MS);
+    assert_in_range(net->sent[0][MESH_TYPE_PING], 9, 10);
+    net_gather_release(net, &gather);
+    net_free(net);
+}
+
 static bool hold_too_long(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     struct mesh_message held = *message;
@@ -114,12 +165,19 @@ static bool keep_pong(struct net *net, uint16_t from, uint16_t to, const struct 
     return false;
 }
 
-/* Answers that have numbers of their own, so that they are no duplicates. */
+/* Another answer of rank 1, with a number of its own, so that it is no duplicate. */
+static int say_pong(struct net *net, struct mesh_message *pong)
+{
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+
+    pong->header.number += 50;
+    return mesh_receive(net->mesh[0], net->now_ns, net_addr(1), packet, mesh_wire_encode(pong, packet, sizeof packet));
+}
+
 static void a_ping_that_is_answered_again_or_was_never_sent_measures_nothing(void **state)
 {
     struct net *net = net_new(2);
     struct mesh_message pong;
-    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
 
     (void)state;
     net->drop = keep_pong;
@@ -127,13 +185,44 @@ static void a_ping_that_is_answered_again_or_was_never_sent_measures_nothing(voi
     net_up(net);
     const uint64_t count = mesh_round_trips(net->mesh[0], 1)->count;
     for (uint64_t later_ns = 0; later_ns <= 1; later_ns++) {
-        pong.header.number += 50;
         pong.as.pong.origin_ns += later_ns;
-        const size_t bytes = mesh_wire_encode(&pong, packet, sizeof packet);
-        assert_int_equal(mesh_receive(net->mesh[0], net->now_ns, net_addr(1), packet, bytes), 0);
+        assert_int_equal(say_pong(net, &pong), 0);
         assert_int_equal(mesh_round_trips(net->mesh[0], 1)->count, count);
     }
     assert_int_equal(stats_of(net, 0, 1).rtt_ns_smoothed, 200 * NET_US);
+    net_free(net);
+}
+
+static void an_answer_from_the_future_or_from_before_its_question_is_refused(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_message pong, wrong;
+
+    (void)state;
+    net->drop = keep_pong;
+    net->app = &pong;
+    net_up(net);
+    wrong = pong;
+    wrong.as.pong.origin_ns = net->now_ns + 1;
+    assert_int_equal(say_pong(net, &wrong), MESH_ERANGE);
+    wrong = pong;
+    wrong.as.pong.received_ns = wrong.header.sent_ns + 1;
+    assert_int_equal(say_pong(net, &wrong), MESH_ERANGE);
+    net_free(net);
+}
+
+static void an_answer_grants_credit(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_message pong;
+
+    (void)state;
+    net->drop = keep_pong;
+    net->app = &pong;
+    net_up(net);
+    pong.as.pong.window_bytes = 5555;
+    assert_int_equal(say_pong(net, &pong), 0);
+    assert_int_equal(net->mesh[0]->peers[1].window_bytes, 5555);
     net_free(net);
 }
 
@@ -216,6 +305,10 @@ int main(void)
         cmocka_unit_test(a_clock_as_far_away_as_63_bits_allow_is_measured),
         cmocka_unit_test(a_peer_that_says_it_held_a_ping_longer_than_the_round_trip_measures_nothing),
         cmocka_unit_test(a_ping_that_is_answered_again_or_was_never_sent_measures_nothing),
+        cmocka_unit_test(an_answer_from_the_future_or_from_before_its_question_is_refused),
+        cmocka_unit_test(an_answer_grants_credit),
+        cmocka_unit_test(rtt_and_its_deviation_follow_the_path),
+        cmocka_unit_test(a_report_that_does_not_come_is_asked_for_ever_less_often),
         cmocka_unit_test(pings_become_rare),
         cmocka_unit_test(goodbye_is_said_three_times_and_heard_once),
         cmocka_unit_test(whoever_has_left_is_owed_nothing),
