@@ -15,15 +15,25 @@ struct lossy {
     uint32_t loss_ppm;
     uint64_t step;
     unsigned copies, copies_to_all, lost, to_delay;
+    struct mesh_tile copied[RANKS][RANKS]; /* last, from rank to rank */
 };
+
+/* Nobody gets a second copy of a tile. */
+static void assert_first_copy(struct mesh_tile *last, const struct mesh_tile *tile)
+{
+    assert_false(last->token_count > 0 && last->step == tile->step && last->phase == tile->phase &&
+                 last->token_first == tile->token_first && last->block_first == tile->block_first);
+    *last = *tile;
+}
 
 static bool lose(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     struct lossy *lossy = net->app;
 
-    (void)from, (void)to, (void)bytes;
+    (void)bytes;
     if (message->header.flags & MESH_FLAG_COPY) {
         assert_int_equal(message->header.type, MESH_TYPE_TILE);
+        assert_first_copy(&lossy->copied[from][to], &message->as.tile);
         lossy->copies++;
         lossy->copies_to_all += message->header.flags & MESH_FLAG_ALL;
     }

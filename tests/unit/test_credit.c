@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "libmesh/core.h"
 #include "net.h"
 
 static struct net_gather gathers[8];
@@ -134,6 +135,9 @@ static void no_more_than_1024_numbers_are_unreported(void **state)
             net_flush(net);
         }
         assert_int_equal(u.sent[space] - u.reported[space], 1024);
+        struct mesh_peer_stats stats;
+        mesh_get_peer_stats(net->mesh[0], 1, &stats);
+        assert_int_equal(stats.credit_waits, 1); /* one wait, however often it looks */
         u.is_silent = false;
         net_run(net, 500 * NET_MS);
         assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
@@ -221,6 +225,29 @@ static void a_rank_that_only_reads_tells_what_it_has_after_two_gathers(void **st
     net_free(net);
 }
 
+/* The sender's and the receiver's kernel account alike, and so must both ends: see PROTOCOL.md. */
+static void costs_and_windows_are_those_of_the_protocol(void **state)
+{
+    static const struct {
+        size_t bytes;
+        uint32_t cost;
+    } costs[] = {{1, 768}, {64, 768}, {65, 1280}, {576, 1280}, {577, 2304}, {1200, 2304}, {1600, 2304}, {1601, 4352}, {65000, 65792}};
+    struct mesh_config config = {.rank_count = 4, .receive_buffer_bytes = 240000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+        assert_int_equal(mesh_credit_cost(costs[i].bytes), costs[i].cost);
+    assert_int_equal(mesh_credit_grant(&config), 70000); /* seven eighths, by three */
+    config.receive_buffer_bytes = 1000;
+    assert_int_equal(mesh_credit_grant(&config), 4608);
+    config.receive_buffer_bytes = UINT64_C(1) << 40;
+    assert_int_equal(mesh_credit_grant(&config), INT32_MAX);
+    assert_int_equal(mesh_credit_datagram_max(4608), 1600); /* the smallest, however small the window */
+    assert_int_equal(mesh_credit_datagram_max(4 * 4352 - 1), 1600);
+    assert_int_equal(mesh_credit_datagram_max(4 * 4352), 3648);
+    assert_int_equal(mesh_credit_datagram_max(INT32_MAX), 65088);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +255,7 @@ int main(void)
         cmocka_unit_test(no_more_than_1024_numbers_are_unreported),
         cmocka_unit_test(credit_lost_with_its_datagrams_comes_back),
         cmocka_unit_test(have_through_is_told_when_nothing_else_carries_it),
+        cmocka_unit_test(costs_and_windows_are_those_of_the_protocol),
         cmocka_unit_test(a_rank_that_only_reads_tells_what_it_has_after_two_gathers),
     };
 

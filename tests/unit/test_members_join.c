@@ -234,13 +234,14 @@ static void what_a_newcomer_says_of_itself_is_known_before_all_prepare(void **st
     }
     simmembers_form(&members);
     members.count = 3;
+    mesh_cluster_set_summary(members.at[0].cluster, 66);
     mesh_cluster_set_summary(members.at[1].cluster, 77);
     members.at[2].prepare_ns = 300 * SIMMEMBERS_MS;
     simmembers_add_seed(&members, 2, 0);
     simmembers_start(&members, 2);
     assert_true(simmembers_run(&members, 290 * SIMMEMBERS_MS));
     for (uint16_t place = 0; place < 3; place++) {
-        assert_int_equal(members.at[place].prepare_summary[0], 1000);
+        assert_int_equal(members.at[place].prepare_summary[0], 66);
         assert_int_equal(members.at[place].prepare_summary[1], 77);
         assert_int_equal(members.at[place].prepare_summary[2], 1002);
     }
@@ -274,6 +275,31 @@ static void so_it_is_of_one_that_does_not_hear_who_is_left_out(void **state)
         assert_int_equal(members.at[place].prepare_summary[2] + members.at[place].prepare_summary[3],
                          members.at[2].prepare_count > 0 ? 1002 : 1003);
     }
+}
+
+/* The check of a newcomer says nothing of the next one: no member hears this one for having heard the one before. */
+static void each_newcomer_has_to_be_heard_itself(void **state)
+{
+    (void)state;
+    open_members(4);
+    members.count = 2;
+    for (uint16_t place = 0; place < 4; place++)
+        members.at[place].config.prepares_joins = true;
+    simmembers_form(&members);
+    members.count = 4;
+    simmembers_add_seed(&members, 2, 0);
+    simmembers_start(&members, 2);
+    members_case_expect_agreement(7, SIMMEMBERS_S);
+    simmembers_crash(&members, 2);
+    members_case_expect_agreement(3, 3 * SIMMEMBERS_S);
+    const uint32_t number = members.at[0].number;
+    mesh_sim_block(members.sim, 1, 3, true);
+    mesh_sim_block(members.sim, 3, 1, true);
+    simmembers_add_seed(&members, 3, 0);
+    simmembers_start(&members, 3);
+    assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
+    assert_int_equal(members.at[0].number, number);
+    assert_int_equal(members.at[3].refused.reason_code, MESH_DENY_UNHEARD);
 }
 
 static void a_newcomer_that_never_finishes_loading_stays_out(void **state)
@@ -338,6 +364,7 @@ int main(void)
         MEMBERS_TEST(newcomers_load_before_they_come_in),
         MEMBERS_TEST(what_a_newcomer_says_of_itself_is_known_before_all_prepare),
         MEMBERS_TEST(so_it_is_of_one_that_does_not_hear_who_is_left_out),
+        MEMBERS_TEST(each_newcomer_has_to_be_heard_itself),
         MEMBERS_TEST(a_newcomer_that_never_finishes_loading_stays_out),
         MEMBERS_TEST(a_death_goes_before_a_plan),
     };

@@ -36,8 +36,11 @@ static void each_rank_can_leave_and_disturbs_nobody(void **state)
             mesh_cluster_get_stats(members.at[other].cluster, &stats);
             assert_int_equal(stats.suspicions, 0);
         }
+        const uint64_t asked = members.received[MESH_TYPE_ASK];
         assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
         assert_true(simmembers_agree(&members, members_case_without(15, place)));
+        if (place != 0) /* the others' seed */
+            assert_int_equal(members.received[MESH_TYPE_ASK], asked);
         if (rank < 3)
             simmembers_close(&members);
     }

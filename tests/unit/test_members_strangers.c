@@ -300,7 +300,32 @@ static void the_cookie_of_one_member_is_good_at_another(void **state)
     assert_true(stranger.answer.as.cookie.is_waiting);
 }
 
-/* A recorded JOIN makes the coordinator plan in vain once, not with every copy. */
+static void a_cookie_holds_during_its_epoch_and_the_next(void **state)
+{
+    (void)state;
+    for (uint16_t changes = 0; changes <= 2; changes++) {
+        struct stranger stranger = make_stranger(3);
+        uint8_t packet[MESH_DATAGRAM_BYTES_MIN], cookie[16];
+        size_t bytes;
+
+        open_members(4);
+        members.count = 2;
+        simmembers_form(&members);
+        members.count = 4;
+        assert_int_equal(ask(&stranger, 0), 0);
+        memcpy(cookie, stranger.answer.as.cookie.cookie, sizeof cookie);
+        for (uint16_t place = 2; place < 2 + changes; place++) {
+            simmembers_add_seed(&members, place, 0);
+            simmembers_start(&members, place);
+            assert_true(simmembers_run_agree(&members, (UINT64_C(2) << place) - 1, SIMMEMBERS_S) < UINT64_MAX);
+        }
+        assert_int_equal(join(&stranger, 0, cookie, packet, &bytes), changes < 2 ? 0 : MESH_ESTATE);
+        if (changes < 2)
+            simmembers_close(&members);
+    }
+}
+
+/* A recorded JOIN makes the coordinator plan in vain once, not with every copy, nor when the coordinator has given it up. */
 static void a_join_that_is_played_back_is_dropped(void **state)
 {
     struct stranger stranger = make_stranger(3);
@@ -311,8 +336,11 @@ static void a_join_that_is_played_back_is_dropped(void **state)
     size_t bytes;
 
     (void)state;
-    open_members(3);
+    open_members(4);
+    members.count = 3;
     simmembers_form(&members);
+    members.count = 4; /* there is nobody at the stranger's address, who would answer */
+    stranger.addr = mesh_sim_addr(3);
     coordinator = simmembers_place(&members, 0);
     mesh_cluster_get_stats(members.at[coordinator].cluster, &stats);
     plans = stats.plans;
@@ -326,6 +354,12 @@ static void a_join_that_is_played_back_is_dropped(void **state)
     mesh_cluster_get_stats(members.at[coordinator].cluster, &stats);
     assert_int_equal(stats.dropped[-MESH_EDUPLICATE], 100);
     assert_int_equal(stats.plans, plans);
+    assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
+    mesh_cluster_get_stats(members.at[coordinator].cluster, &stats);
+    assert_true(stats.plans > plans);
+    assert_int_equal(
+        mesh_cluster_receive(members.at[coordinator].cluster, simmembers_clock(&members, coordinator), stranger.addr, packet, bytes),
+        MESH_EDUPLICATE);
 }
 
 /* Two members, and a third process that takes long to load before it may join. */
@@ -437,6 +471,7 @@ int main(void)
         MEMBERS_TEST(a_sign_of_life_of_a_stranger_changes_nothing),
         MEMBERS_TEST(without_its_cookie_a_process_is_not_noted),
         MEMBERS_TEST(the_cookie_of_one_member_is_good_at_another),
+        MEMBERS_TEST(a_cookie_holds_during_its_epoch_and_the_next),
         MEMBERS_TEST(a_join_that_is_played_back_is_dropped),
         MEMBERS_TEST(the_last_numbers_of_epochs_are_not_believed),
         MEMBERS_TEST(a_proposal_of_the_last_number_is_not_believed),

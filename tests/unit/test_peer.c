@@ -211,6 +211,26 @@ static void an_answer_from_the_future_or_from_before_its_question_is_refused(voi
     net_free(net);
 }
 
+static void a_report_of_more_than_was_sent_is_refused(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_message pong, wrong;
+
+    (void)state;
+    net->drop = keep_pong;
+    net->app = &pong;
+    net_up(net);
+    wrong = pong;
+    wrong.as.pong.seen_all = net->mesh[0]->number_all + 1;
+    assert_int_equal(say_pong(net, &wrong), MESH_ERANGE);
+    wrong = pong;
+    wrong.as.pong.seen_peer = net->mesh[0]->peers[1].number + 1;
+    assert_int_equal(say_pong(net, &wrong), MESH_ERANGE);
+    wrong.as.pong.seen_peer--;
+    assert_int_equal(say_pong(net, &wrong), 0);
+    net_free(net);
+}
+
 static void an_answer_grants_credit(void **state)
 {
     struct net *net = net_new(2);
@@ -306,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_says_it_held_a_ping_longer_than_the_round_trip_measures_nothing),
         cmocka_unit_test(a_ping_that_is_answered_again_or_was_never_sent_measures_nothing),
         cmocka_unit_test(an_answer_from_the_future_or_from_before_its_question_is_refused),
+        cmocka_unit_test(a_report_of_more_than_was_sent_is_refused),
         cmocka_unit_test(an_answer_grants_credit),
         cmocka_unit_test(rtt_and_its_deviation_follow_the_path),
         cmocka_unit_test(a_report_that_does_not_come_is_asked_for_ever_less_often),
