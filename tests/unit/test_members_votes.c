@@ -1,0 +1,274 @@
+/* Coordinating: what each answer to the own plan does, by the core's own functions. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libmesh/cluster_parts.h"
+
+enum { NUMBER = 5, SELF = 1, MEMBER = 2, JOINER = 3, NOBODY = 9 }; /* the bytes of incarnations; the last one is no process */
+
+static struct mesh_cluster *cluster;
+static struct cluster_peer *member, *joiner;
+
+static void hash(const void *data, size_t bytes, uint8_t out[16])
+{
+    const uint8_t *at = data;
+    uint64_t sum[2] = {bytes, 0};
+
+    for (size_t i = 0; i < bytes; i++) {
+        sum[0] = (sum[0] ^ at[i]) * UINT64_C(0x100000001b3);
+        sum[1] += sum[0];
+    }
+    memcpy(out, sum, 16);
+}
+
+static void name(struct mesh_cluster_member *who, int which)
+{
+    memset(who->incarnation, which, sizeof who->incarnation);
+    who->addr.port = (uint16_t)(7000 + which);
+}
+
+/* A proposal of an epoch of two that would take in a third. */
+static int open_plan(void **state)
+{
+    void *memory = aligned_alloc(64, mesh_cluster_memory_bytes());
+    struct mesh_cluster_config config = {.hash = hash, .version = MESH_WIRE_VERSION};
+    struct cluster_ballot ballot = {.number = NUMBER, .round = 1};
+    struct cluster_list list = {.count = 2};
+    const uint8_t id[16] = {55};
+
+    (void)state;
+    memset(config.incarnation, SELF, sizeof config.incarnation);
+    if (!memory || mesh_cluster_init(&cluster, &config, memory, mesh_cluster_memory_bytes(), CLUSTER_S) != 0)
+        return -1;
+    memset(ballot.proposer, SELF, sizeof ballot.proposer);
+    for (int i = 0; i < 3; i++)
+        name(&list.members[i], i + SELF);
+    mesh_cluster_install(cluster, &ballot, id, &list);
+    member = mesh_cluster_peer_find(cluster, list.members[1].incarnation);
+    joiner = mesh_cluster_peer_add(cluster, list.members[2].incarnation, list.members[2].addr);
+    joiner->is_joining = true;
+    list.count = 3;
+    ballot.number = NUMBER + 1;
+    cluster->plan.list = list;
+    cluster->plan.ballot = ballot;
+    cluster->plan.stage = MESH_STAGE_PROPOSE;
+    cluster->plan.voted = 1;
+    return 0;
+}
+
+static int close_plan(void **state)
+{
+    (void)state;
+    free(cluster);
+    return 0;
+}
+
+/* The vote of a process, to the plan; rival: an incarnation. */
+static struct mesh_message vote_of(enum mesh_answer answer, int rival, uint32_t epoch)
+{
+    struct mesh_message message = {
+        .header.type = MESH_TYPE_VOTE,
+        .as.vote = {.stage = MESH_STAGE_PROPOSE, .number = NUMBER + 1, .round = 1, .answer = (uint8_t)answer, .epoch = epoch}};
+
+    memset(message.as.vote.rival, rival, sizeof message.as.vote.rival);
+    return message;
+}
+
+static int say(struct cluster_peer *from, const struct mesh_message *message)
+{
+    struct cluster_input in = {.from = from->addr, .message = message, .incarnation = from->incarnation, .peer = from, .is_newest = true};
+
+    in.number = from->state_number + 1;
+    return mesh_cluster_ballot_vote(cluster, &in);
+}
+
+static void vote(struct cluster_peer *from, enum mesh_answer answer, int rival, uint32_t epoch)
+{
+    const struct mesh_message message = vote_of(answer, rival, epoch);
+
+    assert_int_equal(say(from, &message), 0);
+}
+
+static uint64_t delay_ns(void)
+{
+    return cluster->plan.backoff_until_ns ? cluster->plan.backoff_until_ns - cluster->now_ns : 0;
+}
+
+static void a_vote_counts_only_for_the_plan_as_it_stands(void **state)
+{
+    struct mesh_message right = vote_of(MESH_ANSWER_YES, SELF, NUMBER), wrong = right;
+    struct cluster_peer stranger = {.is_used = true, .rank = -1};
+
+    (void)state;
+    wrong.as.vote.stage = MESH_STAGE_CHECK;
+    assert_int_equal(say(member, &wrong), MESH_ESTATE);
+    for (int by = -1; by <= 1; by += 2) {
+        wrong = right;
+        wrong.as.vote.number += (uint32_t)by;
+        assert_int_equal(say(member, &wrong), MESH_ESTATE);
+        wrong = right;
+        wrong.as.vote.round += (uint32_t)by;
+        assert_int_equal(say(member, &wrong), MESH_ESTATE);
+    }
+    wrong = vote_of(MESH_ANSWER_YES, MEMBER, NUMBER);
+    assert_int_equal(say(member, &wrong), MESH_ESTATE);
+    memset(stranger.incarnation, NOBODY, sizeof stranger.incarnation);
+    assert_int_equal(say(&stranger, &right), MESH_ESTATE);
+    assert_int_equal(cluster->plan.voted, 1);
+    assert_int_equal(say(member, &right), 0);
+    assert_int_equal(cluster->plan.voted, 3);
+}
+
+static void a_rival_that_is_alive_is_given_way_and_a_dead_one_is_outbid(void **state)
+{
+    static const struct {
+        int rival;
+        bool is_urgent, is_dead, gives_way;
+    } cases[] = {
+        {MEMBER, true, false, true},  {MEMBER, true, true, false},  {MEMBER, false, true, true},
+        {NOBODY, true, false, false}, {NOBODY, false, false, true},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mesh_message promised = vote_of(MESH_ANSWER_PROMISED, cases[i].rival, NUMBER);
+
+        if (i > 0)
+            assert_int_equal(open_plan(state), 0);
+        promised.as.vote.rival_number = 40;
+        cluster->plan.is_urgent = cases[i].is_urgent;
+        member->liveness = cases[i].is_dead ? CLUSTER_DEAD : CLUSTER_TRUSTED;
+        assert_int_equal(say(joiner, &promised), 0);
+        assert_int_equal(cluster->plan.stage, 0);
+        assert_int_equal(mesh_cluster_ballot_number(cluster), 41);
+        if (cases[i].gives_way)
+            assert_in_range(delay_ns(), 5 * CLUSTER_MS, 25 * CLUSTER_MS);
+        else
+            assert_int_equal(delay_ns(), 0);
+        if (i + 1 < sizeof cases / sizeof *cases)
+            close_plan(state);
+    }
+}
+
+static void assert_joiner_is_forgotten(void)
+{
+    uint8_t incarnation[16];
+
+    memset(incarnation, JOINER, sizeof incarnation);
+    assert_int_equal(cluster->plan.stage, 0);
+    assert_null(mesh_cluster_peer_find(cluster, incarnation));
+    assert_int_equal(cluster->bans[0].until_ns - cluster->now_ns, 100 * CLUSTER_MS);
+}
+
+static void a_newcomer_that_did_not_ask_is_forgotten(void **state)
+{
+    (void)state;
+    vote(joiner, MESH_ANSWER_UNASKED, SELF, 0);
+    assert_joiner_is_forgotten();
+}
+
+static void a_newcomer_that_is_elsewhere_is_forgotten(void **state)
+{
+    (void)state;
+    vote(joiner, MESH_ANSWER_ELSEWHERE, SELF, NUMBER);
+    assert_joiner_is_forgotten();
+}
+
+static void a_newcomer_with_a_higher_number_is_planned_for_with_one_above(void **state)
+{
+    (void)state;
+    vote(joiner, MESH_ANSWER_ELSEWHERE, SELF, NUMBER + 1);
+    assert_int_equal(cluster->plan.stage, 0);
+    assert_true(joiner->is_used && joiner->is_joining);
+    assert_int_equal(mesh_cluster_ballot_number(cluster), NUMBER + 2);
+}
+
+static void a_member_with_a_better_offer_is_waited_for_unless_somebody_is_dead(void **state)
+{
+    (void)state;
+    vote(member, MESH_ANSWER_UNASKED, SELF, NUMBER);
+    assert_int_equal(cluster->plan.stage, 0);
+    assert_int_equal(delay_ns(), 100 * CLUSTER_MS);
+    close_plan(state);
+    assert_int_equal(open_plan(state), 0);
+    cluster->plan.is_urgent = true;
+    vote(member, MESH_ANSWER_UNASKED, SELF, NUMBER);
+    assert_int_equal(delay_ns(), 0);
+    assert_true(mesh_cluster_is_member(member));
+}
+
+static void a_member_that_is_elsewhere_is_behind_or_gone(void **state)
+{
+    (void)state;
+    vote(member, MESH_ANSWER_ELSEWHERE, SELF, NUMBER - 1);
+    assert_int_equal(member->commit_due, 1);
+    assert_int_equal(member->liveness, CLUSTER_TRUSTED);
+    assert_int_equal(cluster->plan.stage, MESH_STAGE_PROPOSE);
+    member->commit_due = 0;
+    member->is_in = true;
+    vote(member, MESH_ANSWER_ELSEWHERE, SELF, NUMBER - 1); /* it has said that before */
+    assert_int_equal(member->commit_due, 0);
+    member->is_in = false;
+    vote(member, MESH_ANSWER_ELSEWHERE, SELF, NUMBER);
+    assert_int_equal(member->commit_due, 0);
+    assert_int_equal(member->liveness, CLUSTER_GONE);
+}
+
+/* Here the others of the list have said so before. */
+static void own_readiness_is_one_vote_among_others(void **state)
+{
+    (void)state;
+    cluster->plan.stage = MESH_STAGE_PREPARE;
+    cluster->plan.self = 0;
+    cluster->plan.voted = 2;
+    mesh_cluster_ballot_ready(cluster);
+    assert_int_equal(cluster->plan.voted, 3);
+    cluster->plan.voted = 6;
+    mesh_cluster_ballot_ready(cluster);
+    assert_int_equal(cluster->plan.stage, MESH_STAGE_PROPOSE);
+}
+
+static void the_end_of_an_epoch_is_not_told_after_the_next_has_begun(void **state)
+{
+    struct cluster_ballot ballot = {.number = NUMBER + 3, .round = 1};
+    struct mesh_cluster_event event;
+    const uint8_t id[16] = {66};
+    unsigned epochs = 0;
+
+    (void)state;
+    while (mesh_cluster_next_event(cluster, &event))
+        ;
+    mesh_cluster_evict(cluster);
+    assert_true(cluster->evicted_is_pending);
+    memset(ballot.proposer, MEMBER, sizeof ballot.proposer);
+    mesh_cluster_install(cluster, &ballot, id, &cluster->plan.list);
+    while (mesh_cluster_next_event(cluster, &event)) {
+        assert_int_not_equal(event.type, MESH_CLUSTER_EVICTED);
+        epochs += event.type == MESH_CLUSTER_EPOCH;
+    }
+    assert_int_equal(epochs, 1);
+}
+
+#define VOTES_TEST(test) cmocka_unit_test_setup_teardown(test, open_plan, close_plan)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        VOTES_TEST(a_vote_counts_only_for_the_plan_as_it_stands),
+        VOTES_TEST(a_rival_that_is_alive_is_given_way_and_a_dead_one_is_outbid),
+        VOTES_TEST(a_newcomer_that_did_not_ask_is_forgotten),
+        VOTES_TEST(a_newcomer_that_is_elsewhere_is_forgotten),
+        VOTES_TEST(a_newcomer_with_a_higher_number_is_planned_for_with_one_above),
+        VOTES_TEST(a_member_with_a_better_offer_is_waited_for_unless_somebody_is_dead),
+        VOTES_TEST(a_member_that_is_elsewhere_is_behind_or_gone),
+        VOTES_TEST(own_readiness_is_one_vote_among_others),
+        VOTES_TEST(the_end_of_an_epoch_is_not_told_after_the_next_has_begun),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
