@@ -146,11 +146,14 @@ static void no_more_than_1024_numbers_are_unreported(void **state)
     }
 }
 
+static unsigned tiles_again; /* sent to answer NAKs */
+
 static bool drop_tiles_and_reports(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     uint64_t *until_ns = net->app;
 
     (void)from, (void)to, (void)bytes;
+    tiles_again += message->header.type == MESH_TYPE_TILE && message->header.flags & MESH_FLAG_RESEND;
     return net->now_ns < *until_ns &&
            (message->header.type == MESH_TYPE_TILE || message->header.type == MESH_TYPE_STATUS || message->header.type == MESH_TYPE_PONG);
 }
@@ -171,9 +174,11 @@ static void credit_lost_with_its_datagrams_comes_back(void **state)
     for (uint16_t rank = 0; rank < 2; rank++)
         assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
     assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+    tiles_again = 0;
     net_run(net, 30 * NET_MS);
     mesh_get_peer_stats(net->mesh[0], 1, &stats);
     assert_in_range(stats.credit_waits, 1, 1000000);
+    assert_true(tiles_again > 0); /* without credit */
     assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 0);
     net_run(net, 500 * (uint64_t)NET_MS);
     assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);

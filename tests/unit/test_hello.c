@@ -42,6 +42,24 @@ static void hellos_are_repeated_with_growing_delay_until_answered(void **state)
     net_free(net);
 }
 
+static bool drop_all(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)from, (void)to, (void)message, (void)bytes;
+    return true;
+}
+
+static void hellos_are_repeated_every_200_milliseconds_in_the_end(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->drop = drop_all;
+    net_start(net);
+    net_run(net, 2000 * (uint64_t)NET_MS); /* 0, 5, 15, 35, 75, 155, 315, 515, ... 1915 */
+    assert_int_equal(net->sent[0][MESH_TYPE_HELLO], 15);
+    net_free(net);
+}
+
 /* Start two ranks whose configurations were made to differ: neither comes up, and both report why. */
 static void expect_refusal(struct net *net, const char *reason0, const char *reason1)
 {
@@ -262,8 +280,10 @@ static void a_refusal_of_what_was_not_sent_is_dropped(void **state)
         net_flush(net);
         assert_int_equal(net->events[0][MESH_EVENT_REFUSED], 0);
         assert_int_equal(refuse(net, reason, right), 0);
-        net_flush(net);
+        net->drop = drop_all;
+        net_run(net, 10 * 1000 * (uint64_t)NET_MS);
         assert_int_equal(net->events[0][MESH_EVENT_REFUSED], 1);
+        assert_in_range(net->sent[0][MESH_TYPE_HELLO], 10, 13); /* about once a second, when it has been refused */
         net_free(net);
     }
 }
@@ -337,6 +357,7 @@ int main(void)
         cmocka_unit_test(two_ranks_come_up_within_a_few_round_trips),
         cmocka_unit_test(what_is_received_counts_as_it_was_sent_hellos_included),
         cmocka_unit_test(hellos_are_repeated_with_growing_delay_until_answered),
+        cmocka_unit_test(hellos_are_repeated_every_200_milliseconds_in_the_end),
         cmocka_unit_test(another_version_is_refused_in_words_on_both_sides),
         cmocka_unit_test(another_epoch_is_refused_in_words_on_both_sides),
         cmocka_unit_test(another_model_is_refused_in_words_on_both_sides),
