@@ -151,6 +151,7 @@ enum { LENGTH_OF_A = -16 };                                                     
 
 static const struct broken brokens[] = {
     {NULL, 0, 4, 0x6c6d6767, "header: magic at offset 0 is 67 67 6d 6c, expected 47 47 55 46 (GGUF): not a GGUF file"},
+    {NULL, 3, 1, 'X', "header: magic at offset 0 is 47 47 55 58, expected 47 47 55 46 (GGUF): not a GGUF file"},
     {NULL, 4, 4, 1, "header: version at offset 4 is 1: versions 2 and 3 are supported"},
     {NULL, 4, 4, 0, "header: version at offset 4 is 0: versions 2 and 3 are supported"},
     {NULL, 4, 4, 4, "header: version at offset 4 is 4: versions 2 and 3 are supported"},
@@ -178,6 +179,7 @@ static const struct broken brokens[] = {
     {"test.words", ARRAY_DATA, 8, (uint64_t)1 << 60, "metadata 5 'test.words': string of the array at offset"},
     {"test.ints", ARRAY_LENGTH, 8, (uint64_t)1 << 62, "metadata 6 'test.ints': array length is 4611686018427387904, which needs more than"},
     {"test.ints", ARRAY_TYPE, 4, GGUF_BOOL, "metadata 7"},
+    {"test.ints", ARRAY_TYPE, 8, (uint64_t)8 << 32 | GGUF_BOOL, "metadata 6 'test.ints': value at offset"}, /* 1, 0, 0, 0, 254: of eight */
     {"general.alignment", VALUE, 4, 0, "metadata 'general.alignment': found 0, expected a power of two up to 1048576"},
     {"general.alignment", VALUE, 4, 48, "metadata 'general.alignment': found 48, expected a power of two up to 1048576"},
     {"general.alignment", VALUE, 4, 1u << 31, "metadata 'general.alignment': found 2147483648, expected at most 1048576"},
