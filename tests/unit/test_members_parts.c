@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "libmesh/cluster_parts.h"
+#include "libmesh/mix.h"
 
 static void hash(const void *data, size_t bytes, uint8_t out[16])
 {
@@ -89,6 +90,31 @@ static void each_number_of_a_datagram_is_taken_once(void **state)
     assert_false(mesh_cluster_peer_has(peer, 1201));
     mesh_cluster_peer_number(peer, 1203);
     assert_false(mesh_cluster_peer_has(peer, 1202));
+}
+
+/* Steps forward and back, of up to more than the window, compared with a list of all numbers. */
+static void the_window_of_numbers_agrees_with_a_list_of_them(void **state)
+{
+    enum { NUMBERS = 20000 };
+    static bool taken[2 * NUMBERS];
+    struct mesh_cluster *cluster = *state;
+    uint8_t incarnation[16] = {2};
+    struct cluster_peer *peer = mesh_cluster_peer_add(cluster, incarnation, (struct mesh_addr){.port = 1});
+
+    memset(taken, 0, sizeof taken);
+    for (uint64_t i = 0; peer->highest < NUMBERS; i++) {
+        const uint64_t span = mesh_draw_below(mesh_draw(1, 0, i), 40) == 0 ? 3 * CLUSTER_NUMBERS : 80;
+        const uint64_t next = peer->highest + mesh_draw_below(mesh_draw(1, 1, i), span) + 1, back = span / 2;
+        const uint64_t number = next > back ? next - back : 1;
+
+        if (!mesh_cluster_peer_has(peer, number)) {
+            mesh_cluster_peer_number(peer, number);
+            taken[number] = true;
+        }
+        for (uint64_t at = peer->highest + 10; at > 0 && at + CLUSTER_NUMBERS + 10 > peer->highest; at--)
+            if (mesh_cluster_peer_has(peer, at) != (taken[at] || at + CLUSTER_NUMBERS <= peer->highest))
+                fail_msg("after %u: number %u, highest %u", (unsigned)i, (unsigned)at, (unsigned)peer->highest);
+    }
 }
 
 /* ---- lists ---- */
@@ -308,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PARTS_TEST(ballots_are_ordered_by_number_rank_incarnation_and_round),
         PARTS_TEST(each_number_of_a_datagram_is_taken_once),
+        PARTS_TEST(the_window_of_numbers_agrees_with_a_list_of_them),
         PARTS_TEST(parts_of_a_list_come_in_any_order),
         PARTS_TEST(a_lower_ballot_does_not_replace_a_higher_one_half_here),
         PARTS_TEST(a_late_part_of_an_older_plan_does_not_replace_the_newer),

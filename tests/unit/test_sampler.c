@@ -337,6 +337,23 @@ static void cuts_keep_what_they_should(void **state)
 }
 
 /* A hundred thousand equal tokens: the noise must have enough distinct values for all of them, or the first ones would be preferred. */
+/* Half of the probability is the first of two equals: exactly, so the second is cut. */
+static void top_p_ends_with_the_token_that_reaches_it(void **state)
+{
+    static const float equals[] = {3, 3};
+    struct sampling half = off, more = off;
+    unsigned second = 0;
+
+    (void)state;
+    half.top_p = 0.5f;
+    more.top_p = 0.50001f;
+    for (uint64_t position = 0; position < 100; position++) {
+        assert_int_equal(choose(&half, position, equals, 2), 0);
+        second += choose(&more, position, equals, 2);
+    }
+    assert_in_range(second, 25, 75);
+}
+
 static void a_large_flat_vocabulary_is_drawn_from_evenly(void **state)
 {
     enum { COUNT = 100000, DRAWS = 400 };
@@ -459,6 +476,7 @@ int main(void)
         cmocka_unit_test(penalties_of_any_size_leave_numbers),
         cmocka_unit_test(draws_follow_the_softmax_with_temperature),
         cmocka_unit_test(cuts_keep_what_they_should),
+        cmocka_unit_test(top_p_ends_with_the_token_that_reaches_it),
         cmocka_unit_test(a_large_flat_vocabulary_is_drawn_from_evenly),
         cmocka_unit_test(seed_and_position_change_the_draw),
         cmocka_unit_test(parts_of_the_digest_add_up),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "libmesh/core.h"
+#include "libmesh/mix.h"
 #include "net.h"
 
 static struct net *net;
@@ -66,6 +67,30 @@ static void each_number_is_taken_once_in_any_order(void **state)
     assert_false(has(130));
     assert_false(mesh_window_has(&peer->seen[0], 1)); /* each space has its own */
     assert_int_equal(peer->stats.reordered, 5);
+}
+
+/* Steps forward and back, of up to more than the window, compared with a list of all numbers. */
+static void the_window_agrees_with_a_list_of_numbers(void **state)
+{
+    enum { NUMBERS = 20000 };
+    static bool taken[2 * NUMBERS];
+    const struct mesh_window *window = &peer->seen[1];
+
+    (void)state;
+    memset(taken, 0, sizeof taken);
+    for (uint64_t i = 0; window->highest < NUMBERS; i++) {
+        const uint64_t span = mesh_draw_below(mesh_draw(1, 0, i), 40) == 0 ? 3 * MESH_NUMBERS : 80;
+        const uint64_t next = window->highest + mesh_draw_below(mesh_draw(1, 1, i), span) + 1, back = span / 2;
+        const uint64_t number = next > back ? next - back : 1;
+
+        if (!has(number)) {
+            add(number);
+            taken[number] = true;
+        }
+        for (uint64_t at = window->highest + 10; at > 0 && at + MESH_NUMBERS + 10 > window->highest; at--)
+            if (has(at) != (taken[at] || at + MESH_NUMBERS <= window->highest))
+                fail_msg("after %u: number %u, highest %u", (unsigned)i, (unsigned)at, (unsigned)window->highest);
+    }
 }
 
 static void what_is_too_old_to_tell_is_taken_for_a_duplicate(void **state)
@@ -159,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_number_is_taken_once_in_any_order, begin, end),
+        cmocka_unit_test_setup_teardown(the_window_agrees_with_a_list_of_numbers, begin, end),
         cmocka_unit_test_setup_teardown(what_is_too_old_to_tell_is_taken_for_a_duplicate, begin, end),
         cmocka_unit_test_setup_teardown(a_jump_forgets_what_the_window_held, begin, end),
         cmocka_unit_test_setup_teardown(what_is_missing_for_the_reorder_delay_is_lost_and_late_when_it_comes, begin, end),
