@@ -95,6 +95,23 @@ static void a_name_is_as_long_as_the_command_line_takes_it(void **state)
     assert_non_null(strstr(fail.text, "name: 65 bytes: at most 64 are taken"));
 }
 
+static void the_largest_and_smallest_numbers_are_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_text("[cluster]\nctx = 16777216\nbatch = 512\nslots = 64\n"
+                                "[node a]\naddress = 127.0.0.1:1\nthreads = 256\nshare = 1000000\n"
+                                "[node b]\naddress = 127.0.0.1:2\nthreads = 0\nshare = 0\n"),
+                     0);
+    assert_int_equal(file.ctx, 16777216);
+    assert_int_equal(file.batch, 512);
+    assert_int_equal(file.slots, 64);
+    assert_int_equal(file.node[0].threads, 256);
+    assert_int_equal(file.node[0].share, 1000000);
+    assert_int_equal(file.node[1].share, 0);
+    assert_int_equal(parse_text("[cluster]\nctx = 0\nbatch = 1\nslots = 1\n"), 0);
+    assert_int_equal(file.batch, 1);
+}
+
 static void what_is_wrong_is_named_with_its_line(void **state)
 {
     static const struct {
@@ -115,6 +132,10 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         {"[node a]\nthreads = 1\n", "test.conf:2: [node a]: no address"},
         {"[node a]\naddress = nowhere\n", "address = nowhere: not an address: give ADDR:PORT"},
         {"[node a]\naddress = 127.0.0.1:1\n[node a]\n", "[node a]: there is one already"},
+        {"[node a]\naddress = 127.0.0.1:1\n[node b]\naddress = 127.0.0.1:2\n[node b]\n", "test.conf:5: [node b]: there is one already"},
+        {"[cluster]\nslots = 65\n", "test.conf:2: slots = 65: not a number from 1 to 64"},
+        {"[cluster]\nbatch = 0\n", "test.conf:2: batch = 0: not a number from 1 to 512"},
+        {"[node a]\nshare = 1000001\n", "test.conf:2: share = 1000001: not a number from 0 to 1000000"},
         {"[node a]\naddress = 127.0.0.1:1\n[node b]\naddress = 127.0.0.1:1\n", "[node b]: has the address of [node a]"},
         {"[node a]\naddress = 10.0.0.1:0\n", "test.conf:2: address = 10.0.0.1:0: port 0 is any port: give the one"},
         {"[node a]\naddress = 0.0.0.0:7411\n",
@@ -247,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_byte_order_mark_and_marks_in_names_of_files_are_taken),
         cmocka_unit_test(a_file_of_comments_is_a_cluster_of_defaults),
         cmocka_unit_test(a_name_is_as_long_as_the_command_line_takes_it),
+        cmocka_unit_test(the_largest_and_smallest_numbers_are_taken),
         cmocka_unit_test(what_is_wrong_is_named_with_its_line),
         cmocka_unit_test(an_address_that_is_not_known_now_is_no_bad_file),
         cmocka_unit_test(more_nodes_than_a_mesh_has_are_refused),

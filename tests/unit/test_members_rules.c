@@ -12,15 +12,16 @@
 
 enum { NOW_NS = 1000, PORT = 0x1234 };
 
-static uint8_t hashed[100];
+static const char *kept; /* what begins with this */
+static uint8_t hashed[400];
 static size_t hashed_bytes;
 
-/* Keeps what a cookie is a hash of. */
+/* Keeps what a cookie or an epoch's id is a hash of. */
 static void hash(const void *data, size_t bytes, uint8_t out[16])
 {
     memset(out, 0, 16);
     out[0] = (uint8_t)bytes;
-    if (bytes > sizeof hashed || memcmp(data, "mesh c", 6) != 0)
+    if (bytes > sizeof hashed || !kept || memcmp(data, kept, strlen(kept)) != 0)
         return;
     hashed_bytes = bytes;
     memcpy(hashed, data, bytes);
@@ -88,6 +89,7 @@ static void a_cookie_is_a_hash_of_epoch_incarnation_and_address(void **state)
     const struct mesh_addr from = stranger_addr();
     uint8_t expected[61] = "mesh cookie", *at = expected + 11;
 
+    kept = "mesh cookie";
     memcpy(at, cluster->epoch.id, 16);
     assert_int_equal(answer_to(cluster, MESH_TYPE_ASK, MESH_WIRE_VERSION, 1, ASK_BYTES), MESH_TYPE_COOKIE);
     memset(at + 16, 2, 16);
@@ -96,6 +98,25 @@ static void a_cookie_is_a_hash_of_epoch_incarnation_and_address(void **state)
     at[49] = PORT >> 8;
     assert_int_equal(hashed_bytes, sizeof expected);
     assert_memory_equal(hashed, expected, sizeof expected);
+}
+
+static void an_id_is_a_hash_of_number_count_and_members(void **state)
+{
+    struct cluster_list list = {.count = 2};
+    static const uint8_t head[] = {'m', 'e', 's', 'h', ' ', 'e', 'p', 'o', 'c', 'h', 4, 3, 2, 1, 2, 0};
+    uint8_t id[16];
+
+    for (unsigned i = 0; i < 2; i++) {
+        memset(list.members[i].incarnation, 5 + (int)i, sizeof list.members[i].incarnation);
+        list.members[i].addr = stranger_addr();
+    }
+    kept = "mesh epoch";
+    mesh_cluster_list_id(*state, &list, 0x01020304, id);
+    assert_int_equal(hashed_bytes, sizeof head + 2 * MESH_MEMBER_BYTES);
+    assert_memory_equal(hashed, head, sizeof head);
+    for (unsigned i = 0; i < 2; i++)
+        assert_memory_equal(hashed + sizeof head + i * MESH_MEMBER_BYTES + offsetof(struct mesh_member_bytes, incarnation),
+                            list.members[i].incarnation, sizeof list.members[i].incarnation);
 }
 
 /* So that an answer is never longer than its question, and no message but a question is answered. */
@@ -204,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_cookie_is_a_hash_of_epoch_incarnation_and_address, open_cluster, close_cluster),
+        cmocka_unit_test_setup_teardown(an_id_is_a_hash_of_number_count_and_members, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(of_another_version_only_a_question_as_long_as_the_answer_is_denied, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(plans_given_up_in_a_row_are_delayed_from_the_fourth_on, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(a_longer_delay_is_kept_when_a_plan_is_given_up, open_cluster, close_cluster),

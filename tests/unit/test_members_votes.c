@@ -1,4 +1,4 @@
-/* Coordinating: what each answer to the own plan does, by the core's own functions. */
+/* When a coordinator plans, what each answer does, and what members tell of their epochs, by the core's own functions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -254,6 +254,97 @@ static void the_end_of_an_epoch_is_not_told_after_the_next_has_begun(void **stat
     assert_int_equal(epochs, 1);
 }
 
+/* ---- when a plan begins ---- */
+
+/* Whether the coordinator begins to plan for the newcomer, so long after now. */
+static bool plans_after(uint64_t ns)
+{
+    cluster->now_ns += ns;
+    mesh_cluster_plan_settle(cluster);
+    const bool begins = cluster->plan.stage != 0;
+    cluster->plan.stage = 0;
+    return begins;
+}
+
+static void a_plan_waits_while_a_promise_to_another_holds(void **state)
+{
+    (void)state;
+    cluster->plan.stage = 0;
+    memcpy(cluster->vote.promised.proposer, member->incarnation, sizeof member->incarnation);
+    cluster->vote.promised.number = NUMBER + 1;
+    cluster->vote.promised_until_ns = cluster->now_ns + 30 * CLUSTER_MS;
+    assert_false(plans_after(0));
+    assert_false(plans_after(30 * CLUSTER_MS - 1));
+    assert_true(plans_after(1));
+}
+
+static void a_plan_waits_for_its_delay_for_suspects_and_for_who_is_ahead(void **state)
+{
+    (void)state;
+    cluster->plan.stage = 0;
+    cluster->plan.backoff_until_ns = cluster->now_ns + 5 * CLUSTER_MS;
+    assert_false(plans_after(5 * CLUSTER_MS - 1));
+    assert_true(plans_after(1));
+    member->liveness = CLUSTER_ASKING;
+    assert_false(plans_after(CLUSTER_MS));
+    member->liveness = CLUSTER_TRUSTED;
+    member->is_ahead = true;
+    assert_false(plans_after(CLUSTER_MS));
+    member->is_ahead = false;
+    cluster->vote.promised_until_ns = 0; /* to its own plan */
+    assert_true(plans_after(CLUSTER_MS));
+    assert_int_equal(cluster->plan.list.count, 3);
+}
+
+/* ---- what members tell of their epochs ---- */
+
+static void a_member_that_is_ahead_for_a_tenth_of_a_second_is_gone(void **state)
+{
+    const uint8_t other_id[16] = {77};
+    const uint64_t begun_ns = cluster->now_ns;
+
+    (void)state;
+    cluster->plan.stage = 0;
+    mesh_cluster_peer_state(cluster, member, 1, NUMBER + 1, other_id, false);
+    assert_true(member->is_ahead);
+    cluster->now_ns += 50 * CLUSTER_MS;
+    mesh_cluster_peer_state(cluster, member, 2, NUMBER + 1, other_id, false); /* that changes nothing */
+    cluster->now_ns = begun_ns + 100 * CLUSTER_MS - 1;
+    mesh_cluster_alive_tick(cluster);
+    assert_int_equal(member->liveness, CLUSTER_TRUSTED);
+    cluster->now_ns++;
+    mesh_cluster_alive_tick(cluster);
+    assert_int_equal(member->liveness, CLUSTER_GONE);
+}
+
+/* It answers a JOIN, and tells that it is in a later epoch. */
+static void a_cookie_tells_which_epoch_a_member_is_in(void **state)
+{
+    struct mesh_message message = {.header.type = MESH_TYPE_COOKIE, .as.cookie = {.nonce = 7, .members = 1, .number = NUMBER + 1}};
+    struct cluster_input in = {.from = member->addr, .message = &message, .incarnation = member->incarnation, .peer = member, .number = 9};
+
+    (void)state;
+    cluster->joining = (struct cluster_joining){.is_active = true, .nonce = 7};
+    assert_int_equal(mesh_cluster_joining_cookie(cluster, &in), 0);
+    assert_int_equal(member->liveness, CLUSTER_GONE);
+}
+
+static void only_a_member_of_the_epoch_can_send_it_elsewhere(void **state)
+{
+    struct mesh_message message = {.header.type = MESH_TYPE_MOVE, .as.move = {.members = 60, .number = NUMBER, .port = 7050}};
+    struct cluster_input in = {.from = joiner->addr, .message = &message, .incarnation = joiner->incarnation, .peer = joiner};
+
+    (void)state;
+    memcpy(message.as.move.from, cluster->epoch.id, sizeof message.as.move.from);
+    assert_int_equal(mesh_cluster_joining_move(cluster, &in), MESH_ESENDER);
+    in.peer = NULL;
+    assert_int_equal(mesh_cluster_joining_move(cluster, &in), MESH_ESENDER);
+    in = (struct cluster_input){.from = member->addr, .message = &message, .incarnation = member->incarnation, .peer = member};
+    assert_int_equal(mesh_cluster_joining_move(cluster, &in), 0);
+    message.as.move.from[15] ^= 1;
+    assert_int_equal(mesh_cluster_joining_move(cluster, &in), MESH_ESENDER);
+}
+
 #define VOTES_TEST(test) cmocka_unit_test_setup_teardown(test, open_plan, close_plan)
 
 int main(void)
@@ -267,6 +358,11 @@ int main(void)
         VOTES_TEST(a_member_with_a_better_offer_is_waited_for_unless_somebody_is_dead),
         VOTES_TEST(a_member_that_is_elsewhere_is_behind_or_gone),
         VOTES_TEST(own_readiness_is_one_vote_among_others),
+        VOTES_TEST(a_plan_waits_while_a_promise_to_another_holds),
+        VOTES_TEST(a_plan_waits_for_its_delay_for_suspects_and_for_who_is_ahead),
+        VOTES_TEST(a_member_that_is_ahead_for_a_tenth_of_a_second_is_gone),
+        VOTES_TEST(a_cookie_tells_which_epoch_a_member_is_in),
+        VOTES_TEST(only_a_member_of_the_epoch_can_send_it_elsewhere),
         VOTES_TEST(the_end_of_an_epoch_is_not_told_after_the_next_has_begun),
     };
 
