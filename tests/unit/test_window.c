@@ -144,6 +144,9 @@ static void what_is_missing_for_the_reorder_delay_is_lost_and_late_when_it_comes
     assert_int_equal(peer->stats.lost, 1);
     assert_int_equal(peer->stats.late, 1);
     assert_int_equal(peer->stats.reordered, 2);
+    add(10); /* the next gap is judged, too */
+    wait_ns(delay_ns);
+    assert_int_equal(peer->stats.lost, 5);
 }
 
 /* Missing numbers that were skipped after the delay had begun are judged a delay later. */
@@ -164,6 +167,21 @@ static void each_gap_has_the_whole_delay(void **state)
     assert_int_equal(peer->stats.lost, 1);
     wait_ns(1);
     assert_int_equal(peer->stats.lost, 3);
+    assert_int_equal(peer->stats.late, 0);
+}
+
+static void what_fills_a_gap_that_is_not_judged_yet_is_not_lost(void **state)
+{
+    const uint64_t delay_ns = mesh->config.reorder_delay_ns;
+
+    (void)state;
+    add(1);
+    add(3);
+    add(5);
+    add(4);
+    wait_ns(delay_ns);
+    wait_ns(delay_ns);
+    assert_int_equal(peer->stats.lost, 1);
     assert_int_equal(peer->stats.late, 0);
 }
 
@@ -189,6 +207,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_jump_forgets_what_the_window_held, begin, end),
         cmocka_unit_test_setup_teardown(what_is_missing_for_the_reorder_delay_is_lost_and_late_when_it_comes, begin, end),
         cmocka_unit_test_setup_teardown(each_gap_has_the_whole_delay, begin, end),
+        cmocka_unit_test_setup_teardown(what_fills_a_gap_that_is_not_judged_yet_is_not_lost, begin, end),
         cmocka_unit_test_setup_teardown(numbers_from_before_a_peer_was_up_are_not_lost, begin, end),
     };
 
