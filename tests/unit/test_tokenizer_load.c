@@ -87,7 +87,25 @@ static void without_types_bytes_and_ids_are_known_by_other_keys(void **state)
     t = vocab_open(&v);
     ENCODES(t, "a", true, BOS, FIRST, BYTES + 'a');
     assert_shown(t, BOS, "", 0);
+    assert_shown(t, EOS, "", 0);
+    assert_shown(t, UNKNOWN, "", 0);
     tokenizer_close(t);
+}
+
+static void a_vocabulary_has_no_more_tokens_than_the_model_has_rows(void **state)
+{
+    struct vocab v = {.model = "llama", .rows = FIRST + 1};
+
+    (void)state;
+    v.extra[0] = (struct vocab_entry){SPACE, 0, NORMAL};
+    tokenizer_close(vocab_open(&v));
+    v.rows++; /* some models have more */
+    tokenizer_close(vocab_open(&v));
+    v.rows = FIRST;
+    refuses(&v, "test.gguf: the tokenizer has 260 tokens, the model 259: convert the file again");
+    v.model = "gpt2";
+    refuses(&v,
+            "test.gguf: tokenizer.ggml.model is 'gpt2', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)");
 }
 
 static void a_bad_vocabulary_is_refused_naming_the_key(void **state)
@@ -184,6 +202,7 @@ int main(void)
         cmocka_unit_test(ends_are_what_the_file_names),
         cmocka_unit_test(pieces_are_shown_as_text),
         cmocka_unit_test(without_types_bytes_and_ids_are_known_by_other_keys),
+        cmocka_unit_test(a_vocabulary_has_no_more_tokens_than_the_model_has_rows),
         cmocka_unit_test(a_bad_vocabulary_is_refused_naming_the_key),
         cmocka_unit_test(tokens_of_the_wrong_type_are_refused),
     };

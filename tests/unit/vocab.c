@@ -62,7 +62,7 @@ struct tokenizer *vocab_try_open(const struct vocab *v, struct fail *fail)
         gguf_writer_u32(&w, v->id_key, v->id_value);
     gguf = gguf_writer_parse(&w, fail);
     assert_non_null(gguf);
-    t = tokenizer_open(gguf, fail);
+    t = v->rows > 0 ? tokenizer_open_for(gguf, v->rows, fail) : tokenizer_open(gguf, fail);
     gguf_close(gguf);
     memset(w.data, 0xee, w.size); /* the tokenizer must have copied what it needs */
     gguf_writer_release(&w);

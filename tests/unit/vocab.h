@@ -25,6 +25,7 @@ struct vocab {
     bool flag_value;
     const char *id_key;
     uint32_t id_value;
+    uint32_t rows; /* of the model, for which it is opened; 0: of none */
 };
 
 struct tokenizer *vocab_try_open(const struct vocab *vocab, struct fail *fail); /* NULL and fail set when it is refused */
