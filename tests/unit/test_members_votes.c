@@ -345,6 +345,88 @@ static void only_a_member_of_the_epoch_can_send_it_elsewhere(void **state)
     assert_int_equal(mesh_cluster_joining_move(cluster, &in), MESH_ESENDER);
 }
 
+/* ---- voting for the plan of another ---- */
+
+/* Rank 1 proposes the same list. */
+static int plan_of_member(uint32_t number)
+{
+    struct mesh_message message = {.header.type = MESH_TYPE_PLAN};
+    struct cluster_input in = {.from = member->addr, .message = &message, .incarnation = member->incarnation, .peer = member};
+
+    mesh_cluster_list_write(&cluster->plan.list, 0, &message);
+    message.as.plan.stage = MESH_STAGE_PROPOSE;
+    message.as.plan.number = number;
+    message.as.plan.round = 8;
+    message.as.plan.rank = 1;
+    memcpy(message.as.plan.proposer, member->incarnation, sizeof message.as.plan.proposer);
+    memcpy(message.as.plan.id, cluster->epoch.id, sizeof message.as.plan.id);
+    return mesh_cluster_vote_plan(cluster, &in);
+}
+
+/* The next message of this type; false: there is none. */
+static bool sends(unsigned type, struct mesh_message *message, uint16_t *port)
+{
+    static uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    struct mesh_output output;
+
+    while (mesh_cluster_next_datagram(cluster, cluster->now_ns, packet, sizeof packet, &output)) {
+        assert_int_equal(mesh_wire_decode(packet, output.bytes, message), 0);
+        *port = output.addr.port;
+        if (message->header.type == type)
+            return true;
+    }
+    return false;
+}
+
+static void a_vote_names_its_plan_and_its_senders_epoch(void **state)
+{
+    struct mesh_message message;
+    uint16_t port;
+
+    (void)state;
+    cluster->plan.stage = 0;
+    for (uint32_t number = NUMBER; number <= NUMBER + 1; number++) {
+        const struct mesh_vote *said = &message.as.vote;
+
+        assert_int_equal(plan_of_member(number), number == NUMBER ? MESH_EEPOCH : 0);
+        assert_true(sends(MESH_TYPE_VOTE, &message, &port));
+        assert_int_equal(port, member->addr.port);
+        assert_int_equal(said->answer, number == NUMBER ? MESH_ANSWER_ELSEWHERE : MESH_ANSWER_YES);
+        assert_int_equal(said->stage, MESH_STAGE_PROPOSE);
+        assert_int_equal(said->number, number);
+        assert_int_equal(said->round, 8);
+        assert_memory_equal(said->rival, member->incarnation, sizeof said->rival);
+        assert_int_equal(said->epoch, NUMBER);
+        assert_memory_equal(said->id, cluster->epoch.id, sizeof said->id);
+    }
+}
+
+/* So that a COMMIT that is lost is brought by any of the list, also by one that is no member yet. */
+static void who_has_agreed_asks_four_times_for_the_commit(void **state)
+{
+    static const uint64_t expected_ms[] = {10, 30, 90, 270};
+    const uint64_t begun_ns = cluster->now_ns;
+    struct mesh_message message;
+    unsigned asked = 0;
+    uint16_t port;
+
+    (void)state;
+    cluster->plan.stage = 0;
+    joiner->is_used = joiner->is_joining = false;
+    assert_int_equal(plan_of_member(NUMBER + 1), 0);
+    for (uint64_t ms = 0; ms < 1000; ms++) {
+        mesh_cluster_tick(cluster, begun_ns + ms * CLUSTER_MS);
+        while (sends(MESH_TYPE_ALIVE, &message, &port)) {
+            if (port != 7000 + JOINER)
+                continue;
+            assert_in_range(asked, 0, 3);
+            assert_int_equal(ms, expected_ms[asked++]);
+            assert_true(message.as.alive.state & MESH_ALIVE_ASKS);
+        }
+    }
+    assert_int_equal(asked, 4);
+}
+
 #define VOTES_TEST(test) cmocka_unit_test_setup_teardown(test, open_plan, close_plan)
 
 int main(void)
@@ -363,6 +445,8 @@ int main(void)
         VOTES_TEST(a_member_that_is_ahead_for_a_tenth_of_a_second_is_gone),
         VOTES_TEST(a_cookie_tells_which_epoch_a_member_is_in),
         VOTES_TEST(only_a_member_of_the_epoch_can_send_it_elsewhere),
+        VOTES_TEST(a_vote_names_its_plan_and_its_senders_epoch),
+        VOTES_TEST(who_has_agreed_asks_four_times_for_the_commit),
         VOTES_TEST(the_end_of_an_epoch_is_not_told_after_the_next_has_begun),
     };
 
