@@ -319,51 +319,58 @@ static void candidates_that_are_no_tokens_of_their_rank_end_the_request(void **s
     simmodel_close(&synth);
 }
 
-/* What rank 0 says of a greedy request of one token when rank 1 numbers its rows from here. best: of rank 1's rows, from 0. */
-static struct simcluster_result candidates_numbered_from(const struct model *model, uint32_t first, uint32_t *best)
+/* What rank 0 says of a request of one token, for which each rank sends its two best, when rank 1 numbers its rows from here. best: these
+ * two of rank 1's rows, from 0; begin: the first of them. */
+static struct simcluster_result candidates_numbered_from(const struct model *model, uint32_t first, uint32_t best[2], uint32_t *begin)
 {
     static struct simcluster cluster;
     const struct simcluster_config config = config_of(model, 2);
     struct request request = twelve_tokens;
 
     request.predict = 1;
-    request.sampling = (struct sampling){.top_p = 1, .repeat_penalty = 1};
+    request.sampling = (struct sampling){.temperature = 1, .top_k = 2, .top_p = 1, .repeat_penalty = 1};
     assert_int_equal(simcluster_open(&cluster, &config), 0);
     struct rowmap map = cluster.map;
+    *begin = map.vocab[1];
     map.vocab[1] = first > 0 ? first : map.vocab[1];
     cluster.node[1].engine->config.map = &map;
     float *logits = cluster.node[1].logits = calloc(2 * small.vocab, sizeof *logits); /* closing frees it */
     assert_non_null(logits);
     simcluster_submit(&cluster, &request);
     assert_true(simcluster_run(&cluster, SECONDS(60)));
-    *best = 0;
-    for (uint32_t i = 0; map.vocab[1] + i < map.vocab[2]; i++)
-        if (logits[map.vocab[1] + i] > logits[map.vocab[1] + *best])
-            *best = i;
+    for (unsigned k = 0; k < 2; k++) {
+        best[k] = k == 1 && best[0] == 0;
+        for (uint32_t i = 0; map.vocab[1] + i < map.vocab[2]; i++)
+            if ((k == 0 || i != best[0]) && logits[map.vocab[1] + i] > logits[map.vocab[1] + best[k]])
+                best[k] = i;
+    }
     struct simcluster_result result = *simcluster_result(&cluster, 0, request.id);
     simcluster_close(&cluster);
     return result;
 }
 
+/* Each of the two candidates in turn is the first id behind the rows of rank 1, or the last one before them. */
 static void candidates_next_to_the_rows_of_their_rank_end_the_request(void **state)
 {
-    const uint32_t end = small.vocab, middle = end / 2;
+    const uint32_t end = small.vocab;
     struct simmodel synth;
-    uint32_t best, other;
+    uint32_t best[2], other[2], begin;
 
     (void)state;
     simmodel_open(&synth, &small);
-    assert_int_equal(candidates_numbered_from(synth.model, 0, &best).reason, ENGINE_DONE_LENGTH);
-    assert_in_range(best, 1, middle - 1);
-    const uint32_t wrong[] = {end - best, middle - 1 - best}; /* its candidate: the first id behind its rows, the last one before them */
-    for (size_t i = 0; i < 2; i++) {
-        const struct simcluster_result result = candidates_numbered_from(synth.model, wrong[i], &other);
+    assert_int_equal(candidates_numbered_from(synth.model, 0, best, &begin).reason, ENGINE_DONE_LENGTH);
+    const uint32_t highest = best[0] > best[1] ? best[0] : best[1], lowest = best[0] + best[1] - highest;
+    assert_in_range(lowest, 1, end - begin - 1);
+    const uint32_t wrong[] = {end - highest, begin - 1 - lowest, end - lowest, begin - 1 - highest};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const struct simcluster_result result = candidates_numbered_from(synth.model, wrong[i], other, &begin);
 
         assert_int_equal(result.reason, ENGINE_DONE_ERROR);
         assert_int_equal(result.fault.phase, ENGINE_FAULT_CANDIDATES);
         assert_int_equal(result.fault.row, 1);
     }
-    assert_int_equal(candidates_numbered_from(synth.model, end - 1 - best, &other).reason, ENGINE_DONE_LENGTH);
+    assert_int_equal(candidates_numbered_from(synth.model, end - 1 - highest, other, &begin).reason, ENGINE_DONE_LENGTH);
+    assert_int_equal(candidates_numbered_from(synth.model, begin - lowest, other, &begin).reason, ENGINE_DONE_LENGTH);
     simmodel_close(&synth);
 }
 
