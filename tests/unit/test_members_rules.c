@@ -132,7 +132,7 @@ static void of_another_version_only_a_question_as_long_as_the_answer_is_denied(v
     assert_int_equal(answer_to(cluster, MESH_TYPE_JOIN, newer, 4, ASK_BYTES), 0);
 }
 
-/* Without a delay after three, or two that think each other dead would flood the network; with one until they have been calm for a second. */
+/* Without a delay two members that think each other dead would flood the network. A calm second is the end of it. */
 static void plans_given_up_in_a_row_are_delayed_from_the_fourth_on(void **state)
 {
     struct mesh_cluster *cluster = *state;
