@@ -190,8 +190,10 @@ static void accept(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_
         if (peer->state != MESH_PEER_UP && hello->echo != peer->nonce)
             mesh_pend(mesh, peer, MESH_PENDING_HELLO); /* it is there now: do not wait for the next repetition */
     }
-    if (peer->state != MESH_PEER_UP && hello->echo == peer->nonce)
+    if (peer->state != MESH_PEER_UP && hello->echo == peer->nonce) {
         come_up(mesh, peer, hello);
+        mesh_pend(mesh, peer, MESH_PENDING_HELLO_ACK); /* first of all: it refuses what follows until it is up, too */
+    }
 }
 
 int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)

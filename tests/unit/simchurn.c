@@ -364,7 +364,7 @@ static void end(struct simchurn *churn)
         describe_state(churn, alive);
         return;
     }
-    simmembers_run(&churn->members, 2 * SIMMEMBERS_S); /* proposed shares may still be agreed upon */
+    simmembers_run(&churn->members, SIMCHURN_SETTLE_NS);
     number = churn->members.at[__builtin_ctzll(alive)].number;
     simmembers_run(&churn->members, 3 * SIMMEMBERS_S);
     if (!simmembers_agree(&churn->members, alive) || churn->members.at[__builtin_ctzll(alive)].number != number)

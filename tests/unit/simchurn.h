@@ -10,6 +10,9 @@
 /* From the last fault until all are in one epoch. */
 #define SIMCHURN_BOUND_NS (5 * SIMMEMBERS_S)
 
+/* After that what was begun before may still end: suspicions of members that are back, proposed shares. */
+#define SIMCHURN_SETTLE_NS (4 * SIMMEMBERS_S)
+
 struct simchurn {
     struct simmembers members;
     uint64_t seed;

@@ -351,6 +351,31 @@ static void what_is_received_counts_as_it_was_sent_hellos_included(void **state)
     net_free(net);
 }
 
+static bool drop_hellos_of_rank_1(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)to, (void)bytes;
+    return from == 1 && message->header.type == MESH_TYPE_HELLO;
+}
+
+/* Rank 0 is up for rank 1 only when rank 1 has its own nonce back, however it was brought up itself. */
+static void what_follows_the_answer_that_brings_a_peer_up_is_not_refused(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_peer_stats stats;
+
+    (void)state;
+    net->drop = drop_hellos_of_rank_1;
+    net_start(net);
+    net_run(net, 100 * NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_UP], 1);
+    assert_int_equal(net->events[1][MESH_EVENT_UP], 1);
+    assert_true(net->sent[0][MESH_TYPE_PING] > 0);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_int_equal(stats.refused, 0);
+    assert_int_equal(stats.lost, 0);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_refusal_of_what_was_not_sent_is_dropped),
         cmocka_unit_test(a_refusal_by_a_peer_that_is_up_is_no_loss),
         cmocka_unit_test(refusals_without_end_leave_room_for_other_events),
+        cmocka_unit_test(what_follows_the_answer_that_brings_a_peer_up_is_not_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
