@@ -400,8 +400,8 @@ void mesh_cluster_install(struct mesh_cluster *cluster, const struct cluster_bal
                           const struct cluster_list *list);
 void mesh_cluster_seek(struct mesh_cluster *cluster);  /* no epoch: alone for now */
 void mesh_cluster_evict(struct mesh_cluster *cluster); /* the epoch is over for this process */
-/* The lowest rank that is trusted, maybe the own one: it coordinates, or asks in the place of one that is suspected (but not dead yet), which
- * mesh_cluster_is_coordinator still takes for the coordinator. */
+/* The lowest rank that is trusted, maybe the own one: it coordinates, or asks in the place of one that is suspected, but not dead yet.
+ * mesh_cluster_is_coordinator still takes that one for the coordinator. */
 uint16_t mesh_cluster_lowest_trusted(const struct mesh_cluster *cluster);
 
 /* ---- cluster_contact.c ---- */

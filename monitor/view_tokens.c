@@ -1,4 +1,5 @@
 /* The last tokens as a waterfall: for each step a line per node, with its phases side by side, where it stalled, and for which rank. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -211,6 +212,7 @@ void view_tokens(struct view *view)
     double longest = 1;
     char name[96], text[FORMAT_BYTES];
 
+    assert(first >= 0);
     for (int i = first; i < step_count && (i - first) * count < area.height; i++) {
         const struct span span = span_of(view, nodes, count, numbers[i]);
 

@@ -74,10 +74,8 @@ static int ask(struct rows_query *query, bool trust, struct fail *fail)
 /* Each trace is asked by itself: ids in its rows are of its own. */
 static int ask_all(struct rows_query *query, const char *const *paths, size_t count, bool trust, struct fail *fail)
 {
-    unsigned columns = 0;
     int result = trace_check_unique(paths, count, fail);
 
-    query->columns = &columns;
     query->names_trace = count > 1;
     for (size_t i = 0; i < count && result == 0; i++) {
         query->path = paths[i];
@@ -94,7 +92,8 @@ int query_command(int argc, char *const *argv, struct fail *fail)
                                            "mesh-replay query run.db \"SELECT src, count(*) FROM tiles GROUP BY src\"", NULL};
     const char *operands_of[OPTION_LIST_MAX + 1];
     struct options_operands operands = {.metavar = "at most 64 traces and a query", .max = OPTION_LIST_MAX + 1, .values = operands_of};
-    struct rows_query query = {.form = ROWS_TEXT};
+    unsigned columns = 0;
+    struct rows_query query = {.form = ROWS_TEXT, .columns = &columns};
     size_t traces;
     const char *named = NULL;
     bool json = false, csv = false, wants_help = false;
