@@ -9,7 +9,7 @@ group=239.255.77.13:7413
 shows() { status "$1" 2>/dev/null | grep -q "$2"; }
 value() { status "$1" | sed -n "s/.*\"exchange\":{[^}]*\"$2\":\([0-9]*\).*/\1/p"; }
 
-check_exit "an address that is no group is a usage error" 2 "no multicast group with a port" \
+check_exit "an address that is no group is a usage error" 2 "no multicast group, or port 0" \
     "$mesh_node" serve -m $model --multicast 10.0.0.1:7413
 check_exit "the group of --discover is a usage error for --multicast" 2 "give it another port" \
     "$mesh_node" serve -m $model --discover $group --multicast $group
