@@ -14,8 +14,10 @@
 void mesh_cluster_standing(const struct mesh_cluster *cluster, struct cluster_standing *standing)
 {
     const struct cluster_epoch *epoch = &cluster->epoch;
+    const uint64_t lost = mesh_cluster_ranks_by_liveness(cluster, CLUSTER_DEAD, CLUSTER_GONE);
 
-    standing->members = (uint16_t)epoch->list.count;
+    /* Whoever has lost its members draws no others away from a cluster that has its own. */
+    standing->members = (uint16_t)(epoch->list.count - mesh_cluster_count(lost));
     standing->number = epoch->number;
     memcpy(standing->first, epoch->list.members[0].incarnation, sizeof standing->first);
     memcpy(standing->id, epoch->id, sizeof standing->id);

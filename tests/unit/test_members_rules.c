@@ -186,6 +186,24 @@ static void install_two(struct mesh_cluster *cluster)
     mesh_cluster_install(cluster, &ballot, id, &list);
 }
 
+/* Otherwise one that the others have left behind would take some of them in, one by one. */
+static void members_that_are_lost_do_not_count_where_two_clusters_meet(void **state)
+{
+    static const struct {
+        enum cluster_liveness liveness;
+        uint16_t members;
+    } cases[] = {{CLUSTER_TRUSTED, 2}, {CLUSTER_SUSPECTED, 2}, {CLUSTER_ASKING, 2}, {CLUSTER_DEAD, 1}, {CLUSTER_GONE, 1}};
+    struct mesh_cluster *cluster = *state;
+    struct cluster_standing standing;
+
+    install_two(cluster);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mesh_cluster_peer_at(cluster, 1)->liveness = cases[i].liveness;
+        mesh_cluster_standing(cluster, &standing);
+        assert_int_equal(standing.members, cases[i].members);
+    }
+}
+
 /* How many COMMITs follow when it says at this time that it is in an earlier epoch. */
 static unsigned commits_at(struct mesh_cluster *cluster, uint64_t now_ns)
 {
@@ -231,6 +249,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_longer_delay_is_kept_when_a_plan_is_given_up, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(a_member_that_is_behind_is_sent_the_commit_every_three_milliseconds_at_most, open_cluster,
                                         close_cluster),
+        cmocka_unit_test_setup_teardown(members_that_are_lost_do_not_count_where_two_clusters_meet, open_cluster, close_cluster),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

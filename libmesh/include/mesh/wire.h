@@ -234,7 +234,7 @@ enum {
     F(features,       u32,  0,                   UINT32_MAX,           "bits",   "optional parts the sender knows")
 
 #define MESH_STANDING_FIELDS(F) \
-    F(members,        u16,  1,                   64,                   "ranks",  "of the cluster's epoch") \
+    F(members,        u16,  1,                   64,                   "ranks",  "of the cluster's epoch that are not lost") \
     F(number,         u32,  0,                   MESH_EPOCH_MAX,       "",       "of the epoch; 0: none yet") \
     F(first,          b16,  0,                   UINT8_MAX,            "",       "incarnation of rank 0") \
     F(id,             b16,  0,                   UINT8_MAX,            "",       "of the epoch")
