@@ -168,6 +168,38 @@ static void a_longer_delay_is_kept_when_a_plan_is_given_up(void **state)
     assert_int_equal(plan->backoff_until_ns, until_ns);
 }
 
+/* A stranger's JOIN to another address than the node believes to be its own: addresses are translated on the way, or somebody lies. */
+static void join_sent_elsewhere(struct mesh_cluster *cluster)
+{
+    struct mesh_message message = {
+        .header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_JOIN, .number = 1},
+        .as.join = {.nonce = 77, .cookie = {61}, .to_ip = {9, 9}, .to_port = 99}, /* {61}: by hash, above */
+    };
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+
+    memset(message.as.join.incarnation, 2, sizeof message.as.join.incarnation);
+    const size_t bytes = mesh_wire_encode(&message, packet, sizeof packet);
+    assert_int_equal(mesh_cluster_receive(cluster, NOW_NS, stranger_addr(), packet, bytes), 0);
+}
+
+static void an_address_that_was_configured_is_not_learnt_anew(void **state)
+{
+    struct mesh_cluster *cluster = *state;
+    const struct mesh_addr own = {.ip = {1, 2, 3}, .port = 4};
+
+    cluster->config.addr = cluster->addr = own;
+    join_sent_elsewhere(cluster);
+    assert_int_equal(cluster->addr.port, own.port);
+}
+
+static void an_address_that_nobody_configured_is_learnt_from_who_joins(void **state)
+{
+    struct mesh_cluster *cluster = *state;
+
+    join_sent_elsewhere(cluster);
+    assert_int_equal(cluster->addr.port, 99);
+}
+
 /* ---- a member that is behind ---- */
 
 /* An epoch with one other member, whose incarnation is of bytes 2. */
@@ -246,6 +278,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_id_is_a_hash_of_number_count_and_members, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(of_another_version_only_a_question_as_long_as_the_answer_is_denied, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(plans_given_up_in_a_row_are_delayed_from_the_fourth_on, open_cluster, close_cluster),
+        cmocka_unit_test_setup_teardown(an_address_that_was_configured_is_not_learnt_anew, open_cluster, close_cluster),
+        cmocka_unit_test_setup_teardown(an_address_that_nobody_configured_is_learnt_from_who_joins, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(a_longer_delay_is_kept_when_a_plan_is_given_up, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(a_member_that_is_behind_is_sent_the_commit_every_three_milliseconds_at_most, open_cluster,
                                         close_cluster),
