@@ -10,8 +10,7 @@
 
 enum simmembers_draw { DRAW_INCARNATION = 3000, DRAW_SECRET };
 
-/* Not cryptographic, but every bit of the input matters. */
-static void simmembers_hash(const void *data, size_t bytes, uint8_t out[16])
+void simmembers_hash(const void *data, size_t bytes, uint8_t out[16])
 {
     const uint8_t *at = data;
     uint64_t a = bytes, b = ~(uint64_t)bytes;

@@ -86,6 +86,9 @@ struct simmembers {
 /* Only the first violation is kept. */
 void simmembers_fail(struct simmembers *members, const struct simmember *member, const char *what);
 
+/* Of each process, as mesh_cluster_config wants it: not cryptographic, but every bit of the input matters. */
+void simmembers_hash(const void *data, size_t bytes, uint8_t out[16]);
+
 /* No process is started. Change at[].config before starting one. */
 void simmembers_open(struct simmembers *members, uint16_t count, uint64_t seed, const struct mesh_sim_link *link);
 void simmembers_close(struct simmembers *members);

@@ -10,18 +10,7 @@
 
 #include "libmesh/cluster_parts.h"
 #include "libmesh/mix.h"
-
-static void hash(const void *data, size_t bytes, uint8_t out[16])
-{
-    const uint8_t *at = data;
-    uint64_t sum[2] = {bytes, 0};
-
-    for (size_t i = 0; i < bytes; i++) {
-        sum[0] = (sum[0] ^ at[i]) * UINT64_C(0x100000001b3);
-        sum[1] += sum[0];
-    }
-    memcpy(out, sum, 16);
-}
+#include "simmembers.h"
 
 static struct mesh_cluster_config config;
 
@@ -32,7 +21,7 @@ static int open_cluster(void **state)
 
     memset(&config, 0, sizeof config);
     memset(config.incarnation, 1, sizeof config.incarnation);
-    config.hash = hash;
+    config.hash = simmembers_hash;
     if (!memory || mesh_cluster_init(&cluster, &config, memory, mesh_cluster_memory_bytes(), 1000) != 0)
         return -1;
     *state = cluster;
@@ -323,7 +312,7 @@ static void a_cookie_that_nobody_was_given_is_none(void **state)
     memcpy(input + 27, message.as.join.incarnation, 16);
     memcpy(input + 43, from.ip, 16);
     input[59] = (uint8_t)from.port;
-    hash(input, sizeof input, message.as.join.cookie);
+    simmembers_hash(input, sizeof input, message.as.join.cookie);
     assert_int_equal(mesh_cluster_receive(cluster, 2000, from, packet, mesh_wire_encode(&message, packet, sizeof packet)), MESH_ESTATE);
     assert_null(mesh_cluster_peer_find(cluster, message.as.join.incarnation));
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "libmesh/cluster_parts.h"
+#include "simmembers.h"
 
 #define MS  CLUSTER_MS
 #define NOW (5000 * CLUSTER_S)
@@ -16,23 +17,11 @@
 static struct mesh_cluster *cluster;
 static struct cluster_peer *suspect, *other;
 
-static void hash(const void *data, size_t bytes, uint8_t out[16])
-{
-    const uint8_t *at = data;
-    uint64_t sum[2] = {bytes, 0};
-
-    for (size_t i = 0; i < bytes; i++) {
-        sum[0] = (sum[0] ^ at[i]) * UINT64_C(0x100000001b3);
-        sum[1] += sum[0];
-    }
-    memcpy(out, sum, 16);
-}
-
 /* An epoch of three, this process in its middle. */
 static int open_epoch(void **state)
 {
     void *memory = aligned_alloc(64, mesh_cluster_memory_bytes());
-    struct mesh_cluster_config config = {.hash = hash, .version = MESH_WIRE_VERSION};
+    struct mesh_cluster_config config = {.hash = simmembers_hash, .version = MESH_WIRE_VERSION};
     const struct cluster_ballot ballot = {.number = 5, .round = 1};
     struct cluster_list list = {.count = 3};
     const uint8_t id[16] = {55};

@@ -9,23 +9,12 @@
 #include <string.h>
 
 #include "libmesh/cluster_parts.h"
+#include "simmembers.h"
 
 enum { NUMBER = 5, SELF = 1, MEMBER = 2, JOINER = 3, NOBODY = 9 }; /* the bytes of incarnations; the last one is no process */
 
 static struct mesh_cluster *cluster;
 static struct cluster_peer *member, *joiner;
-
-static void hash(const void *data, size_t bytes, uint8_t out[16])
-{
-    const uint8_t *at = data;
-    uint64_t sum[2] = {bytes, 0};
-
-    for (size_t i = 0; i < bytes; i++) {
-        sum[0] = (sum[0] ^ at[i]) * UINT64_C(0x100000001b3);
-        sum[1] += sum[0];
-    }
-    memcpy(out, sum, 16);
-}
 
 static void name(struct mesh_cluster_member *who, int which)
 {
@@ -37,7 +26,7 @@ static void name(struct mesh_cluster_member *who, int which)
 static int open_plan(void **state)
 {
     void *memory = aligned_alloc(64, mesh_cluster_memory_bytes());
-    struct mesh_cluster_config config = {.hash = hash, .version = MESH_WIRE_VERSION};
+    struct mesh_cluster_config config = {.hash = simmembers_hash, .version = MESH_WIRE_VERSION};
     struct cluster_ballot ballot = {.number = NUMBER, .round = 1};
     struct cluster_list list = {.count = 2};
     const uint8_t id[16] = {55};
