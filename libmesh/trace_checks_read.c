@@ -33,6 +33,19 @@ static void find_row(struct checking *c, const char *table, int64_t key, enum me
     find(c, table, row, fault);
 }
 
+/* Those from the first to the last, told as one: how many there are said to be is the file's word. */
+static void find_gap(struct checking *c, int64_t first, int64_t last)
+{
+    char row[52];
+
+    if (first == last) {
+        find_row(c, "checks", first, MESH_TRACE_ROW_MISSING);
+        return;
+    }
+    snprintf(row, sizeof row, "%lld to %lld", (long long)first, (long long)last);
+    find(c, "checks", row, MESH_TRACE_ROW_MISSING);
+}
+
 static uint64_t get64(const uint8_t *at)
 {
     uint64_t value = 0;
@@ -93,10 +106,15 @@ static int end_rows(struct checking *c, struct rows *rows)
     return err;
 }
 
+static int64_t last_key(const uint8_t *entries, size_t bytes)
+{
+    return (int64_t)get64(entries + bytes - CHECKED_ENTRY_BYTES);
+}
+
 /* Entries of a check, and the rows that are there: both in the order of their keys. */
 static int compare(struct checking *c, unsigned number, const char *name, const uint8_t *entries, size_t bytes)
 {
-    const int64_t last = (int64_t)get64(entries + bytes - CHECKED_ENTRY_BYTES);
+    const int64_t last = last_key(entries, bytes);
     struct rows rows;
     const int err = begin_rows(c, number, last, &rows);
     bool has_row;
@@ -223,8 +241,12 @@ static int take(struct checking *c, sqlite3_stmt *statement)
     const size_t bytes = (size_t)sqlite3_column_bytes(statement, 3);
     unsigned number;
 
-    for (; c->next < id; c->next++)
-        find_row(c, "checks", c->next, MESH_TRACE_ROW_MISSING);
+    if (id < c->next) { /* they begin with 1 */
+        find_row(c, "checks", id, MESH_TRACE_ROW_ADDED);
+        return 0;
+    }
+    if (c->next < id)
+        find_gap(c, c->next, id - 1);
     c->next = id < INT64_MAX ? id + 1 : id;
     if (name == NULL || entries == NULL ||
         (uint64_t)sqlite3_column_int64(statement, 4) != mesh_trace_hash_check(id, name, after, entries, bytes)) {
@@ -234,7 +256,8 @@ static int take(struct checking *c, sqlite3_stmt *statement)
     if (strcmp(name, "meta") == 0)
         return keep_meta(c, entries, bytes);
     number = number_of(name);
-    if (number == CHECKED_COUNT || bytes == 0 || bytes % CHECKED_ENTRY_BYTES != 0 || after < c->after[number]) {
+    if (number == CHECKED_COUNT || bytes == 0 || bytes % CHECKED_ENTRY_BYTES != 0 || after < c->after[number] ||
+        last_key(entries, bytes) < after) {
         find_row(c, "checks", id, MESH_TRACE_ROW_CHANGED);
         return 0;
     }

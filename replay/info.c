@@ -114,7 +114,7 @@ static int info_text(const char *path, struct mesh_trace *trace, const struct co
     ending_text(&counted->ending, ending);
     printf("%s: a trace of schema %d, %.3f s\n  %s\n", path, mesh_trace_schema(trace), (double)counted->duration_ns / 1e9, ending);
     if (counted->faults > 0)
-        printf("  %" PRIu64 " rows are not as they were recorded: mesh-replay verify names them\n", counted->faults);
+        printf("  rows that are not as they were recorded: %" PRIu64 ": mesh-replay verify names them\n", counted->faults);
     for (unsigned i = 0; i < FIGURE_COUNT; i++)
         if (counted->numbers[i] != 0)
             printf("  %-22s %" PRId64 "\n", figures[i].what, counted->numbers[i]);

@@ -348,10 +348,10 @@ static int check_rows(const char *const *paths, size_t path_count, struct fail *
 
     if (checks_tell(paths, path_count, &faults, fail) != 0)
         return -1;
-    return faults == 0
-               ? 0
-               : fail_set(fail, EXIT_BAD_FILE, "%.300s%s: %" PRIu64 " rows are not as they were recorded: copy again, or record again",
-                          paths[0], path_count > 1 ? ", ..." : "", faults);
+    return faults == 0 ? 0
+                       : fail_set(fail, EXIT_BAD_FILE,
+                                  "%.300s%s: rows that are not as they were recorded: %" PRIu64 ": copy again, or record again", paths[0],
+                                  path_count > 1 ? ", ..." : "", faults);
 }
 
 int verify_command(int argc, char *const *argv, struct fail *fail)

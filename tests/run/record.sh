@@ -78,7 +78,7 @@ if [ -x "$BIN/mesh-replay" ]; then
     check_contains "a changed row is named" "$err" "changed.db: epochs, row 1: it was changed"
     check_contains "an added row is named" "$err" "changed.db: gaps, row 1: it was added"
     run "$BIN/mesh-replay" info "$tmp/changed.db"
-    check_contains "info counts rows that were changed" "$out" "3 rows are not as they were recorded"
+    check_contains "info counts rows that were changed" "$out" "rows that are not as they were recorded: 3"
 fi
 
 # ---- killed ----

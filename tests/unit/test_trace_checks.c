@@ -273,6 +273,20 @@ static void checks_that_were_taken_away_are_missed(void **state)
     assert_int_equal(check("", NULL).count, 0);
 }
 
+/* A number that anybody can write would otherwise be counted up to. */
+static void a_check_of_an_absurd_number_is_one_gap(void **state)
+{
+    (void)state;
+    execute("INSERT INTO checks VALUES(9223372036854775807, 'tokens', 0, zeroblob(16), 0), (-9223372036854775807, 'tokens', 0, "
+            "zeroblob(16), 0)");
+    const struct found found = check("checks", NULL);
+
+    assert_int_equal(found.of_table, 3);
+    assert_int_equal(found.missing, 1);
+    assert_int_equal(found.changed, 1);
+    assert_int_equal(found.added, 1);
+}
+
 static void a_copy_by_sqlite_has_the_same_rows(void **state)
 {
     (void)state;
@@ -368,6 +382,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_added_row_of_each_table_is_found, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(the_row_is_named_and_what_became_of_it, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(checks_that_were_taken_away_are_missed, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_check_of_an_absurd_number_is_one_gap, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(a_copy_by_sqlite_has_the_same_rows, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(rows_that_were_rolled_back_have_no_check, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(a_trace_has_no_end_until_it_is_marked, set_up, trace_place_close),
