@@ -10,6 +10,7 @@
 #include "mesh/program/fail_advice.h"
 #include "mesh/session.h"
 #include "mesh/udp.h"
+#include "mesh/version.h"
 #include "mesh/wire.h"
 
 enum { SECOND_NS = 1000000000 };
@@ -113,7 +114,11 @@ static int say_why(const struct mesh_client *c, struct mesh_client_error *why)
     case MESH_SESSION_NO_ANSWER:
         return say_no_answer(c, why);
     default:
-        return client_fail(why, MESH_ESYSTEM, "%s: the node's session does not fit: run one release everywhere", at);
+        return client_fail(
+            why, MESH_ESYSTEM,
+            "%s: the node's questions and answers have version %u, those of this program (%s) version %u: use the program of "
+            "the node's build",
+            at, c->event.version, MESH_VERSION, MESH_SESSION_RECORDS);
     }
 }
 

@@ -421,6 +421,7 @@ int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct m
 int mesh_refuse_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
 
 /* ---- reason.c ---- */
+uint64_t mesh_reason_theirs(bool is_theirs, const struct mesh_refuse *refuse); /* what the peer has */
 void mesh_reason_write(char out[MESH_REASON_BYTES], uint16_t rank, bool is_theirs, const struct mesh_refuse *refuse);
 
 /* ---- peer.c ---- */

@@ -34,6 +34,7 @@ static bool next_event(struct mesh *mesh, struct mesh_event *event)
         if (event->type == MESH_EVENT_REFUSED) {
             mesh_reason_write(mesh->reason, event->rank, mesh->refusals[event->rank].is_theirs, &mesh->refusals[event->rank].refuse);
             event->reason = mesh->reason;
+            event->theirs = mesh_reason_theirs(mesh->refusals[event->rank].is_theirs, &mesh->refusals[event->rank].refuse);
         }
         return true;
     }

@@ -19,11 +19,16 @@ static const struct {
     [MESH_REFUSE_STRANGER] = {"address", "give all nodes the same list of members", false},
 };
 
+/* Theirs: they found what is ours. */
+uint64_t mesh_reason_theirs(bool is_theirs, const struct mesh_refuse *refuse)
+{
+    return is_theirs ? refuse->expected : refuse->found;
+}
+
 void mesh_reason_write(char out[MESH_REASON_BYTES], uint16_t rank, bool is_theirs, const struct mesh_refuse *refuse)
 {
     struct mesh_text text = {out, out + MESH_REASON_BYTES - 1};
-    /* Theirs: they found what is ours. */
-    uint64_t rank_has = is_theirs ? refuse->expected : refuse->found;
+    uint64_t rank_has = mesh_reason_theirs(is_theirs, refuse);
     uint64_t we_have = is_theirs ? refuse->found : refuse->expected;
 
     assert(refuse->reason >= MESH_REFUSE_VERSION && refuse->reason <= MESH_REFUSE_STRANGER);

@@ -37,6 +37,8 @@ int mesh_sessions_init(struct mesh_sessions **out, const struct mesh_sessions_co
     s->config = *config;
     if (!s->config.version)
         s->config.version = MESH_WIRE_VERSION;
+    if (!s->config.records)
+        s->config.records = MESH_SESSION_RECORDS;
     s->now_ns = now_ns;
     for (unsigned i = 0; i < config->capacity; i++)
         s->slots[i].memory = (uint8_t *)memory + aligned(sizeof *s) + i * aligned(mesh_connection_memory_bytes());
@@ -81,7 +83,7 @@ static void sweep(struct mesh_sessions *s, struct mesh_session_slot *slot)
 
     if (connection->why && !slot->was_up && connection->state == MESH_CONNECTION_OPENING) {
         s->stats.never_up++;
-        connection->state = MESH_CONNECTION_OVER;
+        connection->state = connection->why == MESH_SESSION_UNFIT ? MESH_CONNECTION_LEAVING : MESH_CONNECTION_OVER; /* which it is told */
     }
     if (connection->state == MESH_CONNECTION_OVER)
         free_slot(s, slot);

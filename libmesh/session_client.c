@@ -68,10 +68,12 @@ static void sweep(struct mesh_call *call)
 {
     if (call->state != ANSWERED)
         return;
-    if (call->connection.state == MESH_CONNECTION_OPENING && call->connection.why)
+    if (call->connection.state == MESH_CONNECTION_OPENING && call->connection.why) {
+        call->version = call->connection.version;
         fail(call, call->connection.why == MESH_SESSION_SILENT ? MESH_SESSION_NO_ANSWER : call->connection.why);
-    else if (call->connection.state == MESH_CONNECTION_OVER)
+    } else if (call->connection.state == MESH_CONNECTION_OVER) {
         call->state = OVER;
+    }
     if (call->state == OVER)
         mesh_connection_free(&call->connection);
 }
@@ -92,6 +94,7 @@ static int take_answer(struct mesh_call *call, const struct mesh_call_answer *an
 {
     const struct mesh_connection_config config = {.rank = 1,
                                                   .session = answer->session,
+                                                  .records = MESH_SESSION_RECORDS,
                                                   .guard = call->config.guard,
                                                   .addr = call->config.addr,
                                                   .own = call->config.incarnation,

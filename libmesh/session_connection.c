@@ -97,6 +97,7 @@ int mesh_connection_start(struct mesh_connection *connection, const struct mesh_
         return err;
     configure(&mesh, config->rank, config->session);
     memcpy(mesh.incarnation, config->own, sizeof mesh.incarnation);
+    mesh.configuration[0] = config->records;
     *connection = (struct mesh_connection){.state = MESH_CONNECTION_OPENING,
                                            .rank = config->rank,
                                            .slot = config->slot,
@@ -232,6 +233,7 @@ static bool take_event(struct mesh_connection *connection, const struct mesh_eve
         return false;
     case MESH_EVENT_REFUSED:
         connection->why = MESH_SESSION_UNFIT;
+        connection->version = (uint8_t)(from->theirs >> 56);
         return false;
     default:
         return false;
@@ -252,6 +254,7 @@ bool mesh_connection_next_event(struct mesh_connection *connection, struct mesh_
         return false;
     event->type = MESH_SESSION_CLOSED;
     event->why = connection->why;
+    event->version = connection->version;
     connection->state = MESH_CONNECTION_OVER;
     return true;
 }
@@ -260,7 +263,7 @@ size_t mesh_connection_next_datagram(struct mesh_connection *connection, uint64_
 {
     struct mesh_output output;
 
-    if ((!is_running(connection) && connection->state != MESH_CONNECTION_LEAVING) || connection->why)
+    if (connection->state != MESH_CONNECTION_LEAVING && (!is_running(connection) || connection->why))
         return 0;
     while (mesh_next_datagram(connection->mesh, now_ns, packet, capacity, &output))
         if (output.ranks) /* else to a stranger: there are none in a session */

@@ -29,12 +29,14 @@ struct mesh_connection {
     struct mesh_addr addr;
     uint64_t heard_ns, close_by_ns;
     enum mesh_session_why why; /* the other side has ended it, or is silent; 0: not yet */
+    uint8_t version;           /* with MESH_SESSION_UNFIT: of the other side's records */
 };
 
 struct mesh_connection_config {
     uint16_t rank;
     unsigned slot;
     uint32_t session;
+    uint8_t records; /* version */
     const struct mesh_session_guard *guard;
     struct mesh_addr addr;
     const uint8_t *own, *other; /* (MESH_INCARNATION_BYTES) in the session's keys */

@@ -98,6 +98,8 @@ static void serve(void *app, uint16_t index)
     }
 }
 
+uint8_t session_host_records;
+
 bool session_host_start(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                         unsigned capacity, const struct mesh_lab *lab)
 {
@@ -107,7 +109,8 @@ bool session_host_start(struct session_host *host, enum mesh_security security, 
 bool session_host_start_bulk(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                              unsigned capacity, const struct mesh_lab *lab, struct bulk_host *bulk)
 {
-    struct mesh_sessions_config config = {.incarnation = {3}, .secret = {5}, .capacity = capacity, .hash = mesh_hash16};
+    struct mesh_sessions_config config = {
+        .incarnation = {3}, .secret = {5}, .capacity = capacity, .hash = mesh_hash16, .records = session_host_records};
     const size_t bytes = mesh_sessions_memory_bytes(capacity);
     struct mesh_addr addr;
     char reason[200];

@@ -28,6 +28,9 @@ struct session_host {
     char address[MESH_ADDR_TEXT_BYTES];
 };
 
+/* Version of the records of hosts that start from now on; 0: this build's. */
+extern uint8_t session_host_records;
+
 /* False when there is no socket, or this build cannot seal. */
 bool session_host_start(struct session_host *host, enum mesh_security security, const struct mesh_key *key, const char *cluster,
                         unsigned capacity, const struct mesh_lab *lab);

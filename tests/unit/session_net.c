@@ -40,11 +40,9 @@ bool session_net_init(struct session_net *net, unsigned capacity, enum mesh_secu
     return session_net_init_tapped(net, capacity, security, seed, NULL);
 }
 
-bool session_net_init_tapped(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed,
-                             const struct mesh_tap *tap)
+static bool init(struct session_net *net, struct mesh_sessions_config config, enum mesh_security security, uint64_t seed)
 {
-    struct mesh_sessions_config config = {.capacity = capacity, .hash = mesh_hash16, .incarnation = {77}, .tap = tap};
-    const size_t bytes = mesh_sessions_memory_bytes(capacity);
+    const size_t bytes = mesh_sessions_memory_bytes(config.capacity);
 
     if (security != MESH_SECURITY_NONE && !mesh_seal_is_available()) {
         return false;
@@ -62,6 +60,21 @@ bool session_net_init_tapped(struct session_net *net, unsigned capacity, enum me
     config.guard = &net->node_seal.guard;
     net->node_memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     return net->node_memory != NULL && mesh_sessions_init(&net->node, &config, net->node_memory, bytes, net->now_ns) == 0;
+}
+
+bool session_net_init_tapped(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed,
+                             const struct mesh_tap *tap)
+{
+    const struct mesh_sessions_config config = {.capacity = capacity, .hash = mesh_hash16, .incarnation = {77}, .tap = tap};
+
+    return init(net, config, security, seed);
+}
+
+bool session_net_init_records(struct session_net *net, uint8_t records)
+{
+    const struct mesh_sessions_config config = {.capacity = 4, .hash = mesh_hash16, .incarnation = {77}, .records = records};
+
+    return init(net, config, MESH_SECURITY_NONE, 1);
 }
 
 void session_net_release(struct session_net *net)
@@ -179,6 +192,7 @@ static void drain_client(struct session_net *net, struct session_net_client *cli
         client->closed += event.type == MESH_SESSION_CLOSED;
         client->failed += event.type == MESH_SESSION_FAILED;
         client->why = event.why;
+        client->version = event.version;
         if (event.type == MESH_SESSION_RECORD) {
             client->records++;
             client->last_bytes = event.record_bytes;

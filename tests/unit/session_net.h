@@ -21,6 +21,7 @@ struct session_net_client {
     struct mesh_addr addr;
     unsigned opened, closed, failed, records; /* events */
     enum mesh_session_why why;
+    uint8_t version;
     size_t last_bytes;
     uint8_t last[SESSION_NET_RECORD_BYTES];
 };
@@ -53,6 +54,9 @@ bool session_net_init(struct session_net *net, unsigned capacity, enum mesh_secu
 /* With a tap of the node. */
 bool session_net_init_tapped(struct session_net *net, unsigned capacity, enum mesh_security security, uint64_t seed,
                              const struct mesh_tap *tap);
+
+/* With records of another version at the node. */
+bool session_net_init_records(struct session_net *net, uint8_t records);
 void session_net_release(struct session_net *net);
 
 /* The address of a client; the node's has port 1. */

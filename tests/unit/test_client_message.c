@@ -4,10 +4,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <inttypes.h>
 #include <string.h>
 
+#include "mesh/session.h"
 #include "node/client_message.h"
 #include "node/hash.h"
+#include "word_hash.h"
 
 static uint8_t record[MESH_RECORD_BYTES_MAX];
 
@@ -81,6 +84,29 @@ static void texts_of_tokens_make_up_the_text(void **state)
     assert_int_equal(message.text_size, 9);
 }
 
+/* Two programs that disagree on it would take one record for another. */
+static void the_layout_is_that_of_its_version(void **state)
+{
+    const uint64_t known = UINT64_C(0x46cd0eed8601f620);
+    uint64_t hash = WORD_HASH_OF_NOTHING;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct client_message said = example(kinds[i]);
+        const size_t bytes = client_message_write(&said, record);
+
+        hash = word_hash(hash, bytes);
+        for (size_t at = 0; at < bytes; at++)
+            hash = word_hash(hash, record[at]);
+    }
+    assert_int_equal(MESH_SESSION_RECORDS, 1);
+    if (hash != known)
+        fail_msg(
+            "the layout of records is another one: raise MESH_SESSION_RECORDS (mesh/session.h, and in docs/PROTOCOL.md), since a client "
+            "of another build would read nonsense. Then write UINT64_C(0x%016" PRIx64 ") here",
+            hash);
+}
+
 static void any_bytes_are_read_or_refused(void **state)
 {
     struct client_message message;
@@ -99,9 +125,8 @@ static void any_bytes_are_read_or_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read_back),
-        cmocka_unit_test(a_record_that_is_cut_or_too_long_is_refused),
-        cmocka_unit_test(texts_of_tokens_make_up_the_text),
+        cmocka_unit_test(what_is_written_is_read_back),     cmocka_unit_test(a_record_that_is_cut_or_too_long_is_refused),
+        cmocka_unit_test(texts_of_tokens_make_up_the_text), cmocka_unit_test(the_layout_is_that_of_its_version),
         cmocka_unit_test(any_bytes_are_read_or_refused),
     };
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "mesh/udp.h"
+#include "mesh/version.h"
 #include "node/client_session.h"
 #include "session_host.h"
 
@@ -286,6 +288,23 @@ static void a_full_node_is_told_from_one_that_is_not_there(void **state)
     session_host_stop(&host);
 }
 
+static void a_node_whose_records_are_others_is_told_with_both_versions(void **state)
+{
+    struct mesh_client_config config = {.address = host.address, .cluster = "harbour"};
+    char text[200];
+
+    (void)state;
+    session_host_records = MESH_SESSION_RECORDS + 1;
+    start(MESH_SECURITY_NONE, 1, NULL);
+    session_host_records = 0;
+    snprintf(
+        text, sizeof text,
+        "%s: the node's questions and answers have version %d, those of this program (%s) version %d: use the program of the node's build",
+        host.address, MESH_SESSION_RECORDS + 1, MESH_VERSION, MESH_SESSION_RECORDS);
+    check_refused(&config, EXIT_ENVIRONMENT, text);
+    session_host_stop(&host);
+}
+
 static void what_the_node_said_before_it_closed_is_received_first(void **state)
 {
     struct fail fail = {0};
@@ -326,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_cluster_without_a_name_leaves_no_gap_in_the_message),
         cmocka_unit_test_teardown(a_failure_returns_its_code, stop_host),
         cmocka_unit_test_teardown(a_full_node_is_told_from_one_that_is_not_there, stop_host),
+        cmocka_unit_test_teardown(a_node_whose_records_are_others_is_told_with_both_versions, stop_host),
         cmocka_unit_test_teardown(what_the_node_said_before_it_closed_is_received_first, stop_host),
     };
 

@@ -166,6 +166,7 @@ struct mesh_event {
     const uint8_t *record;
     size_t record_bytes;
     const char *reason; /* valid until the next call */
+    uint64_t theirs;    /* refused: what the peer has where the two differ; of a hash its first 8 bytes */
 };
 
 /* The next event into *event; false when there is none. Drain after every input. */

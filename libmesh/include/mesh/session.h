@@ -16,7 +16,11 @@ extern "C" {
 
 #define MESH_SESSION_EPOCH 0x80000000u /* ORed with the session's number: header.epoch of its datagrams */
 
-enum { MESH_SESSIONS_MAX = 32, MESH_SESSION_DATAGRAM_BYTES = MESH_DATAGRAM_BYTES_MIN };
+enum {
+    MESH_SESSIONS_MAX = 32,
+    MESH_SESSION_DATAGRAM_BYTES = MESH_DATAGRAM_BYTES_MIN,
+    MESH_SESSION_RECORDS = 1 /* version of the records that sessions carry: both sides have the same, or there is no session */
+};
 
 /* ---- what protects datagrams ---- */
 
@@ -64,7 +68,7 @@ enum mesh_session_event_type {
 enum mesh_session_why {
     MESH_SESSION_GOODBYE = 1, /* CLOSED: the other side closed it */
     MESH_SESSION_SILENT,      /* CLOSED: nothing heard for 10 s */
-    MESH_SESSION_UNFIT,       /* CLOSED, FAILED: the endpoints do not fit, which should not happen */
+    MESH_SESSION_UNFIT,       /* CLOSED, FAILED: the other side has other records, of the version in version */
     MESH_SESSION_NO_ANSWER,   /* FAILED: nobody there, or it has another key: a node does not answer strangers */
     MESH_SESSION_FULL,        /* FAILED: the node has as many sessions as it may */
     MESH_SESSION_VERSION,     /* FAILED: the node has another protocol version, in version */
@@ -88,6 +92,7 @@ struct mesh_sessions_config {
     uint8_t secret[32];                          /* random; for cookies, session numbers and identities; leaves only through hash */
     unsigned capacity;                           /* 1..MESH_SESSIONS_MAX */
     uint16_t version;                            /* 0: the real one; tests give others */
+    uint8_t records;                             /* version of records; likewise */
     const struct mesh_session_guard *guard;      /* NULL: nothing is protected. Borrowed until the end */
 
     /* 128 bits of a cryptographic hash, e.g. mesh_hash16. Called during the other calls; must not call the core. */
