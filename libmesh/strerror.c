@@ -34,6 +34,8 @@ const char *mesh_strerror(int err)
         return "system call failed";
     case MESH_EAUTH:
         return "not authenticated";
+    case MESH_EABSENT:
+        return "nothing of that name";
     default:
         return "unknown error";
     }

@@ -438,7 +438,7 @@ int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, si
 
         snprintf(out, capacity, "%s", text ? text : "");
     } else {
-        err = step == SQLITE_DONE ? mesh_trace_fail(trace, MESH_AGAIN, "no such key: %.60s", key) : mesh_trace_error(trace, "reading");
+        err = step == SQLITE_DONE ? mesh_trace_fail(trace, MESH_EABSENT, "no such key: %.60s", key) : mesh_trace_error(trace, "reading");
     }
     sqlite3_reset(trace->get_meta);
     sqlite3_clear_bindings(trace->get_meta);

@@ -321,7 +321,7 @@ int mesh_trace_check(struct mesh_trace *trace, void (*tell)(void *user, const st
     int err = mesh_trace_get_meta(trace, TRACE_END_KEY, end, sizeof end);
     const bool is_marked = err == 0;
 
-    err = err == MESH_AGAIN ? 0 : err;
+    err = err == MESH_EABSENT ? 0 : err;
     err = err != 0 ? err : mesh_trace_check_table(trace, "checks", &has_checks);
     if (err != 0 || (!is_marked && !has_checks))
         return err;

@@ -32,7 +32,7 @@ static int get_text(struct mesh_trace *trace, const char *key, char *out, size_t
     const int err = mesh_trace_get_meta(trace, key, out, capacity);
 
     *is_there = err == 0;
-    return err == MESH_AGAIN ? 0 : err;
+    return err == MESH_EABSENT ? 0 : err;
 }
 
 static int get_number(struct mesh_trace *trace, const char *key, int64_t *number)

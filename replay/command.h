@@ -34,6 +34,12 @@ int trace_check_unique(const char *const *paths, size_t count, struct fail *fail
 /* Turn the error of a call on a trace into a failure; always -1. */
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail);
 
+/* The number that a key of the trace's meta has; otherwise: where there is none. */
+int64_t trace_meta_number(struct mesh_trace *trace, const char *key, int64_t otherwise);
+
+/* What to add to times of the trace for ns since 1970: its two clocks were read when the recording began. 0: not known. */
+int64_t trace_to_unix_ns(struct mesh_trace *trace);
+
 /* Put files of one recording (--record-size, --record-time) into the order in which they were written, keeping the places that they occupy:
  * patterns of a shell name T-2.db before T.db. On stderr: which end early, are being written, or continue in a file that is not named. */
 int trace_order(const char **paths, size_t count, struct fail *fail);

@@ -58,13 +58,6 @@ static struct compute_case *add_case(struct compute *compute)
 
 /* ---- what the traces tell of themselves ---- */
 
-static uint32_t number_of(struct mesh_trace *trace, const char *key, uint32_t otherwise)
-{
-    char text[40];
-
-    return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? (uint32_t)strtoul(text, NULL, 10) : otherwise;
-}
-
 int compute_check_payloads(const char *path, struct mesh_trace *trace, struct fail *fail)
 {
     char payloads[20] = "", ids[20] = "";
@@ -110,9 +103,9 @@ static int read_source(struct run *run, size_t index, struct mesh_trace *trace, 
     snprintf(source->kv_type, sizeof source->kv_type, "f16");
     mesh_trace_get_meta(trace, "kv_type", source->kv_type, sizeof source->kv_type);
     source->setup = (struct recompute_setup){
-        .ctx = number_of(trace, "ctx", 0),
-        .batch = (uint16_t)number_of(trace, "batch", 0),
-        .slots = (uint16_t)number_of(trace, "slots", 1),
+        .ctx = (uint32_t)trace_meta_number(trace, "ctx", 0),
+        .batch = (uint16_t)trace_meta_number(trace, "batch", 0),
+        .slots = (uint16_t)trace_meta_number(trace, "slots", 1),
         .kv_type = source->kv_type,
     };
     return compute_tokens_read(&run->tokens[index], run->paths[index], trace, fail);

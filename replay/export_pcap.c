@@ -225,14 +225,6 @@ static int put_trace(struct pcap *pcap)
     return got < 0 ? trace_failed(pcap->path, pcap->trace, got, pcap->fail) : result;
 }
 
-/* From the meta of a node's trace: its clock when recording began, and the wall clock then. */
-static uint64_t meta_number(struct mesh_trace *trace, const char *key)
-{
-    char text[40];
-
-    return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? strtoull(text, NULL, 10) : 0;
-}
-
 int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without_data, struct fail *fail)
 {
     static struct pcap pcap;
@@ -245,7 +237,7 @@ int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without
 
     fwrite(&header, sizeof header, 1, out);
     pcap = (struct pcap){.out = out, .path = traces->paths[0], .trace = traces->traces[0], .fail = fail};
-    pcap.shift_ns = meta_number(pcap.trace, "begun_unix_ns") - meta_number(pcap.trace, "begun_ns");
+    pcap.shift_ns = (uint64_t)trace_to_unix_ns(pcap.trace);
     result = put_trace(&pcap);
     *without_data = pcap.without_data;
     if (result == 0 && ferror(out))

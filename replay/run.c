@@ -33,13 +33,6 @@ struct run {
 
 /* ---- the recording ---- */
 
-static int64_t meta_number(struct mesh_trace *trace, const char *key)
-{
-    char text[40];
-
-    return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? strtoll(text, NULL, 10) : 0;
-}
-
 /* As many as in the largest epoch. */
 static int count_nodes(const char *path, struct mesh_trace *trace, uint16_t *count, struct fail *fail)
 {
@@ -63,9 +56,9 @@ static int count_nodes(const char *path, struct mesh_trace *trace, uint16_t *cou
 
 static void read_setup(struct run_nodes *nodes, struct mesh_trace *trace)
 {
-    nodes->ctx = (uint32_t)meta_number(trace, "ctx");
-    nodes->batch = (uint32_t)meta_number(trace, "batch");
-    nodes->slots = (uint32_t)meta_number(trace, "slots");
+    nodes->ctx = (uint32_t)trace_meta_number(trace, "ctx", 0);
+    nodes->batch = (uint32_t)trace_meta_number(trace, "batch", 0);
+    nodes->slots = (uint32_t)trace_meta_number(trace, "slots", 0);
     mesh_trace_get_meta(trace, "kv_type", nodes->kv_type, sizeof nodes->kv_type);
 }
 
@@ -130,7 +123,7 @@ static int read_trace(struct run *run, size_t index, struct fail *fail)
     if (result == 0 && index == 0)
         read_setup(&run->nodes, trace);
     if (result == 0)
-        result = add_requests(run, index, meta_number(trace, "begun_unix_ns") - meta_number(trace, "begun_ns"), fail);
+        result = add_requests(run, index, trace_to_unix_ns(trace), fail);
     mesh_trace_close(trace);
     return result;
 }

@@ -89,17 +89,10 @@ static int sort_tapes(struct run_rank *run, struct fail *fail)
     return result;
 }
 
-static int64_t meta_number(struct mesh_trace *trace, const char *key)
-{
-    char text[40];
-
-    return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? strtoll(text, NULL, 10) : 0;
-}
-
 static void read_setup(struct run_nodes *nodes, struct mesh_trace *trace)
 {
-    nodes->ctx = (uint32_t)meta_number(trace, "ctx");
-    nodes->batch = (uint32_t)meta_number(trace, "batch");
+    nodes->ctx = (uint32_t)trace_meta_number(trace, "ctx", 0);
+    nodes->batch = (uint32_t)trace_meta_number(trace, "batch", 0);
     mesh_trace_get_meta(trace, "kv_type", nodes->kv_type, sizeof nodes->kv_type);
     mesh_trace_get_meta(trace, "shares", nodes->shares, sizeof nodes->shares);
     mesh_trace_get_meta(trace, "pipeline", nodes->pipeline, sizeof nodes->pipeline);
@@ -138,7 +131,7 @@ static int read_rank(struct run_rank *run, uint16_t rank, struct run_nodes *node
 
     if (trace == NULL)
         return -1;
-    p->to_unix_ns = meta_number(trace, "begun_unix_ns") - meta_number(trace, "begun_ns");
+    p->to_unix_ns = trace_to_unix_ns(trace);
     begun_ns = (int64_t)p->tape->log_at_ns + p->to_unix_ns;
     if (run->rank == 0 ? rank == 1 || (rank > 1 && begun_ns < run->clock.recorded_ns) : rank == 0)
         run->clock.recorded_ns = begun_ns;

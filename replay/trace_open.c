@@ -47,6 +47,23 @@ int trace_failed(const char *path, const struct mesh_trace *trace, int err, stru
     return fail_set(fail, code_of(err), "%.300s: %s", path, mesh_trace_reason(trace));
 }
 
+/* ---- meta ---- */
+
+int64_t trace_meta_number(struct mesh_trace *trace, const char *key, int64_t otherwise)
+{
+    char text[40];
+
+    return mesh_trace_get_meta(trace, key, text, sizeof text) == 0 ? strtoll(text, NULL, 10) : otherwise;
+}
+
+int64_t trace_to_unix_ns(struct mesh_trace *trace)
+{
+    const uint64_t unix_ns = (uint64_t)trace_meta_number(trace, "begun_unix_ns", 0),
+                   own_ns = (uint64_t)trace_meta_number(trace, "begun_ns", 0);
+
+    return (int64_t)(unix_ns - own_ns); /* a damaged trace may have any numbers */
+}
+
 /* ---- the files of one recording ---- */
 
 struct file {

@@ -156,7 +156,9 @@ static void meta_is_text_by_key(void **state)
     reopen(place);
     assert_int_equal(mesh_trace_get_meta(place->trace, "ids", value, sizeof value), 0);
     assert_string_equal(value, "all");
-    assert_int_equal(mesh_trace_get_meta(place->trace, "no", value, sizeof value), MESH_AGAIN);
+    assert_int_equal(mesh_trace_get_meta(place->trace, "no", value, sizeof value), MESH_EABSENT);
+    assert_string_equal(value, "all");
+    assert_string_equal(mesh_strerror(MESH_EABSENT), "nothing of that name");
 }
 
 static size_t make_tile(uint8_t *packet, size_t capacity, const uint8_t *data, size_t data_bytes)

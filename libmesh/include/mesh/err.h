@@ -30,7 +30,8 @@ enum mesh_err {
     MESH_EREFUSED = -11,  /* the peer does not fit: version, model, configuration */
     MESH_ENOMEM = -12,
     MESH_ESYSTEM = -13, /* a system call failed; errno has the reason */
-    MESH_EAUTH = -14    /* nothing proves that a holder of the key sent it: no tag, another key, or it was changed on the way */
+    MESH_EAUTH = -14,   /* nothing proves that a holder of the key sent it: no tag, another key, or it was changed on the way */
+    MESH_EABSENT = -15  /* there is nothing of that name */
 };
 
 /* A short English phrase for a code, never NULL; a string constant. */

@@ -306,7 +306,7 @@ MESH_TRACE_TABLES(MESH_TRACE_ADD) /* mesh_trace_add_row_node, ... */
 
 /* ---- reading ---- */
 
-/* The value of a meta key into out, cut where it is longer; MESH_AGAIN: there is no such key. */
+/* The value of a meta key into out, cut where it is longer; MESH_EABSENT: there is no such key. */
 int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, size_t capacity);
 
 enum mesh_trace_ending_kind {
