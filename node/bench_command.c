@@ -123,7 +123,7 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
         return EXIT_USAGE;
     }
     struct bench bench = {
-        .kernel = kernel_choose(arguments.kernel),
+        .kernel = kernel_option(arguments.kernel, fail),
         .type = arguments.type == NULL ? -1 : tensor_type_from_name(arguments.type),
         .datagram_ns = arguments.datagram_ns,
         .quick = arguments.quick,
@@ -132,10 +132,8 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
         .is_json = arguments.json,
         .shows_progress = isatty(STDERR_FILENO) == 1,
     };
-    if (bench.kernel == NULL) {
-        fail_set(fail, EXIT_USAGE, "--kernel %s: no such kernel on this machine: give one of %s", arguments.kernel, kernel_names());
+    if (bench.kernel == NULL)
         return EXIT_USAGE;
-    }
     if (arguments.type != NULL && bench.type < 0) {
         fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", arguments.type, tensor_type_supported_names());
         return EXIT_USAGE;

@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <fenv.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "kernel_list.h"
 
@@ -21,13 +23,6 @@ static const struct kernel *const kernels[] = {
     &kernel_neon_dot,
 #endif
 };
-#if defined(__x86_64__)
-static const char names[] = "scalar avx2 avx512";
-#elif defined(__aarch64__)
-static const char names[] = "scalar neon neon_dot";
-#else
-static const char names[] = "scalar";
-#endif
 
 enum { KERNEL_COUNT = sizeof kernels / sizeof kernels[0] };
 
@@ -36,17 +31,27 @@ const struct kernel *kernel_at(size_t index)
     return index < KERNEL_COUNT ? kernels[index] : NULL;
 }
 
-const char *kernel_names(void)
-{
-    return names;
-}
-
 const struct kernel *kernel_choose(const char *name)
 {
     for (size_t i = KERNEL_COUNT; i-- > 0;)
-        if ((name == NULL || strcmp(name, kernels[i]->name) == 0) && kernels[i]->supported())
+        if ((name == NULL || strcasecmp(name, kernels[i]->name) == 0) && kernels[i]->supported())
             return kernels[i];
     assert(name != NULL); /* the scalar kernel is always supported */
+    return NULL;
+}
+
+const struct kernel *kernel_option(const char *name, struct fail *fail)
+{
+    const struct kernel *kernel = kernel_choose(name);
+    char list[200] = "";
+    size_t used = 0;
+
+    if (kernel != NULL)
+        return kernel;
+    for (size_t i = 0; i < KERNEL_COUNT; i++)
+        if (kernels[i]->supported() && used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", kernels[i]->name);
+    fail_set(fail, EXIT_USAGE, "--kernel %.60s: this machine has no such kernel: give one of %s", name, list);
     return NULL;
 }
 

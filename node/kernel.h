@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mesh/program/fail.h"
 #include "tensor_type.h"
 
 enum {
@@ -131,9 +132,12 @@ struct kernel {
  * tile, and not speed-critical per byte. Integers and copies only, so one version. */
 void kernel_unpack(const uint8_t *wire, size_t wire_stride, size_t first, size_t blocks, bool with_sumsq, struct act_slice *slice);
 
-/* The fastest supported kernel, or the named one. NULL: unknown name or not supported by this CPU; kernel_names() lists the kernels. */
+/* The fastest supported kernel, or the named one, in upper or lower case. NULL: unknown name or not supported by this CPU. */
 const struct kernel *kernel_choose(const char *name);
-const char *kernel_names(void);               /* "scalar avx2 avx512" */
+
+/* The same for the value of --kernel, NULL: not given. NULL after fail_set, whose message lists those that this machine has. */
+const struct kernel *kernel_option(const char *name, struct fail *fail);
+
 const struct kernel *kernel_at(size_t index); /* for tests: NULL after the last; check supported() */
 
 /* Round to nearest, no flush to zero, no traps, whatever the thread has inherited: call first in every thread that computes. */

@@ -214,19 +214,6 @@ static int check_security(struct run_options *o, struct fail *fail)
     return 0;
 }
 
-static int choose_kernel(const char *name, struct fail *fail)
-{
-    char list[200] = "";
-    const struct kernel *kernel;
-
-    if (name == NULL || kernel_choose(name) != NULL)
-        return 0;
-    for (size_t i = 0, used = 0; (kernel = kernel_at(i)) != NULL; i++)
-        if (kernel->supported() && used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", kernel->name);
-    return fail_set(fail, EXIT_USAGE, "--kernel %.60s: this machine has no such kernel: give one of %s", name, list);
-}
-
 int run_options_record(const struct recording_options *record, struct fail *fail)
 {
     const char *how = record->size_mb > 0  ? "--record-size"
@@ -259,7 +246,7 @@ static int check(struct run_options *o, struct fail *fail)
         return -1;
     if (o->topology != 0 && o->record.path != NULL)
         return fail_set(fail, EXIT_USAGE, "run: --topology star and --record: a recording is of the mesh: leave one of them out");
-    if (run_options_record(&o->record, fail) < 0 || choose_kernel(o->kernel, fail) < 0 || sampler_check(&o->sampling, fail) < 0 ||
+    if (run_options_record(&o->record, fail) < 0 || kernel_option(o->kernel, fail) == NULL || sampler_check(&o->sampling, fail) < 0 ||
         parse_peers(o, fail) < 0 || check_security(o, fail) < 0)
         return -1;
     return run_options_shares(o->shares_text, run_options_ranks(o), o->share, fail);

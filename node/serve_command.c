@@ -358,9 +358,9 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
     config->record = a->record;
     config->drain_s = a->drain;
     config->has_metrics = a->metrics != NULL;
-    config->run.kernel = kernel_choose(a->kernel);
+    config->run.kernel = kernel_option(a->kernel, fail);
     if (config->run.kernel == NULL)
-        return fail_set(fail, EXIT_USAGE, "--kernel %.60s: not on this machine: give one of %s", a->kernel, kernel_names());
+        return -1;
     return take_key(a, config, fail) < 0 ? -1 : take_key_log(a, config, fail);
 }
 

@@ -184,9 +184,9 @@ static int begin(struct train *train, struct fail *fail)
     if (train_layout_init(&train->layout, &shape, fail) < 0 || check_memory(train, fail) < 0 || allocate(train, fail) < 0)
         return -1;
     tell_types(train);
-    train->kernel = kernel_choose(options->kernel);
+    train->kernel = kernel_option(options->kernel, fail);
     if (train->kernel == NULL)
-        return fail_set(fail, EXIT_USAGE, "--kernel %s: not on this machine: give one of %s", options->kernel, kernel_names());
+        return -1;
     train->team = team_open(options->threads, fail);
     if (train->team == NULL)
         return -1;

@@ -82,6 +82,13 @@ refused "too many nodes are refused" 2 "from 1 to 64" "${generate[@]}" --local 6
 refused "too many threads are refused" 2 "--threads" "${generate[@]}" -t 100000
 refused "an unknown type for keys and values is refused" 2 "f16, f32, q8_0" "${generate[@]}" --kv-type f8
 refused "an unknown kernel is refused" 2 "scalar" "${generate[@]}" --kernel sse
+"$mesh_node" run -m x -p x --kernel sse 2>"$tmp/run-kernel"
+for command in "serve -m x" "bench kernels" "train -o $tmp/none.gguf --steps 1 --text README.md"; do
+    # shellcheck disable=SC2086 # words
+    "$mesh_node" $command --kernel sse 2>&1 | tail -n 1 >"$tmp/its-kernel"
+    check_same "${command%% *} says the same of an unknown kernel" "$tmp/its-kernel" "$tmp/run-kernel"
+done
+check "a kernel may be in capitals" "${generate[@]}" -n 1 --kernel Scalar
 refused "a context longer than the model's is refused" 2 "4096" "${generate[@]}" --ctx 4097
 refused "too few shares are refused" 2 "2 shares for 3 nodes" "${generate[@]}" --local 3 --shares 1,2
 refused "more shares than nodes are refused" 2 "2 shares for 1 node:" "${generate[@]}" --shares 1,2

@@ -298,16 +298,22 @@ static void swiglu_and_rope_are_their_formulas(void **state)
 static void a_kernel_is_chosen_by_name_or_the_fastest(void **state)
 {
     const struct kernel *kernel, *fastest = NULL;
+    struct fail fail = {0};
 
     (void)state;
     for (size_t k = 0; (kernel = next_kernel(&k)) != NULL;) {
         assert_ptr_equal(kernel_choose(kernel->name), kernel);
-        assert_non_null(strstr(kernel_names(), kernel->name));
+        assert_null(kernel_option("abacus", &fail));
+        assert_non_null(strstr(fail.text, kernel->name));
         fastest = kernel;
     }
     assert_ptr_equal(kernel_choose(NULL), fastest);
     assert_null(kernel_choose("abacus"));
     assert_string_equal(kernel_at(0)->name, "scalar");
+    assert_ptr_equal(kernel_option("SCALAR", &fail), kernel_at(0));
+    assert_ptr_equal(kernel_option(NULL, &fail), fastest);
+    assert_int_equal(fail.exit_code, EXIT_USAGE);
+    assert_int_equal(strncmp(fail.text, "--kernel abacus: this machine has no such kernel: give one of scalar", 68), 0);
 }
 
 static int prepare(void **state)
