@@ -27,8 +27,8 @@ static const struct option_spec specs[] = {
     {.name = "import", .kind = OPTION_TEXT, .target = &parsed.import_file, .metavar = "TRACE.db", .help = "write datagrams and analysis to a trace, no text"},
     {.name = "qlog", .kind = OPTION_TEXT, .target = &parsed.qlog_file, .metavar = "FILE.sqlog", .help = "write what each node sent, received and lost, no text"},
     {.name = "key", .kind = OPTION_LIST, .target = &parsed.keys, .metavar = "FILE", .help = "cluster key or key log, to open sealed datagrams"},
-    {.name = "name", .kind = OPTION_TEXT, .target = &parsed.cluster, .metavar = "TEXT", .help = "cluster name, for the cluster key (mesh)"},
-    {.name = "display-filter", .short_name = 'Y', .kind = OPTION_TEXT, .target = &parsed.display_filter, .metavar = "EXPR", .help = "only datagrams whose fields match, in tshark's syntax"},
+    {.name = "name", .kind = OPTION_PROSE, .target = &parsed.cluster, .metavar = "TEXT", .help = "cluster name, for the cluster key (mesh)"},
+    {.name = "display-filter", .short_name = 'Y', .kind = OPTION_PROSE, .target = &parsed.display_filter, .metavar = "EXPR", .help = "only datagrams whose fields match, in tshark's syntax"},
     {.name = "packets", .short_name = 'c', .kind = OPTION_U64, .target = &parsed.count, .min = 1, .metavar = "N", .help = "stop after N frames"},
     {.name = "count", .kind = OPTION_FLAG, .target = &parsed.count_only, .help = "print only the number of datagrams"},
     {.name = "verbose", .short_name = 'v', .kind = OPTION_COUNT, .target = &parsed.verbose, .help = "print every field; -vv with its meaning"},
@@ -166,7 +166,7 @@ static int read_ladder_range(struct settings *s, struct fail *fail)
 int settings_parse(struct settings *settings, int argc, char *const *argv, struct fail *fail)
 {
     const char *words[WORDS_MAX];
-    struct options_operands operands = {.metavar = "a filter expression", .max = WORDS_MAX, .values = words};
+    struct options_operands operands = {.metavar = "a filter expression", .max = WORDS_MAX, .values = words, .may_be_empty = true};
     int result;
 
     parsed = (struct settings){.cluster = "mesh"};

@@ -33,7 +33,7 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &a->to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
-        {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "cluster name (mesh)"},
+        {.name = "name", .kind = OPTION_PROSE, .target = &a->name, .metavar = "TEXT", .help = "cluster name (mesh)"},
         {.name = "security",
          .kind = OPTION_WORD,
          .target = &a->security,

@@ -59,9 +59,9 @@ static int refuse(const char *name, struct fail *fail)
     names[count] = NULL;
     const char *nearest = options_nearest(name, names);
     if (nearest == NULL)
-        fail_set(fail, EXIT_USAGE, "%.60s: no such command: mesh-node --help lists them", name);
+        fail_set(fail, EXIT_USAGE, "'%.60s': no such command: mesh-node --help lists them", name);
     else
-        fail_set(fail, EXIT_USAGE, "%.60s: no such command: did you mean %s? mesh-node --help lists them", name, nearest);
+        fail_set(fail, EXIT_USAGE, "'%.60s': no such command: did you mean %s? mesh-node --help lists them", name, nearest);
     return EXIT_USAGE;
 }
 

@@ -56,7 +56,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .help = "off: send without segmentation offload by the kernel (on)"},
         {.name = "advertise", .kind = OPTION_TEXT, .target = &a->advertise, .metavar = "ADDR:PORT", .help = "address by which others reach this node"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key, .metavar = "FILE", .help = "pre-shared key, from mesh-node keygen"},
-        {.name = "name", .kind = OPTION_TEXT, .target = &a->name, .metavar = "TEXT", .help = "cluster name (mesh)"},
+        {.name = "name", .kind = OPTION_PROSE, .target = &a->name, .metavar = "TEXT", .help = "cluster name (mesh)"},
         {.name = "fetch-wait", .kind = OPTION_U32, .target = &a->fetch_wait, .max = FETCH_WAIT_S_MAX, .help = "seconds to look for a peer with the model (60)"},
         {.name = "fetch", .kind = OPTION_WORD, .target = &a->fetch, .words = fetch_words, .help = "what to fetch of a peer's model (rows)"},
         {.name = "share", .kind = OPTION_U32, .target = &a->share, .was_set = &a->has_share, .max = BALANCE_SHARE_MAX,
@@ -87,7 +87,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .help = "star: through rank 0, to compare (mesh)"},
         {.name = "pipeline", .kind = OPTION_WORD, .target = &a->pipeline, .words = run_pipeline_words,
          .help = "off: exchange whole matrices, to compare (on)"},
-        {.name = "lab", .kind = OPTION_TEXT, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
+        {.name = "lab", .kind = OPTION_PROSE, .target = &a->lab, .metavar = "SPEC", .help = "for experiments: loss=1%,delay=50us,..."},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &a->help, .help = "this text"},
     };
     /* clang-format on */

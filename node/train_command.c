@@ -61,7 +61,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .help = "share of documents held out for validation (0.05)"},
         {.name = "seed", .kind = OPTION_U64, .target = &s->seed, .help = "seed of everything random (1)"},
         {.name = "type", .kind = OPTION_TEXT, .target = &a->type, .metavar = "TYPE", .help = "type of the file's matrices (q8_0)"},
-        {.name = "name", .kind = OPTION_TEXT, .target = &o->name, .metavar = "TEXT", .help = "general.name of the file (mesh-node train)"},
+        {.name = "name", .kind = OPTION_PROSE, .target = &o->name, .metavar = "TEXT", .help = "general.name of the file (mesh-node train)"},
         {.name = "checkpoint",
          .kind = OPTION_TEXT,
          .target = &o->checkpoint,

@@ -42,8 +42,8 @@ static int unknown(const char *name, struct fail *fail)
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
         names[i] = commands[i].name;
     nearest = options_nearest(name, names);
-    return fail_set(fail, EXIT_USAGE, "%.60s: no such command%s%s%s: mesh-replay --help lists them", name, nearest ? "; did you mean " : "",
-                    nearest ? nearest : "", nearest ? "?" : "");
+    return fail_set(fail, EXIT_USAGE, "'%.60s': no such command%s%s%s: mesh-replay --help lists them", name,
+                    nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static bool asks_version(const char *argument)

@@ -44,8 +44,8 @@ static const struct option_spec *find_short(const struct cursor *c, char name)
 const char *option_metavar(const struct option_spec *spec)
 {
     static const char *const names[] = {
-        [OPTION_U32] = "N",     [OPTION_U64] = "N",     [OPTION_FLOAT] = "X",
-        [OPTION_TEXT] = "TEXT", [OPTION_LIST] = "TEXT", [OPTION_WORD] = "WORD",
+        [OPTION_U32] = "N",      [OPTION_U64] = "N",     [OPTION_FLOAT] = "X",   [OPTION_TEXT] = "TEXT",
+        [OPTION_PROSE] = "TEXT", [OPTION_LIST] = "TEXT", [OPTION_WORD] = "WORD",
     };
 
     return spec->metavar || !takes_value(spec) ? spec->metavar : names[spec->kind];
@@ -112,6 +112,15 @@ static int parse_word(const struct option_spec *spec, const char *text, struct f
     return fail_set(fail, EXIT_USAGE, "--%s: '%.60s' is not known: give one of %s", spec->name, text, list);
 }
 
+/* A variable of a shell that was never set, most likely. Elsewhere there would be nothing to name in a message. */
+static int check_not_empty(const struct option_spec *spec, const char *text, struct fail *fail)
+{
+    if (text[0] != '\0')
+        return 0;
+    return fail_set(fail, EXIT_USAGE, "--%s: its value is empty: write --%s %s, or leave it out", spec->name, spec->name,
+                    option_metavar(spec));
+}
+
 static int add_to_list(const struct option_spec *spec, const char *text, struct fail *fail)
 {
     struct option_list *list = spec->target;
@@ -144,10 +153,15 @@ static int store(const struct option_spec *spec, const char *text, struct fail *
     case OPTION_FLOAT:
         return parse_float(spec, text, fail);
     case OPTION_TEXT:
+        if (check_not_empty(spec, text, fail) < 0)
+            return -1;
+        *(const char **)spec->target = text;
+        return 0;
+    case OPTION_PROSE:
         *(const char **)spec->target = text;
         return 0;
     case OPTION_LIST:
-        return add_to_list(spec, text, fail);
+        return check_not_empty(spec, text, fail) < 0 ? -1 : add_to_list(spec, text, fail);
     case OPTION_WORD:
         return parse_word(spec, text, fail);
     }
@@ -243,6 +257,8 @@ static int add_operand(struct options_operands *operands, const char *text, stru
         return fail_set(fail, EXIT_USAGE, "'%.60s': not an option, and nothing else is taken: see --help", text);
     if (operands->count == max)
         return fail_set(fail, EXIT_USAGE, "'%.60s': one too many: give %s", text, operands->metavar);
+    if (text[0] == '\0' && !operands->may_be_empty)
+        return fail_set(fail, EXIT_USAGE, "'': an empty argument: give %s", operands->metavar);
     operands->values[operands->count++] = text;
     return 0;
 }

@@ -56,11 +56,14 @@ refused "no command is refused" 2 "mesh-node --help" "$mesh_node"
 refused "a mistyped command gets a suggestion" 2 "did you mean run" "$mesh_node" rnu -m x
 refused "a mistyped --help gets a suggestion" 2 "did you mean --help" "$mesh_node" --hlep
 refused "an unknown command is refused" 2 "no such command" "$mesh_node" xyzzy
+refused "an empty command is refused" 2 "'': no such command" "$mesh_node" ""
 refused "an unknown command has no version" 2 "no such command" "$mesh_node" xyzzy --version
 refused "a mistyped option gets a suggestion" 2 "did you mean --model" "$mesh_node" run --modle x
 refused "an unknown option is refused" 2 "--frobnicate" "${generate[@]}" --frobnicate
 refused "an unknown letter is refused" 2 "-q" "${generate[@]}" -q
 refused "a missing value is refused" 2 "value missing" "$mesh_node" run -m
+refused "an empty name of a model is refused" 2 "--model: its value is empty" "$mesh_node" run -m "" -p a
+refused "an empty name of a file is refused where one is expected" 2 "'': an empty argument: give MODEL.gguf" "$mesh_node" inspect ""
 refused "an option in place of a value is refused" 2 "'-p' follows" "$mesh_node" run --seed -p abc
 refused "a word where nothing is taken is refused" 2 "extra" "${generate[@]}" extra
 refused "a word in place of a number is refused" 2 "not a whole number" "${generate[@]}" -n many

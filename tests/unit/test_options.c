@@ -17,7 +17,7 @@ static struct {
     uint32_t tokens;
     uint64_t seed;
     float temp, penalty;
-    const char *model;
+    const char *model, *name;
     struct option_list join;
     int kv;
     const char *files[2];
@@ -47,6 +47,7 @@ static const struct option_spec specs[] = {
     {.name = "kv-type", .kind = OPTION_WORD, .target = &got.kv, .words = kv_words, .help = "type of the cache (f16)"},
     {.name = "ids", .short_name = 'i', .kind = OPTION_FLAG, .target = &got.ids, .help = "print ids"},
     {.name = "verbose", .short_name = 'v', .kind = OPTION_COUNT, .target = &got.verbose, .help = "more of it"},
+    {.name = "name", .short_name = 'N', .kind = OPTION_PROSE, .target = &got.name},
     {.name = "hidden", .kind = OPTION_FLAG, .target = &got.ids},
     {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &got.help, .help = "this text"},
 };
@@ -75,6 +76,30 @@ static void refused(int result, const char *message)
     assert_string_equal(got.fail.text, message);
 }
 
+/* As of a variable that a shell has not. A file of no name would be "mesh-node: : cannot be opened". */
+static void a_name_that_is_empty_is_refused_by_its_option(void **state)
+{
+    (void)state;
+    refused(parse("--model", ""), "--model: its value is empty: write --model MODEL.gguf, or leave it out");
+    refused(parse("-m", ""), "--model: its value is empty: write --model MODEL.gguf, or leave it out");
+    refused(parse("--model="), "--model: its value is empty: write --model MODEL.gguf, or leave it out");
+    refused(parse("--join", "a:1", "--join", ""), "--join: its value is empty: write --join ADDR:PORT, or leave it out");
+    refused(parse("a", ""), "'': an empty argument: give IN.gguf OUT.gguf");
+    assert_int_equal(parse("--name", ""), 0);
+    assert_string_equal(got.name, "");
+}
+
+static void an_empty_operand_is_taken_where_it_may_be(void **state)
+{
+    char *const argv[] = {(char[]){""}, NULL};
+
+    (void)state;
+    memset(&got, 0, sizeof got);
+    got.operands = (struct options_operands){.metavar = "a filter", .max = 2, .values = got.files, .may_be_empty = true};
+    assert_int_equal(options_parse(specs, SPEC_COUNT, 1, argv, &got.operands, &got.fail), 0);
+    assert_int_equal(got.operands.count, 1);
+}
+
 static void every_form_of_a_value_is_accepted(void **state)
 {
     (void)state;
@@ -86,10 +111,10 @@ static void every_form_of_a_value_is_accepted(void **state)
     assert_int_equal(got.tokens, 9);
     assert_int_equal(parse("-n10"), 0);
     assert_int_equal(got.tokens, 10);
-    assert_int_equal(parse("-in", "11", "-m", ""), 0);
+    assert_int_equal(parse("-in", "11", "-N", ""), 0);
     assert_int_equal(got.tokens, 11);
     assert_true(got.ids);
-    assert_string_equal(got.model, "");
+    assert_string_equal(got.name, "");
     assert_int_equal(parse("--model=a=b"), 0);
     assert_string_equal(got.model, "a=b");
 }
@@ -288,6 +313,8 @@ static void the_nearest_word_is_only_offered_when_it_is_near(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_that_is_empty_is_refused_by_its_option),
+        cmocka_unit_test(an_empty_operand_is_taken_where_it_may_be),
         cmocka_unit_test(every_form_of_a_value_is_accepted),
         cmocka_unit_test(what_is_not_given_keeps_its_default),
         cmocka_unit_test(the_last_of_repeated_options_counts_and_lists_collect),

@@ -22,8 +22,9 @@ enum option_kind {
     OPTION_U32,   /* uint32_t *, decimal */
     OPTION_U64,   /* uint64_t *, decimal */
     OPTION_FLOAT, /* float *, finite */
-    OPTION_TEXT,  /* const char **, may be empty */
-    OPTION_LIST,  /* struct option_list *: every occurrence adds one text */
+    OPTION_TEXT,  /* const char **, not empty */
+    OPTION_PROSE, /* const char **, may be empty */
+    OPTION_LIST,  /* struct option_list *: every occurrence adds one text, not empty */
     OPTION_WORD   /* int *: the index in words; upper and lower case are the same */
 };
 
@@ -50,6 +51,7 @@ struct options_operands {
     const char *metavar; /* for messages: "MODEL.gguf" */
     size_t min, max;
     const char **values; /* (max), may be NULL when max is 0 */
+    bool may_be_empty;   /* each of them; else an empty one is refused */
     size_t count;        /* written */
 };
 
