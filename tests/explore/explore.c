@@ -44,7 +44,8 @@ static const char explore_usage[] =
     "  --seeds FIRST:COUNT   these seeds of every kind (default: from a number drawn from the clock onwards)\n"
     "  --kind NAME           only this kind of scenario: exchange, cluster, members or serve; without it they share the time\n"
     "  -v, --verbose         one line per scenario\n"
-    "  --help, --version\n"
+    "  -h, --help            this text\n"
+    "  -V, --version         the version\n"
     "\n"
     "Exit codes: 0 all passed, 1 one failed, 2 usage. A failure prints the command that repeats it.\n"
     "\n"
@@ -217,7 +218,7 @@ static int explore_parse(int argc, char **argv, struct explore_options *options)
     const char *rest;
     int letter;
 
-    while (good && (letter = getopt_long(argc, argv, "v", names, NULL)) != -1) {
+    while (good && (letter = getopt_long(argc, argv, "hvV", names, NULL)) != -1) {
         if (letter == 'h' || letter == 'V') {
             fputs(letter == 'h' ? explore_usage : "mesh-explore " MESH_VERSION "\n", stdout);
             return EXIT_EXPLORE_OK;

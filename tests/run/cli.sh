@@ -411,4 +411,15 @@ refused "port 0 is refused" 2 "port 0" "${generate[@]}" --peers "127.0.0.1:$port
 refused "a rank beyond the peers is refused" 2 "from 0 to 1" "${generate[@]}" --peers "$peers" --rank 2
 refused "a rank without peers is refused" 2 "--peers" "${generate[@]}" --rank 1
 refused "peers and local nodes together are refused" 2 "--peers and --local" "${generate[@]}" --peers "$peers" --local 2
+
+if [ -x "$BIN/mesh-explore" ]; then
+    for option in -h --help; do
+        check "mesh-explore has $option" "$BIN/mesh-explore" "$option"
+        check_contains "it shows how it is used" "$out" "usage: mesh-explore"
+    done
+    for option in -V --version; do
+        check "mesh-explore has $option" "$BIN/mesh-explore" "$option"
+        check_equal "it is that of mesh-node" "$(cat "$out")" "mesh-explore $("$mesh_node" --version | cut -d' ' -f2)"
+    done
+fi
 finish
