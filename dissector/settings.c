@@ -27,7 +27,7 @@ static const struct option_spec specs[] = {
     {.name = "import", .kind = OPTION_TEXT, .target = &parsed.import_file, .metavar = "TRACE.db", .help = "write datagrams and analysis to a trace, no text"},
     {.name = "qlog", .kind = OPTION_TEXT, .target = &parsed.qlog_file, .metavar = "FILE.sqlog", .help = "write what each node sent, received and lost, no text"},
     {.name = "key", .kind = OPTION_LIST, .target = &parsed.keys, .metavar = "FILE", .help = "cluster key or key log, to open sealed datagrams"},
-    {.name = "name", .kind = OPTION_PROSE, .target = &parsed.cluster, .metavar = "TEXT", .help = "cluster name, for the cluster key (mesh)"},
+    {.name = "name", .kind = OPTION_PROSE, .target = &parsed.cluster, .was_set = &parsed.has_cluster, .metavar = "TEXT", .help = "cluster name, for the cluster key (mesh)"},
     {.name = "display-filter", .short_name = 'Y', .kind = OPTION_PROSE, .target = &parsed.display_filter, .metavar = "EXPR", .help = "only datagrams whose fields match, in tshark's syntax"},
     {.name = "packets", .short_name = 'c', .kind = OPTION_U64, .target = &parsed.count, .min = 1, .metavar = "N", .help = "stop after N frames"},
     {.name = "count", .kind = OPTION_FLAG, .target = &parsed.count_only, .help = "print only the number of datagrams"},
@@ -129,6 +129,16 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--ladder: with --json: it is a picture in text: leave one out");
     if (s->time_form > 5)
         return fail_set(fail, EXIT_USAGE, "-t: given %u times: give it one to five times", s->time_form);
+    if (s->has_cluster && s->keys.count == 0)
+        return fail_set(fail, EXIT_USAGE, "--name: without --key: it names the cluster of a key: give that with --key FILE");
+    if (s->direction != 0 && s->files.count > 0)
+        return fail_set(fail, EXIT_USAGE, "-Q: with -r: a file does not tell in from out: give an expression such as 'src host A' instead");
+    if (s->count_only && s->json)
+        return fail_set(fail, EXIT_USAGE, "--count: with --json: it is a line of text: leave one out");
+    if (s->json && (s->hex || s->hex_ascii || s->ascii))
+        return fail_set(fail, EXIT_USAGE, "--json: with -x, -X or -A: the objects have fields, not bytes: leave one out");
+    if (s->file_count && !s->file_mb && !s->file_seconds)
+        return fail_set(fail, EXIT_USAGE, "-W: without -C or -G: say when another file begins");
     if ((s->file_mb || s->file_seconds || s->file_count) && !s->write_file)
         return fail_set(fail, EXIT_USAGE, "-C, -G and -W: without -w: say which file with -w FILE");
     return 0;

@@ -13,6 +13,7 @@ struct settings {
     struct option_list interfaces; /* at most one */
     struct option_list files, keys;
     const char *cluster, *filter_file, *user;
+    bool has_cluster; /* given */
     uint32_t snaplen, buffer_kib;
     bool not_promiscuous, is_immediate, list_interfaces;
     int direction;

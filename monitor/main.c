@@ -18,7 +18,7 @@ struct arguments {
     float seconds;
     float speed;
     struct option_list traces;
-    bool has_security, has_seconds, has_speed, batch, no_colour, ascii, no_mouse, help, version;
+    bool has_security, has_name, has_seconds, has_speed, batch, no_colour, ascii, no_mouse, help, version;
     struct live_config live;
 };
 
@@ -33,7 +33,12 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &a->to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
-        {.name = "name", .kind = OPTION_PROSE, .target = &a->name, .metavar = "TEXT", .help = "cluster name (mesh)"},
+        {.name = "name",
+         .kind = OPTION_PROSE,
+         .target = &a->name,
+         .was_set = &a->has_name,
+         .metavar = "TEXT",
+         .help = "cluster name (mesh)"},
         {.name = "security",
          .kind = OPTION_WORD,
          .target = &a->security,
@@ -143,8 +148,12 @@ static int check(const struct arguments *a, bool is_batch, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-n: counts the intervals of -b or --json: add one of them");
     if (a->has_speed && a->traces.count == 0)
         return fail_set(fail, EXIT_USAGE, "--speed: plays a recording: name it with --trace TRACE.db");
-    if (a->traces.count > 0 && (a->to != NULL || a->key_path != NULL))
-        return fail_set(fail, EXIT_USAGE, "--trace: a recording and a live mesh (--to, --key) cannot be watched at once: leave one out");
+    if (a->traces.count > 0 && (a->to != NULL || a->key_path != NULL || a->has_security || a->has_name))
+        return fail_set(fail, EXIT_USAGE,
+                        "--trace: a recording and a live mesh (--to, --key, --name, --security) cannot be watched at once: leave one out");
+    if (a->has_security && a->security == MESH_SECURITY_NONE && a->key_path != NULL)
+        return fail_set(fail, EXIT_USAGE, "--security none and --key %.200s: without security a key is not used: leave one of them out",
+                        a->key_path);
     return 0;
 }
 

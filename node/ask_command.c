@@ -66,6 +66,8 @@ static struct mesh_client *open_client(struct target *target, struct fail *fail)
     struct mesh_client *client;
     char reason[300];
 
+    if (security_check_key(target->has_security, target->security, target->key_path, fail) < 0)
+        return NULL;
     if (!target->has_security)
         target->security = target->key_path != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
     if (target->key_path != NULL) {

@@ -100,6 +100,25 @@ static bool is_known(const char *name)
     return false;
 }
 
+static bool is_one_of(const char *name, const char *const *names)
+{
+    while (*names != NULL && strcmp(name, *names) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* An option of other parts than this one would be without effect. */
+static int check_options(const struct bench_arguments *a, const char *part, struct fail *fail)
+{
+    static const char *const typed[] = {"all", "kernels", "decode", "load", NULL}, *const simulated[] = {"all", "virtual", NULL};
+
+    if (a->type != NULL && !is_one_of(part, typed))
+        return fail_set(fail, EXIT_USAGE, "bench %s: --type is for kernels, decode and load: leave it out", part);
+    if (a->datagram_ns != NULL && !is_one_of(part, simulated))
+        return fail_set(fail, EXIT_USAGE, "bench %s: --datagram-ns is for virtual: leave it out", part);
+    return 0;
+}
+
 static int run_parts(struct bench *bench, const char *name, struct fail *fail)
 {
     for (const struct part *part = parts; part < parts + PARTS; part++)
@@ -122,6 +141,8 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
         fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of " PART_NAMES, part);
         return EXIT_USAGE;
     }
+    if (check_options(&arguments, part, fail) < 0)
+        return EXIT_USAGE;
     struct bench bench = {
         .kernel = kernel_option(arguments.kernel, fail),
         .type = arguments.type == NULL ? -1 : tensor_type_from_name(arguments.type),

@@ -209,6 +209,9 @@ static int check_security(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_ENVIRONMENT,
                         "--security %s: this mesh-node was built without libsodium: install it and build again, or give --security none",
                         security_words[o->security]);
+    if (o->cipher != SECURITY_CIPHER_AUTO && o->security == MESH_SECURITY_NONE)
+        return fail_set(fail, EXIT_USAGE, "--cipher %s: without --security seal or auth no cipher is used: leave it out",
+                        security_cipher_words[o->cipher]);
     if (o->key_log != NULL && o->security == MESH_SECURITY_NONE)
         return fail_set(fail, EXIT_USAGE, "--key-log %s: without --security seal or auth there are no keys: leave it out", o->key_log);
     return 0;

@@ -7,6 +7,14 @@ const char *const security_words[] = {[MESH_SECURITY_NONE] = "none", [MESH_SECUR
 
 const char *const security_cipher_words[] = {[SECURITY_CIPHER_AUTO] = "auto", [SECURITY_CIPHER_CHACHA20] = "chacha20", NULL};
 
+int security_check_key(bool has_security, int security, const char *key_path, struct fail *fail)
+{
+    if (has_security && security == MESH_SECURITY_NONE && key_path != NULL)
+        return fail_set(fail, EXIT_USAGE, "--security none and --key %.200s: without security a key is not used: leave one of them out",
+                        key_path);
+    return 0;
+}
+
 const char *security_cipher_name(const struct mesh_sealer *sealer)
 {
     return sealer->security == MESH_SECURITY_NONE ? "none" : mesh_sealer_uses_aes(sealer) ? "aes-256-gcm" : "chacha20-poly1305";

@@ -23,6 +23,9 @@ extern const char *const security_words[];
 enum security_cipher { SECURITY_CIPHER_AUTO, SECURITY_CIPHER_CHACHA20 };
 extern const char *const security_cipher_words[];
 
+/* Check --security (has_security: it was given) and --key (NULL: it was not) against one another; else -1 after fail_set. */
+int security_check_key(bool has_security, int security, const char *key_path, struct fail *fail);
+
 /* The cipher that a sealer uses now: "none", "chacha20-poly1305" or "aes-256-gcm". */
 const char *security_cipher_name(const struct mesh_sealer *sealer);
 

@@ -246,7 +246,12 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
                         security_words[a->security]);
     if (a->security == MESH_SECURITY_NONE && !mesh_addr_is_loopback(config->listen))
         return fail_set(fail, EXIT_USAGE,
-                        "--listen: without a key a node serves the loopback only: give --key FILE (mesh-node keygen makes it)");
+                        a->key != NULL
+                            ? "--listen: with security none a node serves the loopback only: give --security seal, as there is a key"
+                            : "--listen: without a key a node serves the loopback only: give --key FILE (mesh-node keygen makes it)");
+    if (a->security == MESH_SECURITY_NONE && a->cipher != SECURITY_CIPHER_AUTO)
+        return fail_set(fail, EXIT_USAGE, "--cipher %s: without a key nothing is sealed: give --key FILE, or leave it out",
+                        security_cipher_words[a->cipher]);
     if (a->key != NULL) {
         int err = mesh_key_read(a->key, &config->cluster_key, reason, sizeof reason);
 
@@ -254,7 +259,8 @@ static int take_key(struct arguments *a, struct serve_config *config, struct fai
             return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", a->key, reason);
     }
     if (a->security == MESH_SECURITY_NONE)
-        log_line("no key: serving the loopback only, and every user of this machine");
+        log_line("%s: serving the loopback only, and every user of this machine",
+                 a->key != NULL ? "security none, so the key is not used" : "no key");
     return 0;
 }
 
@@ -307,6 +313,8 @@ static int take_options(struct arguments *a, struct serve_config *config, struct
 {
     char reason[200];
 
+    if (security_check_key(a->has_security, a->security, a->key, fail) < 0)
+        return -1;
     if (parse_listen(a->listen != NULL ? a->listen : "127.0.0.1:7411", &config->listen, fail) < 0 ||
         (a->advertise != NULL && parse_place("--advertise", a->advertise, &config->advertise, fail) < 0))
         return -1;

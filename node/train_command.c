@@ -1,4 +1,5 @@
 /* The command line of `mesh-node train`. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ struct arguments {
     struct train_options train;
     const char *type;
     uint32_t threads;
-    bool help;
+    bool has_warmup, help;
 };
 
 static int parse(struct arguments *a, int argc, char *const *argv, struct fail *fail)
@@ -44,7 +45,12 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
         {.name = "ctx", .kind = OPTION_U32, .target = &s->ctx, .help = "context in tokens (512)"},
         {.name = "batch", .kind = OPTION_U32, .target = &s->batch, .min = 1, .max = BATCH_MAX, .help = "rows of ctx tokens per step (8)"},
         {.name = "steps", .kind = OPTION_U64, .target = &s->steps, .min = 1, .max = STEPS_MAX, .help = "steps of the whole run (3000)"},
-        {.name = "warmup", .kind = OPTION_U64, .target = &s->warmup, .max = STEPS_MAX, .help = "steps until the full learning rate (100)"},
+        {.name = "warmup",
+         .kind = OPTION_U64,
+         .target = &s->warmup,
+         .was_set = &a->has_warmup,
+         .max = STEPS_MAX,
+         .help = "steps until the full learning rate (100)"},
         {.name = "lr", .kind = OPTION_FLOAT, .target = &s->rate, .float_min = 1e-9, .float_max = 1, .help = "learning rate (0.002)"},
         {.name = "lr-min", .kind = OPTION_FLOAT, .target = &s->rate_min, .float_max = 1, .help = "learning rate at the end (0.0001)"},
         {.name = "decay", .kind = OPTION_FLOAT, .target = &s->decay, .float_max = 10, .help = "weight decay (0.1)"},
@@ -107,6 +113,9 @@ static int check(struct arguments *a, struct fail *fail)
     if (o->setup.rate_min > o->setup.rate)
         return fail_set(fail, EXIT_USAGE, "--lr-min %g: above --lr %g: give at most that", (double)o->setup.rate_min,
                         (double)o->setup.rate);
+    if (a->has_warmup && o->setup.warmup >= o->setup.steps)
+        return fail_set(fail, EXIT_USAGE, "--warmup %" PRIu64 ": the run has %" PRIu64 " steps: give fewer than that", o->setup.warmup,
+                        o->setup.steps);
     if (o->setup.warmup >= o->setup.steps)
         o->setup.warmup = o->setup.steps / 10;
     o->type = (enum tensor_type)type;

@@ -124,6 +124,9 @@ else
 fi
 
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
+check_exit "a type is of the parts that measure one" 2 "bench flood: --type is for kernels" "$mesh_node" bench flood --type q8_0
+check_exit "costs of datagrams are of simulated meshes" 2 "bench kernels: --datagram-ns is for virtual" \
+    "$mesh_node" bench kernels --datagram-ns 1,2,3,4,5
 check_exit "an unknown type is a usage error" 2 "no such type" "$mesh_node" bench --type q9
 check_exit "an unknown kernel is a usage error" 2 "no such kernel" "$mesh_node" bench --kernel mmx
 finish

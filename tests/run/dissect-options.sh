@@ -26,6 +26,12 @@ front "-tt is in seconds" "1700000000.001000000 IP" -tt
 front "-ttt is since the line before" " 00:00:00.001000000 IP" -ttt
 front "-tttt has the date" "2023-11-14 22:13:20.001000000 IP" -tttt
 front "-ttttt is since the first line" " 00:00:00.001000000 IP" -ttttt
+check_exit "-Q is for live captures" 2 "-Q: with -r: a file does not tell in from out" "$mesh_dissect" -r $numbers -Q in
+check_exit "a cluster's name without a key is refused" 2 "--name: without --key" "$mesh_dissect" -r $numbers --name bay
+check_exit "a count is no JSON" 2 "--count: with --json" "$mesh_dissect" -r $numbers --count --json
+for letter in x X A; do
+    check_exit "JSON has no bytes for -$letter" 2 "--json: with -x, -X or -A" "$mesh_dissect" -r $numbers --json -$letter
+done
 check_exit "-t given more than five times is refused" 2 "-t: given 6 times" "$mesh_dissect" -r $numbers -tttttt
 front "-# numbers lines" "    2  22:13:20" -#
 front "-e tells the link's addresses" "22:13:20.001000000 02:00:00:00:00:01 > 02:00:00:00:00:02, length 106: IP" -e
@@ -73,6 +79,7 @@ check_equal "-C begins another file after a million bytes" "$(names row)" "row r
 check_equal "the files of -C together hold everything" \
     "$(cat "$tmp/row" <(tail -c +25 "$tmp/row1") | cmp - "$tmp/large" && echo same)" "same"
 "$mesh_dissect" -r "$tmp/large" -w "$tmp/ring" -C 1 -W 12
+check_exit "-W alone is refused" 2 "-W: without -C or -G" "$mesh_dissect" -r "$tmp/large" -w "$tmp/ring" -W 3
 check_equal "-W pads the numbers" "$(names ring)" "ring00 ring01 "
 "$mesh_dissect" -r "$tmp/large" -w "$tmp/turn" -C 1 -W 1
 check_equal "-W overwrites the oldest file" "$(names turn)" "turn0 "

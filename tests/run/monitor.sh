@@ -170,6 +170,9 @@ check_exit "a trace that is not there is named" 4 "$tmp/none.db" "$monitor" --tr
 echo "a text and no trace" >"$tmp/text.db"
 check_exit "a file that is no trace is refused" 3 "$tmp/text.db" "$monitor" --trace "$tmp/text.db" -b
 check_exit "a recording and a living mesh exclude one another" 2 "leave one out" "$monitor" --trace "$tmp/run.db" --to 127.0.0.1:1 -b
+check_exit "a recording has no security" 2 "leave one out" "$monitor" --trace "$tmp/run.db" --security none -b
+check_exit "a recording has no cluster's name" 2 "leave one out" "$monitor" --trace "$tmp/run.db" --name bay -b
+check_exit "a key that would not be used is refused" 2 "--security none and --key" "$monitor" --security none --key "$tmp/none" -b
 check_exit "only a recording has a speed" 2 "--speed" "$monitor" --speed 2 -b
 
 screen_start 120 36 "$tmp/folder" "$(realpath "$monitor") --trace $tmp/run.db --speed 0.05 -d 0.5; echo ended with \$?; sleep 60"

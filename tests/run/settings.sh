@@ -22,6 +22,18 @@ ends() { # NAME CODE: the node that was started last
 check_exit "a node's name without a file is refused" 2 "--node attic: of which cluster file?" "${serve[@]}" --node attic
 check_exit "--record-size without --record is refused" 2 "--record-size: nothing is recorded: give --record" "${serve[@]}" --record-size 5
 check_exit "--record-prompts without --record is refused" 2 "--record-prompts: nothing is recorded" "${serve[@]}" --record-prompts
+echo "mesh-key-1 $(head -c 32 /dev/zero | od -An -tx1 | tr -d ' \n')" >"$tmp/key" && chmod 600 "$tmp/key"
+for command in "serve -m $model" status "ask -p a"; do
+    # shellcheck disable=SC2086 # words
+    check_exit "${command%% *} refuses a key that it would not use" 2 "--security none and --key $tmp/key: without security a key is not used" \
+        "$mesh_node" $command --security none --key "$tmp/key"
+done
+printf '[cluster]\nmodel = %s\nkey = %s\n[node a]\naddress = 10.0.0.1:7411\n' "$model" "$tmp/key" >"$tmp/key.conf"
+check_exit "a node with a key that it does not use is not told to give one" 2 "with security none a node serves the loopback only" \
+    "$mesh_node" serve -c "$tmp/key.conf" --node a --security none
+check_exit "serve refuses a cipher without a key" 2 "--cipher chacha20: without a key nothing is sealed" "${serve[@]}" --cipher chacha20
+check_exit "run refuses a cipher without security" 2 "--cipher chacha20: without --security" \
+    "$mesh_node" run -m "$model" -p a --security none --cipher chacha20
 check_exit "run refuses --record-time without --record" 2 "--record-time: nothing is recorded" \
     "$mesh_node" run -m "$model" -p a --record-time 5
 check_exit "joining port 0 is refused" 2 "--join 127.0.0.1:0: port 0" "${serve[@]}" --join 127.0.0.1:0

@@ -143,6 +143,7 @@ refused "heads that do not divide are named" 2 "--heads 3" "$text" --heads 3
 refused "a vocabulary too small for the bytes is named" 2 "--vocab 100" "$text" --vocab 100
 refused "a last learning rate above the highest is named" 2 "--lr-min 0.5" "$text" --lr-min 0.5
 refused "a folder that is not there is named before anything is computed" 4 "nowhere" "$text" --steps 100000000 --curve "$tmp/nowhere/c.svg"
+refused "a warm-up longer than the run is named" 2 "--warmup 12: the run has 2 steps" "$text" --warmup 12
 refused "an unknown type is named" 2 "q9" "$text" --type q9
 refused "an unknown kernel is named" 2 "--kernel warp" "$text" --kernel warp
 refused "a checkpoint that is not there is named" 4 "refused.gguf.ckpt" "$text" --resume
