@@ -47,6 +47,10 @@ hot=(-p x -n 200 --temp 3 --top-k 0 --top-p 1 --min-p 0 --seed 9 --ignore-eos --
 "$mesh_node" run -m "$model" --ctx 256 "${hot[@]}" 2>/dev/null | grep -v '"event":"summary"' >"$tmp/run.json"
 "$mesh_node" ask --to "127.0.0.1:$quick" "${hot[@]}" 2>/dev/null | grep -v '"event":"summary"' >"$tmp/ask.json"
 check_same "in JSON each token has its own text, as run gives it" "$tmp/ask.json" "$tmp/run.json"
+check_equal "the summary has what the manual page says" \
+    "$("$mesh_node" ask --to "127.0.0.1:$quick" "${hot[@]}" 2>/dev/null | tail -n 1 | grep -o '"[a-z_]*":' | tr -d '":' | paste -sd' ')" \
+    "schema_version event $(sed -n '/^with a summary of what the client knows/,/^which may/p' docs/man/mesh-node.1 |
+        sed -n 's/^\.BR //p' | tr -d ',"' | xargs)"
 check_equal "all tokens were compared" "$(grep -c '"event":"token"' "$tmp/ask.json")" 200
 
 # ---- signals ----
