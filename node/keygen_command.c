@@ -32,7 +32,7 @@ int keygen_command(int argc, char *const *argv, struct fail *fail)
     const struct option_spec specs[] = {
         {.name = "output",
          .short_name = 'o',
-         .kind = OPTION_TEXT,
+         .kind = OPTION_PROSE,
          .target = &path,
          .metavar = "FILE",
          .help = "file to write, mode 0600; an existing file is refused (stdout)"},

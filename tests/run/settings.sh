@@ -25,7 +25,7 @@ check_exit "--record-prompts without --record is refused" 2 "--record-prompts: n
 echo "mesh-key-1 $(head -c 32 /dev/zero | od -An -tx1 | tr -d ' \n')" >"$tmp/key" && chmod 600 "$tmp/key"
 for command in "serve -m $model" status "ask -p a"; do
     # shellcheck disable=SC2086 # words
-    check_exit "${command%% *} refuses a key that it would not use" 2 "--security none and --key $tmp/key: without security a key is not used" \
+    check_exit "${command%% *} refuses a key that it would not use" 2 "--security none and --key $tmp/key: without security" \
         "$mesh_node" $command --security none --key "$tmp/key"
 done
 printf '[cluster]\nmodel = %s\nkey = %s\n[node a]\naddress = 10.0.0.1:7411\n' "$model" "$tmp/key" >"$tmp/key.conf"
