@@ -24,11 +24,12 @@ enum {
     PANEL_PREFETCH_BYTES = 8192 /* prefetch distance of kernels (or twice that); harmless beyond the last panel, since nothing is loaded */
 };
 
-/* One quantised slice of one token, as kernels read it. 64-byte aligned. Columns beyond a short slice's end: q = 0, sum = 0, d = 0. */
+/* One quantised slice of one token, as kernels read it. 64-byte aligned. Columns beyond a short slice's end: all 0. */
 struct act_slice {
     int8_t q[SLICE_COLUMNS];
     float d[SLICE_BLOCKS];
-    int32_t sum[SLICE_COLUMNS / 16]; /* sum of q over each 16 columns */
+    int32_t minus[SLICE_BLOCKS];     /* the sum of each block's q, negated: times a type's zero point it begins a vector of sums */
+    int16_t sum[SLICE_COLUMNS / 16]; /* of q over each 16 columns */
     float sumsq[SLICE_BLOCKS];       /* of gathers that feed a norm; else 0 */
 } __attribute__((aligned(64)));
 

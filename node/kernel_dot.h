@@ -230,7 +230,7 @@ DOT_INLINE void dot_isums(struct dot_type type, const struct dot_block *w, size_
 }
 
 /* Block b's minima with activations, for the types that have them, added to or taken from acc. */
-DOT_INLINE dot_floats dot_minima(struct dot_type type, const struct dot_block *w, const int32_t sum[2], dot_floats d, dot_floats acc)
+DOT_INLINE dot_floats dot_minima(struct dot_type type, const struct dot_block *w, const int16_t sum[2], dot_floats d, dot_floats acc)
 {
     if (!dot_is_k(type))
         return dot_fma(dot_sum(sum[0] + sum[1]), w->m * d, acc);

@@ -95,13 +95,12 @@ DOT_INLINE void dot_columns(const dot_words *const *weights, size_t vectors, siz
     DOT_UNROLL
     for (size_t t = 0; t < tokens; t++) {
         const struct act_slice *slice = (const void *)(x + t * x_stride);
-        const int32_t sum = slice->sum[first / 16] + (groups == 8 ? slice->sum[first / 16 + 1] : 0);
+        const int32_t minus = groups == 8 ? slice->minus[first / BLOCK_COLUMNS] : -slice->sum[first / 16];
 
         if (bits == 8)
             out[t] = (dot_ints)dot_columns_8bit(weight, groups, slice->q + first);
         else
-            out[t] =
-                (dot_ints)_mm256_sub_epi32(dot_columns_few_bits(weight, groups, slice->q + first, bits), _mm256_set1_epi32(zero * sum));
+            out[t] = (dot_ints)dot_columns_few_bits(weight, groups, slice->q + first, bits) + zero * minus;
     }
 }
 

@@ -108,7 +108,7 @@ DOT_INLINE void dot_columns(const dot_words *const *weight, size_t vectors, size
     DOT_UNROLL
     for (size_t i = 0; i < tokens * vectors; i++) {
         slice = (const void *)(x + i / vectors * x_stride);
-        out[i] = (dot_ints)_mm512_set1_epi32(-zero * (slice->sum[first / 16] + (groups == 8 ? slice->sum[first / 16 + 1] : 0)));
+        out[i] = (dot_ints)_mm512_set1_epi32(groups == 8 ? slice->minus[first / BLOCK_COLUMNS] : -slice->sum[first / 16]) * zero;
     }
     DOT_UNROLL
     for (size_t g = 0; g < groups; g++) {

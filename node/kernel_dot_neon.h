@@ -92,8 +92,8 @@ DOT_INLINE void dot_columns(const dot_words *const *weights, size_t vectors, siz
     DOT_UNROLL
     for (size_t t = 0; t < tokens; t++) {
         const struct act_slice *slice = (const void *)(x + t * x_stride);
-        const int32_t sum = slice->sum[first / 16] + (groups == 8 ? slice->sum[first / 16 + 1] : 0);
-        int32x4_t acc = vdupq_n_s32(bits == 8 ? 0 : -zero * sum);
+        const int32_t minus = groups == 8 ? slice->minus[first / BLOCK_COLUMNS] : -slice->sum[first / 16];
+        int32x4_t acc = vdupq_n_s32(bits == 8 ? 0 : zero * minus);
 
         acc = dot_16(acc, w, slice->q + first);
         if (groups == 8)

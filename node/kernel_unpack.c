@@ -14,7 +14,7 @@ static float load_f32(const uint8_t *p)
 }
 
 /* No quantiser makes -128; -128 from a peer is read as -127, so that every kernel's integer bounds hold for any bytes. */
-static int32_t copy_16(const uint8_t *restrict from, int8_t *restrict to)
+static int16_t copy_16(const uint8_t *restrict from, int8_t *restrict to)
 {
     int32_t sum = 0;
 
@@ -24,7 +24,7 @@ static int32_t copy_16(const uint8_t *restrict from, int8_t *restrict to)
         to[i] = value == -128 ? -127 : value;
         sum += to[i];
     }
-    return sum;
+    return (int16_t)sum;
 }
 
 void kernel_unpack(const uint8_t *wire, size_t wire_stride, size_t first, size_t blocks, bool with_sumsq, struct act_slice *slice)
@@ -37,6 +37,7 @@ void kernel_unpack(const uint8_t *wire, size_t wire_stride, size_t first, size_t
         slice->d[b] = load_f32(wire);
         slice->sum[2 * b] = copy_16(wire + 4, q);
         slice->sum[2 * b + 1] = copy_16(wire + 20, q + 16);
+        slice->minus[b] = -(slice->sum[2 * b] + slice->sum[2 * b + 1]);
         slice->sumsq[b] = with_sumsq ? load_f32(wire + BLOCK_WIRE_BYTES) : 0;
     }
 }

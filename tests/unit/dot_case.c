@@ -114,6 +114,7 @@ static void make_slice(struct random *random, enum dot_flavour flavour, size_t c
         for (size_t i = b * BLOCK_COLUMNS; i < (b + 1) * BLOCK_COLUMNS; i++) {
             x->q[i] = flavour == DOT_EXTREME ? extreme : (int8_t)((int)(next(random) % 255) - 127);
             x->sum[i / 16] += x->q[i];
+            x->minus[b] -= x->q[i];
         }
         x->d[b] = scale[flavour] * (1 + (float)(next(random) % 4096) * 0x1p-12f);
     }

@@ -87,8 +87,10 @@ static void slice_activations(struct plainmodel *p, const float *x, uint32_t fir
         int8_t *q = p->slice_q->q + b * BLOCK_COLUMNS;
 
         p->slice_q->d[b] = quantise_values(x + first + b * BLOCK_COLUMNS, left < BLOCK_COLUMNS ? left : BLOCK_COLUMNS, q);
-        for (uint32_t i = 0; i < BLOCK_COLUMNS; i++)
+        for (uint32_t i = 0; i < BLOCK_COLUMNS; i++) {
             p->slice_q->sum[2 * b + i / 16] += q[i];
+            p->slice_q->minus[b] -= q[i];
+        }
     }
 }
 

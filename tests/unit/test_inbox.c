@@ -205,6 +205,7 @@ static void check_unpacked(const struct inbox *inbox, uint64_t seed, uint32_t to
     kernel_unpack(wire, sizeof wire, in, 1, false, &expected);
     assert_memory_equal(inbox->q[cell].q + in * BLOCK_COLUMNS, expected.q + in * BLOCK_COLUMNS, BLOCK_COLUMNS);
     assert_memory_equal(&inbox->q[cell].d[in], &expected.d[in], sizeof *expected.d);
+    assert_int_equal(inbox->q[cell].minus[in], expected.minus[in]);
     assert_memory_equal(&inbox->q[cell].sum[2 * in], &expected.sum[2 * in], 2 * sizeof *expected.sum);
     assert_memory_equal(&inbox->q[cell].sumsq[in], &sumsq, sizeof sumsq);
     if (form->unpack_f) {

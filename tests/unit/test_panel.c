@@ -177,6 +177,7 @@ static void wire_blocks_unpack_with_their_sums(void **state)
         assert_int_equal(slice.q[b * 32 + 17], -17);
         assert_int_equal(slice.sum[2 * b], 120);
         assert_int_equal(slice.sum[2 * b + 1], -376);
+        assert_int_equal(slice.minus[b], 376 - 120);
     }
     assert_true(slice.d[5] == 0 && slice.q[191] == 0);
 }
@@ -191,6 +192,7 @@ static void an_activation_of_minus_128_is_read_as_minus_127(void **state)
     kernel_unpack(wire, BLOCK_WIRE_BYTES, 0, 1, false, &slice);
     assert_int_equal(slice.q[31], -127);
     assert_int_equal(slice.sum[1], -16 * 127);
+    assert_int_equal(slice.minus[0], 32 * 127);
     assert_true(slice.sumsq[0] == 0);
 }
 
