@@ -3,26 +3,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "findings_losses.h"
+
 enum {
-    LOSSES_MIN = 3,
-    MOSTLY_PERCENT = 80,
     WAITING_PERCENT = 30,
     DUPLICATE_PERCENT = 25,
     LONG_TIMES = 4,
     LONG_NS = 200000,
     LATENCIES_MIN = 20,
     SILENCE_NS = 5000000 /* a node that leaves by itself is heard until the next epoch begins */
-};
-
-const char *const findings_place_names[FINDINGS_PLACES] = {"unknown", "sender's host", "wire", "receiver's host"};
-
-static const char *const wheres[FINDINGS_PLACES] = {"at an unknown place", "in the sender's host", "on the wire", "in the receiver's host"};
-
-static const char *const advice[FINDINGS_PLACES] = {
-    "capture at both hosts at once to see where they vanish",
-    "they never left the sender: check its queue, its packet filter, datagrams above the path MTU",
-    "they left and did not arrive: check cable, switch port, counters (ethtool -S at both ends)",
-    "they reached the host, not the node: check socket buffer (nstat UdpRcvbufErrors), packet filter",
 };
 
 void findings_note(struct findings *findings, const struct packet *packet)
@@ -40,57 +29,6 @@ void findings_note(struct findings *findings, const struct packet *packet)
         seen->closed_aes += is_closed && (packet->message.header.flags & MESH_FLAG_AES) != 0;
         seen->opened += packet->seal == KEYS_OPENED;
     }
-}
-
-void findings_note_loss(struct findings *findings, const struct analysis_loss *loss, enum findings_place place)
-{
-    const struct links *links = &findings->analysis->links;
-
-    for (size_t i = 0; i < links->count; i++)
-        if (links->links[i] == loss->link)
-            (*(loss->entry != NULL && loss->entry->is_early ? &findings->early[i] : &findings->places[i][place]))++;
-}
-
-/* A place of some of a link's losses, and what to look at. With captures of both hosts, only gaps of the sender's leave it unknown. */
-static size_t put_place(char *text, size_t used, const char *between, const struct link *link, uint32_t count, unsigned place)
-{
-    const bool is_gap = place == FINDINGS_UNKNOWN && link->departures != NULL;
-    const int more = snprintf(text + used, FINDINGS_BYTES - used, "%s %" PRIu32 " of them %s: %s", between, count, wheres[place],
-                              is_gap ? "the sender's capture lacks them: capture with a larger -B" : advice[place]);
-
-    return used + (size_t)more < FINDINGS_BYTES ? used + (size_t)more : FINDINGS_BYTES - 1;
-}
-
-/* The place of most of them, or, where they vanish at several, each. */
-static bool tell_losses(const struct findings *findings, size_t index)
-{
-    const struct link *link = findings->analysis->links.links[index];
-    const uint32_t *places = findings->places[index];
-    char from[FRAME_ADDRESS_TEXT_BYTES], to[FRAME_ADDRESS_TEXT_BYTES], text[FINDINGS_BYTES];
-    const uint64_t lost = link->counts.lost - findings->early[index];
-    const char *between = ",";
-    unsigned most = 0;
-    size_t used;
-
-    if (lost < LOSSES_MIN)
-        return false;
-    for (unsigned place = 0; place < FINDINGS_PLACES; place++)
-        if (places[place] > places[most])
-            most = place;
-    frame_address_text(&link->from, link->is_v6, false, from);
-    frame_address_text(&link->to, link->is_v6, false, to);
-    used = (size_t)snprintf(text, sizeof text, "rank %u (%s) to rank %u (%s), epoch %" PRIu32 ": %" PRIu64 " lost", link->src, from,
-                            link->dst, to, link->epoch, lost);
-    for (unsigned i = 1; i <= FINDINGS_PLACES; i++) { /* an unknown one last */
-        const unsigned place = i % FINDINGS_PLACES;
-
-        if (100 * (uint64_t)places[most] >= MOSTLY_PERCENT * lost ? place != most : places[place] == 0)
-            continue;
-        used = put_place(text, used, between, link, places[place], place);
-        between = ";";
-    }
-    findings->on_finding(findings->context, findings->analysis->stall_ms > 0 ? "error" : "warning", text);
-    return true;
 }
 
 /* Losses named by the receiver's count alone on links of which the capture lacks other datagrams, too. */
@@ -456,10 +394,11 @@ void findings_tell(const struct findings *findings)
     is_any |= tell_closed(findings);
     is_any |= tell_left_out(findings);
     for (size_t i = 0; i < findings->analysis->links.count; i++)
-        is_any |= tell_losses(findings, i);
+        is_any |= findings_tell_losses(findings, i);
     for (size_t i = 0; i < findings->analysis->links.host_count; i++)
         if (findings->analysis->links.hosts[i]->next_ns != 0)
             is_any |= tell_gone(findings, findings->analysis->links.hosts[i]);
+    is_any |= findings_tell_vantage(findings);
     is_any |= tell_not_captured(findings);
     is_any |= tell_renewed(findings);
     is_any |= tell_cut(findings);

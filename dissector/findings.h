@@ -4,8 +4,17 @@
 
 #include "analysis.h"
 #include "timeline.h"
+#include "vantage.h"
 
-enum findings_place { FINDINGS_UNKNOWN, FINDINGS_SENDER, FINDINGS_WIRE, FINDINGS_RECEIVER, FINDINGS_PLACES };
+enum findings_place {
+    FINDINGS_UNKNOWN,
+    FINDINGS_SENDER,
+    FINDINGS_WIRE,
+    FINDINGS_RECEIVER,
+    FINDINGS_BEFORE_RECEIVER, /* one of the first two; a capture at the receiver tells no more */
+    FINDINGS_AFTER_SENDER,    /* one of the last two, as a capture at the sender tells */
+    FINDINGS_PLACES
+};
 
 extern const char *const findings_place_names[FINDINGS_PLACES];
 
@@ -22,8 +31,10 @@ struct findings_seen {
 struct findings {
     const struct analysis *analysis;
     const struct timeline *timeline;
+    const struct vantage *vantage; /* of a single capture; NULL: none */
     struct findings_seen seen;
     uint32_t places[LINKS_MAX][FINDINGS_PLACES]; /* losses of each link, by where they vanished */
+    uint32_t passed[LINKS_MAX];                  /* of those at an unknown place: they passed where the capture was taken */
     uint32_t early[LINKS_MAX];                   /* lost because the receiver did not listen yet: in no place, and no fault */
     void (*on_finding)(void *context, const char *severity, const char *text);
     void *context;

@@ -47,10 +47,19 @@ static uint16_t parse_ethernet(struct frame *frame, struct cursor *c)
     return skip_vlans(frame, c, cursor_be16(c));
 }
 
+/* Linux cooked: what is 0 to 3 came to the host that captured it, or to another one on the same link. */
+static enum frame_way way_of(unsigned packet_type)
+{
+    enum { PACKET_OTHERHOST = 3, PACKET_OUTGOING = 4 };
+
+    return packet_type <= PACKET_OTHERHOST ? FRAME_WAY_IN : packet_type == PACKET_OUTGOING ? FRAME_WAY_OUT : FRAME_WAY_UNKNOWN;
+}
+
 /* Linux cooked: packet type, ARPHRD, length of the address and 8 bytes of it, protocol. */
 static uint16_t parse_sll(struct frame *frame, struct cursor *c)
 {
-    cursor_take(c, 14);
+    frame->way = way_of(cursor_be16(c));
+    cursor_take(c, 12);
     return skip_vlans(frame, c, cursor_be16(c));
 }
 
@@ -59,7 +68,9 @@ static uint16_t parse_sll2(struct frame *frame, struct cursor *c)
 {
     const uint16_t type = cursor_be16(c);
 
-    cursor_take(c, 18);
+    cursor_take(c, 8);
+    frame->way = way_of(cursor_u8(c));
+    cursor_take(c, 9);
     return skip_vlans(frame, c, type);
 }
 
@@ -174,10 +185,32 @@ static const char *protocol_name(uint8_t protocol)
     }
 }
 
+static uint32_t add_words(uint32_t sum, const uint8_t *bytes, size_t size)
+{
+    for (size_t at = 0; at < size; at += 2)
+        sum += (uint32_t)bytes[at] << 8 | bytes[at + 1];
+    return sum;
+}
+
+/* The mapped prefix of IPv4 adds 0xffff, which is 0 in this sum. */
+static enum frame_checksum checksum_of(const struct frame *frame, uint16_t length, uint16_t checksum)
+{
+    uint32_t sum = FRAME_PROTOCOL_UDP + (uint32_t)length;
+
+    if (checksum == 0)
+        return FRAME_CHECKSUM_NONE;
+    sum = add_words(sum, frame->src.ip, sizeof frame->src.ip);
+    sum = add_words(sum, frame->dst.ip, sizeof frame->dst.ip);
+    while (sum > 0xffff)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum == checksum ? FRAME_CHECKSUM_UNFINISHED : FRAME_CHECKSUM_FINISHED;
+}
+
 void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size)
 {
     struct cursor c = cursor_over(bytes, captured < size ? captured : size);
     const size_t before = c.left;
+    uint16_t checksum;
     size_t length;
 
     while (frame->is_v6 && frame->protocol != EXTENSION_FRAGMENT && skip_extension(frame, &c)) /* of reassembled fragments */
@@ -197,11 +230,12 @@ void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t cap
     frame->src.port = cursor_be16(&c);
     frame->dst.port = cursor_be16(&c);
     length = cursor_be16(&c);
-    cursor_be16(&c); /* checksum */
+    checksum = cursor_be16(&c);
     if (cursor_failed(&c)) {
         frame_end(frame, FRAME_SHORT, "UDP header");
         return;
     }
+    frame->checksum = checksum_of(frame, (uint16_t)length, checksum);
     if (length == 0) /* of a frame still to be segmented, too long for the field */
         length = size;
     if (length < 8 || length > size) {

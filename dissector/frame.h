@@ -1,7 +1,7 @@
 /* The layers below the protocol: what is around a datagram in a captured frame.
  *
  * Pure functions over bytes: any content, any length. Ethernet with stacked VLAN tags, Linux cooked v1 and v2, BSD loopback, raw IP; IPv4
- * with options, IPv6 with extension headers; UDP. Checksums are not looked at: network cards fill them in after the capture. */
+ * with options, IPv6 with extension headers; UDP. Checksums are not verified: network cards fill them in after the capture. */
 #ifndef DISSECTOR_FRAME_H
 #define DISSECTOR_FRAME_H
 
@@ -21,6 +21,12 @@ enum frame_kind {
     FRAME_SHORT,    /* the capture ends within the headers (or the snapshot length does) */
     FRAME_BAD       /* lengths that contradict one another */
 };
+
+/* Which way a frame went on the host that captured it: only Linux cooked headers tell. */
+enum frame_way { FRAME_WAY_UNKNOWN, FRAME_WAY_IN, FRAME_WAY_OUT };
+
+/* UDP's checksum. Unfinished: it covers the pseudo-header alone, so a network card was to add the rest. */
+enum frame_checksum { FRAME_CHECKSUM_NONE, FRAME_CHECKSUM_UNFINISHED, FRAME_CHECKSUM_FINISHED };
 
 /* An address as people compare them: IPv4 is mapped into IPv6. */
 struct frame_address {
@@ -45,6 +51,8 @@ struct frame {
     enum frame_kind kind;
     const char *note; /* of all but FRAME_UDP: which protocol, or what is wrong; a constant */
     bool has_macs, has_addresses, is_v6;
+    enum frame_way way;
+    enum frame_checksum checksum;
     uint8_t vlan_count;
     uint8_t source_mac[FRAME_MAC_BYTES], destination_mac[FRAME_MAC_BYTES];
     uint16_t vlans[FRAME_VLANS_MAX]; /* (vlan_count) outermost first */

@@ -33,11 +33,12 @@ struct source {
     uint64_t first_ns, last_ns; /* of these, by the capture's own clock */
     size_t host_count;
     struct host hosts[HOSTS_MAX];
-    int at;     /* the host where it was taken, or NONE */
-    int parent; /* the source whose clock `line` starts from; NONE: the first one, or not comparable */
-    int series; /* a source that is another file of the same capture; NONE */
-    int point;  /* of the analysis at hand; NONE: not yet */
-    bool is_aligned;
+    struct vantage vantage;
+    int at;                     /* the host where it was taken, or NONE */
+    int parent;                 /* the source whose clock `line` starts from; NONE: the first one, or not comparable */
+    int series;                 /* a source that is another file of the same capture; NONE */
+    int point;                  /* of the analysis at hand; NONE: not yet */
+    bool is_aligned, is_proved; /* is_proved: by the vantage */
     struct clock_line line;
 };
 
@@ -76,6 +77,7 @@ static void take_sample(void *context, const struct packet *packet)
 {
     struct source *source = context;
 
+    vantage_add(&source->vantage, packet);
     if (!packet_is_numbered(packet))
         return;
     if (source->numbered++ == 0 || packet->ts_ns < source->first_ns)
@@ -136,6 +138,7 @@ static int read_whole(struct source *source, struct keys *keys, struct fail *fai
         while (!*source->merge->stop && (result = capture_next(source->capture, &frame, fail)) == 1)
             datagrams_add(&source->datagrams, capture_link(source->capture), &frame);
         source->merge->has_cut |= result < 0;
+        source->is_proved = vantage_is_proved(&source->vantage);
         result = 0;
     }
     close_source(source);
@@ -149,6 +152,8 @@ static bool may_be_at(const struct source *source, size_t host)
 {
     if (source->at != NONE)
         return (size_t)source->at == host;
+    if (source->is_proved)
+        return vantage_at(&source->vantage, source->hosts[host].address.ip) != VANTAGE_NONE;
     return source->hosts[host].datagrams * 20 >= (source->numbered - source->grouped) * 19;
 }
 
@@ -451,8 +456,8 @@ static int prepare(struct merge *merge, struct fail *fail)
         if (!capture_is_repeatable(files->values[i]))
             return fail_set(fail, EXIT_USAGE, "-r %.200s: several captures with --analyze are read twice: give a file, not a pipe",
                             files->values[i]);
-        merge->sources[i] =
-            (struct source){.merge = merge, .index = i, .file = files->values[i], .at = NONE, .parent = NONE, .series = NONE};
+        merge->sources[i] = (struct source){.merge = merge, .index = i, .file = files->values[i], .vantage = merge->settings->vantage};
+        merge->sources[i].at = merge->sources[i].parent = merge->sources[i].series = NONE;
     }
     merge->count = files->count;
     merge->there = calloc(SAMPLES_MAX, sizeof *merge->there);

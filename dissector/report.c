@@ -8,42 +8,55 @@
 #include "link_table.h"
 #include "sender_capture.h"
 
-/* Where a single capture was taken, by the round-trip times of pings and pongs seen there: a host's own answers come without a network
- * delay. Between two addresses of one host it was taken at both ends. */
-static void find_ends(struct report *report, const struct link *link, bool *is_at_sender, bool *is_at_receiver)
+/* The hosts where the captures of a link were taken; between two addresses of one host, a single capture was taken at both ends. */
+static void find_ends(const struct report *report, const struct link *link, bool *is_at_sender, bool *is_at_receiver)
 {
-    enum { CLEARLY = 4 };
-    const struct link *back = links_reverse(&report->analysis.links, link);
     const bool is_local = memcmp(link->from.ip, link->to.ip, sizeof link->from.ip) == 0;
-    const bool is_timed = back != NULL && link->turn_ns != 0 && back->turn_ns != 0;
 
     if (report->analysis.links.point_count > 0) {
         *is_at_sender = link->at_sender >= 0;
         *is_at_receiver = link->at_receiver >= 0;
         return;
     }
-    *is_at_sender = is_local || (is_timed && back->turn_ns < link->turn_ns / CLEARLY);
-    *is_at_receiver = is_local || (is_timed && link->turn_ns < back->turn_ns / CLEARLY);
+    *is_at_sender = is_local || vantage_at(&report->vantage, link->from.ip) != VANTAGE_NONE;
+    *is_at_receiver = is_local || vantage_at(&report->vantage, link->to.ip) != VANTAGE_NONE;
 }
 
-/* Where a datagram was lost: what a host's capture shows has left that host, or has arrived. If the capture is known to miss frames, the
- * absence of one proves nothing. */
-static enum findings_place place_of(struct report *report, const struct analysis_loss *loss)
+/* The capture has it, or, where that is not known, has all that could be it: it vanished behind the place of the capture. */
+static enum findings_place place_behind(bool is_at_sender, bool is_at_receiver)
+{
+    if (is_at_receiver)
+        return FINDINGS_RECEIVER;
+    return is_at_sender ? FINDINGS_AFTER_SENDER : FINDINGS_UNKNOWN;
+}
+
+/* The capture lacks it, so it vanished before the place of the capture. */
+static enum findings_place place_before(const struct analysis_loss *loss, bool is_at_sender, bool is_at_receiver)
 {
     const struct link *link = loss->link;
-    bool is_at_sender, is_at_receiver;
 
-    find_ends(report, link, &is_at_sender, &is_at_receiver);
-    if (loss->entry == NULL) /* every other number reached the receiver's host */
-        return is_at_receiver ? FINDINGS_RECEIVER : FINDINGS_UNKNOWN;
-    if (!loss->entry->is_missing)
-        return is_at_receiver ? FINDINGS_RECEIVER : FINDINGS_UNKNOWN;
     if (link->departures != NULL && loss->entry->is_sent)
         return FINDINGS_WIRE;
     if (link->departures != NULL)
         return sender_capture_covers(link, loss->is_all, loss->entry->number) && link->missed_at_sender == 0 ? FINDINGS_SENDER
                                                                                                              : FINDINGS_UNKNOWN;
-    return is_at_sender && (link->at_receiver < 0 || link->at_receiver == link->at_sender) ? FINDINGS_SENDER : FINDINGS_UNKNOWN;
+    if (link->counts.not_captured > 0 && !(loss->entry->is_passed && loss->entry->is_resent))
+        return FINDINGS_UNKNOWN; /* the one that was lost may be another */
+    if (is_at_sender && (link->at_receiver < 0 || link->at_receiver == link->at_sender))
+        return FINDINGS_SENDER;
+    return is_at_receiver ? FINDINGS_BEFORE_RECEIVER : FINDINGS_UNKNOWN;
+}
+
+/* Where a datagram was lost: what a host's capture shows has left that host, or has arrived. If the capture is known to miss frames, the
+ * absence of one proves nothing. */
+static enum findings_place place_of(const struct report *report, const struct analysis_loss *loss)
+{
+    bool is_at_sender, is_at_receiver;
+
+    find_ends(report, loss->link, &is_at_sender, &is_at_receiver);
+    if (loss->entry == NULL || !loss->entry->is_missing)
+        return place_behind(is_at_sender, is_at_receiver);
+    return place_before(loss, is_at_sender, is_at_receiver);
 }
 
 static const char *severity_of(const struct analysis_loss *loss)
@@ -369,6 +382,7 @@ void report_begin(struct report *report, FILE *out, bool is_json, struct ladder 
     report->analysis.steps.context = report;
     report->findings.analysis = &report->analysis;
     report->findings.timeline = &report->timeline;
+    report->findings.vantage = &report->vantage;
     report->findings.on_finding = on_finding;
     report->findings.context = report;
 }
@@ -377,6 +391,8 @@ void report_add(struct report *report, const struct packet *packet, bool is_want
 {
     report->is_wanted = is_wanted;
     findings_note(&report->findings, packet);
+    if (report->analysis.links.point_count == 0)
+        vantage_add(&report->vantage, packet);
     analysis_add(&report->analysis, packet);
 }
 

@@ -9,6 +9,7 @@
 #include "ladder.h"
 #include "mesh/program/json.h"
 #include "timeline.h"
+#include "vantage.h"
 
 struct report {
     FILE *out;
@@ -19,6 +20,7 @@ struct report {
     struct analysis analysis;
     struct timeline timeline;
     struct findings findings;
+    struct vantage vantage;          /* of a single capture */
     const struct link *unnamed_link; /* whose losses without a number are being counted for one line */
     uint64_t unnamed;
     struct ladder *ladder; /* borrowed; printed at the end, instead of a report. NULL: a report */

@@ -1,5 +1,6 @@
 #include "settings.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static const struct option_spec specs[] = {
     {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "no time; -tt epoch, -ttt delta, -tttt date, -ttttt since first"},
     {.name = "number", .short_name = '#', .kind = OPTION_FLAG, .target = &parsed.numbered, .help = "print the frame's number first"},
     {.name = "analyze", .kind = OPTION_FLAG, .target = &parsed.analyze, .help = "report losses, repairs, duplicates, reordering and stalls"},
+    {.name = "at", .kind = OPTION_TEXT, .target = &parsed.at, .metavar = "ADDRESS", .help = "with --analyze: the host where the capture was taken"},
     {.name = "ladder", .kind = OPTION_FLAG, .target = &parsed.ladder, .help = "draw the conversation: a column per rank, an arrow per datagram"},
     {.name = "steps", .kind = OPTION_TEXT, .target = &parsed.steps, .metavar = "A..B", .help = "with --ladder: only these steps"},
     {.name = "seconds", .kind = OPTION_TEXT, .target = &parsed.seconds, .metavar = "A..B", .help = "with --ladder: only these, since the first datagram"},
@@ -125,6 +127,8 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--qlog: with --analyze, --ladder or --import: give one of them at a time");
     if ((s->steps || s->seconds) && !s->ladder)
         return fail_set(fail, EXIT_USAGE, "--steps and --seconds: without --ladder: they choose what it shows");
+    if (s->at && !s->analyze)
+        return fail_set(fail, EXIT_USAGE, "--at: without --analyze: the place of losses depends on it, and nothing else");
     if (s->ladder && s->json)
         return fail_set(fail, EXIT_USAGE, "--ladder: with --json: it is a picture in text: leave one out");
     if (s->time_form > 5)
@@ -173,6 +177,20 @@ static int read_ladder_range(struct settings *s, struct fail *fail)
     return 0;
 }
 
+/* IPv4 is mapped into IPv6, as in frames. */
+static int read_place(struct settings *s, struct fail *fail)
+{
+    uint8_t ip[16] = {[10] = 0xff, [11] = 0xff};
+
+    s->vantage.is_stated = s->at != NULL;
+    if (s->at == NULL || inet_pton(AF_INET, s->at, ip + 12) == 1 || inet_pton(AF_INET6, s->at, ip) == 1) {
+        memcpy(s->vantage.stated, ip, sizeof ip);
+        return 0;
+    }
+    return fail_set(fail, EXIT_USAGE, "--at: %.100s: not an address: give the IPv4 or IPv6 address of the host where the capture was taken",
+                    s->at);
+}
+
 int settings_parse(struct settings *settings, int argc, char *const *argv, struct fail *fail)
 {
     const char *words[WORDS_MAX];
@@ -187,7 +205,7 @@ int settings_parse(struct settings *settings, int argc, char *const *argv, struc
         options_help(stdout, usage, specs, sizeof specs / sizeof *specs, examples);
     if (settings->help || settings->version)
         return 0;
-    if (check(settings, fail) < 0 || read_ladder_range(settings, fail) < 0)
+    if (check(settings, fail) < 0 || read_ladder_range(settings, fail) < 0 || read_place(settings, fail) < 0)
         return -1;
     settings->analyze |= settings->ladder;
     settings->filter = calloc(1, EXPRESSION_BYTES_MAX);

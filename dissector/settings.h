@@ -5,6 +5,7 @@
 #include "ladder.h"
 #include "mesh/program/fail.h"
 #include "mesh/program/options.h"
+#include "vantage.h"
 
 enum export_kind { EXPORT_WIRESHARK, EXPORT_PROTOCOL, EXPORT_FIELDS, EXPORT_FILTER };
 
@@ -14,6 +15,8 @@ struct settings {
     struct option_list files, keys;
     const char *cluster, *filter_file, *user;
     bool has_cluster; /* given */
+    const char *at;         /* NULL: not given */
+    struct vantage vantage; /* the host that it names; nothing is seen yet */
     uint32_t snaplen, buffer_kib;
     bool not_promiscuous, is_immediate, list_interfaces;
     int direction;

@@ -315,6 +315,35 @@ static void a_place_that_one_capture_does_not_show_is_shown_by_two(void **state)
     assert_non_null(strstr(said, "10 of them at an unknown place: capture at both hosts at once"));
 }
 
+static void what_one_capture_proves_is_said(void **state)
+{
+    (void)state;
+    lose_ten(0, 0, 0, 0);
+    findings.places[0][FINDINGS_BEFORE_RECEIVER] = 10;
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "10 of them before the receiver's host: not in its capture, so on the wire or in the sender's host"));
+    said[0] = '\0';
+    findings.places[0][FINDINGS_BEFORE_RECEIVER] = 0;
+    findings.places[0][FINDINGS_AFTER_SENDER] = 10;
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "10 of them behind the sender's host: in its capture, so on the wire or in the receiver's host"));
+}
+
+static void of_an_unknown_place_it_is_said_which_side_of_the_capture_it_is(void **state)
+{
+    struct link_entry entry = {.number = 7};
+    struct analysis_loss loss = {.entry = &entry};
+
+    (void)state;
+    loss.link = lose_ten(0, 0, 0, 0);
+    for (unsigned i = 0; i < 10; i++) {
+        entry.is_missing = i < 6;
+        findings_note_loss(&findings, &loss, FINDINGS_UNKNOWN);
+    }
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "10 of them at an unknown place (4 of these are in the capture, so behind where it was taken): "));
+}
+
 static void with_captures_of_both_hosts_no_further_one_is_asked_for(void **state)
 {
     struct link *link;
@@ -366,6 +395,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(losses_at_one_place_have_the_advice_for_that_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(losses_at_several_places_have_the_advice_for_each, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_place_that_one_capture_does_not_show_is_shown_by_two, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_one_capture_proves_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_an_unknown_place_it_is_said_which_side_of_the_capture_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(with_captures_of_both_hosts_no_further_one_is_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(losses_are_said_to_be_guessed_where_the_capture_has_gaps, set_up, tear_down),
     };

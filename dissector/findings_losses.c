@@ -1,0 +1,111 @@
+#include "findings_losses.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LOSSES_MIN = 3, MOSTLY_PERCENT = 80 };
+
+const char *const findings_place_names[FINDINGS_PLACES] = {"unknown",         "sender's host",         "wire",
+                                                           "receiver's host", "sender's host or wire", "wire or receiver's host"};
+
+static const char *const wheres[FINDINGS_PLACES] = {"at an unknown place",    "in the sender's host",       "on the wire",
+                                                    "in the receiver's host", "before the receiver's host", "behind the sender's host"};
+
+static const char *const advice[FINDINGS_PLACES] = {
+    "capture at both hosts at once to see where they vanish, or say with --at at which one this was",
+    "they never left the sender: check its queue, its packet filter, datagrams above the path MTU",
+    "they left and did not arrive: check cable, switch port, counters (ethtool -S at both ends)",
+    "they reached the host, not the node: check socket buffer (nstat UdpRcvbufErrors), packet filter",
+    "not in its capture, so on the wire or in the sender's host: capture there, too",
+    "in its capture, so on the wire or in the receiver's host: capture there, too",
+};
+
+void findings_note_loss(struct findings *findings, const struct analysis_loss *loss, enum findings_place place)
+{
+    const struct links *links = &findings->analysis->links;
+    const struct link_entry *entry = loss->entry;
+
+    for (size_t i = 0; i < links->count; i++)
+        if (links->links[i] == loss->link) {
+            const bool is_early = entry != NULL && entry->is_early;
+
+            (*(is_early ? &findings->early[i] : &findings->places[i][place]))++;
+            findings->passed[i] += !is_early && place == FINDINGS_UNKNOWN && (entry == NULL || !entry->is_missing);
+        }
+}
+
+/* A place of some of a link's losses, and what to look at. With captures of both hosts, only gaps of the sender's leave it unknown. */
+static size_t put_place(const struct findings *findings, size_t index, unsigned place, const char *between, char *text, size_t used)
+{
+    const bool is_gap = place == FINDINGS_UNKNOWN && findings->analysis->links.links[index]->departures != NULL;
+    char passed[80] = "";
+    int more;
+
+    if (place == FINDINGS_UNKNOWN && findings->passed[index] > 0)
+        snprintf(passed, sizeof passed, " (%" PRIu32 " of these are in the capture, so behind where it was taken)",
+                 findings->passed[index]);
+    more = snprintf(text + used, FINDINGS_BYTES - used, "%s %" PRIu32 " of them %s%s: %s", between, findings->places[index][place],
+                    wheres[place], passed, is_gap ? "the sender's capture lacks them: capture with a larger -B" : advice[place]);
+    return used + (size_t)more < FINDINGS_BYTES ? used + (size_t)more : FINDINGS_BYTES - 1;
+}
+
+bool findings_tell_losses(const struct findings *findings, size_t index)
+{
+    const struct link *link = findings->analysis->links.links[index];
+    const uint32_t *places = findings->places[index];
+    char from[FRAME_ADDRESS_TEXT_BYTES], to[FRAME_ADDRESS_TEXT_BYTES], text[FINDINGS_BYTES];
+    const uint64_t lost = link->counts.lost - findings->early[index];
+    const char *between = ",";
+    unsigned most = 0;
+    size_t used;
+
+    if (lost < LOSSES_MIN)
+        return false;
+    for (unsigned place = 0; place < FINDINGS_PLACES; place++)
+        if (places[place] > places[most])
+            most = place;
+    frame_address_text(&link->from, link->is_v6, false, from);
+    frame_address_text(&link->to, link->is_v6, false, to);
+    used = (size_t)snprintf(text, sizeof text, "rank %u (%s) to rank %u (%s), epoch %" PRIu32 ": %" PRIu64 " lost", link->src, from,
+                            link->dst, to, link->epoch, lost);
+    for (unsigned i = 1; i <= FINDINGS_PLACES; i++) { /* an unknown one last */
+        const unsigned place = i % FINDINGS_PLACES;
+
+        if (100 * (uint64_t)places[most] >= MOSTLY_PERCENT * lost ? place != most : places[place] == 0)
+            continue;
+        used = put_place(findings, index, place, between, text, used);
+        between = ";";
+    }
+    findings->on_finding(findings->context, findings->analysis->stall_ms > 0 ? "error" : "warning", text);
+    return true;
+}
+
+bool findings_tell_vantage(const struct findings *findings)
+{
+    static const char *const proofs[] = {[VANTAGE_STATED] = "by --at",
+                                         [VANTAGE_COOKED] = "its frames tell which way they went",
+                                         [VANTAGE_CHECKSUMS] = "only what that host sent has unfinished checksums"};
+    const struct vantage *vantage = findings->vantage;
+    char text[FINDINGS_BYTES], address[FRAME_ADDRESS_TEXT_BYTES];
+    bool is_any = false;
+
+    for (size_t i = 0; vantage != NULL && findings->analysis->sum.lost > 0 && i < vantage->host_count; i++) {
+        const struct vantage_host *host = &vantage->hosts[i];
+        const enum vantage_proof proof = vantage_at(vantage, host->ip);
+        struct frame_address at = {.port = 0};
+
+        if (proof == VANTAGE_NONE)
+            continue;
+        memcpy(at.ip, host->ip, sizeof at.ip);
+        frame_address_text(&at, host->is_v6, false, address);
+        snprintf(text, sizeof text, "the capture was taken at %s: %s", address, proofs[proof]);
+        findings->on_finding(findings->context, "note", text);
+        is_any = true;
+    }
+    if (is_any || vantage == NULL || !vantage->is_stated || vantage->host_count == 0 || findings->analysis->sum.lost == 0)
+        return is_any;
+    findings->on_finding(findings->context, "warning",
+                         "--at: no datagram is from or to that address: give one of those of the losses, or leave it out");
+    return true;
+}
