@@ -256,8 +256,10 @@ static void pass(struct analysis *analysis, const struct packet *packet, bool by
 
     if (link == NULL)
         return;
-    if (links->renewed != renewed)
-        steps_end(&analysis->steps); /* step numbers begin with 0 again */
+    if (links->renewed != renewed) { /* step numbers begin with 0 again */
+        waits_end(links, &analysis->steps);
+        steps_end(&analysis->steps);
+    }
     if (link->sender == NULL || link->sender->point == packet->point)
         waits_have(links, &analysis->steps, link, packet);
     if (packet->state == PACKET_DECODED && packet->message.header.type == MESH_TYPE_TILE)
@@ -404,6 +406,7 @@ static void end_link(struct analysis *analysis, struct link *link)
 
 void analysis_end(struct analysis *analysis)
 {
+    waits_end(&analysis->links, &analysis->steps);
     for (size_t i = 0; i < analysis->links.count; i++)
         end_link(analysis, analysis->links.links[i]);
     steps_end(&analysis->steps);

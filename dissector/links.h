@@ -70,7 +70,7 @@ struct link_gather {
     uint64_t seen[LINKS_SEEN_WORDS];    /* hashes of the tiles that came */
     unsigned tokens;
     uint16_t phase, last_src; /* whose tile the last one was */
-    bool is_used;
+    bool is_used, is_done;    /* is_done: the times are judged */
 };
 
 struct link_host {
@@ -83,7 +83,7 @@ struct link_host {
     unsigned mesh;  /* the same for all hosts that exchange datagrams in this epoch */
     unsigned point; /* capture point that its own reports are taken from */
     uint64_t have_step;
-    uint16_t have_phase;
+    uint16_t have_phase, rank;
     bool has_any;
     size_t next_gather;
     struct link_gather gathers[LINKS_GATHERS];

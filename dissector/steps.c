@@ -6,6 +6,7 @@ static void tell(struct steps *steps, struct steps_step *step)
 {
     if (step->is_used && steps->on_step != NULL)
         steps->on_step(steps->context, step);
+    steps->last = (struct steps_gather){.mesh = step->mesh, .epoch = step->epoch, .step = step->step};
     step->is_used = false;
 }
 
@@ -37,6 +38,11 @@ static struct steps_step *stalest(struct steps *steps)
     return best;
 }
 
+static bool is_of(const struct steps_step *step, const struct steps_gather *gather)
+{
+    return step->is_used && step->mesh == gather->mesh && step->epoch == gather->epoch && step->step == gather->step;
+}
+
 static struct steps_step *step_of(struct steps *steps, const struct steps_gather *gather)
 {
     struct steps_step *place = NULL;
@@ -44,7 +50,7 @@ static struct steps_step *step_of(struct steps *steps, const struct steps_gather
     for (unsigned i = 0; i < STEPS_KEPT; i++) {
         struct steps_step *step = &steps->kept[i];
 
-        if (step->is_used && step->mesh == gather->mesh && step->epoch == gather->epoch && step->step == gather->step)
+        if (is_of(step, gather))
             return step;
         if (!step->is_used && place == NULL)
             place = step;
@@ -86,6 +92,18 @@ void steps_add(struct steps *steps, const struct steps_gather *gather)
         rank->longest_for = gather->wait_for;
         rank->longest_phase = gather->phase;
     }
+}
+
+bool steps_is_open(const struct steps *steps, const struct steps_gather *gather)
+{
+    const struct steps_gather *last = &steps->last;
+
+    for (unsigned i = 0; i < STEPS_KEPT; i++)
+        if (is_of(&steps->kept[i], gather))
+            return true;
+    if (last->mesh != gather->mesh)
+        return last->mesh < gather->mesh;
+    return last->epoch != gather->epoch ? last->epoch < gather->epoch : last->step < gather->step;
 }
 
 void steps_end(struct steps *steps)

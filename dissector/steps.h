@@ -39,12 +39,16 @@ struct steps_gather {
 
 struct steps {
     uint64_t turns;
+    struct steps_gather last; /* the step reported last; rank and times are 0 */
     struct steps_step kept[STEPS_KEPT];
     void (*on_step)(void *context, const struct steps_step *step); /* in order, as far as ranks keep step */
     void *context;
 };
 
 void steps_add(struct steps *steps, const struct steps_gather *gather);
+/* Is nothing of its step reported yet? For what is added late. */
+bool steps_is_open(const struct steps *steps, const struct steps_gather *gather);
+
 void steps_end(struct steps *steps); /* reports the remaining steps */
 
 /* From the first tile of any rank to the last gather of any. */

@@ -55,7 +55,7 @@ double waits_excess_ns(const struct link *link, uint64_t step, uint16_t phase)
     struct link_gather *gather = link->receiver ? links_gather(link->receiver, step, phase, false) : NULL;
     double excess_ns;
 
-    if (gather == NULL || gather->have_ns == 0)
+    if (gather == NULL || !gather->is_done)
         return -1;
     if (gather->last_src != link->src)
         return 0;
@@ -96,14 +96,15 @@ static bool is_in_full_view(const struct links *links, const struct link_host *h
     return host->srcs != 0 && (senders & ~host->srcs) == 0;
 }
 
-/* A gather is whole at a host. */
-static void finish(struct links *links, struct steps *steps, struct link_host *host, uint16_t rank, struct link_gather *gather)
+/* A gather is whole at a host, and its own tiles have left. */
+static void finish(struct links *links, struct steps *steps, struct link_host *host, struct link_gather *gather, bool is_end)
 {
     const bool is_first = host->done_ns == 0 || host->done_step != gather->step;
     const uint64_t ready_ns = is_first ? gather->own_first_ns : host->done_ns;
     const uint64_t own_ns = gather->own_last_ns > ready_ns ? gather->own_last_ns : ready_ns;
-    struct steps_gather what = {.epoch = host->epoch, .step = gather->step, .phase = gather->phase, .rank = rank};
+    struct steps_gather what = {.epoch = host->epoch, .step = gather->step, .phase = gather->phase, .rank = host->rank};
 
+    gather->is_done = true;
     gather->wait_ns = own_ns != 0 && gather->last_ns > own_ns ? gather->last_ns - own_ns : 0;
     host->done_ns = gather->last_ns > own_ns ? gather->last_ns : own_ns;
     host->done_step = gather->step;
@@ -114,11 +115,31 @@ static void finish(struct links *links, struct steps *steps, struct link_host *h
     what.compute_ns = own_ns - ready_ns;
     what.wait_ns = gather->wait_ns;
     what.wait_for = gather->last_src;
-    if (host->done_ns != 0 && is_in_full_view(links, host, rank))
+    if (host->done_ns != 0 && is_in_full_view(links, host, host->rank) && (!is_end || steps_is_open(steps, &what)))
         steps_add(steps, &what);
     mesh_histogram_add(&host->waits, gather->wait_ns);
     if (gather->wait_ns > NOTEWORTHY_NS)
         tell_entries(links, host, gather);
+}
+
+/* Finish the gathers that the host holds, the oldest first: all, or those before the one it came to hold last. */
+static void finish_all(struct links *links, struct steps *steps, struct link_host *host, bool with_last, bool is_end)
+{
+    for (size_t i = 0; i < LINKS_GATHERS; i++) {
+        struct link_gather *gather = &host->gathers[(host->next_gather + i) % LINKS_GATHERS];
+        const bool is_last = gather->step == host->have_step && gather->phase == host->have_phase;
+
+        if (gather->is_used && gather->have_ns != 0 && !gather->is_done && (with_last || !is_last))
+            finish(links, steps, host, gather, is_end);
+    }
+}
+
+/* The first gather of an epoch: those before it are over. */
+static void end_older(struct links *links, struct steps *steps, const struct link_host *host)
+{
+    for (size_t i = 0; i < links->host_count; i++)
+        if (links->hosts[i]->epoch < host->epoch)
+            finish_all(links, steps, links->hosts[i], true, false);
 }
 
 void waits_have(struct links *links, struct steps *steps, struct link *link, const struct packet *packet)
@@ -128,15 +149,23 @@ void waits_have(struct links *links, struct steps *steps, struct link *link, con
 
     if (host == NULL || header->have_step == MESH_STEP_NONE || links_has(host, header->have_step, header->have_phase))
         return;
+    if (!host->has_any)
+        end_older(links, steps, host);
     host->has_any = true;
+    host->rank = header->src;
     host->have_step = header->have_step;
     host->have_phase = header->have_phase;
-    for (size_t i = 0; i < LINKS_GATHERS; i++) { /* the oldest first */
-        struct link_gather *gather = &host->gathers[(host->next_gather + i) % LINKS_GATHERS];
+    for (size_t i = 0; i < LINKS_GATHERS; i++) {
+        struct link_gather *gather = &host->gathers[i];
 
-        if (!gather->is_used || gather->have_ns != 0 || !links_has(host, gather->step, gather->phase))
-            continue;
-        gather->have_ns = packet->ts_ns;
-        finish(links, steps, host, header->src, gather);
+        if (gather->is_used && gather->have_ns == 0 && links_has(host, gather->step, gather->phase))
+            gather->have_ns = packet->ts_ns;
     }
+    finish_all(links, steps, host, false, false);
+}
+
+void waits_end(struct links *links, struct steps *steps)
+{
+    for (size_t i = 0; i < links->host_count; i++)
+        finish_all(links, steps, links->hosts[i], true, true);
 }
