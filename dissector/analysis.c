@@ -247,6 +247,16 @@ static void pass_tile(struct link *link, const struct packet *packet)
         waits_arrive(link, packet);
 }
 
+/* How long did it take from when the sender says that it sent it? The clocks' difference may be negative. */
+static void note_queued(struct link_host *host, const struct packet *packet)
+{
+    const uint64_t ns = packet->ts_ns - packet->message.header.sent_ns;
+
+    if (host->queued.count == 0 || (int64_t)(ns - host->least_ns) < 0)
+        host->least_ns = ns;
+    mesh_histogram_add(&host->queued, ns - host->least_ns);
+}
+
 /* A datagram passes on its way to one receiver. */
 static void pass(struct analysis *analysis, const struct packet *packet, bool by_group)
 {
@@ -264,6 +274,8 @@ static void pass(struct analysis *analysis, const struct packet *packet, bool by
         waits_have(links, &analysis->steps, link, packet);
     if (packet->state == PACKET_DECODED && packet->message.header.type == MESH_TYPE_TILE)
         pass_tile(link, packet);
+    if (link->sender != NULL && (links->point_count == 0 || link->at_sender == (int)packet->point))
+        note_queued(link->sender, packet);
     if (link->point == packet->point)
         take(analysis, link, packet, by_group);
     else if (link->departures != NULL && link->at_sender == (int)packet->point)

@@ -336,13 +336,62 @@ static void name_slow_links(const struct slow_links *found, unsigned rank, char 
         snprintf(out, size, "the link from rank %u (%s) to rank %u (%s) is", link->src, from, link->dst, to);
 }
 
+/* What 90 % of a host's datagrams wait before they leave it, at most; 0: not known. */
+static uint64_t queued_ns(const struct findings *findings, const struct link *link)
+{
+    const bool is_there = link->at_sender >= 0 || (findings->analysis->links.point_count == 0 && findings->vantage != NULL &&
+                                                   vantage_at(findings->vantage, link->from.ip) != VANTAGE_NONE);
+
+    return is_there && link->sender != NULL && link->sender->queued.count >= LATENCIES_MIN
+               ? mesh_histogram_quantile(&link->sender->queued, 900)
+               : 0;
+}
+
+/* A link from the rank whose datagrams wait in its own host: longer than those of any other host, and for a good part of what the receiver
+ * waits. NULL: none. */
+static const struct link *find_queue(const struct findings *findings, unsigned rank)
+{
+    const struct links *links = &findings->analysis->links;
+    const struct link *longest = NULL;
+    uint64_t others_ns = 0;
+
+    for (size_t i = 0; i < links->count; i++) {
+        const struct link *link = links->links[i];
+        const uint64_t ns = links_is_session(link) ? 0 : queued_ns(findings, link);
+
+        if (link->src != rank)
+            others_ns = ns > others_ns ? ns : others_ns;
+        else if (ns > LONG_NS && link->receiver != NULL && LONG_TIMES * ns > mesh_histogram_quantile(&link->receiver->waits, 900) &&
+                 (longest == NULL || ns > queued_ns(findings, longest)))
+            longest = link;
+    }
+    return longest != NULL && queued_ns(findings, longest) > LONG_TIMES * others_ns ? longest : NULL;
+}
+
+static void tell_queue(const struct findings *findings, const struct link *link, char *out, size_t size)
+{
+    char from[FRAME_ADDRESS_TEXT_BYTES];
+
+    frame_address_text(&link->from, link->is_v6, false, from);
+    snprintf(
+        out, size,
+        "its datagrams wait in its own host (%s) before they leave, p90 %.1f us: look at the rate and the queue of the interface there "
+        "(tc -s qdisc, ethtool), not at the share",
+        from, (double)queued_ns(findings, link) / 1e3);
+}
+
 /* Why the others wait for this rank. */
 static void tell_why(const struct findings *findings, unsigned rank, char *out, size_t size)
 {
+    const struct link *queue = find_queue(findings, rank);
     const struct slow_links found = find_slow_links(&findings->analysis->links, rank);
     const bool is_known = found.known[0] > 0 && found.known[1] > 0;
     char name[180];
 
+    if (queue != NULL) {
+        tell_queue(findings, queue, out, size);
+        return;
+    }
     if (found.slowest == NULL) {
         if (found.is_compared)
             snprintf(out, size, "is that host slower, busy, or is its share too large?");

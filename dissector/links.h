@@ -4,7 +4,7 @@
  * of each space are kept, as in the receiver itself. A host is a receiver in an epoch, with the last gathers sent to it. A datagram to a
  * multicast group counts as on its way to all known receivers of its sender, whether they have joined the group or not. At most LINKS_MAX
  * links and as many hosts, LINKS_SESSIONS_MAX of them of clients' sessions, so that the many sessions of a long capture take no place from
- * the mesh; datagrams of links beyond are counted and left out. A link takes 95 kB, a host 27 kB: 63 MB in all.
+ * the mesh; datagrams of links beyond are counted and left out. A link takes 95 kB, a host 29 kB: 64 MB in all.
  *
  * With several captures, each taken on a different host, a link is judged by the one at its receiver; where there is none, by the one at
  * its sender; else by the first that shows it. For a link captured at both ends the sender's last LINKS_WINDOW numbers are kept, too: 50 kB
@@ -90,6 +90,10 @@ struct link_host {
     uint64_t done_ns, done_step; /* of the last gather that was whole */
     uint64_t srcs;               /* ranks whose tiles were seen on their way to it, by bit */
     struct mesh_histogram waits; /* for the others' tiles of a gather, after the host's own had left */
+    /* From when the host says that it sent to when that passed: by two clocks, so less the least of them. Where the capture was taken on
+     * this host both are its own, and what is left is how long datagrams waited there before they left. */
+    uint64_t least_ns;
+    struct mesh_histogram queued;
 };
 
 struct link_counts {

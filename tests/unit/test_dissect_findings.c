@@ -136,6 +136,46 @@ static void a_host_is_slow_if_no_link_of_it_stands_out(void **state)
     assert_null(strstr(said, "captures"));
 }
 
+/* Each datagram of rank 2 waits in its host for 1 ms, and each other rank for that long or longer. */
+static void queue_in_host_of_rank_2(uint64_t wait_ns)
+{
+    struct links *links = &analysis.links;
+
+    add_links_of_three(27000, 27000);
+    for (unsigned rank = 0; rank < 3; rank++) {
+        struct link_host *host = calloc(1, sizeof *host);
+
+        assert_non_null(host);
+        links->hosts[links->host_count++] = host;
+        for (unsigned i = 0; i < 100; i++) {
+            mesh_histogram_add(&host->queued, rank == 2 ? 1000000 : 10000);
+            mesh_histogram_add(&host->waits, wait_ns);
+        }
+    }
+    for (size_t i = 0; i < links->count; i++) {
+        links->links[i]->sender = links->hosts[links->links[i]->src];
+        links->links[i]->receiver = links->hosts[links->links[i]->dst];
+    }
+    wait_for(2, 3);
+    findings_tell(&findings);
+}
+
+static void a_queue_in_its_own_host_is_named_not_its_share(void **state)
+{
+    (void)state;
+    queue_in_host_of_rank_2(1500000);
+    assert_non_null(strstr(said, ": its datagrams wait in its own host ("));
+    assert_non_null(strstr(said, ") before they leave, p90 10"));
+    assert_null(strstr(said, "is its share too large"));
+}
+
+static void a_queue_much_shorter_than_the_waits_is_not_their_cause(void **state)
+{
+    (void)state;
+    queue_in_host_of_rank_2(20000000);
+    assert_non_null(strstr(said, "is that host slower, busy, or is its share too large?"));
+}
+
 static void without_one_way_times_either_is_possible(void **state)
 {
     (void)state;
@@ -385,6 +425,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_slow_link_of_several_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_two_ranks_one_direction_is_compared_with_the_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_host_is_slow_if_no_link_of_it_stands_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_queue_in_its_own_host_is_named_not_its_share, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_queue_much_shorter_than_the_waits_is_not_their_cause, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_one_way_times_either_is_possible, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_was_silent_until_the_others_went_on_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_leaves_is_not_reported, set_up, tear_down),

@@ -141,11 +141,34 @@ static void each_step_is_reported_once(void **state)
     }
 }
 
+/* The two clocks differ by more than either shows, and the first datagram is not the fastest. */
+static void what_waits_in_its_host_is_measured_by_what_waits_least(void **state)
+{
+    static const uint64_t waits_ns[] = {70000, 10000, 10000, 1010000, 10000};
+    const struct link_host *host;
+
+    (void)state;
+    now_ns = 1000 * MS;
+    for (unsigned i = 0; i < sizeof waits_ns / sizeof *waits_ns; i++) {
+        struct packet packet = datagram(0, MESH_TYPE_STATUS);
+
+        packet.message.header.sent_ns = now_ns + 5000 * MS - waits_ns[i];
+        analysis_add(&analysis, &packet);
+        now_ns += MS;
+    }
+    host = analysis.links.links[0]->sender;
+    assert_int_equal(host->queued.count, 5);
+    assert_int_equal(host->queued.max_ns, 1000000);
+    assert_true(mesh_histogram_quantile(&host->queued, 500) < 1000);
+    analysis_end(&analysis);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_rank_that_computes_until_last_waits_for_nobody, start, stop),
         cmocka_unit_test_setup_teardown(each_step_is_reported_once, start, stop),
+        cmocka_unit_test_setup_teardown(what_waits_in_its_host_is_measured_by_what_waits_least, start, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
