@@ -1,6 +1,6 @@
 #!/bin/bash
-# Datagrams that wait in their own host, behind a shaper, are captured only as they leave it: the analysis still says that they waited there,
-# and not that the host is slow or its share too large.
+# Datagrams that wait in their own host, behind a shaper, are captured only as they leave it: the analysis still says that they waited
+# there, and not that the host is slow or its share too large.
 # shellcheck source=tests/tools/netns
 . tests/tools/netns
 netns_enter "$@"
