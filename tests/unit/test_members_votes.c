@@ -5,58 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/cluster_parts.h"
-#include "simmembers.h"
-
-enum { NUMBER = 5, SELF = 1, MEMBER = 2, JOINER = 3, NOBODY = 9 }; /* the bytes of incarnations; the last one is no process */
-
-static struct mesh_cluster *cluster;
-static struct cluster_peer *member, *joiner;
-
-static void name(struct mesh_cluster_member *who, int which)
-{
-    memset(who->incarnation, which, sizeof who->incarnation);
-    who->addr.port = (uint16_t)(7000 + which);
-}
-
-/* A proposal of an epoch of two that would take in a third. */
-static int open_plan(void **state)
-{
-    void *memory = aligned_alloc(64, mesh_cluster_memory_bytes());
-    struct mesh_cluster_config config = {.hash = simmembers_hash, .version = MESH_WIRE_VERSION};
-    struct cluster_ballot ballot = {.number = NUMBER, .round = 1};
-    struct cluster_list list = {.count = 2};
-    const uint8_t id[16] = {55};
-
-    (void)state;
-    memset(config.incarnation, SELF, sizeof config.incarnation);
-    if (!memory || mesh_cluster_init(&cluster, &config, memory, mesh_cluster_memory_bytes(), CLUSTER_S) != 0)
-        return -1;
-    memset(ballot.proposer, SELF, sizeof ballot.proposer);
-    for (int i = 0; i < 3; i++)
-        name(&list.members[i], i + SELF);
-    mesh_cluster_install(cluster, &ballot, id, &list);
-    member = mesh_cluster_peer_find(cluster, list.members[1].incarnation);
-    joiner = mesh_cluster_peer_add(cluster, list.members[2].incarnation, list.members[2].addr);
-    joiner->is_joining = true;
-    list.count = 3;
-    ballot.number = NUMBER + 1;
-    cluster->plan.list = list;
-    cluster->plan.ballot = ballot;
-    cluster->plan.stage = MESH_STAGE_PROPOSE;
-    cluster->plan.voted = 1;
-    return 0;
-}
-
-static int close_plan(void **state)
-{
-    (void)state;
-    free(cluster);
-    return 0;
-}
+#include "proposal_case.h"
 
 /* The vote of a process, to the plan; rival: an incarnation. */
 static struct mesh_message vote_of(enum mesh_answer answer, int rival, uint32_t epoch)
@@ -128,7 +79,7 @@ static void a_rival_that_is_alive_is_given_way_and_a_dead_one_is_outbid(void **s
         struct mesh_message promised = vote_of(MESH_ANSWER_PROMISED, cases[i].rival, NUMBER);
 
         if (i > 0)
-            assert_int_equal(open_plan(state), 0);
+            assert_int_equal(proposal_case_open(state), 0);
         promised.as.vote.rival_number = 40;
         cluster->plan.is_urgent = cases[i].is_urgent;
         member->liveness = cases[i].is_dead ? CLUSTER_DEAD : CLUSTER_TRUSTED;
@@ -140,7 +91,7 @@ static void a_rival_that_is_alive_is_given_way_and_a_dead_one_is_outbid(void **s
         else
             assert_int_equal(delay_ns(), 0);
         if (i + 1 < sizeof cases / sizeof *cases)
-            close_plan(state);
+            proposal_case_close(state);
     }
 }
 
@@ -183,8 +134,8 @@ static void a_member_with_a_better_offer_is_waited_for_unless_somebody_is_dead(v
     vote(member, MESH_ANSWER_UNASKED, SELF, NUMBER);
     assert_int_equal(cluster->plan.stage, 0);
     assert_int_equal(delay_ns(), 100 * CLUSTER_MS);
-    close_plan(state);
-    assert_int_equal(open_plan(state), 0);
+    proposal_case_close(state);
+    assert_int_equal(proposal_case_open(state), 0);
     cluster->plan.is_urgent = true;
     vote(member, MESH_ANSWER_UNASKED, SELF, NUMBER);
     assert_int_equal(delay_ns(), 0);
@@ -352,21 +303,6 @@ static int plan_of_member(uint32_t number)
     return mesh_cluster_vote_plan(cluster, &in);
 }
 
-/* The next message of this type; false: there is none. */
-static bool sends(unsigned type, struct mesh_message *message, uint16_t *port)
-{
-    static uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
-    struct mesh_output output;
-
-    while (mesh_cluster_next_datagram(cluster, cluster->now_ns, packet, sizeof packet, &output)) {
-        assert_int_equal(mesh_wire_decode(packet, output.bytes, message), 0);
-        *port = output.addr.port;
-        if (message->header.type == type)
-            return true;
-    }
-    return false;
-}
-
 static void a_vote_names_its_plan_and_its_senders_epoch(void **state)
 {
     struct mesh_message message;
@@ -378,7 +314,7 @@ static void a_vote_names_its_plan_and_its_senders_epoch(void **state)
         const struct mesh_vote *said = &message.as.vote;
 
         assert_int_equal(plan_of_member(number), number == NUMBER ? MESH_EEPOCH : 0);
-        assert_true(sends(MESH_TYPE_VOTE, &message, &port));
+        assert_true(proposal_case_sends(MESH_TYPE_VOTE, &message, &port));
         assert_int_equal(port, member->addr.port);
         assert_int_equal(said->answer, number == NUMBER ? MESH_ANSWER_ELSEWHERE : MESH_ANSWER_YES);
         assert_int_equal(said->stage, MESH_STAGE_PROPOSE);
@@ -405,7 +341,7 @@ static void who_has_agreed_asks_four_times_for_the_commit(void **state)
     assert_int_equal(plan_of_member(NUMBER + 1), 0);
     for (uint64_t ms = 0; ms < 1000; ms++) {
         mesh_cluster_tick(cluster, begun_ns + ms * CLUSTER_MS);
-        while (sends(MESH_TYPE_ALIVE, &message, &port)) {
+        while (proposal_case_sends(MESH_TYPE_ALIVE, &message, &port)) {
             if (port != 7000 + JOINER)
                 continue;
             assert_in_range(asked, 0, 3);
@@ -416,7 +352,7 @@ static void who_has_agreed_asks_four_times_for_the_commit(void **state)
     assert_int_equal(asked, 4);
 }
 
-#define VOTES_TEST(test) cmocka_unit_test_setup_teardown(test, open_plan, close_plan)
+#define VOTES_TEST(test) cmocka_unit_test_setup_teardown(test, proposal_case_open, proposal_case_close)
 
 int main(void)
 {
