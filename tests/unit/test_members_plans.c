@@ -246,6 +246,7 @@ static void the_commit_of_another_ends_the_own_plan(void **state)
     cluster->plan.stage = MESH_STAGE_CHECK;
     assert_int_equal(mesh_cluster_vote_commit(cluster, &in), 0);
     assert_int_equal(cluster->epoch.number, NUMBER + 1);
+    assert_int_equal(cluster->stats.epochs, 2);
     assert_int_equal(cluster->plan.stage, 0);
 }
 

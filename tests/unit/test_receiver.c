@@ -109,6 +109,7 @@ static void a_number_seen_twice_is_dropped_without_a_trace(void **state)
 static void of_an_overlapping_tile_only_what_is_new_is_written_and_reported(void **state)
 {
     struct net *net = setup();
+    struct mesh_peer_stats stats;
     struct mesh_event event;
 
     (void)state;
@@ -128,6 +129,24 @@ static void of_an_overlapping_tile_only_what_is_new_is_written_and_reported(void
     assert_int_equal(gathers[0].data[1][7 * 36], 2);
     assert_int_equal(feed(net, &(struct tile){3, 1, 0, 0, 1, 0, 20, 0}, 3), 0);
     assert_int_equal(next_event(net).type, MESH_EVENT_NONE);
+    mesh_get_peer_stats(net->mesh[1], 0, &stats);
+    assert_int_equal(stats.duplicate, 1);
+    finish(net);
+}
+
+/* Here of a step before the first that was opened. */
+static void a_tile_that_comes_too_late_is_superfluous_not_early(void **state)
+{
+    struct net *net = setup();
+    struct mesh_peer_stats peer;
+    struct mesh_stats stats;
+
+    (void)state;
+    assert_int_equal(feed(net, &(struct tile){1, 0, 0, 0, 1, 0, 3, 0}, 1), 0);
+    mesh_get_stats(net->mesh[1], &stats);
+    mesh_get_peer_stats(net->mesh[1], 0, &peer);
+    assert_int_equal(stats.early, 0);
+    assert_int_equal(peer.duplicate, 1);
     finish(net);
 }
 
@@ -288,6 +307,7 @@ int main(void)
         cmocka_unit_test(a_tile_is_copied_to_its_place_and_reported_once),
         cmocka_unit_test(a_number_seen_twice_is_dropped_without_a_trace),
         cmocka_unit_test(of_an_overlapping_tile_only_what_is_new_is_written_and_reported),
+        cmocka_unit_test(a_tile_that_comes_too_late_is_superfluous_not_early),
         cmocka_unit_test(tiles_that_do_not_fit_the_gather_are_dropped_without_a_trace),
         cmocka_unit_test(an_early_tile_counts_as_seen_but_leaves_its_data_to_a_later_question),
         cmocka_unit_test(a_gap_in_one_space_leaves_the_other_its_reorder_delay),
