@@ -230,6 +230,50 @@ static void a_rank_that_only_reads_tells_what_it_has_after_two_gathers(void **st
     net_free(net);
 }
 
+/* Not after one, which the next tile usually tells; and without a tile it would be told a millisecond later. */
+static void the_second_of_two_gathers_is_told_at_once(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    for (unsigned i = 0; i < 2; i++) {
+        net_gather_init(net, &gathers[i], 1, (uint16_t)i, 1, 20);
+        gathers[i].first[1] = 20; /* all of rank 0 */
+        net_gather_fill(net, &gathers[i], 0);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            assert_int_equal(net_gather_open(net, &gathers[i], rank), 0);
+        assert_int_equal(net_gather_publish(net, &gathers[i], 0), 0);
+        net_run(net, 300 * NET_US);
+        assert_int_equal(net->sent[1][MESH_TYPE_STATUS], i);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
+static void what_a_tile_has_told_is_not_told_again(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    for (unsigned i = 0; i < 2; i++) {
+        net_gather_init(net, &gathers[i], 1, (uint16_t)i, 1, 20);
+        for (uint16_t rank = 0; rank < 2; rank++)
+            assert_int_equal(net_gather_open(net, &gathers[i], rank), 0);
+    }
+    assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+    net_run(net, 300 * NET_US);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(net_gather_publish(net, &gathers[1], 1), 0);
+    net_run(net, 1200 * NET_US);
+    assert_int_equal(net->sent[1][MESH_TYPE_STATUS], 0);
+    for (unsigned i = 0; i < 2; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
 /* The sender's and the receiver's kernel account alike, and so must both ends: see PROTOCOL.md. */
 static void costs_and_windows_are_those_of_the_protocol(void **state)
 {
@@ -260,6 +304,8 @@ int main(void)
         cmocka_unit_test(no_more_than_1024_numbers_are_unreported),
         cmocka_unit_test(credit_lost_with_its_datagrams_comes_back),
         cmocka_unit_test(have_through_is_told_when_nothing_else_carries_it),
+        cmocka_unit_test(the_second_of_two_gathers_is_told_at_once),
+        cmocka_unit_test(what_a_tile_has_told_is_not_told_again),
         cmocka_unit_test(costs_and_windows_are_those_of_the_protocol),
         cmocka_unit_test(a_rank_that_only_reads_tells_what_it_has_after_two_gathers),
     };

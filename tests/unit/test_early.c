@@ -128,7 +128,7 @@ static void receive_status(struct net *net, uint64_t lost)
     receive(net, &message, MESH_TYPE_STATUS, 0);
 }
 
-/* There is room for 32 tiles. */
+/* There is room for 32 tiles, and no more. */
 static void a_copy_of_an_early_tile_takes_no_second_place(void **state)
 {
     static const uint8_t block[36];
@@ -136,7 +136,7 @@ static void a_copy_of_an_early_tile_takes_no_second_place(void **state)
 
     (void)state;
     net_up(net);
-    for (uint16_t i = 0; i < 20; i++) {
+    for (uint16_t i = 0; i < 32; i++) {
         struct mesh_message tile = {
             .as.tile = {.step = 1, .token_count = 1, .block_first = i, .block_count = 1}, .data = block, .data_bytes = sizeof block};
 
@@ -145,12 +145,41 @@ static void a_copy_of_an_early_tile_takes_no_second_place(void **state)
         receive_status(net, UINT64_MAX);
         receive(net, &tile, MESH_TYPE_TILE, MESH_FLAG_COPY);
     }
-    net_gather_init(net, &gathers[0], 1, 0, 1, 40);
+    net_gather_init(net, &gathers[0], 1, 0, 1, 64);
     assert_int_equal(net_gather_open(net, &gathers[0], 1), 0);
     net_flush(net);
-    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 20);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], 32);
     assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
     assert_int_equal(net->sent[1][MESH_TYPE_NAK], 0);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
+/* The tile of which it is the copy was lost, and another one of the same gather has come. */
+static void a_copy_whose_tile_did_not_come_is_kept(void **state)
+{
+    static const struct mesh_tile tiles[] = {
+        {.step = 1, .token_count = 1, .block_first = 4, .block_count = 2},
+        {.step = 1, .token_count = 1, .block_first = 6, .block_count = 2},
+        {.step = 1, .token_count = 1, .block_first = 0, .block_count = 4},
+        {.step = 1, .token_first = 1, .token_count = 1, .block_first = 4, .block_count = 2},
+        {.step = 1, .token_first = 2, .token_count = 2, .block_first = 4, .block_count = 2},
+    };
+    static const uint8_t blocks[4 * 36];
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    for (unsigned i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+        struct mesh_message message = {
+            .as.tile = tiles[i], .data = blocks, .data_bytes = (size_t)tiles[i].token_count * tiles[i].block_count * 36};
+
+        receive(net, &message, MESH_TYPE_TILE, i > 0 ? MESH_FLAG_COPY : 0);
+    }
+    net_gather_init(net, &gathers[0], 1, 0, 4, 40);
+    assert_int_equal(net_gather_open(net, &gathers[0], 1), 0);
+    net_flush(net);
+    assert_int_equal(net->events[1][MESH_EVENT_ARRIVED], sizeof tiles / sizeof *tiles);
     net_gather_release(net, &gathers[0]);
     net_free(net);
 }
@@ -163,6 +192,7 @@ int main(void)
         cmocka_unit_test(early_tiles_of_gathers_that_are_left_out_leave_room_for_others),
         cmocka_unit_test(an_early_tile_that_does_not_fit_its_gather_is_dropped),
         cmocka_unit_test(a_copy_of_an_early_tile_takes_no_second_place),
+        cmocka_unit_test(a_copy_whose_tile_did_not_come_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

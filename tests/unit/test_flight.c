@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "libmesh/core.h"
 #include "net.h"
 
 static struct net_gather gather;
@@ -150,6 +151,52 @@ static void what_waits_for_another_reader_goes_to_the_one_that_asks(void **state
     net_free(net);
 }
 
+static bool share_a_block(const struct mesh_range *a, const struct mesh_range *b)
+{
+    for (unsigned token = a->token_first; token < (unsigned)a->token_first + a->token_count; token++)
+        for (unsigned block = a->block_first; block < (unsigned)a->block_first + a->block_count; block++)
+            if (token >= b->token_first && token - b->token_first < b->token_count && block >= b->block_first &&
+                block - b->block_first < b->block_count)
+                return true;
+    return false;
+}
+
+/* Until the peer reports its number, or has had the time to. */
+static void of_what_is_asked_for_all_is_on_its_way_that_shares_a_block_with_a_tile_sent_just_now(void **state)
+{
+    static const struct mesh_range sent = {1, 2, 2, 3};
+    struct net *net = net_new(2);
+    const struct mesh_slot *slot;
+    struct mesh_peer *peer;
+    struct mesh *mesh;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 5, 14);
+    assert_int_equal(net_gather_open(net, &gather, 0), 0);
+    mesh = net->mesh[0];
+    peer = &mesh->peers[1];
+    slot = mesh_slot_find(mesh, mesh_end_of(mesh, 1, 0));
+    peer->number++;
+    mesh_flight_note(mesh, slot, &sent, peer);
+    for (uint16_t token = 0; token < 5; token++)
+        for (uint16_t tokens = 1; tokens <= 5 - token; tokens++)
+            for (uint16_t block = 0; block < 7; block++)
+                for (uint16_t blocks = 1; blocks <= 7 - block; blocks++) {
+                    const struct mesh_range range = {token, tokens, block, blocks};
+
+                    assert_int_equal(mesh_flight_has(mesh, slot, peer, &range), share_a_block(&range, &sent));
+                }
+    peer->reported[0] = peer->number - 1;
+    assert_true(mesh_flight_has(mesh, slot, peer, &sent));
+    peer->reported[0]++;
+    assert_false(mesh_flight_has(mesh, slot, peer, &sent));
+    peer->reported[0]--;
+    mesh->now_ns += mesh_peer_flight_ns(peer);
+    assert_false(mesh_flight_has(mesh, slot, peer, &sent));
+    finish(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_question_that_crosses_the_tiles_is_not_answered_with_them_again),
         cmocka_unit_test(a_lost_tile_that_looked_as_if_it_were_on_its_way_is_resent_when_asked_again),
         cmocka_unit_test(what_waits_for_another_reader_goes_to_the_one_that_asks),
+        cmocka_unit_test(of_what_is_asked_for_all_is_on_its_way_that_shares_a_block_with_a_tile_sent_just_now),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Members and processes that were one: their questions, JOINs and denials, and when one of two that do not hear one another is left out. */
+/* Members and processes that were one: their questions, JOINs and denials, when one of two that do not hear one another is left out, and
+ * whom this process asks itself. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -160,6 +161,214 @@ static void a_suspicion_is_reported_at_once(void **state)
     assert_int_equal(message.as.suspect.ranks, 4);
 }
 
+static void a_new_epoch_begins_without_suspicions_and_accusations(void **state)
+{
+    (void)state;
+    member->liveness = CLUSTER_ASKING;
+    member->accusers = member->deaf = 1;
+    cluster->report.is_active = true;
+    put_self_in_the_middle();
+    for (unsigned at = 0; at < 3; at += 2) {
+        const struct cluster_peer *peer = mesh_cluster_peer_at(cluster, at);
+
+        assert_int_equal(peer->liveness, CLUSTER_TRUSTED);
+        assert_int_equal(peer->accusers, 0);
+        assert_int_equal(peer->deaf, 0);
+    }
+    assert_false(cluster->report.is_active);
+}
+
+/* A datagram that is played back says nothing of now. */
+static void a_member_taken_for_dead_comes_back_with_its_newest_sign_of_life_only(void **state)
+{
+    struct mesh_message alive = {.header.type = MESH_TYPE_ALIVE, .as.alive = {.number = NUMBER}};
+    struct cluster_input in = input(member, &alive);
+
+    (void)state;
+    memcpy(alive.as.alive.id, cluster->epoch.id, sizeof alive.as.alive.id);
+    member->liveness = CLUSTER_DEAD;
+    assert_int_equal(mesh_cluster_alive_receive(cluster, &in), 0);
+    assert_int_equal(member->liveness, CLUSTER_DEAD);
+    in.is_newest = true;
+    assert_int_equal(mesh_cluster_alive_receive(cluster, &in), 0);
+    assert_int_equal(member->liveness, CLUSTER_TRUSTED);
+}
+
+/* The mesh layer hears the first member, so the cluster layer need not ask it; unless it may not be in this epoch yet. */
+static void whom_the_mesh_layer_hears_is_not_asked_once_it_is_in_the_epoch(void **state)
+{
+    (void)state;
+    member->rtt_ns = CLUSTER_MS;
+    for (unsigned is_in = 0; is_in < 2; is_in++) {
+        struct mesh_message message;
+        uint16_t port;
+
+        member->is_in = is_in;
+        member->mesh_heard_ns = member->ping_at_ns = cluster->now_ns;
+        mesh_cluster_alive_tick(cluster);
+        assert_int_equal(proposal_case_sends(MESH_TYPE_ALIVE, &message, &port), !is_in);
+        member->ping_at_ns = UINT64_MAX;
+        mesh_cluster_alive_ask_all(cluster);
+        assert_int_equal(member->ping_at_ns, cluster->now_ns);
+    }
+}
+
+/* ---- addresses that are asked ---- */
+
+static bool asks(uint64_t *nonce)
+{
+    struct mesh_message message;
+    uint16_t port;
+
+    mesh_cluster_contact_tick(cluster);
+    if (!proposal_case_sends(MESH_TYPE_ASK, &message, &port))
+        return false;
+    assert_int_equal(port, joiner->addr.port);
+    *nonce = message.as.ask.nonce;
+    return true;
+}
+
+/* The answer of a larger cluster to the question. */
+static int meet(uint64_t nonce)
+{
+    struct mesh_message cookie = {.header.type = MESH_TYPE_COOKIE,
+                                  .as.cookie = {.nonce = nonce, .members = 9, .number = NUMBER, .id = {9}}};
+    const struct cluster_input in = {.from = joiner->addr, .message = &cookie, .incarnation = joiner->incarnation};
+
+    return mesh_cluster_joining_cookie(cluster, &in);
+}
+
+static void a_process_that_leaves_joins_no_other_cluster(void **state)
+{
+    uint64_t nonce;
+
+    (void)state;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    for (unsigned leaves = 2; leaves-- > 0;) {
+        cluster->is_leaving = false;
+        assert_true(asks(&nonce));
+        cluster->is_leaving = leaves;
+        assert_int_equal(meet(nonce), 0);
+        assert_int_equal(cluster->joining.is_active, !leaves);
+        cluster->now_ns += CLUSTER_S;
+    }
+}
+
+/* A member that has met the other cluster has told the others where it is; of an address that was a member's it has not. */
+static void the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told(void **state)
+{
+    static const struct {
+        bool is_by_move, is_lost;
+    } cases[] = {{false, false}, {true, false}, {true, true}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mesh_message message;
+        uint64_t nonce;
+        uint16_t port;
+
+        if (i > 0)
+            assert_int_equal(open_calm(state), 0);
+        mesh_cluster_contact_learn(cluster, &joiner->addr, cases[i].is_by_move);
+        if (cases[i].is_lost)
+            mesh_cluster_contact_lost(cluster, &joiner->addr);
+        cluster->now_ns += CLUSTER_S;
+        assert_true(asks(&nonce));
+        assert_int_equal(meet(nonce), 0);
+        assert_true(cluster->joining.is_active);
+        assert_int_equal(proposal_case_sends(MESH_TYPE_MOVE, &message, &port), !cases[i].is_by_move || cases[i].is_lost);
+        if (i + 1 < sizeof cases / sizeof *cases)
+            proposal_case_close(state);
+    }
+}
+
+/* How often the address is asked within these seconds. */
+static unsigned count_questions(unsigned from_s, unsigned to_s)
+{
+    const uint64_t begun_ns = cluster->now_ns;
+    unsigned asked = 0;
+    uint64_t nonce;
+
+    for (uint64_t ms = 0; ms < (to_s - from_s) * 1000; ms++) {
+        cluster->now_ns = begun_ns + ms * CLUSTER_MS;
+        asked += asks(&nonce);
+    }
+    cluster->now_ns = begun_ns + (to_s - from_s) * CLUSTER_S;
+    return asked;
+}
+
+/* Ends with the first second, in which both know of each other and one of them joins. */
+static void a_cluster_that_was_met_is_asked_every_twentieth_of_a_second(void **state)
+{
+    uint64_t nonce;
+
+    (void)state;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    assert_true(asks(&nonce));
+    cluster->now_ns += 70 * CLUSTER_S; /* the answer to a question that took long */
+    assert_int_equal(meet(nonce), 0);
+    assert_in_range(count_questions(0, 1), 17, 20);
+    assert_in_range(count_questions(1, 10), 8, 14);
+}
+
+static void an_address_that_was_met_a_moment_ago_is_not_asked_anew(void **state)
+{
+    uint64_t nonce;
+
+    (void)state;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    assert_true(asks(&nonce));
+    assert_int_equal(meet(nonce), 0);
+    cluster->now_ns += 50 * CLUSTER_MS - 1;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    assert_false(asks(&nonce));
+    cluster->now_ns++;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    assert_true(asks(&nonce));
+}
+
+static void a_question_is_answered_once(void **state)
+{
+    uint64_t nonce, number;
+
+    (void)state;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    assert_true(asks(&nonce));
+    number = mesh_cluster_contact_by_nonce(cluster, nonce)->asked_number;
+    assert_non_null(mesh_cluster_contact_by_number(cluster, number, &joiner->addr));
+    assert_int_equal(meet(nonce), 0);
+    assert_null(mesh_cluster_contact_by_number(cluster, number, &joiner->addr));
+    cluster->now_ns += 3 * CLUSTER_S;
+    assert_true(asks(&nonce));
+    mesh_cluster_contact_denied(cluster, mesh_cluster_contact_by_nonce(cluster, nonce), true);
+    assert_null(mesh_cluster_contact_by_nonce(cluster, nonce));
+}
+
+/* Its own questions come back for a while, from an address that another process gets afterwards. */
+static void an_address_that_was_its_own_is_asked_as_often_as_others_again(void **state)
+{
+    uint64_t nonce;
+
+    (void)state;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    for (unsigned i = 0; i < 9; i++) { /* the last time after five seconds */
+        while (!asks(&nonce))
+            cluster->now_ns += 10 * CLUSTER_MS;
+        assert_true(mesh_cluster_contact_self(cluster, nonce));
+    }
+    assert_in_range(count_questions(0, 60), 12, 60);
+}
+
+/* After 20, 40, 80 ms and so on; every second; after a minute twice, four times as long and so on; each time up to an eighth longer. */
+static void a_silent_address_is_asked_ever_less_often(void **state)
+{
+    (void)state;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    assert_in_range(count_questions(0, 1), 6, 7);
+    assert_in_range(count_questions(1, 60), 51, 60);
+    assert_in_range(count_questions(60, 120), 4, 6);
+    assert_in_range(count_questions(120, 420), 8, 11);
+}
+
 #define ADMISSION_TEST(test) cmocka_unit_test_setup_teardown(test, open_calm, proposal_case_close)
 
 int main(void)
@@ -171,6 +380,16 @@ int main(void)
         ADMISSION_TEST(the_third_time_that_one_starves_another_the_higher_rank_is_out_and_counting_begins_anew),
         ADMISSION_TEST(who_asks_in_the_place_of_a_suspected_coordinator_leaves_nobody_out),
         ADMISSION_TEST(a_suspicion_is_reported_at_once),
+        ADMISSION_TEST(a_new_epoch_begins_without_suspicions_and_accusations),
+        ADMISSION_TEST(a_member_taken_for_dead_comes_back_with_its_newest_sign_of_life_only),
+        ADMISSION_TEST(whom_the_mesh_layer_hears_is_not_asked_once_it_is_in_the_epoch),
+        ADMISSION_TEST(a_cluster_that_was_met_is_asked_every_twentieth_of_a_second),
+        ADMISSION_TEST(a_process_that_leaves_joins_no_other_cluster),
+        ADMISSION_TEST(the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told),
+        ADMISSION_TEST(an_address_that_was_met_a_moment_ago_is_not_asked_anew),
+        ADMISSION_TEST(a_question_is_answered_once),
+        ADMISSION_TEST(an_address_that_was_its_own_is_asked_as_often_as_others_again),
+        ADMISSION_TEST(a_silent_address_is_asked_ever_less_often),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

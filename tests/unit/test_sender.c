@@ -179,6 +179,7 @@ static void each_gather_that_the_reader_has_lets_one_more_be_sent(void **state)
 static void a_later_gather_for_some_readers_does_not_hold_up_an_earlier_one(void **state)
 {
     struct net *net = net_new(3);
+    struct mesh_peer_stats stats;
 
     (void)state;
     net_up(net);
@@ -197,7 +198,36 @@ static void a_later_gather_for_some_readers_does_not_hold_up_an_earlier_one(void
     }
     net_run(net, 50 * NET_MS);
     assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 5);
+    mesh_get_peer_stats(net->mesh[0], 1, &stats);
+    assert_int_equal(stats.resent, 0); /* no question had to bring what was held up */
     for (unsigned i = 0; i < 5; i++)
+        net_gather_release(net, &gathers[i]);
+    net_free(net);
+}
+
+/* Both where all read the gather and where tiles go out one by one: rank 3 reads only the first. */
+static void a_reader_that_has_left_holds_up_no_tile_for_the_others(void **state)
+{
+    struct net *net = net_new(4);
+
+    (void)state;
+    net_up(net);
+    mesh_goodbye(net->mesh[2], net->now_ns);
+    net_run(net, 5 * NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_GONE], 1);
+    for (unsigned i = 0; i < 2; i++) {
+        net_gather_init(net, &gathers[i], 1, (uint16_t)i, 1, 20);
+        gathers[i].first[1] = gathers[i].first[2] = gathers[i].first[3] = 20; /* all of rank 0 */
+        net_gather_fill(net, &gathers[i], 0);
+        for (uint16_t rank = 0; rank < 2; rank++) {
+            gathers[i].gather[rank].readers = i == 0 ? 15 : 7;
+            assert_int_equal(net_gather_open(net, &gathers[i], rank), 0);
+        }
+        assert_int_equal(net_gather_publish(net, &gathers[i], 0), 0);
+        net_run(net, 500 * NET_US);
+        assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], i + 1);
+    }
+    for (unsigned i = 0; i < 2; i++)
         net_gather_release(net, &gathers[i]);
     net_free(net);
 }
@@ -257,6 +287,42 @@ static void a_phase_or_a_step_that_there_is_not_names_no_other_gather(void **sta
     net_free(net);
 }
 
+static bool drop_first_tiles(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)from, (void)to, (void)bytes;
+    return message->header.type == MESH_TYPE_TILE && !(message->header.flags & MESH_FLAG_RESEND);
+}
+
+/* Blocks have 36 bytes, and about 1100 of them fit into a datagram: 30 blocks. */
+static void what_is_lost_of_several_tokens_is_sent_again_once_in_full_datagrams(void **state)
+{
+    static const struct {
+        uint16_t tokens, own_blocks;
+        unsigned datagrams;
+    } cases[] = {{3, 10, 1}, {7, 14, 4}, {3, 40, 6}, {4, 70, 12}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct net *net = net_new(2);
+        struct mesh_peer_stats stats;
+
+        net_up(net);
+        open_everywhere(net, 0, cases[i].tokens, (uint16_t)(2 * cases[i].own_blocks));
+        net->drop = drop_first_tiles;
+        assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+        net_run(net, 50 * NET_MS);
+        assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+        assert_true(net_gather_is_whole(net, &gathers[0], 1));
+        assert_int_equal(net->sent[1][MESH_TYPE_NAK], 1);
+        mesh_get_peer_stats(net->mesh[0], 1, &stats);
+        assert_int_equal(stats.resent, cases[i].datagrams);
+        mesh_get_peer_stats(net->mesh[1], 0, &stats);
+        assert_int_equal(stats.duplicate, 0);
+        net_gather_release(net, &gathers[0]);
+        net_free(net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,8 +332,10 @@ int main(void)
         cmocka_unit_test(nothing_is_sent_more_than_four_gathers_ahead_of_a_reader),
         cmocka_unit_test(each_gather_that_the_reader_has_lets_one_more_be_sent),
         cmocka_unit_test(a_later_gather_for_some_readers_does_not_hold_up_an_earlier_one),
+        cmocka_unit_test(a_reader_that_has_left_holds_up_no_tile_for_the_others),
         cmocka_unit_test(a_full_send_queue_says_again),
         cmocka_unit_test(blocks_of_others_and_unknown_gathers_cannot_be_published),
+        cmocka_unit_test(what_is_lost_of_several_tokens_is_sent_again_once_in_full_datagrams),
         cmocka_unit_test(a_phase_or_a_step_that_there_is_not_names_no_other_gather),
     };
 

@@ -72,6 +72,21 @@ static void a_rank_that_says_not_computed_yet_is_not_silent(void **state)
     finish(net);
 }
 
+/* What it owes never comes, and others have been told of that. */
+static void a_rank_that_has_left_is_not_silent(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    mesh_goodbye(net->mesh[2], net->now_ns);
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0);
+    net_run(net, 500 * NET_MS);
+    assert_int_equal(net->events[0][MESH_EVENT_GONE], 1);
+    assert_int_equal(silent(net, 0) | silent(net, 1), 0);
+    finish(net);
+}
+
 static void a_rank_that_owes_nothing_may_be_silent(void **state)
 {
     struct net *net = setup();
@@ -233,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rank_that_owes_and_says_nothing_is_silent_after_twenty_milliseconds),
         cmocka_unit_test(a_rank_that_says_not_computed_yet_is_not_silent),
+        cmocka_unit_test(a_rank_that_has_left_is_not_silent),
         cmocka_unit_test(a_rank_that_owes_nothing_may_be_silent),
         cmocka_unit_test(who_was_not_called_when_it_was_due_takes_nobody_for_silent),
         cmocka_unit_test(who_lacks_what_a_heard_rank_has_sent_for_three_seconds_is_starved_by_it),
