@@ -213,6 +213,20 @@ static void whom_the_mesh_layer_hears_is_not_asked_once_it_is_in_the_epoch(void 
     }
 }
 
+/* Its time is longer by that in which this process could not hear it; but not without end. */
+static void who_is_stopped_again_and_again_waits_two_seconds_for_an_answer(void **state)
+{
+    (void)state;
+    member->liveness = CLUSTER_ASKING;
+    member->asked_ns = cluster->now_ns;
+    member->asked_until_ns = cluster->now_ns + 100 * CLUSTER_MS;
+    for (unsigned i = 1; i <= 50; i++) {
+        cluster->now_ns += 200 * CLUSTER_MS;
+        mesh_cluster_response_excuse(cluster, 100 * CLUSTER_MS);
+        assert_int_equal(member->asked_until_ns - member->asked_ns, (i < 19 ? 100 + i * 100 : 2000) * CLUSTER_MS);
+    }
+}
+
 /* ---- addresses that are asked ---- */
 
 static bool asks(uint64_t *nonce)
@@ -383,6 +397,7 @@ int main(void)
         ADMISSION_TEST(a_new_epoch_begins_without_suspicions_and_accusations),
         ADMISSION_TEST(a_member_taken_for_dead_comes_back_with_its_newest_sign_of_life_only),
         ADMISSION_TEST(whom_the_mesh_layer_hears_is_not_asked_once_it_is_in_the_epoch),
+        ADMISSION_TEST(who_is_stopped_again_and_again_waits_two_seconds_for_an_answer),
         ADMISSION_TEST(a_cluster_that_was_met_is_asked_every_twentieth_of_a_second),
         ADMISSION_TEST(a_process_that_leaves_joins_no_other_cluster),
         ADMISSION_TEST(the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told),

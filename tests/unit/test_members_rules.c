@@ -271,6 +271,31 @@ static void a_member_that_is_behind_is_sent_the_commit_every_three_milliseconds_
     assert_int_equal(commits_at(cluster, now_ns + 5 * CLUSTER_MS), 0);
 }
 
+/* With the same key two datagrams must not have the same. */
+static void a_number_that_is_spent_has_no_datagram(void **state)
+{
+    struct mesh_cluster *cluster = *state;
+    uint64_t last = 0;
+
+    for (unsigned i = 0; i < 6; i++) {
+        uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+        struct mesh_message message;
+        struct mesh_output output;
+        uint64_t number;
+
+        if (i % 3 < 2) {
+            number = mesh_cluster_spend_number(cluster);
+        } else {
+            mesh_cluster_enqueue(cluster, stranger_addr(), MESH_TYPE_ALIVE);
+            assert_true(mesh_cluster_next_datagram(cluster, NOW_NS, packet, sizeof packet, &output));
+            assert_int_equal(mesh_wire_decode(packet, output.bytes, &message), 0);
+            number = message.header.number;
+        }
+        assert_true(number > last);
+        last = number;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_longer_delay_is_kept_when_a_plan_is_given_up, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(a_member_that_is_behind_is_sent_the_commit_every_three_milliseconds_at_most, open_cluster,
                                         close_cluster),
+        cmocka_unit_test_setup_teardown(a_number_that_is_spent_has_no_datagram, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(members_that_are_lost_do_not_count_where_two_clusters_meet, open_cluster, close_cluster),
     };
 

@@ -215,6 +215,22 @@ static void hashes_with_other_keys_tell_nothing(void **state)
     assert_int_equal(diff_case.diff.tokens.verdict, DIFF_UNKNOWN);
 }
 
+static void with_their_values_traces_that_differ_everywhere_differ(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 9; i++) {
+        diff_case_add_token(0, 1, i, i, 1);
+        diff_case_add_token(1, 1, i, i + 100, 1);
+        add_tile(0, i, 8, 4, 5);
+        add_tile(1, i, 8, 4, 6);
+    }
+    diff_case_open();
+    assert_int_equal(diff_tokens(&diff_case.diff, &diff_case.failure), 0);
+    assert_int_equal(diff_case.diff.tokens.verdict, DIFF_DIFFERENT);
+    assert_int_equal(diff_tiles(&diff_case.diff, &diff_case.failure), 0);
+    assert_int_equal(diff_case.diff.tiles.verdict, DIFF_DIFFERENT);
+}
+
 static void resends_and_other_cuts_are_no_difference(void **state)
 {
     (void)state;
@@ -403,6 +419,7 @@ int main(void)
         TEST(the_first_token_that_differs_is_named),
         TEST(an_answer_that_ends_earlier_is_a_difference),
         TEST(hashes_with_other_keys_tell_nothing),
+        TEST(with_their_values_traces_that_differ_everywhere_differ),
         TEST(resends_and_other_cuts_are_no_difference),
         TEST(a_tile_with_other_data_is_named),
         TEST(the_first_steps_of_two_epochs_are_two),
