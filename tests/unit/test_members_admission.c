@@ -227,6 +227,38 @@ static void who_is_stopped_again_and_again_waits_two_seconds_for_an_answer(void 
     }
 }
 
+static void one_that_leaves_tells_the_coordinator_at_once_and_again(void **state)
+{
+    struct mesh_message message;
+    unsigned told = 0;
+    uint16_t port;
+
+    (void)state;
+    put_self_in_the_middle();
+    mesh_cluster_leave(cluster, cluster->now_ns);
+    for (unsigned ms = 0; ms < 200; ms++) {
+        mesh_cluster_peer_at(cluster, 0)->ping_at_ns = UINT64_MAX; /* no other reason to ask it */
+        mesh_cluster_tick(cluster, cluster->now_ns + CLUSTER_MS);
+        while (proposal_case_sends(MESH_TYPE_ALIVE, &message, &port))
+            if (port == 7000 + MEMBER) {
+                assert_true(message.as.alive.state & MESH_ALIVE_LEAVING);
+                told++;
+            }
+        assert_true(told > 0);
+    }
+    assert_in_range(told, 2, 20);
+}
+
+static void there_are_figures_of_every_other_member(void **state)
+{
+    struct mesh_cluster_peer_stats stats;
+
+    (void)state;
+    put_self_in_the_middle();
+    for (uint16_t rank = 0; rank < 4; rank++)
+        assert_int_equal(mesh_cluster_get_peer_stats(cluster, rank, &stats), rank == 1 || rank == 3 ? MESH_EINVAL : 0);
+}
+
 /* ---- addresses that are asked ---- */
 
 static bool asks(uint64_t *nonce)
@@ -398,6 +430,8 @@ int main(void)
         ADMISSION_TEST(a_member_taken_for_dead_comes_back_with_its_newest_sign_of_life_only),
         ADMISSION_TEST(whom_the_mesh_layer_hears_is_not_asked_once_it_is_in_the_epoch),
         ADMISSION_TEST(who_is_stopped_again_and_again_waits_two_seconds_for_an_answer),
+        ADMISSION_TEST(one_that_leaves_tells_the_coordinator_at_once_and_again),
+        ADMISSION_TEST(there_are_figures_of_every_other_member),
         ADMISSION_TEST(a_cluster_that_was_met_is_asked_every_twentieth_of_a_second),
         ADMISSION_TEST(a_process_that_leaves_joins_no_other_cluster),
         ADMISSION_TEST(the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told),
