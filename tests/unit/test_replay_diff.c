@@ -172,6 +172,22 @@ static void nodes_that_have_heard_others_are_of_two_runs(void **state)
     compare_one_token_less(2, DIFF_DIFFERENT);
 }
 
+/* A recorder may have dropped it. */
+static void a_token_that_one_trace_lacks_is_not_compared_with_the_next(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 8; i++)
+        for (unsigned side = 0; side < 2; side++)
+            if (i != (side == 0 ? 2 : 5))
+                diff_case_add_token(side, 1, i, 100 + i, 1);
+    diff_case_open();
+    assert_int_equal(diff_tokens(&diff_case.diff, &diff_case.failure), 0);
+    assert_int_equal(diff_case.diff.tokens.aligned, 6);
+    assert_int_equal(diff_case.diff.tokens.different, 0);
+    assert_int_equal(diff_case.diff.tokens.only[0], 1);
+    assert_int_equal(diff_case.diff.tokens.only[1], 1);
+}
+
 static void the_first_token_that_differs_is_named(void **state)
 {
     (void)state;
@@ -416,6 +432,7 @@ int main(void)
         TEST(what_a_node_of_one_mesh_has_not_heard_of_is_no_difference),
         TEST(nodes_that_have_heard_one_another_are_of_one_mesh),
         TEST(nodes_that_have_heard_others_are_of_two_runs),
+        TEST(a_token_that_one_trace_lacks_is_not_compared_with_the_next),
         TEST(the_first_token_that_differs_is_named),
         TEST(an_answer_that_ends_earlier_is_a_difference),
         TEST(hashes_with_other_keys_tell_nothing),
