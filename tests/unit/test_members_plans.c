@@ -107,6 +107,20 @@ static void a_plan_is_of_the_own_cluster_only_if_a_member_proposes_it(void **sta
     assert_int_equal(plan(joiner, MESH_STAGE_CHECK, 2), MESH_ESENDER);
 }
 
+static void a_plan_of_another_epoch_is_answered_with_the_own_one(void **state)
+{
+    struct mesh_message message = plan_of(member, MESH_STAGE_CHECK, 1);
+    const struct cluster_input in = input(member, &message);
+    struct mesh_vote vote;
+
+    (void)state;
+    message.as.plan.id[0] ^= 1;
+    assert_int_equal(mesh_cluster_vote_plan(cluster, &in), MESH_EEPOCH);
+    vote = said();
+    assert_int_equal(vote.answer, MESH_ANSWER_ELSEWHERE);
+    assert_int_equal(vote.epoch, NUMBER);
+}
+
 static void a_plan_that_takes_it_into_a_better_cluster_comes_first(void **state)
 {
     struct mesh_message host = plan_of(joiner, MESH_STAGE_CHECK, 1);
@@ -229,6 +243,28 @@ static void a_newcomer_that_does_not_load_in_time_is_left_out_and_no_member_is_s
     assert_int_equal(member->liveness, CLUSTER_TRUSTED);
 }
 
+/* After 5 ms, 7.5 ms and so on, up to 100 ms. */
+static void a_plan_is_repeated_ever_less_often(void **state)
+{
+    const uint64_t begun_ns = cluster->now_ns;
+    struct mesh_message message;
+    unsigned sent[10] = {0};
+    uint16_t port;
+
+    (void)state;
+    cluster->plan.prepares = true;
+    mesh_cluster_ballot_start(cluster, MESH_STAGE_PREPARE);
+    for (unsigned ms = 0; ms < 10000; ms++) {
+        cluster->now_ns = begun_ns + ms * CLUSTER_MS;
+        mesh_cluster_ballot_tick(cluster);
+        while (proposal_case_sends(MESH_TYPE_PLAN, &message, &port))
+            sent[ms / 1000] += port == 7000 + JOINER;
+    }
+    assert_in_range(sent[0], 12, 18);
+    for (unsigned second = 1; second < 10; second++)
+        assert_in_range(sent[second], 9, 11);
+}
+
 /* It has a nonce of this process, as agreed, and comes while this process plans, too. */
 static void the_commit_of_another_ends_the_own_plan(void **state)
 {
@@ -265,6 +301,47 @@ static void a_plan_ends_when_a_newcomer_names_a_number_that_is_not_believed(void
     assert_int_equal(cluster->plan.stage, 0);
 }
 
+static void a_ballot_is_above_the_one_that_was_promised_as_long_as_that_holds(void **state)
+{
+    (void)state;
+    cluster->vote.promised.number = NUMBER + 4;
+    cluster->vote.promised_until_ns = cluster->now_ns + 1;
+    assert_int_equal(mesh_cluster_ballot_number(cluster), NUMBER + 5);
+    cluster->now_ns++;
+    assert_int_equal(mesh_cluster_ballot_number(cluster), NUMBER + 1);
+}
+
+/* What a newcomer will tell of itself when it agrees is not known yet; an earlier plan had somebody else in its place. */
+static void a_plan_begins_with_nothing_from_the_one_before(void **state)
+{
+    const struct mesh_cluster_member *newcomer = &cluster->plan.list.members[2];
+
+    (void)state;
+    cluster->plan.stage = 0;
+    cluster->plan.list.members[2].summary = 55;
+    cluster->plan.list.members[2].share = 66;
+    memset(cluster->plan.list.members[2].nonce, 77, sizeof newcomer->nonce);
+    joiner->join_nonce = 7;
+    mesh_cluster_plan_settle(cluster);
+    assert_int_equal(cluster->plan.stage, MESH_STAGE_PROPOSE);
+    assert_memory_equal(newcomer->incarnation, joiner->incarnation, sizeof newcomer->incarnation);
+    assert_int_equal(newcomer->summary, 0);
+    assert_int_equal(newcomer->share, 0);
+    assert_int_equal(newcomer->nonce[0], 7);
+    assert_int_equal(newcomer->nonce[15], 0);
+}
+
+/* Nobody waits any longer for one that went on without the others: here this process is alone, and looks for it. */
+static void a_member_that_is_ahead_and_gone_holds_up_no_plan(void **state)
+{
+    (void)state;
+    cluster->plan.stage = 0;
+    member->is_ahead = true;
+    member->liveness = CLUSTER_GONE;
+    mesh_cluster_plan_settle(cluster);
+    assert_true(cluster->epoch.is_seeking);
+}
+
 static void the_last_number_of_an_epoch_can_be_proposed(void **state)
 {
     (void)state;
@@ -284,13 +361,18 @@ int main(void)
         VOTER_TEST(members_of_the_epoch_count_as_heard),
         VOTER_TEST(a_check_ends_a_second_after_the_last_sign_of_its_plan),
         VOTER_TEST(a_plan_is_of_the_own_cluster_only_if_a_member_proposes_it),
+        VOTER_TEST(a_plan_of_another_epoch_is_answered_with_the_own_one),
         VOTER_TEST(a_plan_that_takes_it_into_a_better_cluster_comes_first),
         VOTER_TEST(each_plan_is_prepared_for_once_and_anew),
         PROPOSER_TEST(a_newcomer_is_taken_in_if_it_and_each_member_hear_one_another),
         PROPOSER_TEST(a_member_that_does_not_answer_a_check_is_suspected_unless_it_is_already),
         PROPOSER_TEST(a_newcomer_that_does_not_load_in_time_is_left_out_and_no_member_is_suspected),
+        PROPOSER_TEST(a_plan_is_repeated_ever_less_often),
         PROPOSER_TEST(the_commit_of_another_ends_the_own_plan),
         PROPOSER_TEST(a_plan_ends_when_a_newcomer_names_a_number_that_is_not_believed),
+        PROPOSER_TEST(a_ballot_is_above_the_one_that_was_promised_as_long_as_that_holds),
+        PROPOSER_TEST(a_plan_begins_with_nothing_from_the_one_before),
+        PROPOSER_TEST(a_member_that_is_ahead_and_gone_holds_up_no_plan),
         PROPOSER_TEST(the_last_number_of_an_epoch_can_be_proposed),
     };
 
