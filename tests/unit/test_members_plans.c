@@ -322,8 +322,12 @@ static void a_plan_begins_with_nothing_from_the_one_before(void **state)
     cluster->plan.list.members[2].share = 66;
     memset(cluster->plan.list.members[2].nonce, 77, sizeof newcomer->nonce);
     joiner->join_nonce = 7;
+    cluster->plan.is_urgent = cluster->plan.prepares = true; /* somebody was dead; all had to load */
+    cluster->plan.lost = cluster->plan.leavers = 2;
     mesh_cluster_plan_settle(cluster);
     assert_int_equal(cluster->plan.stage, MESH_STAGE_PROPOSE);
+    assert_false(cluster->plan.is_urgent);
+    assert_int_equal(cluster->plan.lost | cluster->plan.leavers, 0);
     assert_memory_equal(newcomer->incarnation, joiner->incarnation, sizeof newcomer->incarnation);
     assert_int_equal(newcomer->summary, 0);
     assert_int_equal(newcomer->share, 0);
