@@ -291,6 +291,13 @@ static void costs_and_windows_are_those_of_the_protocol(void **state)
     assert_int_equal(mesh_credit_grant(&config), 4608);
     config.receive_buffer_bytes = UINT64_C(1) << 40;
     assert_int_equal(mesh_credit_grant(&config), INT32_MAX);
+    for (uint32_t window = 4608; window < 100000000; window *= 2) { /* resends get half of the reserve, but one may always go */
+        const struct mesh_peer peer = {.window_bytes = window};
+        const uint64_t exempt = mesh_credit_exempt_resends(&peer);
+
+        assert_true(exempt == 1 || exempt * 2304 <= window / 14);
+        assert_true((exempt + 1) * 2304 > window / 14);
+    }
     assert_int_equal(mesh_credit_datagram_max(4608), 1600); /* the smallest, however small the window */
     assert_int_equal(mesh_credit_datagram_max(4 * 4352 - 1), 1600);
     assert_int_equal(mesh_credit_datagram_max(4 * 4352), 3648);

@@ -210,6 +210,46 @@ static void gathers_that_break_a_rule_are_refused(void **state)
     net_free(net);
 }
 
+static void so_are_those_with_nothing_in_them_or_with_blocks_out_of_order(void **state)
+{
+    enum { NO_TOKENS, NO_BLOCKS, EMPTY_BLOCKS, EMPTY_LAST, LONG_LAST, NO_DATA, LATE_STEP, NO_START, DOWNWARDS, BEYOND, RULES };
+    struct net *net = net_new(2);
+    struct mesh_gather *gather = &gathers[0].gather[0];
+    struct mesh_gather good;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gathers[0], 1, 0, 1, 20);
+    good = *gather;
+    for (unsigned rule = 0; rule < RULES; rule++) {
+        uint16_t first[3] = {rule == NO_START ? 1 : 0, rule == DOWNWARDS ? 21 : 10, rule == BEYOND ? 21 : 20};
+
+        *gather = good;
+        gather->first = first;
+        if (rule == NO_TOKENS)
+            gather->token_count = 0;
+        if (rule == NO_BLOCKS) {
+            gather->block_count = 0;
+            memset(first, 0, sizeof first);
+        }
+        if (rule == EMPTY_BLOCKS)
+            gather->block_bytes = gather->last_block_bytes = 0;
+        if (rule == EMPTY_LAST)
+            gather->last_block_bytes = 0;
+        if (rule == LONG_LAST)
+            gather->last_block_bytes = (uint16_t)(gather->block_bytes + 1);
+        if (rule == NO_DATA)
+            gather->data = NULL;
+        if (rule == LATE_STEP)
+            gather->step = MESH_STEP_MAX + 1;
+        assert_int_equal(net_gather_open(net, &gathers[0], 0), MESH_EINVAL);
+    }
+    *gather = good;
+    assert_int_equal(net_gather_open(net, &gathers[0], 0), 0);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
 static void tokens_may_touch_but_not_overlap(void **state)
 {
     enum { TOKEN_BYTES = 19 * 36 + 20 };
@@ -267,6 +307,7 @@ int main(void)
         cmocka_unit_test(the_ninth_gather_must_wait),
         cmocka_unit_test(a_rank_that_does_not_read_a_gather_neither_gets_nor_expects_it),
         cmocka_unit_test(gathers_that_break_a_rule_are_refused),
+        cmocka_unit_test(so_are_those_with_nothing_in_them_or_with_blocks_out_of_order),
         cmocka_unit_test(tokens_may_touch_but_not_overlap),
         cmocka_unit_test(what_is_published_before_the_handshake_arrives_after_it),
     };

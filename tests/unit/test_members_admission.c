@@ -1,5 +1,4 @@
-/* Members and processes that were one: their questions, JOINs and denials, when one of two that do not hear one another is left out, and
- * whom this process asks itself. */
+/* Members and processes that were one: their questions, JOINs and denials, their signs of life, who leaves and who does not hear whom. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,6 +66,20 @@ static void a_member_that_asks_to_be_taken_in_gets_the_epoch_once_more(void **st
     assert_int_equal(answer.as.cookie.is_waiting, 1);
 }
 
+/* It is in no epoch with this process any more, and can come back in the next. */
+static void a_member_that_asks_from_a_later_epoch_to_be_taken_in_is_a_newcomer(void **state)
+{
+    struct mesh_message join = join_of(member);
+    const struct cluster_input in = input(member, &join);
+
+    (void)state;
+    cluster->addr.port = 7000 + SELF;
+    join.as.join.number = NUMBER + 1;
+    assert_int_equal(mesh_cluster_admission_join(cluster, &in), 0);
+    assert_int_equal(member->liveness, CLUSTER_GONE);
+    assert_true(member->is_joining);
+}
+
 /* For a second; and it stays a member until the others have agreed on the next epoch. */
 static void a_member_that_has_left_and_is_not_taken_in_again_is_told_whom_it_does_not_hear(void **state)
 {
@@ -95,6 +108,31 @@ static void a_member_that_has_left_and_is_not_taken_in_again_is_told_whom_it_doe
         cluster->now_ns += CLUSTER_S;
     }
     assert_true(member->is_joining);
+}
+
+/* Of link-local addresses, fe80::/10, a message tells no link. */
+static void an_address_in_a_message_has_a_scope_if_it_is_link_local(void **state)
+{
+    static const struct {
+        uint8_t ip[2];
+        bool is_local;
+    } cases[] = {{{0xfe, 0x80}, true}, {{0xfe, 0xbf}, true}, {{0xfe, 0xc0}, false}, {{0xfe, 0x40}, false}, {{0xfd, 0x80}, false}};
+    const struct mesh_addr from = {.ip = {0xfe, 0x80, [15] = 9}, .port = 9, .scope = 3};
+    const uint8_t none[16] = {0};
+    struct mesh_addr addr;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t ip[16] = {cases[i].ip[0], cases[i].ip[1], [15] = 5};
+
+        addr = mesh_cluster_addr(ip, 7, &from);
+        assert_memory_equal(addr.ip, ip, sizeof ip);
+        assert_int_equal(addr.port, 7);
+        assert_int_equal(addr.scope, cases[i].is_local ? 3 : 0);
+    }
+    addr = mesh_cluster_addr(none, 0, &from); /* of the sender itself */
+    assert_memory_equal(addr.ip, from.ip, sizeof from.ip);
+    assert_int_equal(addr.scope, 3);
 }
 
 /* ---- who does not hear whom ---- */
@@ -259,162 +297,6 @@ static void there_are_figures_of_every_other_member(void **state)
         assert_int_equal(mesh_cluster_get_peer_stats(cluster, rank, &stats), rank == 1 || rank == 3 ? MESH_EINVAL : 0);
 }
 
-/* ---- addresses that are asked ---- */
-
-static bool asks(uint64_t *nonce)
-{
-    struct mesh_message message;
-    uint16_t port;
-
-    mesh_cluster_contact_tick(cluster);
-    if (!proposal_case_sends(MESH_TYPE_ASK, &message, &port))
-        return false;
-    assert_int_equal(port, joiner->addr.port);
-    *nonce = message.as.ask.nonce;
-    return true;
-}
-
-/* The answer of a larger cluster to the question. */
-static int meet(uint64_t nonce)
-{
-    struct mesh_message cookie = {.header.type = MESH_TYPE_COOKIE,
-                                  .as.cookie = {.nonce = nonce, .members = 9, .number = NUMBER, .id = {9}}};
-    const struct cluster_input in = {.from = joiner->addr, .message = &cookie, .incarnation = joiner->incarnation};
-
-    return mesh_cluster_joining_cookie(cluster, &in);
-}
-
-static void a_process_that_leaves_joins_no_other_cluster(void **state)
-{
-    uint64_t nonce;
-
-    (void)state;
-    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
-    for (unsigned leaves = 2; leaves-- > 0;) {
-        cluster->is_leaving = false;
-        assert_true(asks(&nonce));
-        cluster->is_leaving = leaves;
-        assert_int_equal(meet(nonce), 0);
-        assert_int_equal(cluster->joining.is_active, !leaves);
-        cluster->now_ns += CLUSTER_S;
-    }
-}
-
-/* A member that has met the other cluster has told the others where it is; of an address that was a member's it has not. */
-static void the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told(void **state)
-{
-    static const struct {
-        bool is_by_move, is_lost;
-    } cases[] = {{false, false}, {true, false}, {true, true}};
-
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct mesh_message message;
-        uint64_t nonce;
-        uint16_t port;
-
-        if (i > 0)
-            assert_int_equal(open_calm(state), 0);
-        mesh_cluster_contact_learn(cluster, &joiner->addr, cases[i].is_by_move);
-        if (cases[i].is_lost)
-            mesh_cluster_contact_lost(cluster, &joiner->addr);
-        cluster->now_ns += CLUSTER_S;
-        assert_true(asks(&nonce));
-        assert_int_equal(meet(nonce), 0);
-        assert_true(cluster->joining.is_active);
-        assert_int_equal(proposal_case_sends(MESH_TYPE_MOVE, &message, &port), !cases[i].is_by_move || cases[i].is_lost);
-        if (i + 1 < sizeof cases / sizeof *cases)
-            proposal_case_close(state);
-    }
-}
-
-/* How often the address is asked within these seconds. */
-static unsigned count_questions(unsigned from_s, unsigned to_s)
-{
-    const uint64_t begun_ns = cluster->now_ns;
-    unsigned asked = 0;
-    uint64_t nonce;
-
-    for (uint64_t ms = 0; ms < (to_s - from_s) * 1000; ms++) {
-        cluster->now_ns = begun_ns + ms * CLUSTER_MS;
-        asked += asks(&nonce);
-    }
-    cluster->now_ns = begun_ns + (to_s - from_s) * CLUSTER_S;
-    return asked;
-}
-
-/* Ends with the first second, in which both know of each other and one of them joins. */
-static void a_cluster_that_was_met_is_asked_every_twentieth_of_a_second(void **state)
-{
-    uint64_t nonce;
-
-    (void)state;
-    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
-    assert_true(asks(&nonce));
-    cluster->now_ns += 70 * CLUSTER_S; /* the answer to a question that took long */
-    assert_int_equal(meet(nonce), 0);
-    assert_in_range(count_questions(0, 1), 17, 20);
-    assert_in_range(count_questions(1, 10), 8, 14);
-}
-
-static void an_address_that_was_met_a_moment_ago_is_not_asked_anew(void **state)
-{
-    uint64_t nonce;
-
-    (void)state;
-    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
-    assert_true(asks(&nonce));
-    assert_int_equal(meet(nonce), 0);
-    cluster->now_ns += 50 * CLUSTER_MS - 1;
-    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
-    assert_false(asks(&nonce));
-    cluster->now_ns++;
-    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
-    assert_true(asks(&nonce));
-}
-
-static void a_question_is_answered_once(void **state)
-{
-    uint64_t nonce, number;
-
-    (void)state;
-    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
-    assert_true(asks(&nonce));
-    number = mesh_cluster_contact_by_nonce(cluster, nonce)->asked_number;
-    assert_non_null(mesh_cluster_contact_by_number(cluster, number, &joiner->addr));
-    assert_int_equal(meet(nonce), 0);
-    assert_null(mesh_cluster_contact_by_number(cluster, number, &joiner->addr));
-    cluster->now_ns += 3 * CLUSTER_S;
-    assert_true(asks(&nonce));
-    mesh_cluster_contact_denied(cluster, mesh_cluster_contact_by_nonce(cluster, nonce), true);
-    assert_null(mesh_cluster_contact_by_nonce(cluster, nonce));
-}
-
-/* Its own questions come back for a while, from an address that another process gets afterwards. */
-static void an_address_that_was_its_own_is_asked_as_often_as_others_again(void **state)
-{
-    uint64_t nonce;
-
-    (void)state;
-    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
-    for (unsigned i = 0; i < 9; i++) { /* the last time after five seconds */
-        while (!asks(&nonce))
-            cluster->now_ns += 10 * CLUSTER_MS;
-        assert_true(mesh_cluster_contact_self(cluster, nonce));
-    }
-    assert_in_range(count_questions(0, 60), 12, 60);
-}
-
-/* After 20, 40, 80 ms and so on; every second; after a minute twice, four times as long and so on; each time up to an eighth longer. */
-static void a_silent_address_is_asked_ever_less_often(void **state)
-{
-    (void)state;
-    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
-    assert_in_range(count_questions(0, 1), 6, 7);
-    assert_in_range(count_questions(1, 60), 51, 60);
-    assert_in_range(count_questions(60, 120), 4, 6);
-    assert_in_range(count_questions(120, 420), 8, 11);
-}
-
 #define ADMISSION_TEST(test) cmocka_unit_test_setup_teardown(test, open_calm, proposal_case_close)
 
 int main(void)
@@ -422,7 +304,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ADMISSION_TEST(a_member_that_asks_from_a_later_epoch_is_gone),
         ADMISSION_TEST(a_member_that_asks_to_be_taken_in_gets_the_epoch_once_more),
+        ADMISSION_TEST(a_member_that_asks_from_a_later_epoch_to_be_taken_in_is_a_newcomer),
         ADMISSION_TEST(a_member_that_has_left_and_is_not_taken_in_again_is_told_whom_it_does_not_hear),
+        ADMISSION_TEST(an_address_in_a_message_has_a_scope_if_it_is_link_local),
         ADMISSION_TEST(the_third_time_that_one_starves_another_the_higher_rank_is_out_and_counting_begins_anew),
         ADMISSION_TEST(who_asks_in_the_place_of_a_suspected_coordinator_leaves_nobody_out),
         ADMISSION_TEST(a_suspicion_is_reported_at_once),
@@ -432,13 +316,6 @@ int main(void)
         ADMISSION_TEST(who_is_stopped_again_and_again_waits_two_seconds_for_an_answer),
         ADMISSION_TEST(one_that_leaves_tells_the_coordinator_at_once_and_again),
         ADMISSION_TEST(there_are_figures_of_every_other_member),
-        ADMISSION_TEST(a_cluster_that_was_met_is_asked_every_twentieth_of_a_second),
-        ADMISSION_TEST(a_process_that_leaves_joins_no_other_cluster),
-        ADMISSION_TEST(the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told),
-        ADMISSION_TEST(an_address_that_was_met_a_moment_ago_is_not_asked_anew),
-        ADMISSION_TEST(a_question_is_answered_once),
-        ADMISSION_TEST(an_address_that_was_its_own_is_asked_as_often_as_others_again),
-        ADMISSION_TEST(a_silent_address_is_asked_ever_less_often),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
