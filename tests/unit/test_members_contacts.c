@@ -57,6 +57,37 @@ static void a_process_that_leaves_joins_no_other_cluster(void **state)
     }
 }
 
+static void a_process_that_joins_tells_all_of_itself(void **state)
+{
+    struct mesh_cluster_config *config = &cluster->config;
+    struct mesh_message message;
+    const struct mesh_join *join = &message.as.join;
+    uint64_t nonce;
+    uint16_t port;
+
+    (void)state;
+    config->speed = 11;
+    config->flags = 12;
+    config->features = 13;
+    memset(config->cluster, 14, sizeof config->cluster);
+    memset(config->fingerprint, 15, sizeof config->fingerprint);
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    assert_true(asks(&nonce));
+    assert_int_equal(meet(nonce), 0);
+    mesh_cluster_joining_tick(cluster);
+    assert_true(proposal_case_sends(MESH_TYPE_JOIN, &message, &port));
+    assert_int_equal(port, joiner->addr.port);
+    assert_int_equal(join->speed, 11);
+    assert_int_equal(join->app_flags, 12);
+    assert_int_equal(join->features, 13);
+    assert_memory_equal(join->cluster, config->cluster, sizeof config->cluster);
+    assert_memory_equal(join->fingerprint, config->fingerprint, sizeof config->fingerprint);
+    assert_memory_equal(join->incarnation, config->incarnation, sizeof config->incarnation);
+    assert_int_equal(join->number, NUMBER);
+    assert_int_equal(join->nonce, cluster->joining.nonce);
+    assert_int_equal(join->to_port, port);
+}
+
 /* A member that has met the other cluster has told the others where it is; of an address that was a member's it has not. */
 static void the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told(void **state)
 {
@@ -179,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CONTACTS_TEST(a_cluster_that_was_met_is_asked_every_twentieth_of_a_second),
         CONTACTS_TEST(a_process_that_leaves_joins_no_other_cluster),
+        CONTACTS_TEST(a_process_that_joins_tells_all_of_itself),
         CONTACTS_TEST(the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told),
         CONTACTS_TEST(an_address_that_was_met_a_moment_ago_is_not_asked_anew),
         CONTACTS_TEST(a_question_is_answered_once),
