@@ -199,6 +199,40 @@ static void a_suspicion_is_reported_at_once(void **state)
     assert_int_equal(message.as.suspect.ranks, 4);
 }
 
+/* This process, the member, the newcomer and one more are members; the third is accused by all others, and answers. */
+static void all_that_accuse_a_member_are_told_that_it_is_alive(void **state)
+{
+    const uint8_t id[16] = {66};
+    struct cluster_ballot ballot = {.number = NUMBER + 1, .round = 1};
+    struct cluster_list list = cluster->plan.list;
+    struct mesh_message suspect = {.header.type = MESH_TYPE_SUSPECT, .as.suspect = {.id = {66}, .ranks = 1 << 2}}, message;
+    unsigned told[4] = {0};
+    uint16_t port;
+
+    (void)state;
+    memset(list.members[3].incarnation, NOBODY, sizeof list.members[3].incarnation);
+    list.members[3].addr.port = 7000 + NOBODY;
+    list.count = 4;
+    mesh_cluster_install(cluster, &ballot, id, &list);
+    for (unsigned rank = 1; rank < 4; rank += 2) {
+        struct cluster_peer *from = mesh_cluster_peer_at(cluster, rank);
+        struct cluster_input in = input(from, &suspect);
+
+        in.is_newest = true;
+        assert_int_equal(mesh_cluster_suspect_report(cluster, &in), 0);
+    }
+    while (proposal_case_sends(MESH_TYPE_VERDICT, &message, &port))
+        assert_int_equal(message.as.verdict.alive, 0);
+    mesh_cluster_suspect_answered(cluster, mesh_cluster_peer_at(cluster, 2), cluster->now_ns);
+    while (proposal_case_sends(MESH_TYPE_VERDICT, &message, &port)) {
+        assert_int_equal(message.as.verdict.alive, 1 << 2);
+        told[port == 7000 + MEMBER ? 1 : port == 7000 + NOBODY ? 3 : 0]++;
+    }
+    assert_int_equal(told[1], 1);
+    assert_int_equal(told[3], 1);
+    assert_int_equal(told[0], 0);
+}
+
 static void a_new_epoch_begins_without_suspicions_and_accusations(void **state)
 {
     (void)state;
@@ -310,6 +344,7 @@ int main(void)
         ADMISSION_TEST(the_third_time_that_one_starves_another_the_higher_rank_is_out_and_counting_begins_anew),
         ADMISSION_TEST(who_asks_in_the_place_of_a_suspected_coordinator_leaves_nobody_out),
         ADMISSION_TEST(a_suspicion_is_reported_at_once),
+        ADMISSION_TEST(all_that_accuse_a_member_are_told_that_it_is_alive),
         ADMISSION_TEST(a_new_epoch_begins_without_suspicions_and_accusations),
         ADMISSION_TEST(a_member_taken_for_dead_comes_back_with_its_newest_sign_of_life_only),
         ADMISSION_TEST(whom_the_mesh_layer_hears_is_not_asked_once_it_is_in_the_epoch),

@@ -310,6 +310,29 @@ static void shares_that_are_all_zero_are_refused(void **state)
     assert_string_equal(fail.text, "--shares: all are 0: no node would compute: give at least one node a share");
 }
 
+/* Members go on computing with the matrices they have only then. */
+static void two_maps_are_the_same_if_all_ranks_compute_the_same_rows(void **state)
+{
+    const struct rowmap map = {
+        .rank_count = 2, .share = {1, 2}, .x = {0, 4, 8}, .h = {0, 6, 12}, .z = {0, 2, 8}, .heads = {0, 1, 4}, .vocab = {0, 96, 320}};
+
+    (void)state;
+    for (unsigned what = 0; what < 8; what++) {
+        struct rowmap other = map;
+
+        other.rank_count = (uint16_t)(map.rank_count - (what == 1));
+        other.x[1] = (uint16_t)(map.x[1] + (what == 2));
+        other.h[1] = (uint16_t)(map.h[1] + (what == 3));
+        other.z[1] = (uint16_t)(map.z[1] + (what == 4));
+        other.heads[1] += what == 5;
+        other.vocab[1] += what == 6 ? 32 : 0;
+        other.vocab[2] += what == 7 ? 32 : 0;
+        other.share[1] = 3; /* other shares may give the same rows */
+        assert_int_equal(rowmap_is_same(&map, &other), what == 0);
+        assert_int_equal(rowmap_is_same(&other, &map), what == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +350,7 @@ int main(void)
         cmocka_unit_test(more_ranks_than_kv_heads_divide_a_kv_head),
         cmocka_unit_test(whole_kv_heads_are_preferred_where_that_costs_little),
         cmocka_unit_test(shares_that_are_all_zero_are_refused),
+        cmocka_unit_test(two_maps_are_the_same_if_all_ranks_compute_the_same_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
