@@ -14,6 +14,7 @@
 #include "mesh/trace.h"
 #include "replay/run_judge.h"
 #include "replay/run_nodes.h"
+#include "replay/run_rank.h"
 
 enum { NODES = 2, SENT = 1, RECEIVED, TILE = 4, NAK };
 
@@ -137,6 +138,38 @@ static void the_time_under_way_is_that_of_the_slowest_node(void **state)
     }
 }
 
+/* What a real rank 0 did, which got stuck before it began to record. */
+static void judge_rank(struct run_rank *rank)
+{
+    run_cases_release(&judging.cases);
+    unlink(nodes.trace[0]);
+    rank->stuck = "a tile";
+    assert_int_equal(run_rank_judge(rank, &judging, &failure), 0);
+    assert_int_equal(judging.cases.count, 3);
+    assert_int_equal(last()->kind, VERDICT_FAIL);
+}
+
+static void a_rank_of_which_nothing_could_be_compared_has_not_passed(void **state)
+{
+    static const struct {
+        uint64_t compared, different, missing;
+        enum verdict_kind kind;
+    } cases[] = {{0, 0, 0, VERDICT_SKIP}, {1, 0, 0, VERDICT_PASS}, {9, 0, 0, VERDICT_PASS},
+                 {9, 1, 0, VERDICT_FAIL}, {9, 0, 1, VERDICT_FAIL}, {0, 0, 1, VERDICT_FAIL}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run_rank tiles = {.sum = {.compared = cases[i].compared, .different = cases[i].different, .missing = cases[i].missing}};
+        struct run_rank steps = {.log = {.compared = cases[i].compared, .different = cases[i].different}};
+
+        judge_rank(&tiles);
+        assert_int_equal(judging.cases.verdicts[1].kind, cases[i].kind);
+        judge_rank(&steps);
+        if (cases[i].missing == 0)
+            assert_int_equal(judging.cases.verdicts[0].kind, cases[i].kind);
+    }
+}
+
 #define JUDGE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -145,6 +178,7 @@ int main(void)
         JUDGE_TEST(loss_is_of_the_tiles_of_all_nodes),
         JUDGE_TEST(without_a_tile_nothing_was_lost),
         JUDGE_TEST(the_time_under_way_is_that_of_the_slowest_node),
+        JUDGE_TEST(a_rank_of_which_nothing_could_be_compared_has_not_passed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
