@@ -178,6 +178,28 @@ static void each_plan_is_prepared_for_once_and_anew(void **state)
     assert_int_equal(mesh_cluster_ready(cluster, cluster->now_ns, second), 0);
 }
 
+static int propose(uint32_t number)
+{
+    struct mesh_message message = plan_of(member, MESH_STAGE_PROPOSE, 1);
+    const struct cluster_input in = input(member, &message);
+
+    message.as.plan.number = number;
+    return mesh_cluster_vote_plan(cluster, &in);
+}
+
+static void a_promise_holds_against_lower_ballots_for_thirty_milliseconds(void **state)
+{
+    (void)state;
+    assert_int_equal(propose(NUMBER + 3), 0);
+    assert_int_equal(said().answer, MESH_ANSWER_YES);
+    cluster->now_ns += 30 * CLUSTER_MS - 1;
+    assert_int_equal(propose(NUMBER + 2), MESH_ESTATE);
+    assert_int_equal(said().answer, MESH_ANSWER_PROMISED);
+    cluster->now_ns++;
+    assert_int_equal(propose(NUMBER + 2), 0);
+    assert_int_equal(said().answer, MESH_ANSWER_YES);
+}
+
 /* ---- the own plan ---- */
 
 /* By which of three what is not heard, and the place in the list that the newcomer is told; members are 0, the own one, and 1. */
@@ -368,6 +390,7 @@ int main(void)
         VOTER_TEST(a_plan_of_another_epoch_is_answered_with_the_own_one),
         VOTER_TEST(a_plan_that_takes_it_into_a_better_cluster_comes_first),
         VOTER_TEST(each_plan_is_prepared_for_once_and_anew),
+        VOTER_TEST(a_promise_holds_against_lower_ballots_for_thirty_milliseconds),
         PROPOSER_TEST(a_newcomer_is_taken_in_if_it_and_each_member_hear_one_another),
         PROPOSER_TEST(a_member_that_does_not_answer_a_check_is_suspected_unless_it_is_already),
         PROPOSER_TEST(a_newcomer_that_does_not_load_in_time_is_left_out_and_no_member_is_suspected),
