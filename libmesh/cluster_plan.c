@@ -144,9 +144,10 @@ static void begin_planned(struct mesh_cluster *cluster, uint64_t leavers, bool h
     bool loads = has_joiners && cluster->config.prepares_joins && !cluster->epoch.is_seeking;
     bool needs_check = false;
 
+    if (has_joiners)
+        plan->has_shares = false; /* they were meant for others: with them, those that join would have none */
     list_without(cluster, leavers, &plan->list);
     if (has_joiners) {
-        plan->has_shares = false; /* they were meant for others */
         needs_check = append_joiners(cluster, &plan->list);
         cluster->gather_at_ns = 0;
     }

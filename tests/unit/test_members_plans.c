@@ -263,6 +263,9 @@ static void a_newcomer_that_does_not_load_in_time_is_left_out_and_no_member_is_s
     assert_null(mesh_cluster_peer_find(cluster, incarnation));
     assert_int_equal(cluster->bans[0].until_ns - cluster->now_ns, CLUSTER_S);
     assert_int_equal(member->liveness, CLUSTER_TRUSTED);
+    cluster->plan.stage = MESH_STAGE_PREPARE; /* with one that is not noted any more */
+    mesh_cluster_ballot_tick(cluster);
+    assert_int_equal(cluster->plan.stage, 0);
 }
 
 /* After 5 ms, 7.5 ms and so on, up to 100 ms. */
@@ -346,15 +349,31 @@ static void a_plan_begins_with_nothing_from_the_one_before(void **state)
     joiner->join_nonce = 7;
     cluster->plan.is_urgent = cluster->plan.prepares = true; /* somebody was dead; all had to load */
     cluster->plan.lost = cluster->plan.leavers = 2;
+    cluster->plan.has_shares = true; /* for two members */
+    cluster->plan.shares[0] = cluster->plan.shares[1] = 5;
     mesh_cluster_plan_settle(cluster);
     assert_int_equal(cluster->plan.stage, MESH_STAGE_PROPOSE);
     assert_false(cluster->plan.is_urgent);
     assert_int_equal(cluster->plan.lost | cluster->plan.leavers, 0);
     assert_memory_equal(newcomer->incarnation, joiner->incarnation, sizeof newcomer->incarnation);
     assert_int_equal(newcomer->summary, 0);
-    assert_int_equal(newcomer->share, 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(cluster->plan.list.members[i].share, 0);
     assert_int_equal(newcomer->nonce[0], 7);
     assert_int_equal(newcomer->nonce[15], 0);
+}
+
+/* It has been told to wait for a plan of the other cluster; without that it goes on where it is. */
+static void who_is_about_to_go_elsewhere_plans_nothing(void **state)
+{
+    (void)state;
+    cluster->joining.is_active = true;
+    for (unsigned waits = 2; waits-- > 0;) {
+        cluster->joining.is_waiting = waits;
+        cluster->plan.stage = 0;
+        mesh_cluster_plan_settle(cluster);
+        assert_int_equal(cluster->plan.stage, waits ? 0 : MESH_STAGE_PROPOSE);
+    }
 }
 
 /* Nobody waits any longer for one that went on without the others: here this process is alone, and looks for it. */
@@ -399,6 +418,7 @@ int main(void)
         PROPOSER_TEST(a_plan_ends_when_a_newcomer_names_a_number_that_is_not_believed),
         PROPOSER_TEST(a_ballot_is_above_the_one_that_was_promised_as_long_as_that_holds),
         PROPOSER_TEST(a_plan_begins_with_nothing_from_the_one_before),
+        PROPOSER_TEST(who_is_about_to_go_elsewhere_plans_nothing),
         PROPOSER_TEST(a_member_that_is_ahead_and_gone_holds_up_no_plan),
         PROPOSER_TEST(the_last_number_of_an_epoch_can_be_proposed),
     };
