@@ -170,6 +170,29 @@ static void a_rank_of_which_nothing_could_be_compared_has_not_passed(void **stat
     }
 }
 
+static void a_report_in_xml_is_well_formed(void **state)
+{
+    static const struct verdict verdicts[] = {{"a", VERDICT_PASS, "1 < 2", NULL, 0.5},
+                                              {"b & c", VERDICT_FAIL, "\"no\"", "line 1\nline 2\n", 1.25},
+                                              {"d", VERDICT_SKIP, "none", NULL, 0}};
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_non_null(out);
+    verdict_write_junit(out, "suite", verdicts, 3);
+    fclose(out);
+    assert_string_equal(text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                              "<testsuite name=\"suite\" tests=\"3\" failures=\"1\" skipped=\"1\" errors=\"0\" time=\"1.750\">\n"
+                              "  <testcase classname=\"suite\" name=\"a\" time=\"0.500\"><system-out>1 &lt; 2</system-out></testcase>\n"
+                              "  <testcase classname=\"suite\" name=\"b &amp; c\" time=\"1.250\">"
+                              "<failure message=\"&quot;no&quot;\">line 1\nline 2\n</failure></testcase>\n"
+                              "  <testcase classname=\"suite\" name=\"d\" time=\"0.000\"><skipped message=\"none\"></skipped></testcase>\n"
+                              "</testsuite>\n");
+    free(text);
+}
+
 #define JUDGE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -178,6 +201,7 @@ int main(void)
         JUDGE_TEST(loss_is_of_the_tiles_of_all_nodes),
         JUDGE_TEST(without_a_tile_nothing_was_lost),
         JUDGE_TEST(the_time_under_way_is_that_of_the_slowest_node),
+        cmocka_unit_test(a_report_in_xml_is_well_formed),
         JUDGE_TEST(a_rank_of_which_nothing_could_be_compared_has_not_passed),
     };
 

@@ -226,6 +226,22 @@ static void the_end_of_a_prompt_waits_for_room_and_comes(void **state)
     }
 }
 
+/* Also if all the others are there before it or come after it. */
+static void a_prompt_goes_on_in_every_step_that_has_room_for_two_tokens(void **state)
+{
+    (void)state;
+    for (unsigned place = 0; place < 3; place++) {
+        begin(3, 2, ROOM);
+        for (unsigned i = 0; i < 3; i++)
+            add(i + 1, i == place ? 40 : 1, 0, 100, 1);
+        for (unsigned step = 0; step < 30; step++) {
+            assert_true(scheduler_next(&scheduler, &entry));
+            assert_part(place + 1, step, 1, false);
+            assert_int_equal(entry.part_count, 2);
+        }
+    }
+}
+
 static void all_go_on_where_a_step_has_one_token(void **state)
 {
     (void)state;
@@ -362,6 +378,7 @@ int main(void)
         cmocka_unit_test(sampled_tokens_stand_side_by_side),
         cmocka_unit_test(a_step_has_no_more_candidates_than_have_room),
         cmocka_unit_test(the_end_of_a_prompt_waits_for_room_and_comes),
+        cmocka_unit_test(a_prompt_goes_on_in_every_step_that_has_room_for_two_tokens),
         cmocka_unit_test(all_go_on_where_a_step_has_one_token),
         cmocka_unit_test(a_cancel_is_told_once_and_nothing_more_is_planned),
         cmocka_unit_test(a_cancel_after_the_last_step_was_planned_is_still_told),
