@@ -163,6 +163,10 @@ static void a_request_that_is_not_told_of_any_more_is_not_taken_for_running(void
     c->made.tok_per_s = 50;
     monitor_case_run(c, 1);
     assert_true(fleet_request_runs(request));
+    request->now.state = MESH_REQUEST_DONE;
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 9);
+    assert_string_equal(fleet_request_state(request), "done");
 }
 
 static bool is_found(const struct monitor_case *c, const char *text)

@@ -172,6 +172,25 @@ static void nodes_that_have_heard_others_are_of_two_runs(void **state)
     compare_one_token_less(2, DIFF_DIFFERENT);
 }
 
+/* Three questions in one run and two in the other; one of them was asked in both. */
+static void what_is_left_over_is_compared_in_its_order_as_far_as_there_is_a_counterpart(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++) {
+        for (uint64_t request = 1; request <= 3; request++)
+            diff_case_add_token(0, request, i, 100 * request + i, 1);
+        diff_case_add_token(1, 11, i, 900 + i, 1);
+        diff_case_add_token(1, 12, i, 100 + i, 1);
+    }
+    diff_case_open();
+    assert_int_equal(diff_tokens(&diff_case.diff, &diff_case.failure), 0);
+    assert_int_equal(diff_case.diff.tokens.aligned, 8);
+    assert_int_equal(diff_case.diff.tokens.different, 4);
+    assert_int_equal(diff_case.diff.tokens.request, 2);
+    assert_int_equal(diff_case.diff.tokens.only[0], 4);
+    assert_int_equal(diff_case.diff.tokens.only[1], 0);
+}
+
 /* A recorder may have dropped it. */
 static void a_token_that_one_trace_lacks_is_not_compared_with_the_next(void **state)
 {
@@ -432,6 +451,7 @@ int main(void)
         TEST(what_a_node_of_one_mesh_has_not_heard_of_is_no_difference),
         TEST(nodes_that_have_heard_one_another_are_of_one_mesh),
         TEST(nodes_that_have_heard_others_are_of_two_runs),
+        TEST(what_is_left_over_is_compared_in_its_order_as_far_as_there_is_a_counterpart),
         TEST(a_token_that_one_trace_lacks_is_not_compared_with_the_next),
         TEST(the_first_token_that_differs_is_named),
         TEST(an_answer_that_ends_earlier_is_a_difference),
