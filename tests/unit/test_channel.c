@@ -208,6 +208,33 @@ static void after_a_long_silence_a_lost_record_is_sent_again_as_soon_as_ever(voi
     net_free(net);
 }
 
+/* A millisecond after rank 1 had the gather it would tell that; a moment before, its record, which tells it, too, is lost. */
+static void a_lost_record_is_sent_again_in_time_by_who_has_something_else_to_do_before(void **state)
+{
+    struct net *net = net_new(2);
+    struct net_gather gather;
+    unsigned left = 1;
+    uint8_t byte = 5;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 1, 20);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gather, rank), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    net_run(net, 1000 * NET_US);
+    net->drop = drop_records;
+    net->app = &left;
+    assert_int_equal(mesh_send_record(net->mesh[1], net->now_ns, 0, &byte, 1), 0);
+    net_run(net, 150 * NET_US);
+    assert_int_equal(net->sent[1][MESH_TYPE_RECORD], 1);
+    net_run(net, 2500 * NET_US);
+    assert_int_equal(net->sent[1][MESH_TYPE_RECORD], 2);
+    assert_int_equal(net->events[0][MESH_EVENT_RECORD], 1);
+    net_gather_release(net, &gather);
+    net_free(net);
+}
+
 static void records_queued_before_the_handshake_are_sent_after_it(void **state)
 {
     struct net *net = net_new(2);
@@ -301,6 +328,7 @@ int main(void)
         cmocka_unit_test(reordering_within_the_delay_costs_no_fragment),
         cmocka_unit_test(after_a_long_silence_a_lost_record_is_sent_again_as_soon_as_ever),
         cmocka_unit_test(records_queued_before_the_handshake_are_sent_after_it),
+        cmocka_unit_test(a_lost_record_is_sent_again_in_time_by_who_has_something_else_to_do_before),
         cmocka_unit_test(records_to_nobody_and_of_wrong_size_are_refused),
         cmocka_unit_test(a_record_that_is_longer_than_any_may_be_is_refused),
         cmocka_unit_test(it_is_refused_when_it_comes_out_of_order),
