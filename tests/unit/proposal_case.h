@@ -1,4 +1,4 @@
-/* A member of an epoch of two that proposes to take in a third: a core of its own, without a network, and what a single message does to it. */
+/* A member of an epoch of two that proposes to take in a third: a core without a network, and what single messages do to it. */
 #ifndef TEST_PROPOSAL_CASE_H
 #define TEST_PROPOSAL_CASE_H
 
