@@ -363,6 +363,21 @@ static void a_plan_begins_with_nothing_from_the_one_before(void **state)
     assert_int_equal(newcomer->nonce[15], 0);
 }
 
+/* They were worked out for all. Here this process is the only one left, so that the plan is agreed on at once. */
+static void shares_that_were_proposed_are_forgotten_when_a_member_dies(void **state)
+{
+    (void)state;
+    cluster->plan.stage = 0;
+    cluster->plan.has_shares = true;
+    cluster->plan.shares[0] = cluster->plan.shares[1] = 5;
+    joiner->is_used = joiner->is_joining = false;
+    member->liveness = CLUSTER_DEAD;
+    mesh_cluster_plan_settle(cluster);
+    assert_int_equal(cluster->epoch.number, NUMBER + 1);
+    assert_int_equal(cluster->epoch.list.count, 1);
+    assert_int_equal(cluster->epoch.list.members[0].share, 0);
+}
+
 /* It has been told to wait for a plan of the other cluster; without that it goes on where it is. */
 static void who_is_about_to_go_elsewhere_plans_nothing(void **state)
 {
@@ -418,6 +433,7 @@ int main(void)
         PROPOSER_TEST(a_plan_ends_when_a_newcomer_names_a_number_that_is_not_believed),
         PROPOSER_TEST(a_ballot_is_above_the_one_that_was_promised_as_long_as_that_holds),
         PROPOSER_TEST(a_plan_begins_with_nothing_from_the_one_before),
+        PROPOSER_TEST(shares_that_were_proposed_are_forgotten_when_a_member_dies),
         PROPOSER_TEST(who_is_about_to_go_elsewhere_plans_nothing),
         PROPOSER_TEST(a_member_that_is_ahead_and_gone_holds_up_no_plan),
         PROPOSER_TEST(the_last_number_of_an_epoch_can_be_proposed),
