@@ -156,6 +156,25 @@ static void who_lacks_what_a_heard_rank_has_sent_for_three_seconds_is_starved_by
     finish(net);
 }
 
+static bool drop_large_of_all(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    (void)net, (void)from, (void)message;
+    return to == 0 && bytes > NARROW_BYTES;
+}
+
+static void all_that_starve_a_rank_are_named(void **state)
+{
+    struct net *net = setup();
+
+    (void)state;
+    net->drop = drop_large_of_all;
+    for (uint16_t rank = 1; rank < 3; rank++)
+        assert_int_equal(net_gather_publish(net, &gather, rank), 0);
+    net_run(net, 3300 * (uint64_t)NET_MS);
+    assert_int_equal(starved(net, 0), 1 << 1 | 1 << 2);
+    finish(net);
+}
+
 static void a_rank_that_has_not_computed_yet_starves_nobody(void **state)
 {
     struct net *net = setup();
@@ -252,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_rank_that_owes_nothing_may_be_silent),
         cmocka_unit_test(who_was_not_called_when_it_was_due_takes_nobody_for_silent),
         cmocka_unit_test(who_lacks_what_a_heard_rank_has_sent_for_three_seconds_is_starved_by_it),
+        cmocka_unit_test(all_that_starve_a_rank_are_named),
         cmocka_unit_test(a_rank_that_has_not_computed_yet_starves_nobody),
         cmocka_unit_test(nor_does_one_of_which_much_is_lost),
         cmocka_unit_test(a_rank_that_is_not_heard_starves_nobody),
