@@ -200,6 +200,27 @@ static void a_promise_holds_against_lower_ballots_for_thirty_milliseconds(void *
     assert_int_equal(said().answer, MESH_ANSWER_YES);
 }
 
+/* Also the plan of another cluster, which it was to be taken into. */
+static void what_was_promised_before_an_epoch_does_not_hold_in_it(void **state)
+{
+    struct cluster_ballot ballot = {.number = NUMBER + 1, .round = 1, .proposer = {SELF}};
+    struct cluster_list list = cluster->epoch.list;
+    struct mesh_message message;
+    const struct cluster_input in = input(member, &message);
+    const uint8_t id[16] = {66};
+
+    (void)state;
+    assert_int_equal(propose(NUMBER + 9), 0);
+    assert_int_equal(said().answer, MESH_ANSWER_YES);
+    cluster->vote.other_plan_until_ns = cluster->now_ns + CLUSTER_S;
+    mesh_cluster_install(cluster, &ballot, id, &list);
+    assert_int_equal(mesh_cluster_ballot_number(cluster), NUMBER + 2);
+    message = plan_of(member, MESH_STAGE_CHECK, 2);
+    message.as.plan.number = NUMBER + 2;
+    assert_int_equal(mesh_cluster_vote_plan(cluster, &in), 0);
+    assert_int_equal(said().answer, MESH_ANSWER_NOT_YET);
+}
+
 /* ---- the own plan ---- */
 
 /* By which of three what is not heard, and the place in the list that the newcomer is told; members are 0, the own one, and 1. */
@@ -425,6 +446,7 @@ int main(void)
         VOTER_TEST(a_plan_that_takes_it_into_a_better_cluster_comes_first),
         VOTER_TEST(each_plan_is_prepared_for_once_and_anew),
         VOTER_TEST(a_promise_holds_against_lower_ballots_for_thirty_milliseconds),
+        VOTER_TEST(what_was_promised_before_an_epoch_does_not_hold_in_it),
         PROPOSER_TEST(a_newcomer_is_taken_in_if_it_and_each_member_hear_one_another),
         PROPOSER_TEST(a_member_that_does_not_answer_a_check_is_suspected_unless_it_is_already),
         PROPOSER_TEST(a_newcomer_that_does_not_load_in_time_is_left_out_and_no_member_is_suspected),
