@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "byte_order.h"
+
 enum { ALIGNMENT = 64 };
 
 #define GATHER_NS  (10 * CLUSTER_MS)
@@ -87,11 +89,10 @@ void mesh_cluster_draw(struct mesh_cluster *cluster, uint8_t out[16])
 uint64_t mesh_cluster_draw64(struct mesh_cluster *cluster)
 {
     uint8_t bytes[16];
-    uint64_t value = 0;
+    uint64_t value;
 
     mesh_cluster_draw(cluster, bytes);
-    for (unsigned i = 0; i < 8; i++)
-        value = value << 8 | bytes[i];
+    value = mesh_big_get64(bytes);
     return value ? value : 1;
 }
 

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "byte_order.h"
+
 #define JOINER_NS      CLUSTER_S          /* a joiner that is silent for so long is forgotten */
 #define SILENT_NS      (100 * CLUSTER_MS) /* how long one is kept out that did not answer */
 #define STARVED_NS     (15 * CLUSTER_S)   /* and one that starves another or is starved, then twice as long, since only steps show it */
@@ -19,15 +21,6 @@ _Static_assert(sizeof(struct mesh_cookie_bytes) <= sizeof(struct mesh_ask_bytes)
 _Static_assert(sizeof(struct mesh_cookie_bytes) <= sizeof(struct mesh_join_bytes), "the question is longer");
 _Static_assert(sizeof(struct mesh_deny_bytes) <= sizeof(struct mesh_ask_bytes), "the question is longer");
 _Static_assert(sizeof(struct mesh_deny_bytes) <= sizeof(struct mesh_join_bytes), "the question is longer");
-
-static uint64_t first8(const uint8_t *bytes)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        value = value << 8 | bytes[i];
-    return value;
-}
 
 /* ---- addresses ---- */
 
@@ -128,13 +121,13 @@ static bool fits(const struct mesh_cluster *cluster, const uint8_t name[16], con
 {
     const struct mesh_cluster_config *config = &cluster->config;
 
-    what->found = first8(name);
-    what->expected = first8(config->cluster);
+    what->found = mesh_big_get64(name);
+    what->expected = mesh_big_get64(config->cluster);
     what->reason = MESH_DENY_CLUSTER;
     if (memcmp(name, config->cluster, sizeof config->cluster) != 0)
         return false;
-    what->found = first8(fingerprint);
-    what->expected = first8(config->fingerprint);
+    what->found = mesh_big_get64(fingerprint);
+    what->expected = mesh_big_get64(config->fingerprint);
     what->reason = MESH_DENY_FINGERPRINT;
     if (memcmp(fingerprint, config->fingerprint, sizeof config->fingerprint) != 0)
         return false;

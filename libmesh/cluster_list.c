@@ -1,6 +1,7 @@
 /* Lists of members: which ballot is higher, parts on the wire, and the id that is a hash of it all.
  *
  * Invariant: a complete assembly names each incarnation once. */
+#include "byte_order.h"
 #include "cluster_parts.h"
 
 #include <assert.h>
@@ -74,16 +75,9 @@ static void from_wire(struct mesh_cluster_member *member, const struct mesh_memb
     memcpy(member->nonce, wire->nonce, sizeof member->nonce);
 }
 
-static uint8_t *put(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        *at++ = (uint8_t)(value >> (8 * i));
-    return at;
-}
-
 void mesh_cluster_join_nonce(uint64_t nonce, uint8_t out[16])
 {
-    put(put(out, nonce, 8), 0, 8);
+    mesh_little_put(mesh_little_put(out, nonce, 8), 0, 8);
 }
 
 void mesh_cluster_list_id(struct mesh_cluster *cluster, const struct cluster_list *list, uint32_t number, uint8_t id[16])
@@ -91,7 +85,7 @@ void mesh_cluster_list_id(struct mesh_cluster *cluster, const struct cluster_lis
     uint8_t *at = cluster->scratch;
 
     memcpy(at, "mesh epoch", 10);
-    at = put(put(at + 10, number, 4), list->count, 2);
+    at = mesh_little_put(mesh_little_put(at + 10, number, 4), list->count, 2);
     for (unsigned i = 0; i < list->count; i++) {
         struct mesh_member wire;
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "byte_order.h"
 #include "tap.h"
 
 static void put(struct mesh_cluster *cluster, struct mesh_tape_entry *entry, enum mesh_tape_kind kind, int err)
@@ -19,13 +20,6 @@ static void put(struct mesh_cluster *cluster, struct mesh_tape_entry *entry, enu
     tap->put(tap->user, entry);
 }
 
-static uint8_t *add(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        *at++ = (uint8_t)(value >> (8 * i));
-    return at;
-}
-
 /* struct mesh_tape_addr_bytes, one after another. */
 static size_t write_addrs(const struct mesh_addr *addrs, unsigned count, uint8_t out[])
 {
@@ -33,7 +27,7 @@ static size_t write_addrs(const struct mesh_addr *addrs, unsigned count, uint8_t
 
     for (unsigned i = 0; i < count; i++) {
         memcpy(at, addrs[i].ip, sizeof addrs[i].ip);
-        at = add(add(at + sizeof addrs[i].ip, addrs[i].port, 2), addrs[i].scope, 4);
+        at = mesh_little_put(mesh_little_put(at + sizeof addrs[i].ip, addrs[i].port, 2), addrs[i].scope, 4);
     }
     return (size_t)(at - out);
 }
@@ -107,7 +101,7 @@ void mesh_cluster_tap_shares(struct mesh_cluster *cluster, int err, const uint32
     struct mesh_tape_entry entry = {.call = {.error = 0}};
 
     for (unsigned i = 0; i < count && i < MESH_RANKS_MAX; i++)
-        at = add(at, shares[i], sizeof *shares);
+        at = mesh_little_put(at, shares[i], sizeof *shares);
     mesh_tap_set_body(&entry, body, (size_t)(at - body));
     put(cluster, &entry, MESH_TAPE_CLUSTER_SHARES, err);
 }

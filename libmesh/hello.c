@@ -7,29 +7,16 @@
 #include <assert.h>
 #include <string.h>
 
+#include "byte_order.h"
+#include "mix.h"
+
 enum { DELAY_NS = 5000000, DELAY_NS_MAX = 200000000, REFUSED_DELAY_NS = 1000000000 };
-
-/* Mixes bits (the finaliser of splitmix64, S. Vigna). */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
-static uint64_t first8(const uint8_t *bytes)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        value = value << 8 | bytes[i];
-    return value;
-}
 
 /* As unpredictable as the incarnation. */
 static uint64_t make_nonce(const struct mesh *mesh, const struct mesh_peer *peer)
 {
-    uint64_t nonce = mix(first8(mesh->config.incarnation) + mix(first8(mesh->config.incarnation + 8) + mix(mesh->now_ns) + peer->rank));
+    const uint64_t first = mesh_big_get64(mesh->config.incarnation), second = mesh_big_get64(mesh->config.incarnation + 8);
+    const uint64_t nonce = mesh_finalise64(first + mesh_finalise64(second + mesh_finalise64(mesh->now_ns) + peer->rank));
 
     return nonce ? nonce : 1;
 }
@@ -138,16 +125,16 @@ static uint16_t compare(const struct mesh *mesh, const struct mesh_peer *peer, c
     *expected = config->phase_count;
     if (*found != *expected)
         return MESH_REFUSE_PHASE_COUNT;
-    *found = first8(hello->fingerprint);
-    *expected = first8(config->fingerprint);
+    *found = mesh_big_get64(hello->fingerprint);
+    *expected = mesh_big_get64(config->fingerprint);
     if (memcmp(hello->fingerprint, config->fingerprint, sizeof hello->fingerprint) != 0)
         return MESH_REFUSE_FINGERPRINT;
-    *found = first8(hello->configuration);
-    *expected = first8(config->configuration);
+    *found = mesh_big_get64(hello->configuration);
+    *expected = mesh_big_get64(config->configuration);
     if (memcmp(hello->configuration, config->configuration, sizeof hello->configuration) != 0)
         return MESH_REFUSE_CONFIGURATION;
-    *found = first8(hello->incarnation);
-    *expected = first8(peer->incarnation);
+    *found = mesh_big_get64(hello->incarnation);
+    *expected = mesh_big_get64(peer->incarnation);
     if (peer->state == MESH_PEER_UP && memcmp(hello->incarnation, peer->incarnation, sizeof hello->incarnation) != 0)
         return MESH_REFUSE_INCARNATION;
     return 0;

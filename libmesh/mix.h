@@ -7,12 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-static inline uint64_t mesh_mix64(uint64_t x)
+/* The finaliser alone; 0 stays 0. */
+static inline uint64_t mesh_finalise64(uint64_t x)
 {
-    x += 0x9e3779b97f4a7c15u;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x ^ (x >> 31);
+}
+
+static inline uint64_t mesh_mix64(uint64_t x)
+{
+    return mesh_finalise64(x + 0x9e3779b97f4a7c15u);
 }
 
 static inline uint64_t mesh_draw(uint64_t seed, uint64_t which, uint64_t counter)

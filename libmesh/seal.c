@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "byte_order.h"
 #include "mesh/wire.h"
 #include "mix.h"
 #include "seal_aes.h"
@@ -99,10 +100,7 @@ static void seal_tag(const struct seal_stream *stream, const uint8_t *covered, s
     crypto_onetimeauth_poly1305_state state;
     uint8_t lengths[16];
 
-    for (unsigned i = 0; i < 8; i++) {
-        lengths[i] = (uint8_t)((uint64_t)covered_bytes >> (8 * i));
-        lengths[8 + i] = (uint8_t)((uint64_t)text_bytes >> (8 * i));
-    }
+    mesh_little_put(mesh_little_put(lengths, covered_bytes, 8), text_bytes, 8);
     crypto_onetimeauth_poly1305_init(&state, stream->at);
     crypto_onetimeauth_poly1305_update(&state, covered, covered_bytes);
     crypto_onetimeauth_poly1305_update(&state, zeros, -covered_bytes % SEAL_TAG_BYTES);
@@ -298,16 +296,6 @@ struct mesh_aes *mesh_aes_new(const struct mesh_seal_key *key)
 
 #define SEAL_AT(field) offsetof(struct mesh_header_bytes, field)
 
-static uint64_t seal_number_at(const uint8_t *at, size_t bytes)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < bytes; i++) {
-        value |= (uint64_t)at[i] << (8 * i);
-    }
-    return value;
-}
-
 /* How a datagram is cut, and its nonce. */
 struct seal_layout {
     size_t readable; /* bytes from the beginning that are never encrypted */
@@ -322,20 +310,18 @@ static bool seal_lay_out(const uint8_t *packet, size_t bytes, struct seal_layout
     if (bytes < MESH_HEADER_BYTES) {
         return false;
     }
-    has_epoch = seal_number_at(packet + SEAL_AT(epoch), 4) != 0;
-    space = (uint32_t)seal_number_at(packet + SEAL_AT(dst), 2);
+    has_epoch = mesh_little_get(packet + SEAL_AT(epoch), 4) != 0;
+    space = (uint32_t)mesh_little_get(packet + SEAL_AT(dst), 2);
     is_to_all = (packet[SEAL_AT(flags)] & MESH_FLAG_ALL) != 0;
     layout->readable = MESH_HEADER_BYTES + (has_epoch ? 0 : MESH_INCARNATION_BYTES);
-    if (bytes < layout->readable || seal_number_at(packet + SEAL_AT(number), 8) == 0 ||
+    if (bytes < layout->readable || mesh_little_get(packet + SEAL_AT(number), 8) == 0 ||
         (has_epoch && is_to_all != (space == MESH_DST_ALL))) {
         return false;
     }
     if (!has_epoch) {
         space = 0;
     }
-    for (unsigned i = 0; i < 4; i++) {
-        layout->nonce[i] = (uint8_t)(space >> (8 * i));
-    }
+    mesh_little_put(layout->nonce, space, 4);
     memcpy(layout->nonce + 4, packet + SEAL_AT(number), 8);
     return true;
 }

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "byte_order.h"
 #include "session_parts.h"
 
 enum { COOKIE_BYTES = 16 };
@@ -165,7 +166,7 @@ static uint32_t draw_session(struct mesh_sessions *s)
 
     do {
         draw(s, random);
-        session = (uint32_t)random[0] | (uint32_t)random[1] << 8 | (uint32_t)random[2] << 16 | (uint32_t)(random[3] & 127) << 24;
+        session = (uint32_t)mesh_little_get(random, 4) & INT32_MAX;
     } while (!session || mesh_sessions_find(s, session));
     return session;
 }
@@ -230,11 +231,10 @@ static int receive_call(struct mesh_sessions *s, const struct mesh_addr *from, c
 static int refuse_version(struct mesh_sessions *s, const struct mesh_addr *from, size_t bytes)
 {
     const uint8_t *at = s->packet + MESH_HEADER_BYTES + offsetof(struct mesh_calling_bytes, nonce);
-    uint64_t nonce = 0;
 
     if (bytes >= MESH_HEADER_BYTES + sizeof(struct mesh_call_refuse_bytes)) {
-        for (unsigned i = 0; i < 8; i++)
-            nonce |= (uint64_t)at[i] << (8 * i);
+        const uint64_t nonce = mesh_little_get(at, 8);
+
         answer_refusal(s, from, nonce ? nonce : 1, MESH_CALL_VERSION);
     }
     return mesh_sessions_refuse(s, MESH_SESSION_BY_VERSION, MESH_EVERSION);

@@ -3,27 +3,14 @@
 
 #include <string.h>
 
-static void put(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *at, unsigned bytes)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
-}
+#include "byte_order.h"
 
 void mesh_telemetry_write_watch(const struct mesh_telemetry_watch *watch, uint8_t record[MESH_TELEMETRY_WATCH_BYTES])
 {
     record[0] = MESH_TELEMETRY_RECORD_WATCH;
-    put(record + 1, watch->interval_ms, 2);
-    put(record + 3, watch->lease_ms, 2);
-    put(record + 5, watch->kinds, 4);
+    mesh_little_put(record + 1, watch->interval_ms, 2);
+    mesh_little_put(record + 3, watch->lease_ms, 2);
+    mesh_little_put(record + 5, watch->kinds, 4);
 }
 
 int mesh_telemetry_read_watch(struct mesh_telemetry_watch *watch, const uint8_t *record, size_t bytes)
@@ -32,9 +19,9 @@ int mesh_telemetry_read_watch(struct mesh_telemetry_watch *watch, const uint8_t 
         return MESH_ETYPE;
     if (bytes != MESH_TELEMETRY_WATCH_BYTES)
         return MESH_ETRUNCATED;
-    watch->interval_ms = (uint16_t)get(record + 1, 2);
-    watch->lease_ms = (uint16_t)get(record + 3, 2);
-    watch->kinds = (uint32_t)get(record + 5, 4);
+    watch->interval_ms = (uint16_t)mesh_little_get(record + 1, 2);
+    watch->lease_ms = (uint16_t)mesh_little_get(record + 3, 2);
+    watch->kinds = (uint32_t)mesh_little_get(record + 5, 4);
     if (watch->lease_ms > MESH_TELEMETRY_LEASE_MS_MAX)
         return MESH_ERANGE;
     if (watch->interval_ms < MESH_TELEMETRY_INTERVAL_MS_MIN)
@@ -47,8 +34,8 @@ int mesh_telemetry_read_watch(struct mesh_telemetry_watch *watch, const uint8_t 
 size_t mesh_telemetry_write_report(const struct mesh_telemetry_report *report, uint8_t *record)
 {
     record[0] = MESH_TELEMETRY_RECORD_REPORT;
-    put(record + 1, report->now_ns, 8);
-    put(record + 9, report->unix_ms, 8);
+    mesh_little_put(record + 1, report->now_ns, 8);
+    mesh_little_put(record + 9, report->unix_ms, 8);
     memcpy(record + MESH_TELEMETRY_REPORT_OVERHEAD_BYTES, report->piece, report->piece_bytes);
     return MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + report->piece_bytes;
 }
@@ -59,8 +46,8 @@ int mesh_telemetry_read_report(struct mesh_telemetry_report *report, const uint8
         return MESH_ETYPE;
     if (bytes <= MESH_TELEMETRY_REPORT_OVERHEAD_BYTES || bytes > MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + MESH_TELEMETRY_PIECE_BYTES_MAX)
         return MESH_ETRUNCATED;
-    report->now_ns = get(record + 1, 8);
-    report->unix_ms = get(record + 9, 8);
+    report->now_ns = mesh_little_get(record + 1, 8);
+    report->unix_ms = mesh_little_get(record + 9, 8);
     report->piece = record + MESH_TELEMETRY_REPORT_OVERHEAD_BYTES;
     report->piece_bytes = bytes - MESH_TELEMETRY_REPORT_OVERHEAD_BYTES;
     return 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "byte_order.h"
 #include "trace_parts.h"
 
 enum { ENTRIES_MAX = 1 << 16 /* of a check */ };
@@ -52,18 +53,12 @@ void mesh_trace_checks_release(struct trace_checks *checks)
 
 /* ---- hashes ---- */
 
-static void put64(uint8_t *at, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++)
-        at[i] = (uint8_t)(value >> 8 * i);
-}
-
 uint64_t mesh_trace_hash_value(uint64_t before, int type, int64_t number, const void *bytes, size_t size)
 {
     uint8_t head[9] = {(uint8_t)type};
     uint64_t hash;
 
-    put64(head + 1, (uint64_t)number);
+    mesh_little_put(head + 1, (uint64_t)number, 8);
     hash = XXH3_64bits_withSeed(head, sizeof head, before);
     return size > 0 ? XXH3_64bits_withSeed(bytes, size, hash) : hash;
 }
@@ -136,8 +131,7 @@ static uint64_t hash_chunk(const struct mesh_trace_chunk *row)
 
 static void put_entry(uint8_t *at, int64_t key, uint64_t hash)
 {
-    put64(at, (uint64_t)key);
-    put64(at + 8, hash);
+    mesh_little_put(mesh_little_put(at, (uint64_t)key, 8), hash, 8);
 }
 
 int mesh_trace_checks_take_chunk(struct mesh_trace *trace, const struct mesh_trace_chunk *row)
@@ -180,15 +174,6 @@ static int add_check(struct mesh_trace *trace, const char *name, int64_t after, 
     return err;
 }
 
-static int64_t key_of(const uint8_t *entry)
-{
-    uint64_t key = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        key |= (uint64_t)entry[i] << 8 * i;
-    return (int64_t)key;
-}
-
 /* As many checks as are needed. */
 static int add_entries(struct mesh_trace *trace, unsigned number, const char *name, const uint8_t *entries, size_t bytes)
 {
@@ -198,7 +183,7 @@ static int add_entries(struct mesh_trace *trace, unsigned number, const char *na
     for (size_t at = 0, size; at < bytes && err == 0; at += size) {
         size = bytes - at < (size_t)ENTRIES_MAX * CHECKED_ENTRY_BYTES ? bytes - at : (size_t)ENTRIES_MAX * CHECKED_ENTRY_BYTES;
         err = add_check(trace, name, *last, entries + at, size);
-        *last = key_of(entries + at + size - CHECKED_ENTRY_BYTES);
+        *last = (int64_t)mesh_little_get(entries + at + size - CHECKED_ENTRY_BYTES, 8);
     }
     return err;
 }
@@ -214,7 +199,7 @@ static uint8_t *read_entries(struct mesh_trace *trace, sqlite3_stmt *statement, 
     while ((step = sqlite3_step(statement)) == SQLITE_ROW) {
         const int64_t key = sqlite3_column_int64(statement, 0);
 
-        if (used == 0 || key_of(entries + used - CHECKED_ENTRY_BYTES) != key) {
+        if (used == 0 || (int64_t)mesh_little_get(entries + used - CHECKED_ENTRY_BYTES, 8) != key) {
             if (used == capacity) {
                 uint8_t *grown = realloc(entries, capacity = capacity > 0 ? 2 * capacity : 64 * (size_t)CHECKED_ENTRY_BYTES);
 
@@ -279,7 +264,7 @@ static int check_meta(struct mesh_trace *trace)
     while ((step = sqlite3_step(checks->read_meta)) == SQLITE_ROW) {
         uint8_t hash[8];
 
-        put64(hash, mesh_trace_hash_columns(0, checks->read_meta));
+        mesh_little_put(hash, mesh_trace_hash_columns(0, checks->read_meta), 8);
         fprintf(out, "%s%c", (const char *)sqlite3_column_text(checks->read_meta, 0), '\0');
         fwrite(hash, 1, sizeof hash, out);
     }

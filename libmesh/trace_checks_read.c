@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "byte_order.h"
 #include "trace_parts.h"
 
 typedef void checks_tell(void *user, const struct mesh_trace_finding *finding);
@@ -44,15 +45,6 @@ static void find_gap(struct checking *c, int64_t first, int64_t last)
     }
     snprintf(row, sizeof row, "%lld to %lld", (long long)first, (long long)last);
     find(c, "checks", row, MESH_TRACE_ROW_MISSING);
-}
-
-static uint64_t get64(const uint8_t *at)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        value |= (uint64_t)at[i] << 8 * i;
-    return value;
 }
 
 /* ---- the rows of one table ---- */
@@ -108,7 +100,7 @@ static int end_rows(struct checking *c, struct rows *rows)
 
 static int64_t last_key(const uint8_t *entries, size_t bytes)
 {
-    return (int64_t)get64(entries + bytes - CHECKED_ENTRY_BYTES);
+    return (int64_t)mesh_little_get(entries + bytes - CHECKED_ENTRY_BYTES, 8);
 }
 
 /* Entries of a check, and the rows that are there: both in the order of their keys. */
@@ -123,7 +115,7 @@ static int compare(struct checking *c, unsigned number, const char *name, const 
         return err;
     has_row = next_entry(&rows);
     for (size_t at = 0; at < bytes; at += CHECKED_ENTRY_BYTES) {
-        const int64_t key = (int64_t)get64(entries + at);
+        const int64_t key = (int64_t)mesh_little_get(entries + at, 8);
 
         for (; has_row && rows.key < key; has_row = next_entry(&rows))
             find_row(c, name, rows.key, MESH_TRACE_ROW_ADDED);
@@ -131,7 +123,7 @@ static int compare(struct checking *c, unsigned number, const char *name, const 
             find_row(c, name, key, MESH_TRACE_ROW_MISSING);
             continue;
         }
-        if (rows.hash != get64(entries + at + 8))
+        if (rows.hash != mesh_little_get(entries + at + 8, 8))
             find_row(c, name, key, MESH_TRACE_ROW_CHANGED);
         has_row = next_entry(&rows);
     }
@@ -171,7 +163,7 @@ static bool next_meta(const struct checking *c, size_t *at, struct meta_entry *e
     if (end == NULL || (size_t)(c->meta + c->meta_bytes - end) < 1 + 8)
         return false;
     entry->key = (const char *)begin;
-    entry->hash = get64(end + 1);
+    entry->hash = mesh_little_get(end + 1, 8);
     *at = (size_t)(end - c->meta) + 1 + 8;
     return true;
 }

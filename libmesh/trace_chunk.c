@@ -2,6 +2,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "byte_order.h"
 #include "mesh/tape.h"
 
 #include "trace_compact.h"
@@ -26,8 +27,8 @@ static uint64_t hash_numbers(const struct mesh_trace_chunk *row)
                                 row->count, row->bytes};
     uint8_t bytes[sizeof numbers];
 
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (uint8_t)(numbers[i / 8] >> 8 * (i % 8));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        mesh_little_put(bytes + 8 * i, numbers[i], 8);
     return mesh_trace_hash(bytes, sizeof bytes);
 }
 

@@ -128,21 +128,12 @@ static uint8_t *put_payload(struct compact *c, uint8_t kind, const uint8_t *payl
     return values;
 }
 
-static uint64_t load_part(const uint8_t *at, size_t bytes)
-{
-    uint64_t word = 0;
-
-    for (size_t i = 0; i < bytes; i++)
-        word |= (uint64_t)at[i] << 8 * i;
-    return word;
-}
-
 /* The bytes that differ, once the fields that are stored in another way have been made equal. */
 static uint8_t *put_differences(struct compact_last *last, const uint8_t *record, size_t fixed, struct compact_masks *masks,
                                 uint8_t *values)
 {
     for (size_t at = 0; at < fixed; at += 8) {
-        const uint64_t word = fixed - at >= 8 ? compact_load(record + at) : load_part(record + at, fixed - at);
+        const uint64_t word = fixed - at >= 8 ? compact_load(record + at) : mesh_little_get(record + at, fixed - at);
         uint8_t left = mark_of(word ^ compact_load(last->record + at));
 
         for (masks->of[at / 8] = left; left != 0; left &= (uint8_t)(left - 1))
@@ -228,12 +219,6 @@ bool mesh_compact_put(struct compact *c, const uint8_t *record, size_t fixed, si
     return true;
 }
 
-static void put_size(uint8_t *out, size_t size)
-{
-    for (unsigned i = 0; i < 4; i++)
-        out[i] = (uint8_t)(size >> 8 * i);
-}
-
 const uint8_t *mesh_compact_finish(struct compact *c,
                                    size_t (*pack)(void *user, const uint8_t *data, size_t size, uint8_t *out, size_t room), void *user,
                                    uint64_t seed, size_t *bytes)
@@ -251,9 +236,9 @@ const uint8_t *mesh_compact_finish(struct compact *c,
         return NULL;
     checksum = blob->at + data + c->values.used + packed;
     trailer = checksum + COMPACT_CHECKSUM_BYTES;
-    put_size(trailer, data);
-    put_size(trailer + 4, c->values.used);
-    put_size(trailer + 8, c->marks.used);
+    mesh_little_put(trailer, data, 4);
+    mesh_little_put(trailer + 4, c->values.used, 4);
+    mesh_little_put(trailer + 8, c->marks.used, 4);
     compact_store(checksum, COMPACT_CHECKSUM_HEAD);
     compact_store(checksum + 8, compact_checksum(blob->at, (size_t)(checksum - blob->at), trailer, seed));
     *bytes = (size_t)(trailer - blob->at) + COMPACT_TRAILER_BYTES;

@@ -2,11 +2,11 @@
 #ifndef MESH_TRACE_COMPACT_PARTS_H
 #define MESH_TRACE_COMPACT_PARTS_H
 
-#include <endian.h>
 #include <stddef.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "byte_order.h"
 #include "mesh/tape.h"
 #include "trace_compact.h"
 
@@ -67,16 +67,12 @@ struct compact_memory {
 
 static inline uint64_t compact_load(const uint8_t *at)
 {
-    uint64_t value;
-
-    memcpy(&value, at, sizeof value);
-    return le64toh(value);
+    return mesh_little_get(at, 8);
 }
 
 static inline void compact_store(uint8_t *at, uint64_t value)
 {
-    value = htole64(value);
-    memcpy(at, &value, sizeof value);
+    mesh_little_put(at, value, 8);
 }
 
 /* The payloads of these calls come again, in datagrams. */

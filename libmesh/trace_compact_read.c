@@ -5,7 +5,7 @@
 
 static size_t get_size(const uint8_t *in)
 {
-    return in[0] | (size_t)in[1] << 8 | (size_t)in[2] << 16 | (size_t)in[3] << 24;
+    return (size_t)mesh_little_get(in, 4);
 }
 
 /* Where the checksum's frame is; NULL: there is none. */

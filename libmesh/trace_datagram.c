@@ -1,6 +1,7 @@
 /* Datagrams in the trace store: taken apart into columns by the wire schema, and put together again. */
 #include <string.h>
 
+#include "byte_order.h"
 #include "trace_parts.h"
 
 static const struct trace_table *const datagrams = &mesh_trace_tables[MESH_TRACE_TABLE_DATAGRAM];
@@ -262,9 +263,7 @@ static int put_fields(struct mesh_trace *trace, sqlite3_stmt *statement, const s
         } else {
             value = (uint64_t)sqlite3_column_int64(statement, column++);
         }
-        for (unsigned byte = 0; byte < field->size; byte++) {
-            out[field->wire_offset + byte] = (uint8_t)(value >> 8 * byte);
-        }
+        mesh_little_put(out + field->wire_offset, value, field->size);
     }
     return 0;
 }

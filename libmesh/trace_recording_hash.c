@@ -1,7 +1,7 @@
 /* Hashes in the place of what a recording does not keep. */
-#include <endian.h>
 #include <string.h>
 
+#include "byte_order.h"
 #include "mesh/seal.h"
 #include "trace_recording.h"
 
@@ -45,11 +45,9 @@ void mesh_recording_hashes_wipe(struct recording_hashes *hashes)
 
 uint64_t mesh_recording_hash_token(struct recording_hashes *hashes, uint64_t position, uint64_t token)
 {
-    const uint64_t both[2] = {position, token};
     uint8_t bytes[16];
 
-    for (unsigned i = 0; i < 16; i++)
-        bytes[i] = (uint8_t)(both[i / 8] >> 8 * (i % 8));
+    mesh_little_put(mesh_little_put(bytes, position, 8), token, 8);
     return hash_guarded(hashes, bytes, sizeof bytes);
 }
 
@@ -75,25 +73,20 @@ static struct recording_published place_of_publish(const struct mesh_tape_entry 
                                         .bytes = entry->call.payload_bytes};
 }
 
-static uint16_t load_u16(const uint8_t *at)
+static uint16_t get_u16(const uint8_t *at)
 {
-    uint16_t value;
-
-    memcpy(&value, at, sizeof value);
-    return le16toh(value);
+    return (uint16_t)mesh_little_get(at, 2);
 }
 
 static struct recording_published place_of_tile(const struct mesh_tape_entry *entry)
 {
     const uint8_t *tile = entry->body + MESH_HEADER_BYTES;
-    uint64_t step;
 
-    memcpy(&step, tile + offsetof(struct mesh_tile_bytes, step), sizeof step);
-    return (struct recording_published){.step = le64toh(step),
-                                        .phase = load_u16(tile + offsetof(struct mesh_tile_bytes, phase)),
-                                        .token = load_u16(tile + offsetof(struct mesh_tile_bytes, token_first)),
-                                        .block_first = load_u16(tile + offsetof(struct mesh_tile_bytes, block_first)),
-                                        .block_count = load_u16(tile + offsetof(struct mesh_tile_bytes, block_count)),
+    return (struct recording_published){.step = mesh_little_get(tile + offsetof(struct mesh_tile_bytes, step), 8),
+                                        .phase = get_u16(tile + offsetof(struct mesh_tile_bytes, phase)),
+                                        .token = get_u16(tile + offsetof(struct mesh_tile_bytes, token_first)),
+                                        .block_first = get_u16(tile + offsetof(struct mesh_tile_bytes, block_first)),
+                                        .block_count = get_u16(tile + offsetof(struct mesh_tile_bytes, block_count)),
                                         .bytes = entry->call.payload_bytes};
 }
 

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "byte_order.h"
 #include "mesh/wire.h"
 
 #define MESH_FIELD(part, name, type, min, max, unit, meaning) \
@@ -18,30 +19,17 @@
      unit,                                                    \
      meaning},
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define MESH_LITTLE(bits, value) (value)
-#else
-#define MESH_LITTLE(bits, value) __builtin_bswap##bits(value)
-#endif
-#define MESH_LITTLE_8(value)  (value)
-#define MESH_LITTLE_16(value) MESH_LITTLE(16, value)
-#define MESH_LITTLE_32(value) MESH_LITTLE(32, value)
-#define MESH_LITTLE_64(value) MESH_LITTLE(64, value)
-
 /* get: true when the value is in range. put: asserts that it is. */
 #define MESH_FIELD_INTEGER(bits)                                                                       \
     static inline bool get_u##bits(const uint8_t *at, uint##bits##_t *out, uint64_t min, uint64_t max) \
     {                                                                                                  \
-        memcpy(out, at, sizeof *out);                                                                  \
-        *out = MESH_LITTLE_##bits(*out);                                                               \
+        *out = (uint##bits##_t)mesh_little_get(at, sizeof *out);                                       \
         return *out >= min && *out <= max;                                                             \
     }                                                                                                  \
     static inline void put_u##bits(uint8_t *at, const uint##bits##_t *in, uint64_t min, uint64_t max)  \
     {                                                                                                  \
-        uint##bits##_t value = MESH_LITTLE_##bits(*in);                                                \
-                                                                                                       \
         assert(*in >= min && *in <= max);                                                              \
-        memcpy(at, &value, sizeof value);                                                              \
+        mesh_little_put(at, *in, sizeof *in);                                                          \
     }
 MESH_FIELD_INTEGER(8)
 MESH_FIELD_INTEGER(16)
