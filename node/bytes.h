@@ -1,13 +1,30 @@
-/* Reading and writing little-endian values in a bounded piece of memory.
+/* Reading and writing little-endian values, by themselves or in a bounded piece of memory.
  *
- * A cursor that would pass the end turns bad and stays bad: reads then give 0, writes do nothing. Check bytes_ok once at the end. */
+ * A cursor of a piece that would pass the end turns bad and stays bad: reads then give 0, writes do nothing. Check bytes_ok once at the end. */
 #ifndef NODE_BYTES_H
 #define NODE_BYTES_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+/* The number in the next 1 to 8 bytes, at any alignment. */
+static inline uint64_t bytes_load(const uint8_t *at, size_t count)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, at, count);
+    return le64toh(value);
+}
+
+/* Write the lowest 1 to 8 bytes of a number. */
+static inline void bytes_store(uint8_t *at, uint64_t value, size_t count)
+{
+    value = htole64(value);
+    memcpy(at, &value, count);
+}
 
 struct bytes {
     uint8_t *at;
@@ -53,21 +70,13 @@ static inline bool bytes_advance(struct bytes *b, size_t count)
 
 static inline void bytes_put(struct bytes *b, uint64_t value, size_t count)
 {
-    if (!bytes_advance(b, count))
-        return;
-    for (size_t i = 0; i < count; i++)
-        b->at[b->used - count + i] = (uint8_t)(value >> (8 * i));
+    if (bytes_advance(b, count))
+        bytes_store(b->at + b->used - count, value, count);
 }
 
 static inline uint64_t bytes_get(struct bytes *b, size_t count)
 {
-    uint64_t value = 0;
-
-    if (!bytes_advance(b, count))
-        return 0;
-    for (size_t i = 0; i < count; i++)
-        value |= (uint64_t)b->read[b->used - count + i] << (8 * i);
-    return value;
+    return bytes_advance(b, count) ? bytes_load(b->read + b->used - count, count) : 0;
 }
 
 static inline void bytes_put_u8(struct bytes *b, uint8_t value)

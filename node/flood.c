@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "hash.h"
 #include "mesh/udp.h"
 #include "mesh/wire.h"
@@ -34,26 +35,20 @@ static void fill(uint8_t *at, size_t bytes, uint64_t seed)
     }
 }
 
-static void put(uint8_t *packet, size_t offset, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        packet[offset + i] = (uint8_t)(value >> (8 * i));
-}
-
 #define AT(field) offsetof(struct mesh_header_bytes, field)
 
 /* A header that passes every check of its form, in front of random bytes. */
 static void put_header(uint8_t *packet, unsigned type, uint32_t epoch, uint64_t number)
 {
-    put(packet, AT(magic), MESH_WIRE_MAGIC, 2);
+    bytes_store(packet + AT(magic), MESH_WIRE_MAGIC, 2);
     packet[AT(version)] = MESH_WIRE_VERSION;
     packet[AT(type)] = (uint8_t)type;
-    put(packet, AT(flags), MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED | (epoch != 0 ? MESH_FLAG_ALL : 0),
-        sizeof(((struct mesh_header_bytes *)0)->flags));
-    put(packet, AT(src), epoch != 0 ? number % 3 : 0, 2);
-    put(packet, AT(dst), epoch != 0 ? MESH_DST_ALL : 0, 2);
-    put(packet, AT(epoch), epoch, 4);
-    put(packet, AT(number), number, 8);
+    bytes_store(packet + AT(flags), MESH_FLAG_AUTHENTICATED | MESH_FLAG_SEALED | (epoch != 0 ? MESH_FLAG_ALL : 0),
+                sizeof(((struct mesh_header_bytes *)0)->flags));
+    bytes_store(packet + AT(src), epoch != 0 ? number % 3 : 0, 2);
+    bytes_store(packet + AT(dst), epoch != 0 ? MESH_DST_ALL : 0, 2);
+    bytes_store(packet + AT(epoch), epoch, 4);
+    bytes_store(packet + AT(number), number, 8);
 }
 
 size_t flood_write(const struct flood *flood, uint64_t index, uint8_t *packet)
@@ -65,7 +60,7 @@ size_t flood_write(const struct flood *flood, uint64_t index, uint8_t *packet)
     fill(packet, sizeof(uint8_t[FLOOD_BYTES_MAX]) < bytes + 8 ? bytes : bytes + 8, random);
     switch (kind) {
     case FLOOD_MAGIC:
-        put(packet, AT(magic), MESH_WIRE_MAGIC, 2);
+        bytes_store(packet + AT(magic), MESH_WIRE_MAGIC, 2);
         packet[AT(version)] = MESH_WIRE_VERSION;
         break;
     case FLOOD_CLUSTER:

@@ -15,15 +15,6 @@
 
 enum { AHEAD_BYTES = 1 << 20 };
 
-uint64_t gguf_load_uint(const uint8_t *data, size_t size)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < size; i++)
-        value |= (uint64_t)data[i] << (8 * i);
-    return value;
-}
-
 static struct gguf *create(const char *name, struct fail *fail)
 {
     struct gguf *gguf = calloc(1, sizeof *gguf);

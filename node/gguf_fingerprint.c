@@ -1,6 +1,7 @@
 /* A fingerprint that is cheap for files of any size, since it reads only places of the tensor data. */
 #include <string.h>
 
+#include "bytes.h"
 #include "gguf_internal.h"
 #include "hash.h"
 
@@ -11,14 +12,14 @@ static void absorb(uint64_t lanes[LANES], const uint8_t *data, size_t size)
 {
     while (size >= 8 * LANES) {
         for (size_t i = 0; i < LANES; i++)
-            lanes[i] = hash_mix64(lanes[i] ^ gguf_load_uint(data + 8 * i, 8));
+            lanes[i] = hash_mix64(lanes[i] ^ bytes_load(data + 8 * i, 8));
         data += 8 * LANES;
         size -= 8 * LANES;
     }
     for (size_t i = 0; size > 0; i++) {
         const size_t part = size < 8 ? size : 8;
 
-        lanes[i] = hash_mix64(lanes[i] ^ gguf_load_uint(data, part));
+        lanes[i] = hash_mix64(lanes[i] ^ bytes_load(data, part));
         data += part;
         size -= part;
     }
@@ -64,8 +65,7 @@ void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
     for (size_t i = 0; i < LANES; i++) {
         const uint64_t word = hash_words3(lanes[0] + i, lanes[1], hash_words3(lanes[2], lanes[3], i));
 
-        for (size_t b = 0; b < 8; b++)
-            out[8 * i + b] = (uint8_t)(word >> (8 * b));
+        bytes_store(out + 8 * i, word, 8);
     }
 }
 

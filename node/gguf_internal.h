@@ -51,6 +51,5 @@ size_t gguf_scalar_bytes(uint32_t type);
 /* The path as messages show it: its beginning cut off when long. */
 const char *gguf_shown_path(const struct gguf *gguf);
 
-uint64_t gguf_load_uint(const uint8_t *data, size_t size); /* little-endian, any alignment, size 1-8 */
 
 #endif

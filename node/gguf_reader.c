@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
+
 int gguf_refuse(const struct gguf_reader *reader, const char *format, ...)
 {
     char text[320];
@@ -47,7 +49,7 @@ int gguf_take_u32(struct gguf_reader *reader, const char *field, uint32_t *out)
 
     if (bytes == NULL)
         return -1;
-    *out = (uint32_t)gguf_load_uint(bytes, 4);
+    *out = (uint32_t)bytes_load(bytes, 4);
     return 0;
 }
 
@@ -57,7 +59,7 @@ int gguf_take_u64(struct gguf_reader *reader, const char *field, uint64_t *out)
 
     if (bytes == NULL)
         return -1;
-    *out = gguf_load_uint(bytes, 8);
+    *out = bytes_load(bytes, 8);
     return 0;
 }
 

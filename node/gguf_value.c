@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "gguf_internal.h"
 
 static const struct {
@@ -40,7 +41,7 @@ static bool is_integer(enum gguf_value_type type)
 static int64_t load_int(enum gguf_value_type type, const uint8_t *data)
 {
     const size_t bytes = gguf_scalar_bytes(type);
-    const uint64_t bits = gguf_load_uint(data, bytes);
+    const uint64_t bits = bytes_load(data, bytes);
     const uint64_t sign = is_signed(type) ? (uint64_t)1 << (8 * bytes - 1) : 0;
 
     return (int64_t)((bits ^ sign) - sign);
@@ -48,7 +49,7 @@ static int64_t load_int(enum gguf_value_type type, const uint8_t *data)
 
 static float load_f32(const uint8_t *data)
 {
-    const uint32_t bits = (uint32_t)gguf_load_uint(data, 4);
+    const uint32_t bits = (uint32_t)bytes_load(data, 4);
     float value;
 
     memcpy(&value, &bits, sizeof value);
@@ -57,7 +58,7 @@ static float load_f32(const uint8_t *data)
 
 static double load_f64(const uint8_t *data)
 {
-    const uint64_t bits = gguf_load_uint(data, 8);
+    const uint64_t bits = bytes_load(data, 8);
     double value;
 
     memcpy(&value, &bits, sizeof value);
@@ -103,7 +104,7 @@ int gguf_get_float(const struct gguf *gguf, const char *key, float *out, struct 
     else if (value->type == GGUF_F64)
         number = (float)load_f64(value->data);
     else if (value->type == GGUF_U64)
-        number = (float)gguf_load_uint(value->data, 8);
+        number = (float)bytes_load(value->data, 8);
     else if (is_integer(value->type))
         number = (float)load_int(value->type, value->data);
     else
@@ -158,7 +159,7 @@ bool gguf_array_next_string(const struct gguf_value *array, size_t *cursor, stru
         return false;
 
     const uint8_t *at = array->data + *cursor;
-    const size_t size = (size_t)gguf_load_uint(at, 8);
+    const size_t size = (size_t)bytes_load(at, 8);
 
     *out = (struct gguf_string){(const char *)at + 8, size};
     *cursor += 8 + size;

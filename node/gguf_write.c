@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+
 enum { VERSION = 3, TENSOR_COUNT_AT = 8, VALUE_COUNT_AT = 16, KEY_MAX = 65535 };
 
 static void put(struct gguf_write *writer, const void *bytes, size_t size)
@@ -25,17 +27,11 @@ static void put(struct gguf_write *writer, const void *bytes, size_t size)
     writer->size += size;
 }
 
-static void store_uint(uint8_t *out, size_t size, uint64_t value)
-{
-    for (size_t i = 0; i < size; i++)
-        out[i] = (uint8_t)(value >> (8 * i));
-}
-
 static void put_uint(struct gguf_write *writer, size_t size, uint64_t value)
 {
     uint8_t bytes[8];
 
-    store_uint(bytes, size, value);
+    bytes_store(bytes, value, size);
     put(writer, bytes, size);
 }
 
@@ -186,7 +182,7 @@ int gguf_write_finish(struct gguf_write *writer, struct fail *fail)
     if (writer->is_out_of_memory)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the description of %llu tensors: close other programs",
                         (unsigned long long)writer->tensor_count);
-    store_uint(writer->bytes + TENSOR_COUNT_AT, 8, writer->tensor_count);
-    store_uint(writer->bytes + VALUE_COUNT_AT, 8, writer->value_count);
+    bytes_store(writer->bytes + TENSOR_COUNT_AT, writer->tensor_count, 8);
+    bytes_store(writer->bytes + VALUE_COUNT_AT, writer->value_count, 8);
     return 0;
 }

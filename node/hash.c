@@ -1,29 +1,17 @@
 #include "hash.h"
 
+#include "bytes.h"
 #include "mesh/key.h"
-
-static uint64_t load_le64(const uint8_t *p, size_t size)
-{
-    uint64_t word = 0;
-
-    for (size_t i = 0; i < size; i++)
-        word |= (uint64_t)p[i] << (8 * i);
-    return word;
-}
 
 uint64_t hash_bytes(uint64_t seed, const void *data, size_t size)
 {
     const uint8_t *p = data;
     uint64_t h = hash_mix64(seed ^ size);
+    size_t left = size;
 
-    for (size_t left = size; left > 0;) {
-        size_t part = left < 8 ? left : 8;
-
-        h = hash_mix64(h ^ load_le64(p, part));
-        p += part;
-        left -= part;
-    }
-    return h;
+    for (; left >= 8; left -= 8, p += 8)
+        h = hash_mix64(h ^ bytes_load(p, 8));
+    return left > 0 ? hash_mix64(h ^ bytes_load(p, left)) : h;
 }
 
 uint64_t hash_random_seed(void)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "mesh/program/json.h"
 #include "mesh/program/text_decode.h"
 #include "tensor_type.h"
@@ -29,18 +30,9 @@ struct number {
     double real;
 };
 
-static uint64_t load(const uint8_t *data, size_t size)
-{
-    uint64_t bits = 0;
-
-    for (size_t i = 0; i < size; i++)
-        bits |= (uint64_t)data[i] << (8 * i);
-    return bits;
-}
-
 static struct number load_real(const uint8_t *data, bool is_double)
 {
-    const uint64_t bits = load(data, is_double ? 8 : 4);
+    const uint64_t bits = bytes_load(data, is_double ? 8 : 4);
     const uint32_t short_bits = (uint32_t)bits;
     double wide;
     float narrow;
@@ -59,17 +51,17 @@ static struct number load_number(enum gguf_value_type type, const uint8_t *data,
     case GGUF_I8:
         return (struct number){.kind = NUMBER_INT, .integer = (int8_t)data[index]};
     case GGUF_U16:
-        return (struct number){.kind = NUMBER_UINT, .natural = load(data + 2 * index, 2)};
+        return (struct number){.kind = NUMBER_UINT, .natural = bytes_load(data + 2 * index, 2)};
     case GGUF_I16:
-        return (struct number){.kind = NUMBER_INT, .integer = (int16_t)load(data + 2 * index, 2)};
+        return (struct number){.kind = NUMBER_INT, .integer = (int16_t)bytes_load(data + 2 * index, 2)};
     case GGUF_U32:
-        return (struct number){.kind = NUMBER_UINT, .natural = load(data + 4 * index, 4)};
+        return (struct number){.kind = NUMBER_UINT, .natural = bytes_load(data + 4 * index, 4)};
     case GGUF_I32:
-        return (struct number){.kind = NUMBER_INT, .integer = (int32_t)load(data + 4 * index, 4)};
+        return (struct number){.kind = NUMBER_INT, .integer = (int32_t)bytes_load(data + 4 * index, 4)};
     case GGUF_U64:
-        return (struct number){.kind = NUMBER_UINT, .natural = load(data + 8 * index, 8)};
+        return (struct number){.kind = NUMBER_UINT, .natural = bytes_load(data + 8 * index, 8)};
     case GGUF_I64:
-        return (struct number){.kind = NUMBER_INT, .integer = (int64_t)load(data + 8 * index, 8)};
+        return (struct number){.kind = NUMBER_INT, .integer = (int64_t)bytes_load(data + 8 * index, 8)};
     case GGUF_F32:
         return load_real(data + 4 * index, false);
     case GGUF_F64:

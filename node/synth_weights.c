@@ -1,9 +1,9 @@
 #include "synth_weights.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "hash.h"
 #include "synth_number.h"
 
@@ -19,20 +19,12 @@ static uint64_t next_word(struct stream *stream)
     return hash_mix64(stream->state);
 }
 
-/* The low bytes of value, little-endian. */
-static void store(uint8_t *out, uint64_t value, size_t size)
-{
-    const uint64_t bytes = htole64(value);
-
-    memcpy(out, &bytes, size);
-}
-
 static void fill_random(struct stream *stream, uint8_t *out, size_t size)
 {
     for (; size >= 8; size -= 8, out += 8)
-        store(out, next_word(stream), 8);
+        bytes_store(out, next_word(stream), 8);
     if (size > 0)
-        store(out, next_word(stream), size);
+        bytes_store(out, next_word(stream), size);
 }
 
 /* A block's scale: base times 0.75 to 1.25. */
@@ -43,7 +35,7 @@ static uint64_t vary(uint64_t base, uint64_t word)
 
 static void store_half(uint8_t *out, bool is_negative, uint64_t scale)
 {
-    store(out, synth_number_f16(is_negative, scale, FRACTION), 2);
+    bytes_store(out, synth_number_f16(is_negative, scale, FRACTION), 2);
 }
 
 /* Scale with a random sign and `rest` random bytes: Q8_0, Q4_0, Q5_0. */
@@ -192,11 +184,11 @@ static void fill_floats(enum tensor_type type, struct stream *stream, uint32_t s
         const uint64_t magnitude = (uint64_t)(number < 0 ? -number : number) * step;
 
         if (type == TYPE_F32)
-            store(out + 4 * i, synth_number_f32(number < 0, magnitude, fraction), 4);
+            bytes_store(out + 4 * i, synth_number_f32(number < 0, magnitude, fraction), 4);
         else if (type == TYPE_BF16)
-            store(out + 2 * i, synth_number_f32(number < 0, magnitude, fraction) >> 16, 2);
+            bytes_store(out + 2 * i, synth_number_f32(number < 0, magnitude, fraction) >> 16, 2);
         else
-            store(out + 2 * i, synth_number_f16(number < 0, magnitude, fraction), 2);
+            bytes_store(out + 2 * i, synth_number_f16(number < 0, magnitude, fraction), 2);
     }
 }
 
@@ -222,5 +214,5 @@ void synth_weights_norm(uint64_t key, size_t columns, uint8_t *out)
     struct stream stream = {hash_mix64(key)};
 
     for (size_t i = 0; i < columns; i++)
-        store(out + 4 * i, synth_number_f32(false, 49152 + (next_word(&stream) & 32767), 16), 4);
+        bytes_store(out + 4 * i, synth_number_f32(false, 49152 + (next_word(&stream) & 32767), 16), 4);
 }

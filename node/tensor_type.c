@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bytes.h"
 #include "dequantise_k.h"
 #include "half.h"
 
@@ -82,23 +83,10 @@ size_t tensor_type_bytes(enum tensor_type type, size_t values)
     return values / info->block_values * info->block_bytes;
 }
 
-static uint32_t load_le32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static float float_from_bits(uint32_t bits)
-{
-    float value;
-
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static void dequantise_f32(const uint8_t *packed, size_t values, float *out)
 {
     for (size_t i = 0; i < values; i++)
-        out[i] = float_from_bits(load_le32(packed + 4 * i));
+        out[i] = canon_from_bits((uint32_t)bytes_load(packed + 4 * i, 4));
 }
 
 static void dequantise_f16(const uint8_t *packed, size_t values, float *out)
@@ -110,7 +98,7 @@ static void dequantise_f16(const uint8_t *packed, size_t values, float *out)
 static void dequantise_bf16(const uint8_t *packed, size_t values, float *out)
 {
     for (size_t i = 0; i < values; i++)
-        out[i] = float_from_bits((uint32_t)packed[2 * i] << 16 | (uint32_t)packed[2 * i + 1] << 24);
+        out[i] = canon_from_bits((uint32_t)packed[2 * i] << 16 | (uint32_t)packed[2 * i + 1] << 24);
 }
 
 static void dequantise_q8_0(const uint8_t *packed, size_t blocks, float *out)
@@ -153,7 +141,7 @@ static void dequantise_q4_1(const uint8_t *packed, size_t blocks, float *out)
 /* The fifth bits are one 32-bit word, bit i for value i. */
 static int five_bits(const uint8_t *word, int i)
 {
-    return nibble(word + 4, i) | (int)(load_le32(word) >> i & 1) << 4;
+    return nibble(word + 4, i) | (int)(bytes_load(word, 4) >> i & 1) << 4;
 }
 
 static void dequantise_q5_0(const uint8_t *packed, size_t blocks, float *out)
