@@ -32,10 +32,8 @@ int main(int argc, char **argv)
     else if (!settings.help)
         code = run(&settings, &fail);
     settings_release(&settings);
-    if (code == EXIT_OK && (fflush(stdout) != 0 || ferror(stdout))) {
-        fail_output(&fail, "stdout");
+    if (code == EXIT_OK && standard_streams_flush(&fail) < 0)
         code = EXIT_ENVIRONMENT;
-    }
     if (code != EXIT_OK) {
         fflush(stdout);
         fprintf(stderr, "mesh-dissect: %s\n", fail.text);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mesh/program/standard_streams.h"
 #include "player.h"
 #include "report.h"
 #include "screen.h"
@@ -284,9 +285,7 @@ static int print(const struct live_config *config, const struct fleet *fleet, st
     else if (report_text(fleet, ui, cursor, width >= 40 && width <= CANVAS_WIDTH_MAX ? (int)width : TEXT_COLUMNS, config->glyphs, stdout) <
              0)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return fail_output(fail, "stdout");
-    return 0;
+    return standard_streams_flush(fail);
 }
 
 static int batch(const struct live_config *config, struct feed *feed, struct fleet *fleet, struct ui *ui, struct fail *fail)

@@ -183,7 +183,7 @@ static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
     if (a->version)
         puts("mesh-monitor " MESH_VERSION);
     if (a->help || a->version)
-        return fflush(stdout) != 0 || ferror(stdout) ? fail_output(fail, "stdout") : 0;
+        return standard_streams_flush(fail);
     is_batch = a->batch || a->live.json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO);
     if (check(a, is_batch, fail) < 0)
         return -1;

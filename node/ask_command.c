@@ -11,6 +11,7 @@
 #include "hash.h"
 #include "mesh/program/json.h"
 #include "mesh/program/options.h"
+#include "mesh/program/standard_streams.h"
 #include "mesh/program/text_decode.h"
 #include "prompt_ids.h"
 #include "security.h"
@@ -112,13 +113,6 @@ static int next_message(struct mesh_client *client, struct client_message *messa
     return 1;
 }
 
-static int check_stdout(struct fail *fail)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return 0;
-    return fail_output(fail, "stdout");
-}
-
 /* ---- ask ---- */
 
 /* As `run` prints them. Text without a token is left by a character that was never completed. */
@@ -154,7 +148,7 @@ static int print_tokens(struct asking *a, const struct client_message *message, 
     } else if (!a->ids) {
         text_decode_write(stdout, message->text, message->text_size);
     }
-    return check_stdout(fail);
+    return standard_streams_flush(fail);
 }
 
 static double per_second(double count, uint64_t ns)
@@ -199,7 +193,7 @@ static int print_done(struct asking *a, const struct client_message_done *done, 
         if (done->reason == ENGINE_DONE_CONTEXT)
             fputs("stopped: the context is full (--ctx of the nodes)\n", stderr);
     }
-    if (check_stdout(fail) < 0)
+    if (standard_streams_flush(fail) < 0)
         return -1;
     if (done->reason == ENGINE_DONE_ERROR)
         return fail_set(fail, EXIT_DIFFERENCE, "the generation ended with a value that is not finite: the model does not suit this prompt");
@@ -361,7 +355,7 @@ static int print_status(const struct client_message *message, struct fail *fail)
 {
     text_decode_write(stdout, message->text, message->text_size);
     putchar('\n');
-    return check_stdout(fail);
+    return standard_streams_flush(fail);
 }
 
 static int status(struct target *target, struct fail *fail)
@@ -376,7 +370,7 @@ static int status(struct target *target, struct fail *fail)
     if (target->telemetry_s > 0) {
         result = telemetry_lines(client, target->telemetry_s, fail);
         client_session_close(client);
-        return result < 0 ? -1 : check_stdout(fail);
+        return result < 0 ? -1 : standard_streams_flush(fail);
     }
     result = send_message(client, &question, fail);
     while (result == 0 && tries++ < 25 && (result = next_message(client, &message, fail)) == 0)

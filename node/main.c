@@ -105,10 +105,8 @@ int main(int argc, char **argv)
     gguf_guard_program("mesh-node");
     int code = run(argc, argv, &fail);
 
-    if (code == EXIT_OK && (fflush(stdout) != 0 || ferror(stdout))) {
-        fail_output(&fail, "stdout");
+    if (code == EXIT_OK && standard_streams_flush(&fail) < 0)
         code = EXIT_ENVIRONMENT;
-    }
     if (code != EXIT_OK)
         log_line("mesh-node: %s", fail.text);
     log_stop();

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "hash.h"
+#include "mesh/program/standard_streams.h"
 #include "mesh/program/text_decode.h"
 #include "security.h"
 
@@ -12,13 +13,6 @@ void output_begin(struct output *output, const struct run_options *options, cons
 {
     *output = (struct output){.options = options, .tokenizer = tokenizer, .utf8 = {.is_first = !has_prompt}};
     json_init(&output->json, stdout);
-}
-
-static int check_stdout(struct fail *fail)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return 0;
-    return fail_output(fail, "stdout");
 }
 
 static void print_json_token(struct output *output, uint32_t id, const char *text, size_t size)
@@ -49,7 +43,7 @@ int output_token(struct output *output, const struct member_token *token, struct
     output->tokens++;
     output->ids_digest = hash_mix64(output->ids_digest ^ token->id);
     output->logits_digest += token->digest;
-    return check_stdout(fail);
+    return standard_streams_flush(fail);
 }
 
 int output_end(struct output *output, struct fail *fail)
@@ -64,7 +58,7 @@ int output_end(struct output *output, struct fail *fail)
             json_string(&output->json, "text", text, size);
             json_event_end(&output->json);
         }
-        return check_stdout(fail);
+        return standard_streams_flush(fail);
     }
     if (!output->options->ids)
         text_decode_write(stdout, text, size);
@@ -72,7 +66,7 @@ int output_end(struct output *output, struct fail *fail)
     if (output->options->digest)
         printf("digest tokens=%" PRIu32 " ids=%016" PRIx64 " logits=%016" PRIx64 "\n", output->tokens, output->ids_digest,
                output->logits_digest);
-    return check_stdout(fail);
+    return standard_streams_flush(fail);
 }
 
 static double per_second(uint32_t count, uint64_t from_ns, uint64_t to_ns)
@@ -169,7 +163,7 @@ static int print_json(struct output *output, const struct output_figures *f, con
     if (output->options->lab_text != NULL)
         json_text(json, "lab", output->options->lab_text);
     json_event_end(json);
-    return check_stdout(fail);
+    return standard_streams_flush(fail);
 }
 
 int output_figures(struct output *output, const struct output_figures *f, struct fail *fail)

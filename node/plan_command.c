@@ -3,6 +3,7 @@
 #include "cluster_file.h"
 #include "commands.h"
 #include "mesh/program/options.h"
+#include "mesh/program/standard_streams.h"
 #include "plan.h"
 #include "run_options.h"
 #include "tokenizer.h"
@@ -76,7 +77,7 @@ static int make_and_print(const struct plan_options *o, const uint32_t shares[ME
     if (rowmap_init(&plan.map, model, shares, (uint16_t)o->nodes, fail) < 0 || plan_make(&plan, fail) < 0)
         goto out;
     plan_print(&plan, o->json, stdout);
-    err = fflush(stdout) == 0 ? 0 : fail_output(fail, "stdout");
+    err = standard_streams_flush(fail);
 out:
     tokenizer_close(tokenizer);
     model_close(model);

@@ -81,8 +81,8 @@ int main(int argc, char **argv)
     recompute_guard("mesh-replay");
     int code = run(argc, argv, &fail);
 
-    if (code >= 0 && (fflush(stdout) != 0 || ferror(stdout)))
-        code = fail_output(&fail, "stdout");
+    if (code >= 0 && standard_streams_flush(&fail) < 0)
+        code = -1;
     if (code >= 0)
         return code;
     fflush(stdout);

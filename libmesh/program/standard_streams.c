@@ -1,7 +1,8 @@
-/* The numbers 0 to 2, where they are free. */
+/* The numbers 0 to 2, where they are free; and whether what was printed to stdout was taken. */
 #include "mesh/program/standard_streams.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 void standard_streams_occupy(void)
@@ -10,4 +11,9 @@ void standard_streams_occupy(void)
     for (int number = STDIN_FILENO; number <= STDERR_FILENO; number++)
         if (fcntl(number, F_GETFD) < 0)
             (void)!open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+int standard_streams_flush(struct fail *fail)
+{
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : fail_output(fail, "stdout");
 }
