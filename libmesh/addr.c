@@ -13,18 +13,6 @@
 
 static const uint8_t addr_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-bool mesh_addr_is_v4(const struct mesh_addr *addr)
-{
-    return memcmp(addr->ip, addr_mapped, sizeof addr_mapped) == 0;
-}
-
-bool mesh_addr_is_any(const struct mesh_addr *addr)
-{
-    static const uint8_t any[16];
-
-    return memcmp(addr->ip, any, sizeof any) == 0;
-}
-
 bool mesh_addr_is_loopback(struct mesh_addr addr)
 {
     static const uint8_t v6_loopback[16] = {[15] = 1};

@@ -6,9 +6,6 @@
 
 #include "mesh/udp.h"
 
-bool mesh_addr_is_v4(const struct mesh_addr *addr);
-bool mesh_addr_is_any(const struct mesh_addr *addr); /* [::], which takes IPv4 as well */
-
 /* Any other family than AF_INET and AF_INET6 gives all zeros. */
 void mesh_addr_from_sockaddr(const struct sockaddr_storage *from, struct mesh_addr *addr);
 

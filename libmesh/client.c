@@ -141,7 +141,7 @@ static int check(const struct mesh_client_config *config, struct mesh_client_err
 
 static int parse(struct mesh_client *c, struct mesh_client_error *why)
 {
-    static const uint8_t any[16], any_v4[16] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t any_v4[16] = {[10] = 0xff, [11] = 0xff};
     char reason[200];
     const int err = mesh_addr_parse(c->config.address, &c->addr, reason, sizeof reason);
 
@@ -149,7 +149,7 @@ static int parse(struct mesh_client *c, struct mesh_client_error *why)
         return client_fail(why, err, "%s", reason);
     if (c->addr.port == 0)
         return client_fail(why, MESH_EINVAL, "'%s': no port: give the node's, like 127.0.0.1:7411", c->config.address);
-    if (memcmp(c->addr.ip, any, sizeof any) == 0 || memcmp(c->addr.ip, any_v4, sizeof any_v4) == 0) {
+    if (mesh_addr_is_any(&c->addr) || memcmp(c->addr.ip, any_v4, sizeof any_v4) == 0) {
         c->addr.ip[10] = c->addr.ip[11] = 255;
         c->addr.ip[12] = 127;
         c->addr.ip[15] = 1;
@@ -165,7 +165,7 @@ static int open_socket(struct mesh_client *c, struct mesh_client_error *why)
     local.port = 0;
     if (!mesh_addr_is_loopback(local)) {
         memset(&local, 0, sizeof local);
-        if (c->addr.ip[10] == 255 && c->addr.ip[11] == 255)
+        if (mesh_addr_is_v4(&c->addr))
             local.ip[10] = local.ip[11] = 255;
     }
     if (mesh_udp_open(&c->udp, local, NULL) != MESH_OK)

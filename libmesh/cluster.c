@@ -103,14 +103,12 @@ uint64_t mesh_cluster_draw_below(struct mesh_cluster *cluster, uint64_t limit)
 
 bool mesh_cluster_same_addr(const struct mesh_addr *a, const struct mesh_addr *b)
 {
-    return a->port == b->port && a->scope == b->scope && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+    return mesh_addr_equal(a, b) && a->scope == b->scope;
 }
 
 bool mesh_cluster_has_addr(const struct mesh_addr *addr)
 {
-    static const uint8_t none[16];
-
-    return addr->port || memcmp(addr->ip, none, sizeof none) != 0;
+    return addr->port || !mesh_addr_is_any(addr);
 }
 
 /* ---- time ---- */

@@ -10,20 +10,13 @@
 
 enum { USUAL_PORT = 7412, DISCOVER_BUFFER_BYTES = 1 << 20 /* of 1600 to 2500 small datagrams, between two polls */ };
 
-static bool is_v4(const struct mesh_addr *addr)
-{
-    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-    return memcmp(addr->ip, prefix, sizeof prefix) == 0;
-}
-
 int discover_parse(const char *text, struct mesh_addr *group, struct fail *fail)
 {
     char reason[160];
 
     if (multicast_address(text, USUAL_PORT, group, reason, sizeof reason) != MESH_OK)
         return fail_set(fail, EXIT_USAGE, "--discover %.100s: %s: give a group such as 239.255.77.11:7412", text, reason);
-    if (!is_v4(group) || (group->ip[12] & 0xf0) != 0xe0 || group->port == 0)
+    if (!mesh_addr_is_v4(group) || (group->ip[12] & 0xf0) != 0xe0 || group->port == 0)
         return fail_set(fail, EXIT_USAGE, "--discover %.100s: no IPv4 multicast group, or port 0: give one such as 239.255.77.11:7412",
                         text);
     return 0;
@@ -45,7 +38,7 @@ int discover_open(struct mesh_addr group, struct mesh_addr listen, struct fail *
     const int zero = 0, one = 1, buffer_bytes = DISCOVER_BUFFER_BYTES;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    if (is_v4(&listen))
+    if (mesh_addr_is_v4(&listen))
         join.imr_address = name_of(&listen).sin_addr;
     /* The address can be shared: other nodes of this machine receive the group, too. A socket bound to it receives nothing else, and
      * without IP_MULTICAST_ALL not through other interfaces on which another program has joined the group. */

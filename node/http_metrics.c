@@ -98,7 +98,7 @@ static socklen_t socket_address(struct mesh_addr addr, struct sockaddr_storage *
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
 
     memset(out, 0, sizeof *out);
-    if (addr.ip[10] == 255 && addr.ip[11] == 255) {
+    if (mesh_addr_is_v4(&addr)) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(addr.port);
         memcpy(&v4->sin_addr, addr.ip + 12, 4);

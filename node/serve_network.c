@@ -10,20 +10,12 @@
 #define ISOLATED_NS UINT64_C(5000000000) /* alone for so long before it is reported */
 #define LOOK_NS     UINT64_C(2000000000) /* between two checks of the own address; one failure may be momentary */
 
-static bool is_v4(const struct mesh_addr *addr)
-{
-    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-    return memcmp(addr->ip, prefix, sizeof prefix) == 0;
-}
-
 /* A socket bound to one IPv6 address accepts IPv4 destinations, and then reports that the network is unreachable. */
 static bool is_other_family(const struct server *server, const struct mesh_addr *to)
 {
-    static const uint8_t any[16];
     const struct mesh_addr *listen = &server->config->listen;
 
-    return is_v4(to) && !is_v4(listen) && memcmp(listen->ip, any, sizeof any) != 0;
+    return mesh_addr_is_v4(to) && !mesh_addr_is_v4(listen) && !mesh_addr_is_any(listen);
 }
 
 void serve_network_sent(struct server *server, const struct mesh_addr *to, int result)

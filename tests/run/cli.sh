@@ -355,6 +355,20 @@ else
     skip "IPv6 gives the same" "the loopback has no such address"
 fi
 peers=127.0.0.1:$port,127.0.0.1:$((port + 1))
+# The bytes at which a mapped IPv4 address is recognised first are ff ff in this IPv6 address, too.
+like_mapped="[fd00::ffff:0:1]:$port"
+alone="ip link set lo up && ip address add fd00::ffff:0:1/128 dev lo nodad"
+if unshare -rn sh -c "$alone" 2>/dev/null; then
+    "$mesh_node" keygen -o "$tmp/key"
+    check "a client calls a node at an IPv6 address that looks like a mapped one" \
+        unshare -rn bash -c "$alone; '$mesh_node' serve -m '$small' -t 1 --listen '$like_mapped' --key '$tmp/key' & node=\$!
+            for _ in 1 2 3; do
+                '$mesh_node' status --to '$like_mapped' --key '$tmp/key' && { kill \$node && wait \$node; exit 0; }
+            done
+            kill \$node; exit 1"
+else
+    skip "a client calls a node at an IPv6 address that looks like a mapped one" "no network namespace with IPv6 can be made here"
+fi
 
 # both_refuse WHAT TEXT RANK-0-OPTIONS -- RANK-1-OPTIONS
 both_refuse() {

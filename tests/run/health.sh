@@ -11,6 +11,9 @@ for seed in 1 2; do
 done
 run "$mesh_node" serve -m "$tmp/1.gguf" --listen "127.0.0.1:$(free_port)" --metrics 192.0.2.1:1 # which is nobody's
 if grep -q "built without libmicrohttpd" "$err"; then skip_all "mesh-node was built without libmicrohttpd"; fi
+check_exit "an IPv6 address that looks like a mapped 127.0.0.1 is another one" 4 \
+    "--metrics [fd00::ffff:7f00:1]:1: cannot listen: Cannot assign requested address" \
+    timeout -k 5 20 "$mesh_node" serve -m "$tmp/1.gguf" --listen "127.0.0.1:$(free_port)" --metrics "[fd00::ffff:7f00:1]:1"
 
 port=$(free_port)
 # node NAME MODEL OPTIONS

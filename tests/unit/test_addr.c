@@ -57,6 +57,18 @@ static void an_ipv4_address_is_the_same_bytes_mapped_or_not(void **state)
     assert_int_equal(plain.scope, mapped.scope);
 }
 
+static void what_only_ends_like_a_mapped_address_is_ipv6(void **state)
+{
+    const struct mesh_addr mapped = parsed("[::ffff:127.0.0.1]:5"), other = parsed("[fd00::ffff:7f00:1]:5"), any = parsed("[::]:5");
+
+    (void)state;
+    assert_true(mesh_addr_is_v4(&mapped));
+    assert_false(mesh_addr_is_v4(&other));
+    assert_false(mesh_addr_is_v4(&any));
+    assert_true(mesh_addr_is_any(&any));
+    assert_false(mesh_addr_is_any(&mapped));
+}
+
 static void no_host_means_any_address(void **state)
 {
     static const uint8_t zeros[16];
@@ -172,6 +184,7 @@ int main(void)
         cmocka_unit_test(text_to_address_and_back_gives_the_same_text),
         cmocka_unit_test(the_longest_address_fits_its_text_buffer),
         cmocka_unit_test(an_ipv4_address_is_the_same_bytes_mapped_or_not),
+        cmocka_unit_test(what_only_ends_like_a_mapped_address_is_ipv6),
         cmocka_unit_test(no_host_means_any_address),
         cmocka_unit_test(loopback_is_127_and_one),
         cmocka_unit_test(localhost_is_a_loopback_address),

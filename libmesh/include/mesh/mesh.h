@@ -41,6 +41,21 @@ struct mesh_addr {
     uint32_t scope;
 };
 
+static inline bool mesh_addr_is_v4(const struct mesh_addr *addr)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+    return memcmp(addr->ip, mapped, sizeof mapped) == 0;
+}
+
+/* [::], of any machine, or no address at all. */
+static inline bool mesh_addr_is_any(const struct mesh_addr *addr)
+{
+    static const uint8_t any[16] = {0};
+
+    return memcmp(addr->ip, any, sizeof any) == 0;
+}
+
 /* The same IP and port, by whatever interface (scope). */
 static inline bool mesh_addr_equal(const struct mesh_addr *a, const struct mesh_addr *b)
 {
