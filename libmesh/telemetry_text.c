@@ -1,26 +1,7 @@
 /* The tables of telemetry for docs/PROTOCOL.md. The only part of telemetry that uses stdio. */
 #include "mesh/telemetry.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-struct text {
-    char *out;
-    size_t capacity, size;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
-{
-    const size_t room = text->size < text->capacity ? text->capacity - text->size : 0;
-    va_list arguments;
-    int size;
-
-    va_start(arguments, format);
-    size = vsnprintf(room > 0 ? text->out + text->size : NULL, room, format, arguments);
-    va_end(arguments);
-    text->size += size > 0 ? (size_t)size : 0;
-}
+#include "long_text.h"
 
 static const char *tail_text(enum mesh_telemetry_tail tail)
 {
@@ -38,39 +19,39 @@ static const char *tail_text(enum mesh_telemetry_tail tail)
     }
 }
 
-static void add_table(struct text *text, const struct mesh_telemetry_part *part)
+static void add_table(struct mesh_long_text *text, const struct mesh_telemetry_part *part)
 {
     static const char *const types[] = {"u8", "u16", "u32", "u64", "signed", "16 bytes"};
     static const char *const kinds[] = {"", "counter", "gauge"};
 
-    add(text, "| field | type | unit | metric | kind | meaning |\n|---|---|---|---|---|---|\n");
+    mesh_long_text_print(text, "| field | type | unit | metric | kind | meaning |\n|---|---|---|---|---|---|\n");
     for (unsigned i = 0; i < part->field_count; i++) {
         const struct mesh_metric *field = &part->fields[i];
         const char *quote = field->metric[0] != '\0' ? "`" : "";
 
-        add(text, "| `%s` | %s | %s | %s%s%s | %s | %s |\n", field->name, types[field->type], field->unit, quote, field->metric, quote,
-            kinds[field->kind], field->meaning);
+        mesh_long_text_print(text, "| `%s` | %s | %s | %s%s%s | %s | %s |\n", field->name, types[field->type], field->unit, quote,
+                             field->metric, quote, kinds[field->kind], field->meaning);
     }
 }
 
 size_t mesh_telemetry_write_protocol(char *out, size_t capacity)
 {
-    struct text text = {out, capacity, 0};
+    struct mesh_long_text text = {out, capacity, 0};
 
-    add(&text, "### Telemetry: head\n\n%s\n\n", mesh_telemetry_head_part.meaning);
+    mesh_long_text_print(&text, "### Telemetry: head\n\n%s\n\n", mesh_telemetry_head_part.meaning);
     add_table(&text, &mesh_telemetry_head_part);
     for (unsigned kind = 1; kind < MESH_TELEMETRY_KINDS; kind++) {
         const struct mesh_telemetry_part *part = mesh_telemetry_part(kind);
 
-        add(&text, "\n### Telemetry: item %u, %s\n\n%s%s\n\n", kind, part->name, part->meaning, tail_text(part->tail));
+        mesh_long_text_print(&text, "\n### Telemetry: item %u, %s\n\n%s%s\n\n", kind, part->name, part->meaning, tail_text(part->tail));
         add_table(&text, part);
     }
-    add(&text, "\n### Telemetry: histograms\n\n| which | name | metric | meaning |\n|---:|---|---|---|\n");
+    mesh_long_text_print(&text, "\n### Telemetry: histograms\n\n| which | name | metric | meaning |\n|---:|---|---|---|\n");
     for (unsigned i = 0; i < MESH_LATENCIES; i++)
-        add(&text, "| %u | %s | `%s` | %s |\n", i, mesh_telemetry_latency_texts[i].name, mesh_telemetry_latency_texts[i].metric,
-            mesh_telemetry_latency_texts[i].meaning);
-    add(&text, "\n### Telemetry: events\n\n| number | name |\n|---:|---|\n");
+        mesh_long_text_print(&text, "| %u | %s | `%s` | %s |\n", i, mesh_telemetry_latency_texts[i].name,
+                             mesh_telemetry_latency_texts[i].metric, mesh_telemetry_latency_texts[i].meaning);
+    mesh_long_text_print(&text, "\n### Telemetry: events\n\n| number | name |\n|---:|---|\n");
     for (unsigned i = 1; i < MESH_NODE_EVENTS; i++)
-        add(&text, "| %u | %s |\n", i, mesh_telemetry_event_name(i));
+        mesh_long_text_print(&text, "| %u | %s |\n", i, mesh_telemetry_event_name(i));
     return text.size;
 }

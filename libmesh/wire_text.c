@@ -4,52 +4,18 @@
 #include "mesh/wire.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-/* Appends like snprintf: counts on when the room is used up. */
-struct text {
-    char *out;
-    size_t capacity, size;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
-{
-    size_t left = text->size < text->capacity ? text->capacity - text->size : 0;
-    va_list arguments;
-    int bytes;
-
-    va_start(arguments, format);
-    bytes = vsnprintf(left ? text->out + text->size : NULL, left, format, arguments);
-    va_end(arguments);
-    if (bytes > 0)
-        text->size += (size_t)bytes;
-}
+#include "long_text.h"
 
 /* ---- one line ---- */
 
-/* A dissector writes millions of these lines: words and numbers are put without printf. */
-static void add_chars(struct text *text, const char *chars, size_t count)
+static void add_word(struct mesh_long_text *text, const char *word)
 {
-    size_t left = text->size < text->capacity ? text->capacity - text->size : 0;
-
-    if (left > count) {
-        memcpy(text->out + text->size, chars, count);
-        text->out[text->size + count] = '\0';
-    } else if (left > 0) {
-        memcpy(text->out + text->size, chars, left - 1);
-        text->out[text->capacity - 1] = '\0';
-    }
-    text->size += count;
+    mesh_long_text_add(text, word, strlen(word));
 }
 
-static void add_word(struct text *text, const char *word)
-{
-    add_chars(text, word, strlen(word));
-}
-
-static void add_number(struct text *text, uint64_t value)
+static void add_number(struct mesh_long_text *text, uint64_t value)
 {
     char digits[20];
     size_t first = sizeof digits;
@@ -58,10 +24,10 @@ static void add_number(struct text *text, uint64_t value)
         digits[--first] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    add_chars(text, digits + first, sizeof digits - first);
+    mesh_long_text_add(text, digits + first, sizeof digits - first);
 }
 
-static void add_bytes(struct text *text, const struct mesh_wire_field *field, const void *decoded)
+static void add_bytes(struct mesh_long_text *text, const struct mesh_wire_field *field, const void *decoded)
 {
     static const char digits[] = "0123456789abcdef";
     const uint8_t *bytes = (const uint8_t *)decoded + field->struct_offset;
@@ -71,17 +37,17 @@ static void add_bytes(struct text *text, const struct mesh_wire_field *field, co
         hex[2 * i] = digits[bytes[i] >> 4];
         hex[2 * i + 1] = digits[bytes[i] & 15];
     }
-    add_chars(text, hex, sizeof hex);
+    mesh_long_text_add(text, hex, sizeof hex);
 }
 
-static void add_fields(struct text *text, const struct mesh_wire_part *part, const void *decoded)
+static void add_fields(struct mesh_long_text *text, const struct mesh_wire_part *part, const void *decoded)
 {
     for (unsigned i = 0; i < part->field_count; i++) {
         const struct mesh_wire_field *field = &part->fields[i];
 
-        add_chars(text, " ", 1);
+        mesh_long_text_add(text, " ", 1);
         add_word(text, field->name);
-        add_chars(text, " ", 1);
+        mesh_long_text_add(text, " ", 1);
         if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32)
             add_bytes(text, field, decoded);
         else
@@ -89,15 +55,15 @@ static void add_fields(struct text *text, const struct mesh_wire_part *part, con
     }
 }
 
-static void add_header(struct text *text, const struct mesh_header *header, const char *name)
+static void add_header(struct mesh_long_text *text, const struct mesh_header *header, const char *name)
 {
     add_number(text, header->src);
-    add_chars(text, ">", 1);
+    mesh_long_text_add(text, ">", 1);
     if (header->dst == MESH_DST_ALL)
         add_word(text, "all");
     else
         add_number(text, header->dst);
-    add_chars(text, " ", 1);
+    mesh_long_text_add(text, " ", 1);
     add_word(text, name);
     if (header->flags & MESH_FLAG_RESEND)
         add_word(text, " resend");
@@ -114,25 +80,25 @@ static void add_header(struct text *text, const struct mesh_header *header, cons
     } else {
         add_word(text, " have ");
         add_number(text, header->have_step);
-        add_chars(text, ".", 1);
+        mesh_long_text_add(text, ".", 1);
         add_number(text, header->have_phase);
     }
     add_word(text, " sent_ns ");
     add_number(text, header->sent_ns);
 }
 
-static void add_ranges(struct text *text, const struct mesh_message *message)
+static void add_ranges(struct mesh_long_text *text, const struct mesh_message *message)
 {
     for (unsigned i = 0; i < message->as.nak.range_count; i++) {
         const struct mesh_range *range = &message->ranges[i];
 
         add_word(text, " tokens ");
         add_number(text, range->token_first);
-        add_chars(text, "+", 1);
+        mesh_long_text_add(text, "+", 1);
         add_number(text, range->token_count);
         add_word(text, " blocks ");
         add_number(text, range->block_first);
-        add_chars(text, "+", 1);
+        mesh_long_text_add(text, "+", 1);
         add_number(text, range->block_count);
     }
 }
@@ -140,19 +106,19 @@ static void add_ranges(struct text *text, const struct mesh_message *message)
 size_t mesh_wire_header_text(const struct mesh_header *header, char *out, size_t capacity)
 {
     const struct mesh_wire_part *part = mesh_wire_message(header->type);
-    struct text text = {out, capacity, 0};
+    struct mesh_long_text text = {out, capacity, 0};
 
     if (part)
         add_header(&text, header, part->name);
     else
-        add(&text, "no message of type %u", header->type);
+        mesh_long_text_print(&text, "no message of type %u", header->type);
     return text.size;
 }
 
 size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capacity)
 {
     const struct mesh_wire_part *part = mesh_wire_message(message->header.type);
-    struct text text = {out, capacity, 0};
+    struct mesh_long_text text = {out, capacity, 0};
 
     text.size = mesh_wire_header_text(&message->header, out, capacity);
     if (!part)
@@ -176,46 +142,46 @@ size_t mesh_wire_text(const struct mesh_message *message, char *out, size_t capa
 static const char *const type_names[] = {"u8", "u16", "u32", "u64", "16 bytes", "32 bytes"};
 
 /* A limit as people write it. */
-static void add_limit(struct text *text, uint64_t value)
+static void add_limit(struct mesh_long_text *text, uint64_t value)
 {
     unsigned log2 = value ? 63u - (unsigned)__builtin_clzll(value) : 0;
 
     if (value < 100000)
-        add(text, "%" PRIu64, value);
+        mesh_long_text_print(text, "%" PRIu64, value);
     else if (value == UINT64_MAX)
-        add(text, "2^64-1");
+        mesh_long_text_print(text, "2^64-1");
     else if (value == UINT64_MAX - 1)
-        add(text, "2^64-2");
+        mesh_long_text_print(text, "2^64-2");
     else if (value == UINT64_C(1) << log2)
-        add(text, "2^%u", log2);
+        mesh_long_text_print(text, "2^%u", log2);
     else if (value == (UINT64_C(1) << log2) * 2 - 1)
-        add(text, "2^%u-1", log2 + 1);
+        mesh_long_text_print(text, "2^%u-1", log2 + 1);
     else
-        add(text, "%" PRIu64, value);
+        mesh_long_text_print(text, "%" PRIu64, value);
 }
 
-static void add_range(struct text *text, const struct mesh_wire_field *field)
+static void add_range(struct mesh_long_text *text, const struct mesh_wire_field *field)
 {
     if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32) {
-        add(text, field->max ? "any" : "zero");
+        mesh_long_text_print(text, field->max ? "any" : "zero");
         return;
     }
     add_limit(text, field->min);
     if (field->min == field->max)
         return;
-    add(text, " – ");
+    mesh_long_text_print(text, " – ");
     add_limit(text, field->max);
 }
 
-static void add_table(struct text *text, const struct mesh_wire_part *part, unsigned offset)
+static void add_table(struct mesh_long_text *text, const struct mesh_wire_part *part, unsigned offset)
 {
-    add(text, "| offset | field | type | range | unit | meaning |\n|---:|---|---|---|---|---|\n");
+    mesh_long_text_print(text, "| offset | field | type | range | unit | meaning |\n|---:|---|---|---|---|---|\n");
     for (unsigned i = 0; i < part->field_count; i++) {
         const struct mesh_wire_field *field = &part->fields[i];
 
-        add(text, "| %u | `%s` | %s | ", offset + field->wire_offset, field->name, type_names[field->type]);
+        mesh_long_text_print(text, "| %u | `%s` | %s | ", offset + field->wire_offset, field->name, type_names[field->type]);
         add_range(text, field);
-        add(text, " | %s | %s |\n", field->unit, field->meaning);
+        mesh_long_text_print(text, " | %s | %s |\n", field->unit, field->meaning);
     }
 }
 
@@ -237,25 +203,25 @@ static const char *tail_text(enum mesh_wire_tail tail)
 
 size_t mesh_wire_write_protocol(char *out, size_t capacity)
 {
-    struct text text = {out, capacity, 0};
+    struct mesh_long_text text = {out, capacity, 0};
     size_t at;
 
-    add(&text, "### Header\n\n%s %u bytes.\n\n", mesh_wire_header.meaning, mesh_wire_header.wire_bytes);
+    mesh_long_text_print(&text, "### Header\n\n%s %u bytes.\n\n", mesh_wire_header.meaning, mesh_wire_header.wire_bytes);
     add_table(&text, &mesh_wire_header, 0);
     for (unsigned type = 1; type < MESH_TYPE_COUNT; type++) {
         const struct mesh_wire_part *part = mesh_wire_message(type);
 
         if (!part)
             continue;
-        add(&text, "\n### %u %s\n\n%s %u bytes%s.\n\n", type, part->name, part->meaning, mesh_wire_header.wire_bytes + part->wire_bytes,
-            tail_text(part->tail));
+        mesh_long_text_print(&text, "\n### %u %s\n\n%s %u bytes%s.\n\n", type, part->name, part->meaning,
+                             mesh_wire_header.wire_bytes + part->wire_bytes, tail_text(part->tail));
         add_table(&text, part, mesh_wire_header.wire_bytes);
     }
-    add(&text, "\n### Range\n\n%s %u bytes.\n\n", mesh_wire_range.meaning, mesh_wire_range.wire_bytes);
+    mesh_long_text_print(&text, "\n### Range\n\n%s %u bytes.\n\n", mesh_wire_range.meaning, mesh_wire_range.wire_bytes);
     add_table(&text, &mesh_wire_range, 0);
-    add(&text, "\n### Member\n\n%s %u bytes.\n\n", mesh_wire_member.meaning, mesh_wire_member.wire_bytes);
+    mesh_long_text_print(&text, "\n### Member\n\n%s %u bytes.\n\n", mesh_wire_member.meaning, mesh_wire_member.wire_bytes);
     add_table(&text, &mesh_wire_member, 0);
-    add(&text, "\n");
+    mesh_long_text_print(&text, "\n");
     at = text.size < capacity ? text.size : capacity;
     return text.size + mesh_telemetry_write_protocol(at < capacity ? out + at : NULL, capacity - at);
 }
