@@ -353,7 +353,7 @@ static void end_departures(struct analysis *analysis, struct link *link, bool is
     const struct link_departures *departures = &link->departures[is_all];
     const struct links_point *point = &analysis->links.points[link->point];
     struct link_space *space = &link->spaces[is_all];
-    const uint64_t oldest = departures->highest >= LINKS_WINDOW ? departures->highest - LINKS_WINDOW + 1 : 1;
+    const uint64_t oldest = links_oldest(departures->highest);
     uint64_t until = 0;
 
     for (uint64_t number = space->highest + 1 > oldest ? space->highest + 1 : oldest; number <= departures->highest; number++) {
@@ -377,7 +377,7 @@ static void end_departures(struct analysis *analysis, struct link *link, bool is
 static void end_missing(struct link *link, bool is_all)
 {
     struct link_space *space = &link->spaces[is_all];
-    const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+    const uint64_t oldest = links_oldest(space->highest);
 
     for (uint64_t number = oldest; number <= space->highest; number++) {
         struct link_entry *entry = links_entry(space, number);
@@ -398,7 +398,7 @@ static void end_link(struct analysis *analysis, struct link *link)
         end_missing(link, is_all);
     for (int is_all = 0; is_all < 2; is_all++) {
         struct link_space *space = &link->spaces[is_all];
-        const uint64_t oldest = space->highest >= LINKS_WINDOW ? space->highest - LINKS_WINDOW + 1 : 1;
+        const uint64_t oldest = links_oldest(space->highest);
 
         for (uint64_t number = oldest; number <= space->highest; number++)
             retire(analysis, link, is_all, &space->entries[number % LINKS_WINDOW]);

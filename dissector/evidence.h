@@ -1,4 +1,5 @@
-/* What receivers report of what was sent to them, and what follows for single numbers. */
+/* What follows for single numbers from what receivers ask for and report, and from what is sent again: what a missing number held, what
+ * brought it later, what was lost. */
 #ifndef DISSECTOR_EVIDENCE_H
 #define DISSECTOR_EVIDENCE_H
 

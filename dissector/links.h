@@ -180,6 +180,12 @@ static inline bool links_is_session(const struct link *link)
     return link->epoch >> 31 != 0;
 }
 
+/* The lowest number that is kept of a space, by its highest. */
+static inline uint64_t links_oldest(uint64_t highest)
+{
+    return highest >= LINKS_WINDOW ? highest - LINKS_WINDOW + 1 : 1;
+}
+
 static inline struct link_entry *links_entry(struct link_space *space, uint64_t number)
 {
     struct link_entry *entry = &space->entries[number % LINKS_WINDOW];

@@ -59,7 +59,11 @@ void ui_key(struct ui *ui, const struct fleet *fleet, uint32_t key);
 /* A click, or a turn of the wheel (lines: negative is up; 0 is a click). */
 void ui_mouse(struct ui *ui, const struct fleet *fleet, int x, int y, int wheel_lines);
 
+/* What a key or click does. argument: of the key's binding, or of the zone. */
 void ui_act(struct ui *ui, const struct fleet *fleet, enum action action, int argument);
+
+/* Move the selection: down and to the right, or up and to the left when below 0. */
+void ui_move(struct ui *ui, const struct fleet *fleet, int lines, int columns);
 
 /* The tick to show; false: there is none yet. */
 bool ui_tick(const struct ui *ui, const struct fleet *fleet, uint64_t *tick);
@@ -69,6 +73,7 @@ int ui_nodes(const struct ui *ui, const struct fleet *fleet, int nodes[FLEET_NOD
 
 /* Does the text contain what was typed? ASCII letters match in either case; an empty pattern matches. */
 bool ui_matches(const char *text, const char *pattern);
+bool ui_node_matches(const struct fleet_node *node, const char *pattern); /* its rank, address and state */
 
 /* The selected node, else the first; FLEET_NOBODY: there is none. */
 int ui_selected(const struct ui *ui, const struct fleet *fleet);

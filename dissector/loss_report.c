@@ -1,0 +1,222 @@
+#include "loss_report.h"
+
+#include "evidence.h"
+
+#define SETTLED_NS UINT64_C(5000000) /* a receiver has counted a loss within that time */
+
+/* The order in which numbers up to those seen are matched with the receiver's count of losses. */
+enum kind {
+    KIND_MISSED,  /* not in the capture; the receiver asked for it after seeing its number or later ones, and it was sent again */
+    KIND_MISSING, /* not in the capture */
+    KIND_ASKED,   /* the receiver asked for its data after seeing its number or later ones, and it was sent again */
+    KIND_HELLO,   /* sent before the receiver listened */
+    KIND_EARLY,   /* sent before an answer told the receiver that this sender knows it */
+    KINDS
+};
+
+static bool is_kind(const struct link *link, unsigned is_all, const struct link_entry *entry, enum kind kind)
+{
+    if (entry->is_lost || entry->is_proved)
+        return false;
+    switch (kind) {
+    case KIND_MISSING:
+        return entry->is_missing;
+    case KIND_MISSED:
+    case KIND_ASKED:
+        return (entry->is_missing || kind == KIND_ASKED) && entry->is_passed && entry->is_resent;
+    case KIND_HELLO:
+        return entry->type == MESH_TYPE_HELLO;
+    default:
+        return !is_all && entry->number < link->answer;
+    }
+}
+
+/* The highest number that the receiver had seen when it counted link.fresh[report]. */
+static uint64_t seen_by(const struct link_space *space, unsigned report)
+{
+    return report == 0 ? space->seen : space->seen_before[report - 1];
+}
+
+/* Is this number one of those counted and not yet named? It is charged to the oldest report that can mean it. */
+static bool spend(struct link *link, unsigned is_all, uint64_t number)
+{
+    for (unsigned report = 3; report-- > 0;)
+        if (link->fresh[report] > 0 && number <= seen_by(&link->spaces[is_all], report)) {
+            link->fresh[report]--;
+            return true;
+        }
+    return false;
+}
+
+/* Name numbers of this kind as far as losses are counted; without `naming`, only say how many there are. */
+static uint64_t name_kind(struct link *link, enum kind kind, bool naming)
+{
+    uint64_t count = 0;
+
+    for (unsigned is_all = 0; is_all < 2; is_all++) {
+        struct link_space *space = &link->spaces[is_all];
+        const uint64_t oldest = links_oldest(space->highest);
+
+        for (uint64_t number = oldest; number <= space->seen; number++) {
+            struct link_entry *entry = links_entry(space, number);
+
+            if (entry == NULL || !is_kind(link, is_all, entry, kind))
+                continue;
+            count++;
+            if (!naming || !spend(link, is_all, number))
+                continue;
+            evidence_mark_lost(link, entry);
+            entry->is_early = kind >= KIND_HELLO;
+        }
+    }
+    return count;
+}
+
+/* Can this number be the lost one? Not a tile without which the receiver could not hold the gather that it holds, nor an answered ping. */
+static bool is_suspect(const struct link *link, const struct link_entry *entry)
+{
+    if (entry->is_lost || entry->is_proved || entry->is_missing)
+        return false;
+    return entry->type != MESH_TYPE_TILE || !entry->has_range || entry->repair != 0 || entry->is_resend || entry->is_copy ||
+           !links_has(link->receiver, entry->step, entry->phase);
+}
+
+/* The first number that the last two reports, or those of the last milliseconds, can have counted. */
+static uint64_t first_suspect(const struct link_space *space)
+{
+    const uint64_t oldest = links_oldest(space->highest);
+    const uint64_t settled = space->seen_before[2] < space->marks[2] ? space->seen_before[2] : space->marks[2];
+
+    return settled + 1 > oldest ? settled + 1 : oldest;
+}
+
+/* Count the suspects up to what that report had seen; with `naming`, name them. */
+static uint64_t count_suspects(struct link *link, unsigned report, bool naming)
+{
+    uint64_t count = 0;
+
+    for (unsigned is_all = 0; is_all < 2; is_all++) {
+        struct link_space *space = &link->spaces[is_all];
+
+        for (uint64_t number = first_suspect(space); number <= seen_by(space, report); number++) {
+            struct link_entry *entry = links_entry(space, number);
+
+            if (entry == NULL || !is_suspect(link, entry))
+                continue;
+            count++;
+            if (naming)
+                evidence_mark_lost(link, entry);
+        }
+    }
+    return count;
+}
+
+/* Name the suspects when there are exactly as many as the last two reports counted; the earlier report had seen fewer numbers. */
+static void name_suspects(struct link *link)
+{
+    const uint64_t counted = link->fresh[0] + link->fresh[1];
+    const unsigned report = link->fresh[0] == 0; /* the last report that counted some */
+
+    if (counted == 0 || count_suspects(link, report, false) != counted || count_suspects(link, 1, false) < link->fresh[1])
+        return;
+    count_suspects(link, report, true);
+    link->fresh[0] = link->fresh[1] = 0;
+}
+
+static void see(struct link_space *space, uint64_t seen)
+{
+    if (seen > space->highest)
+        seen = space->highest; /* the capture has not shown the rest yet */
+    space->seen_before[2] = space->seen_before[1];
+    space->seen_before[1] = space->seen_before[0];
+    space->seen_before[0] = space->seen;
+    if (seen > space->seen)
+        space->seen = seen;
+}
+
+/* More numbers missing than counted: the capture lacks some, or not all are judged. Which ones are lost only NAKs can tell then. */
+static void name_losses(struct link *link)
+{
+    const bool is_unclear = name_kind(link, KIND_MISSING, false) > link->fresh[0] + link->fresh[1] + link->fresh[2];
+
+    for (enum kind kind = KIND_MISSED; kind < (is_unclear ? KIND_MISSING : KINDS); kind++)
+        if (kind < KIND_HELLO || link->spaces[1].seen == 0)
+            name_kind(link, kind, true);
+    if (!is_unclear)
+        name_suspects(link);
+}
+
+/* A receiver may report a number as seen before it has judged the missing ones below it. */
+static void mark(struct link *link, uint64_t ts_ns)
+{
+    if (ts_ns + SETTLED_NS < link->mark_ns)
+        link->mark_ns = ts_ns; /* the clock was set back */
+    if (ts_ns < link->mark_ns + SETTLED_NS)
+        return;
+    link->mark_ns = ts_ns;
+    for (unsigned space = 0; space < 2; space++) {
+        uint64_t *marks = link->spaces[space].marks;
+
+        marks[2] = marks[1];
+        marks[1] = marks[0];
+        marks[0] = link->spaces[space].seen;
+    }
+}
+
+void loss_report_take(struct link *link, uint64_t ts_ns, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
+{
+    if (!link->has_report) {
+        link->has_report = true;
+        link->report_base = link->spaces[0].first == 1 && link->spaces[1].first <= 1 ? 0 : lost;
+    }
+    see(&link->spaces[1], seen_all);
+    see(&link->spaces[0], seen_peer);
+    lost = lost > link->report_base ? lost - link->report_base : 0;
+    link->fresh[2] = link->fresh[1];
+    link->fresh[1] = link->fresh[0];
+    link->fresh[0] = lost > link->reported ? lost - link->reported : 0; /* fewer: what seemed lost was late */
+    link->reported = lost;
+    if (lost > link->assigned)
+        name_losses(link);
+    mark(link, ts_ns);
+}
+
+void loss_report_take_pong(struct link *link, const struct packet *packet)
+{
+    const struct mesh_pong *pong = &packet->message.as.pong;
+    const uint64_t held_ns = packet->message.header.sent_ns - pong->received_ns;
+
+    for (unsigned is_all = 0; is_all < 2; is_all++)
+        for (unsigned back = 0; back < 64; back++) {
+            struct link_space *space = &link->spaces[is_all];
+            struct link_entry *entry = back < space->highest ? links_entry(space, space->highest - back) : NULL;
+            uint64_t turn_ns;
+
+            if (entry == NULL || entry->type != MESH_TYPE_PING || entry->step != pong->origin_ns)
+                continue;
+            entry->is_proved = true;
+            turn_ns = packet->ts_ns > entry->ts_ns + held_ns ? packet->ts_ns - entry->ts_ns - held_ns : 1;
+            if (link->turn_ns == 0 || turn_ns < link->turn_ns)
+                link->turn_ns = turn_ns;
+        }
+    loss_report_take(link, packet->ts_ns, pong->seen_all, pong->seen_peer, pong->lost);
+}
+
+void loss_report_take_hello_ack(struct link *link, uint64_t echo)
+{
+    struct link_space *space = &link->spaces[0];
+    const uint64_t oldest = links_oldest(space->highest);
+    struct link_entry *answered = NULL;
+
+    for (uint64_t number = oldest; number <= space->highest; number++) {
+        struct link_entry *entry = links_entry(space, number);
+
+        if (entry == NULL || entry->type != MESH_TYPE_HELLO || entry->step != echo)
+            continue;
+        if (answered != NULL)
+            return;
+        answered = entry;
+    }
+    if (answered != NULL)
+        answered->is_proved = true;
+}
