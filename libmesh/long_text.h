@@ -1,5 +1,5 @@
-/* Text of any length, into a buffer of the caller's. Like snprintf it ends with a zero, and what has no room is counted only. It uses stdio,
- * so it is not for the core. */
+/* Text of any length, into a buffer of the caller's. Like snprintf it ends with a zero, and what has no room is counted only. It uses
+ * stdio, so it is not for the core. */
 #ifndef MESH_LONG_TEXT_H
 #define MESH_LONG_TEXT_H
 

@@ -1,6 +1,7 @@
 /* Reading and writing little-endian values, by themselves or in a bounded piece of memory.
  *
- * A cursor of a piece that would pass the end turns bad and stays bad: reads then give 0, writes do nothing. Check bytes_ok once at the end. */
+ * A cursor of a piece that would pass the end turns bad and stays bad: reads then give 0, writes do nothing. Check bytes_ok once at the
+ * end. */
 #ifndef NODE_BYTES_H
 #define NODE_BYTES_H
 
