@@ -86,7 +86,8 @@ static bool part_field(const struct mesh_wire_part *part, unsigned *index, struc
     return false;
 }
 
-bool filter_field_at(unsigned index, struct filter_field *out)
+/* The index-th field there is; false beyond the last. */
+static bool field_at(unsigned index, struct filter_field *out)
 {
     if (index < FILTER_SOURCE_COUNT) {
         *out = (struct filter_field){
@@ -123,7 +124,7 @@ static bool is_name(const char *name, const char *text, size_t length)
 
 static bool find_whole(const char *name, size_t length, struct filter_field *out)
 {
-    for (unsigned i = 0; filter_field_at(i, out); i++)
+    for (unsigned i = 0; field_at(i, out); i++)
         if (is_name(out->name, name, length))
             return true;
     return false;
@@ -137,7 +138,7 @@ static unsigned find_short(const char *name, size_t length, struct filter_field 
     size_t used = 0;
 
     hint[0] = '\0';
-    for (unsigned i = FILTER_SOURCE_COUNT; filter_field_at(i, &field); i++) {
+    for (unsigned i = FILTER_SOURCE_COUNT; field_at(i, &field); i++) {
         if (field.field == NULL || field.bit != 0 || !is_name(field.field->name, name, length))
             continue;
         if (used < 150)
@@ -155,7 +156,7 @@ static void suggest(const char *name, size_t length, char hint[200])
     struct filter_field field;
     unsigned count = 0;
 
-    for (; count < NAMES_MAX && filter_field_at(count, &field); count++) {
+    for (; count < NAMES_MAX && field_at(count, &field); count++) {
         memcpy(storage[count], field.name, sizeof field.name);
         names[count] = storage[count];
     }
@@ -249,7 +250,7 @@ void filter_list_fields(FILE *out)
     static const char *const kinds[] = {"number", "flag", "time", "seconds", "IPv4", "IPv6", "bytes", "text", "is there"};
     struct filter_field field;
 
-    for (unsigned i = 0; filter_field_at(i, &field); i++)
+    for (unsigned i = 0; field_at(i, &field); i++)
         if (field.bit != 0)
             fprintf(out, "%-26s %-9s %" PRIu64 " of %s is set\n", field.name, kinds[field.kind], field.bit, field.field->name);
         else

@@ -35,9 +35,6 @@ struct filter_value {
     size_t size;
 };
 
-/* The index-th field there is; false beyond the last. */
-bool filter_field_at(unsigned index, struct filter_field *out);
-
 enum filter_found { FILTER_FOUND, FILTER_UNKNOWN, FILTER_AMBIGUOUS };
 
 /* Find a field by any of its names. hint: for an unknown name the nearest one ("" if none is near), for an ambiguous one its candidates. */

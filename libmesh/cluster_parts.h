@@ -481,7 +481,6 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
 int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct cluster_input *in);
 void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t origin_ns);
 void mesh_cluster_suspect_settle(struct mesh_cluster *cluster);
-void mesh_cluster_suspect_starved(struct mesh_cluster *cluster, uint16_t by, uint64_t ranks); /* ranks of the epoch */
 void mesh_cluster_suspect_report_starved(struct mesh_cluster *cluster, uint16_t rank);
 void mesh_cluster_suspect_tick(struct mesh_cluster *cluster);
 

@@ -79,8 +79,8 @@ static void exclude(struct mesh_cluster *cluster, unsigned a, unsigned b, bool i
     mesh_cluster_admission_exclude(cluster, peer, (uint16_t)stays, is_starved);
 }
 
-/* What starves one of two members says nothing of which of them is at fault. */
-void mesh_cluster_suspect_starved(struct mesh_cluster *cluster, uint16_t by, uint64_t ranks)
+/* by: who hears nothing of these ranks of the epoch. What starves one of two members says nothing of which of them is at fault. */
+static void exclude_starved(struct mesh_cluster *cluster, uint16_t by, uint64_t ranks)
 {
     const struct mesh_cluster_member *members = cluster->epoch.list.members;
 
@@ -183,7 +183,7 @@ int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct clust
     say_verdict(cluster, in->from, alive, doubted);
     if (is_deaf && is_out(cluster, in->incarnation, cluster->config.incarnation))
         exclude(cluster, cluster->epoch.rank, (unsigned)in->peer->rank, false);
-    mesh_cluster_suspect_starved(cluster, (uint16_t)in->peer->rank, suspect->unheard & ~suspect->ranks);
+    exclude_starved(cluster, (uint16_t)in->peer->rank, suspect->unheard & ~suspect->ranks);
     return 0;
 }
 
@@ -275,7 +275,7 @@ void mesh_cluster_suspect_report_starved(struct mesh_cluster *cluster, uint16_t 
     const uint16_t asking = mesh_cluster_lowest_trusted(cluster);
 
     if (asking == cluster->epoch.rank)
-        mesh_cluster_suspect_starved(cluster, asking, UINT64_C(1) << rank);
+        exclude_starved(cluster, asking, UINT64_C(1) << rank);
     else
         say_suspect(cluster, mesh_cluster_peer_at(cluster, asking), 0, UINT64_C(1) << rank);
 }

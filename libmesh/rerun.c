@@ -120,7 +120,8 @@ int mesh_rerun_open(struct mesh_rerun **out, void (*hash)(const void *data, size
     return 0;
 }
 
-void mesh_rerun_drop(struct mesh_rerun *rerun)
+/* The core, and what it used. */
+static void drop_core(struct mesh_rerun *rerun)
 {
     mesh_rerun_free_gathers(rerun);
     free(rerun->memory);
@@ -139,7 +140,7 @@ void *mesh_rerun_take_memory(struct mesh_rerun *rerun, size_t bytes)
 {
     const size_t whole = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 
-    mesh_rerun_drop(rerun);
+    drop_core(rerun);
     rerun->memory = aligned_alloc(ALIGNMENT, whole);
     return rerun->memory;
 }
@@ -148,7 +149,7 @@ void mesh_rerun_close(struct mesh_rerun *rerun)
 {
     if (!rerun)
         return;
-    mesh_rerun_drop(rerun);
+    drop_core(rerun);
     free(rerun->input_bytes);
     free(rerun->kept[0]);
     free(rerun->kept[1]);

@@ -63,7 +63,6 @@ extern mesh_rerun_call_fn *const mesh_rerun_mesh_calls[MESH_TAPE_KINDS], *const 
 int mesh_rerun_refuse(struct mesh_rerun *rerun, int err, const char *reason);
 int mesh_rerun_impossible(struct mesh_rerun *rerun, const char *reason);
 int mesh_rerun_check_begin(struct mesh_rerun *rerun, uint16_t format, const uint8_t hash[16]); /* of a core with a hash */
-void mesh_rerun_drop(struct mesh_rerun *rerun);                                                /* the core, and what it used */
 void *mesh_rerun_take_memory(struct mesh_rerun *rerun, size_t bytes); /* for a core; NULL: no room. Drops the one before */
 size_t mesh_rerun_packet(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry); /* its datagram into rerun->packet */
 int mesh_rerun_record(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry);    /* its record, all payload, or MESH_EINVAL */

@@ -53,7 +53,8 @@ void mesh_trace_checks_release(struct trace_checks *checks)
 
 /* ---- hashes ---- */
 
-uint64_t mesh_trace_hash_value(uint64_t before, int type, int64_t number, const void *bytes, size_t size)
+/* The hash of what came before and a value. type: SQLITE_INTEGER, ... */
+static uint64_t hash_value(uint64_t before, int type, int64_t number, const void *bytes, size_t size)
 {
     uint8_t head[9] = {(uint8_t)type};
     uint64_t hash;
@@ -72,17 +73,17 @@ static uint64_t hash_column(uint64_t before, sqlite3_stmt *statement, int column
 
     switch (type) {
     case SQLITE_INTEGER:
-        return mesh_trace_hash_value(before, type, sqlite3_column_int64(statement, column), NULL, 0);
+        return hash_value(before, type, sqlite3_column_int64(statement, column), NULL, 0);
     case SQLITE_FLOAT:
         real = sqlite3_column_double(statement, column);
-        return mesh_trace_hash_value(before, type, 0, &real, sizeof real);
+        return hash_value(before, type, 0, &real, sizeof real);
     case SQLITE_TEXT:
     case SQLITE_BLOB:
         bytes = type == SQLITE_TEXT ? (const void *)sqlite3_column_text(statement, column) : sqlite3_column_blob(statement, column);
         size = sqlite3_column_bytes(statement, column);
-        return mesh_trace_hash_value(before, type, size, bytes, bytes != NULL ? (size_t)size : 0);
+        return hash_value(before, type, size, bytes, bytes != NULL ? (size_t)size : 0);
     default:
-        return mesh_trace_hash_value(before, type, 0, NULL, 0);
+        return hash_value(before, type, 0, NULL, 0);
     }
 }
 
@@ -97,11 +98,11 @@ uint64_t mesh_trace_hash_columns(uint64_t before, sqlite3_stmt *statement)
 
 uint64_t mesh_trace_hash_check(int64_t id, const char *name, int64_t after, const void *rows, size_t bytes)
 {
-    uint64_t hash = mesh_trace_hash_value(0, SQLITE_INTEGER, id, NULL, 0);
+    uint64_t hash = hash_value(0, SQLITE_INTEGER, id, NULL, 0);
 
-    hash = mesh_trace_hash_value(hash, SQLITE_TEXT, (int64_t)strlen(name), name, strlen(name));
-    hash = mesh_trace_hash_value(hash, SQLITE_INTEGER, after, NULL, 0);
-    return mesh_trace_hash_value(hash, SQLITE_BLOB, (int64_t)bytes, rows, bytes);
+    hash = hash_value(hash, SQLITE_TEXT, (int64_t)strlen(name), name, strlen(name));
+    hash = hash_value(hash, SQLITE_INTEGER, after, NULL, 0);
+    return hash_value(hash, SQLITE_BLOB, (int64_t)bytes, rows, bytes);
 }
 
 /* As mesh_trace_hash_columns of the same row, once it is stored. */
@@ -117,11 +118,11 @@ static uint64_t hash_chunk(const struct mesh_trace_chunk *row)
 
         if (table->columns[i].type == TRACE_blob) {
             memcpy(&blob, at, sizeof blob);
-            hash = blob.bytes != NULL ? mesh_trace_hash_value(hash, SQLITE_BLOB, (int64_t)blob.size, blob.bytes, blob.size)
-                                      : mesh_trace_hash_value(hash, SQLITE_NULL, 0, NULL, 0);
+            hash = blob.bytes != NULL ? hash_value(hash, SQLITE_BLOB, (int64_t)blob.size, blob.bytes, blob.size)
+                                      : hash_value(hash, SQLITE_NULL, 0, NULL, 0);
         } else {
             memcpy(&number, at, sizeof number);
-            hash = mesh_trace_hash_value(hash, SQLITE_INTEGER, number, NULL, 0);
+            hash = hash_value(hash, SQLITE_INTEGER, number, NULL, 0);
         }
     }
     return hash;

@@ -37,8 +37,7 @@ struct trace_checks {
 bool mesh_trace_checked_table(unsigned number, char name[CHECKED_NAME_BYTES], const char **key);
 const char *mesh_trace_checked_order(unsigned number); /* of its rows, as SQL */
 
-/* The hash of what came before and a value; of a whole row of a statement. type: SQLITE_INTEGER, ... */
-uint64_t mesh_trace_hash_value(uint64_t before, int type, int64_t number, const void *bytes, size_t size);
+/* The hash of what came before and a whole row of a statement; of a row of checks, but for its own hash. */
 uint64_t mesh_trace_hash_columns(uint64_t before, sqlite3_stmt *statement);
 uint64_t mesh_trace_hash_check(int64_t id, const char *name, int64_t after, const void *rows, size_t bytes);
 

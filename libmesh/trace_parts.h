@@ -90,9 +90,6 @@ int mesh_trace_number(struct mesh_trace *trace, const char *sql, int64_t *value)
 /* MESH_EINVAL, with reason: no rows may be added. */
 int mesh_trace_check_writable(struct mesh_trace *trace);
 
-/* A table of the list; else MESH_EINVAL, with reason. */
-int mesh_trace_check_number(struct mesh_trace *trace, enum mesh_trace_table table);
-
 /* Run a bound statement that returns no rows, and reset it. */
 int mesh_trace_run(struct mesh_trace *trace, sqlite3_stmt *statement);
 

@@ -51,7 +51,8 @@ void mesh_trace_bind_fields(sqlite3_stmt *statement, int place, const struct mes
     }
 }
 
-int mesh_trace_check_number(struct mesh_trace *trace, enum mesh_trace_table table)
+/* A table of the list; else MESH_EINVAL, with reason. */
+static int check_table(struct mesh_trace *trace, enum mesh_trace_table table)
 {
     const unsigned number = table;
 
@@ -137,7 +138,7 @@ int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const 
 {
     int err = mesh_trace_check_writable(trace);
 
-    err = err ? err : mesh_trace_check_number(trace, table);
+    err = err ? err : check_table(trace, table);
     if (err == 0 && table == MESH_TRACE_TABLE_DATAGRAM) {
         err = mesh_trace_fail(trace, MESH_EINVAL, "datagrams are taken apart into several tables: add them with mesh_trace_add_datagram");
     }
@@ -157,7 +158,7 @@ struct mesh_trace_cursor {
 /* Before a table is read. */
 static int prepare_table(struct mesh_trace *trace, enum mesh_trace_table table)
 {
-    const int err = mesh_trace_check_number(trace, table);
+    const int err = check_table(trace, table);
 
     return err == 0 && mesh_trace_is_of_calls(mesh_trace_tables[table].name) ? mesh_trace_need_rows(trace) : err;
 }

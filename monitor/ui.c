@@ -157,7 +157,7 @@ static bool scroll_help(struct ui *ui, enum action action)
                                 [ACTION_PAGE_DOWN] = page, [ACTION_FIRST] = -all, [ACTION_LAST] = all};
 
     if (all > 0)
-        ui->help_line = ui->help_line + lines[action] < 0 ? 0 : ui->help_line + lines[action]; /* at most all: view_help */
+        ui->help_line = ui->help_line + lines[action] < 0 ? 0 : ui->help_line + lines[action]; /* at most all: view.c */
     return all > 0 && lines[action] != 0;
 }
 

@@ -234,7 +234,7 @@ static void draw_note(struct view *view, struct area line, int note)
         canvas_text_cut(view->canvas, line, 2, 0, STYLE_DIM, "links are one-way: sender → receiver, as the receiver measures");
 }
 
-void view_help(struct view *view)
+static void draw_help(struct view *view)
 {
     const int width = least(HELP_WIDTH, view->canvas->width);
     int keys = 0, first, at = 0, room;
@@ -324,5 +324,5 @@ void view_draw(struct canvas *canvas, const struct fleet *fleet, struct ui *ui, 
     draw_tabs(&view);
     draw_keys(&view);
     if (ui->mode == UI_HELP)
-        view_help(&view);
+        draw_help(&view);
 }

@@ -33,7 +33,6 @@ void view_node(struct view *view);
 void view_tokens(struct view *view);
 void view_requests(struct view *view);
 void view_events(struct view *view, struct area area, bool is_screen);
-void view_help(struct view *view);
 
 /* Find what the overview has to say; returns the lines that it takes. */
 struct layout_findings view_find(struct view *view);

@@ -219,7 +219,7 @@ void panel_row_read(enum tensor_type type, const void *panel, size_t columns, si
         block_read(format, (const uint32_t *)(const void *)(bytes + b * block_bytes(format)), row, out->weight + b * BLOCK_COLUMNS);
 }
 
-void panel_row_write(enum tensor_type type, void *panel, size_t columns, size_t row, const struct panel_row *in)
+static void row_write(enum tensor_type type, void *panel, size_t columns, size_t row, const struct panel_row *in)
 {
     const struct format *format = &formats[type];
     const size_t blocks = columns / BLOCK_COLUMNS;
@@ -372,7 +372,7 @@ void kernel_panel_pack(enum tensor_type type, const uint8_t *rows, size_t row_by
             words_row_write(type, panel, columns, r, rows + r * row_bytes);
         } else {
             panel_row_from_gguf(type, rows + r * row_bytes, columns, &row);
-            panel_row_write(type, panel, columns, r, &row);
+            row_write(type, panel, columns, r, &row);
         }
     }
 }

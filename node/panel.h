@@ -56,7 +56,6 @@ static inline size_t panel_head_bytes(size_t blocks, size_t numbers)
 
 /* Row `row` (0..15) of a panel of a quantised type. Parts that the type or slice lacks are left alone. */
 void panel_row_read(enum tensor_type type, const void *panel, size_t columns, size_t row, struct panel_row *out);
-void panel_row_write(enum tensor_type type, void *panel, size_t columns, size_t row, const struct panel_row *in);
 
 /* `columns` values of a quantised GGUF row, from the start of a block, any alignment. */
 void panel_row_from_gguf(enum tensor_type type, const uint8_t *packed, size_t columns, struct panel_row *out);

@@ -18,7 +18,8 @@
 #include "mesh/udp.h"
 #include "mesh/version.h"
 
-char *recording_path(const char *path, uint16_t rank)
+/* The file of a rank: "T.db", "T.1.db", ...; NULL: no memory. To be freed. */
+static char *path_of(const char *path, uint16_t rank)
 {
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *dot = strrchr(name, '.');
     const size_t stem = dot != NULL && dot != name ? (size_t)(dot - path) : strlen(path);
@@ -34,7 +35,7 @@ int recording_check_others(const char *path, uint16_t ranks, struct fail *fail)
     int err = 0;
 
     for (uint16_t r = 1; path != NULL && r < ranks && err == 0; r++) {
-        char *name = recording_path(path, r);
+        char *name = path_of(path, r);
         struct stat found;
 
         if (name == NULL)
@@ -51,7 +52,7 @@ void recording_remove(const char *path, uint16_t first, uint16_t ranks)
     static const char *const ends[] = {"", "-wal", "-shm", "-journal"}; /* the last one exists while its tables are created */
 
     for (uint16_t r = first; r < ranks; r++) {
-        char *stem = recording_path(path, r), *name;
+        char *stem = path_of(path, r), *name;
 
         for (size_t i = 0; i < sizeof ends / sizeof *ends && stem != NULL && asprintf(&name, "%s%s", stem, ends[i]) >= 0; i++) {
             unlink(name);
@@ -118,7 +119,7 @@ static struct mesh_trace_node trace_node(const struct recording_node *node)
 int recording_open(struct recording **recording, const struct recording_options *options, const struct recording_node *node,
                    const struct mesh_key *key, bool follows, struct fail *fail)
 {
-    char *path = recording_path(options->path, node->rank == RECORDING_NO_RANK ? 0 : node->rank), reason[MESH_TRACE_REASON_BYTES];
+    char *path = path_of(options->path, node->rank == RECORDING_NO_RANK ? 0 : node->rank), reason[MESH_TRACE_REASON_BYTES];
     struct mesh_recording_config config = {
         .path = path,
         .keeps_all = options->prompts,

@@ -29,9 +29,6 @@ struct recording_node {
     struct mesh_addr addr; /* of its mesh socket; an IP of zeros (all interfaces) or a port of 0 is not known */
 };
 
-/* The file of a rank: "T.db", "T.1.db", ...; NULL: no memory. The caller frees it. */
-char *recording_path(const char *path, uint16_t rank);
-
 /* options->path is not NULL. key: for the hashes that replace ids; NULL: not needed. follows: keep an earlier recording of this name and
  * take the next number. -1 with fail set: EXIT_BAD_FILE for a file of another kind, EXIT_ENVIRONMENT. */
 int recording_open(struct recording **recording, const struct recording_options *options, const struct recording_node *node,

@@ -8,7 +8,7 @@
 #define AT(field)   offsetof(struct mesh_header_bytes, field)
 #define SIZE(field) sizeof(((struct mesh_header_bytes *)0)->field)
 
-uint64_t hammer_draw(struct hammer *hammer, uint64_t below)
+static uint64_t draw(struct hammer *hammer, uint64_t below)
 {
     uint64_t x = hammer->random += UINT64_C(0x9e3779b97f4a7c15);
 
@@ -36,38 +36,38 @@ static void change_field(struct hammer *hammer)
         size_t at, bytes;
     } fields[] = {{AT(src), SIZE(src)},       {AT(dst), SIZE(dst)},         {AT(epoch), SIZE(epoch)}, {AT(type), SIZE(type)},
                   {AT(number), SIZE(number)}, {AT(version), SIZE(version)}, {AT(flags), SIZE(flags)}, {AT(tag), SIZE(tag)}};
-    const size_t which = hammer_draw(hammer, sizeof fields / sizeof *fields);
+    const size_t which = draw(hammer, sizeof fields / sizeof *fields);
 
     for (size_t i = 0; i < fields[which].bytes && fields[which].at + i < hammer->bytes; i++)
-        if (i == 0 || hammer_draw(hammer, 4) == 0)
-            hammer->packet[fields[which].at + i] = (uint8_t)hammer_draw(hammer, hammer_draw(hammer, 2) ? 4 : 256);
+        if (i == 0 || draw(hammer, 4) == 0)
+            hammer->packet[fields[which].at + i] = (uint8_t)draw(hammer, draw(hammer, 2) ? 4 : 256);
 }
 
 /* The header of another datagram. */
 static void splice(struct hammer *hammer)
 {
-    const struct hammer_record *other = &hammer->record[hammer_draw(hammer, hammer->count)];
-    const size_t bytes = hammer_draw(hammer, 2) ? MESH_HEADER_BYTES : hammer_draw(hammer, MESH_HEADER_BYTES);
+    const struct hammer_record *other = &hammer->record[draw(hammer, hammer->count)];
+    const size_t bytes = draw(hammer, 2) ? MESH_HEADER_BYTES : draw(hammer, MESH_HEADER_BYTES);
 
     memcpy(hammer->packet, other->packet, bytes < hammer->bytes ? bytes : hammer->bytes);
 }
 
 static void mutate(struct hammer *hammer)
 {
-    switch (hammer_draw(hammer, 6)) {
+    switch (draw(hammer, 6)) {
     case 0: /* one bit */
-        hammer->packet[hammer_draw(hammer, hammer->bytes)] ^= (uint8_t)(1u << hammer_draw(hammer, 8));
+        hammer->packet[draw(hammer, hammer->bytes)] ^= (uint8_t)(1u << draw(hammer, 8));
         break;
     case 1: /* many bytes */
-        for (uint64_t i = hammer_draw(hammer, 16) + 1; i > 0; i--)
-            hammer->packet[hammer_draw(hammer, hammer->bytes)] = (uint8_t)hammer_draw(hammer, 256);
+        for (uint64_t i = draw(hammer, 16) + 1; i > 0; i--)
+            hammer->packet[draw(hammer, hammer->bytes)] = (uint8_t)draw(hammer, 256);
         break;
     case 2:
-        hammer->bytes = hammer_draw(hammer, hammer->bytes);
+        hammer->bytes = draw(hammer, hammer->bytes);
         break;
     case 3:
-        for (uint64_t i = hammer_draw(hammer, 64) + 1; i > 0; i--)
-            hammer->packet[hammer->bytes++] = (uint8_t)hammer_draw(hammer, 256);
+        for (uint64_t i = draw(hammer, 64) + 1; i > 0; i--)
+            hammer->packet[hammer->bytes++] = (uint8_t)draw(hammer, 256);
         break;
     case 4:
         splice(hammer);
@@ -80,7 +80,7 @@ static void mutate(struct hammer *hammer)
 
 bool hammer_next(struct hammer *hammer, uint16_t ranks)
 {
-    const struct hammer_record *record = &hammer->record[hammer_draw(hammer, hammer->count)];
+    const struct hammer_record *record = &hammer->record[draw(hammer, hammer->count)];
     bool is_same;
 
     assert(hammer->count > 0);
@@ -88,12 +88,12 @@ bool hammer_next(struct hammer *hammer, uint16_t ranks)
     hammer->to = hammer->meant = record->to;
     hammer->bytes = record->bytes;
     memcpy(hammer->packet, record->packet, record->bytes);
-    if (hammer_draw(hammer, 4) != 0)
+    if (draw(hammer, 4) != 0)
         mutate(hammer);
-    if (hammer_draw(hammer, 4) == 0)
-        hammer->to = (uint16_t)hammer_draw(hammer, ranks);
-    if (hammer_draw(hammer, 8) == 0)
-        hammer->from = (uint16_t)hammer_draw(hammer, ranks);
+    if (draw(hammer, 4) == 0)
+        hammer->to = (uint16_t)draw(hammer, ranks);
+    if (draw(hammer, 8) == 0)
+        hammer->from = (uint16_t)draw(hammer, ranks);
     is_same = hammer->bytes == record->bytes && memcmp(hammer->packet, record->packet, record->bytes) == 0;
     hammer->replays += is_same;
     hammer->mutations += !is_same;

@@ -41,6 +41,4 @@ void hammer_record(struct hammer *hammer, uint16_t from, uint16_t to, const uint
  * receiver. ranks: number of ranks. */
 bool hammer_next(struct hammer *hammer, uint16_t ranks);
 
-uint64_t hammer_draw(struct hammer *hammer, uint64_t below);
-
 #endif

@@ -204,7 +204,7 @@ void net_up(struct net *net)
     memset(net->events, 0, sizeof net->events);
 }
 
-uint8_t net_byte(uint64_t step, uint16_t phase, unsigned token, size_t offset)
+static uint8_t byte_at(uint64_t step, uint16_t phase, unsigned token, size_t offset)
 {
     return (uint8_t)(step * 101 + phase * 37u + token * 13 + offset * 7 + offset / 251);
 }
@@ -223,7 +223,7 @@ void net_gather_fill(struct net *net, struct net_gather *gather, uint16_t rank)
     memset(own->data, 0, gather->data_bytes);
     for (unsigned token = 0; token < own->token_count; token++)
         for (size_t at = begin; at < end && at < row_bytes(own); at++)
-            own->data[token * own->token_stride + at] = net_byte(own->step, own->phase, token, at);
+            own->data[token * own->token_stride + at] = byte_at(own->step, own->phase, token, at);
 }
 
 void net_gather_init(struct net *net, struct net_gather *gather, uint64_t step, uint16_t phase, uint16_t tokens, uint16_t blocks)
@@ -274,7 +274,7 @@ bool net_gather_is_whole(struct net *net, const struct net_gather *gather, uint1
     (void)net;
     for (unsigned token = 0; token < own->token_count; token++)
         for (size_t at = 0; at < row_bytes(own); at++)
-            if (own->data[token * own->token_stride + at] != net_byte(own->step, own->phase, token, at))
+            if (own->data[token * own->token_stride + at] != byte_at(own->step, own->phase, token, at))
                 return false;
     return true;
 }

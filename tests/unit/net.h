@@ -67,8 +67,6 @@ struct net_gather {
     size_t data_bytes;
 };
 
-uint8_t net_byte(uint64_t step, uint16_t phase, unsigned token, size_t offset);
-
 /* Blocks of 36 bytes (the last 20), dealt evenly; every rank reads them. Own blocks are filled in. */
 void net_gather_init(struct net *net, struct net_gather *gather, uint64_t step, uint16_t phase, uint16_t tokens, uint16_t blocks);
 void net_gather_fill(struct net *net, struct net_gather *gather, uint16_t rank); /* own blocks, after a change of first[] */

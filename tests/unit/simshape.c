@@ -108,7 +108,7 @@ bool simshape_is_exchanged(const struct simshape *shape, uint64_t gather)
     return !shape->leaves_out_phases || mesh_draw(shape->seed, SHAPE_LEFT_OUT, gather) % 8 != 0;
 }
 
-uint32_t simshape_block_size(const struct simshape_phase *phase, uint16_t block)
+static uint32_t block_size(const struct simshape_phase *phase, uint16_t block)
 {
     return block + 1 == phase->block_count ? phase->last_block_bytes : phase->block_bytes;
 }
@@ -131,7 +131,7 @@ static uint64_t simshape_key(const struct simshape *shape, uint64_t gather, uint
 void simshape_fill(const struct simshape *shape, uint64_t gather, uint16_t token, uint16_t block, uint8_t *out)
 {
     const uint64_t key = simshape_key(shape, gather, token, block);
-    const uint32_t size = simshape_block_size(&shape->phases[gather % shape->phase_count], block);
+    const uint32_t size = block_size(&shape->phases[gather % shape->phase_count], block);
 
     for (uint32_t i = 0; i < size; i++) {
         out[i] = (uint8_t)(simshape_word(key, i / 8) >> i % 8 * 8);
@@ -141,7 +141,7 @@ void simshape_fill(const struct simshape *shape, uint64_t gather, uint16_t token
 bool simshape_matches(const struct simshape *shape, uint64_t gather, uint16_t token, uint16_t block, const uint8_t *data)
 {
     const uint64_t key = simshape_key(shape, gather, token, block);
-    const uint32_t size = simshape_block_size(&shape->phases[gather % shape->phase_count], block);
+    const uint32_t size = block_size(&shape->phases[gather % shape->phase_count], block);
 
     for (uint32_t i = 0; i < size; i++) {
         if (data[i] != (uint8_t)(simshape_word(key, i / 8) >> i % 8 * 8)) {

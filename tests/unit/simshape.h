@@ -41,7 +41,6 @@ uint16_t simshape_blocks_max(const struct simshape *shape);
 /* The gather with this number among all (step * phase_count + phase); false when it is left out. */
 bool simshape_is_exchanged(const struct simshape *shape, uint64_t gather);
 
-uint32_t simshape_block_size(const struct simshape_phase *phase, uint16_t block);
 size_t simshape_token_stride(const struct simshape_phase *phase);
 
 /* Write the bytes of a block of a token of a gather to out, or compare them with it. */
