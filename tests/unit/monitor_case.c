@@ -1,6 +1,7 @@
 #include "monitor_case.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 void monitor_case_init(struct monitor_case *c, unsigned nodes)
 {
@@ -14,6 +15,24 @@ void monitor_case_release(struct monitor_case *c)
 {
     fleet_release(&c->fleet);
     made_release(&c->made);
+}
+
+int monitor_case_open(void **state)
+{
+    struct monitor_case *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return -1;
+    monitor_case_init(c, 4);
+    *state = c;
+    return 0;
+}
+
+int monitor_case_close(void **state)
+{
+    monitor_case_release(*state);
+    free(*state);
+    return 0;
 }
 
 static void take(void *app, const uint8_t *record, size_t bytes)

@@ -14,6 +14,10 @@ struct monitor_case {
 void monitor_case_init(struct monitor_case *c, unsigned nodes);
 void monitor_case_release(struct monitor_case *c);
 
+/* One of four nodes as *state of a test, for its setup and its teardown. */
+int monitor_case_open(void **state);
+int monitor_case_close(void **state);
+
 /* Every node reports after this time. */
 void monitor_case_report(struct monitor_case *c, unsigned milliseconds);
 

@@ -4,28 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "monitor_case.h"
-
-static int set_up(void **state)
-{
-    struct monitor_case *c = calloc(1, sizeof *c);
-
-    assert_non_null(c);
-    monitor_case_init(c, 4);
-    *state = c;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    monitor_case_release(*state);
-    free(*state);
-    return 0;
-}
 
 /* Tokens of the first listed node, in the newest interval. */
 static uint32_t last_tokens(const struct monitor_case *c)
@@ -70,8 +52,8 @@ static void speed_is_not_that_of_the_node_that_counted_most(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(speed_is_not_that_of_the_node_that_counted_most, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tokens_of_epochs_that_ended_since_are_of_the_interval, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(speed_is_not_that_of_the_node_that_counted_most, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(tokens_of_epochs_that_ended_since_are_of_the_interval, monitor_case_open, monitor_case_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

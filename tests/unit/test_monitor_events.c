@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -14,23 +13,6 @@
 enum { TEXT_BYTES = 1 << 19 };
 
 static char text[TEXT_BYTES];
-
-static int set_up(void **state)
-{
-    struct monitor_case *c = calloc(1, sizeof *c);
-
-    assert_non_null(c);
-    monitor_case_init(c, 4);
-    *state = c;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    monitor_case_release(*state);
-    free(*state);
-    return 0;
-}
 
 static const char *json(const struct monitor_case *c, struct report_cursor *cursor)
 {
@@ -184,13 +166,14 @@ static void loss_is_null_where_it_is_not_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_script_is_told_once_of_what_happened_before_it_looked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(text_for_people_has_them_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(text_counts_the_nodes_that_live, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(of_more_than_there_is_room_for_the_newest_are_kept, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_a_node_told_keeps_its_address_when_the_node_is_forgotten, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_interval_that_is_told_again_counts_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(loss_is_null_where_it_is_not_known, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_script_is_told_once_of_what_happened_before_it_looked, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(text_for_people_has_them_too, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(text_counts_the_nodes_that_live, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(of_more_than_there_is_room_for_the_newest_are_kept, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_a_node_told_keeps_its_address_when_the_node_is_forgotten, monitor_case_open,
+                                        monitor_case_close),
+        cmocka_unit_test_setup_teardown(an_interval_that_is_told_again_counts_nothing, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(loss_is_null_where_it_is_not_known, monitor_case_open, monitor_case_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

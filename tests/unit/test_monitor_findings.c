@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -12,23 +11,6 @@
 #include "monitor/columns.h"
 #include "monitor/findings.h"
 #include "tests/unit/monitor_case.h"
-
-static int set_up(void **state)
-{
-    struct monitor_case *c = calloc(1, sizeof *c);
-
-    assert_non_null(c);
-    monitor_case_init(c, 4);
-    *state = c;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    monitor_case_release(*state);
-    free(*state);
-    return 0;
-}
 
 static int node(const struct monitor_case *c, unsigned made)
 {
@@ -472,24 +454,26 @@ static void without_requests_the_speed_has_neither_fallen_nor_risen(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_was_lost_before_the_connection_was_is_of_no_last_seconds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(of_a_node_that_is_gone_no_link_loses, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_worst_comes_first, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(in_the_past_a_node_was_what_it_was, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_minute_of_three_seconds_is_none, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_left_by_the_word_of_another_has_not_died, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_speed_is_that_of_nodes_that_have_reported, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(shares_are_those_of_an_epoch, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_a_node_knows_of_its_network_is_found_until_it_is_mended, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_several_nodes_say_alike_is_found_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_node_that_loses_of_all_is_one_finding, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_node_that_has_stopped_does_not_compute, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(that_all_is_well_takes_reports_of_all, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_requests_the_speed_has_neither_fallen_nor_risen, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nobody_is_waited_for_who_does_not_stand_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_slow_link_is_named_where_others_wait_for_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nobody_is_waited_for_by_a_node_that_does_not_report, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nobody_is_waited_for_when_no_steps_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_lost_before_the_connection_was_is_of_no_last_seconds, monitor_case_open,
+                                        monitor_case_close),
+        cmocka_unit_test_setup_teardown(of_a_node_that_is_gone_no_link_loses, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(the_worst_comes_first, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(in_the_past_a_node_was_what_it_was, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_minute_of_three_seconds_is_none, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(who_left_by_the_word_of_another_has_not_died, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(the_speed_is_that_of_nodes_that_have_reported, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(shares_are_those_of_an_epoch, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_a_node_knows_of_its_network_is_found_until_it_is_mended, monitor_case_open,
+                                        monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_several_nodes_say_alike_is_found_once, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_node_that_loses_of_all_is_one_finding, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_node_that_has_stopped_does_not_compute, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(that_all_is_well_takes_reports_of_all, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(without_requests_the_speed_has_neither_fallen_nor_risen, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(nobody_is_waited_for_who_does_not_stand_out, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_slow_link_is_named_where_others_wait_for_it, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(nobody_is_waited_for_by_a_node_that_does_not_report, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(nobody_is_waited_for_when_no_steps_run, monitor_case_open, monitor_case_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -12,23 +12,6 @@
 #include "monitor/findings.h"
 #include "monitor/report.h"
 #include "tests/unit/monitor_case.h"
-
-static int set_up(void **state)
-{
-    struct monitor_case *c = calloc(1, sizeof *c);
-
-    assert_non_null(c);
-    monitor_case_init(c, 4);
-    *state = c;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    monitor_case_release(*state);
-    free(*state);
-    return 0;
-}
 
 static int node(const struct monitor_case *c, unsigned made)
 {
@@ -468,30 +451,31 @@ static void json_has_a_version_first_and_numbers_as_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(counters_become_rates_of_the_interval, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_first_report_is_no_interval, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(loss_on_one_link_shows_there_and_nowhere_else, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_slowed_node_is_named_as_the_one_others_wait_for, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(when_all_is_well_that_is_what_is_found, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(not_all_are_up_when_one_is_something_else, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_request_that_is_not_told_of_any_more_is_not_taken_for_running, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_changed_within_a_minute_is_found, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_new_epoch_begins_counters_anew_without_a_leap, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_lost_while_an_epoch_begins_is_no_loss_of_a_link, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_node_that_dies_stays_listed_with_when_it_was_last_heard, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_the_others_go_on_without_is_suspected_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_leaves_has_left_with_the_next_epoch, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_whose_report_is_overdue_is_not_counted_as_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_comes_back_has_its_old_line, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_learns_its_address_is_listed_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(when_all_are_silent_nobody_is_taken_for_dead, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(when_nobody_is_heard_it_is_said_and_nothing_of_how_all_are, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_a_connection_nobody_is_taken_for_dead, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_event_that_is_told_again_and_again_is_listed_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pieces_that_are_lost_cost_no_token, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bytes_that_are_no_report_are_counted_and_change_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(more_nodes_than_there_is_room_for_are_left_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(json_has_a_version_first_and_numbers_as_numbers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(counters_become_rates_of_the_interval, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(the_first_report_is_no_interval, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(loss_on_one_link_shows_there_and_nowhere_else, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_slowed_node_is_named_as_the_one_others_wait_for, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(when_all_is_well_that_is_what_is_found, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(not_all_are_up_when_one_is_something_else, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_request_that_is_not_told_of_any_more_is_not_taken_for_running, monitor_case_open,
+                                        monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_changed_within_a_minute_is_found, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_new_epoch_begins_counters_anew_without_a_leap, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_is_lost_while_an_epoch_begins_is_no_loss_of_a_link, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_node_that_dies_stays_listed_with_when_it_was_last_heard, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(one_that_the_others_go_on_without_is_suspected_at_once, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(one_that_leaves_has_left_with_the_next_epoch, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(one_whose_report_is_overdue_is_not_counted_as_up, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(one_that_comes_back_has_its_old_line, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(one_that_learns_its_address_is_listed_once, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(when_all_are_silent_nobody_is_taken_for_dead, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(when_nobody_is_heard_it_is_said_and_nothing_of_how_all_are, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(without_a_connection_nobody_is_taken_for_dead, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(an_event_that_is_told_again_and_again_is_listed_once, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(pieces_that_are_lost_cost_no_token, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(bytes_that_are_no_report_are_counted_and_change_nothing, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(more_nodes_than_there_is_room_for_are_left_out, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(json_has_a_version_first_and_numbers_as_numbers, monitor_case_open, monitor_case_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

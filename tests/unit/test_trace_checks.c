@@ -17,18 +17,11 @@
 
 enum { NAMES_MAX = 120, COLUMNS_MAX = 60 };
 
-static char path[96], reason[MESH_TRACE_REASON_BYTES];
+static char path[TRACE_PLACE_PATH_BYTES], reason[MESH_TRACE_REASON_BYTES];
 
 static int set_up(void **state)
 {
-    const struct trace_place *place;
-
-    if (trace_place_open(state) != 0)
-        return -1;
-    place = *state;
-    snprintf(path, sizeof path, "%s", place->path);
-    trace_case_make(path);
-    return 0;
+    return trace_place_make(state, path);
 }
 
 static struct mesh_trace *open_trace(void)

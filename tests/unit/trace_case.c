@@ -159,6 +159,18 @@ void trace_case_make(const char *path)
     mesh_trace_close(trace);
 }
 
+int trace_place_make(void **state, char path[TRACE_PLACE_PATH_BYTES])
+{
+    const struct trace_place *place;
+
+    if (trace_place_open(state) != 0)
+        return -1;
+    place = *state;
+    memcpy(path, place->path, sizeof place->path);
+    trace_case_make(path);
+    return 0;
+}
+
 uint8_t *trace_case_load(const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");

@@ -8,8 +8,10 @@
 
 #include "mesh/trace.h"
 
+enum { TRACE_PLACE_PATH_BYTES = 96 };
+
 struct trace_place {
-    char folder[64], path[96]; /* a new folder; a file in it that does not exist yet */
+    char folder[64], path[TRACE_PLACE_PATH_BYTES]; /* a new folder; a file in it that does not exist yet */
     char reason[MESH_TRACE_REASON_BYTES];
     struct mesh_trace *trace; /* the test's; closed with the place */
 };
@@ -17,6 +19,9 @@ struct trace_place {
 /* As *state of a test, for its setup and its teardown. Returns 0, or -1 when the folder cannot be made, or is not empty in the end. */
 int trace_place_open(void **state);
 int trace_place_close(void **state);
+
+/* The same with a small trace, whose path is also written to path. */
+int trace_place_make(void **state, char path[TRACE_PLACE_PATH_BYTES]);
 
 /* A new trace at path; aborts when it cannot be made. */
 void trace_case_make(const char *path);
