@@ -184,8 +184,8 @@ struct mesh_cluster_stats {
 
 struct mesh_cluster_peer_stats {
     struct mesh_addr addr;
-    uint64_t rtt_ns; /* 0: not measured yet */
-    uint64_t silent_ns;
+    uint64_t rtt_ns;       /* 0: not measured yet */
+    uint64_t silent_ns;    /* from hearing it last, or from the beginning of the epoch, to the core's last call */
     uint32_t speed, flags; /* as it said last */
     bool is_in;            /* it has shown that it is in this epoch */
     bool is_leaving, is_suspected;
@@ -193,7 +193,7 @@ struct mesh_cluster_peer_stats {
 
 void mesh_cluster_get_stats(const struct mesh_cluster *cluster, struct mesh_cluster_stats *stats);
 
-/* Of a member of the current epoch other than this process. MESH_EINVAL. */
+/* Of a member of the current epoch other than this process; else MESH_EINVAL. */
 int mesh_cluster_get_peer_stats(const struct mesh_cluster *cluster, uint16_t rank, struct mesh_cluster_peer_stats *stats);
 
 /* The current epoch, without an event; number 0 while there is none. */

@@ -18,7 +18,7 @@ struct mesh_histogram {
 
 void mesh_histogram_add(struct mesh_histogram *histogram, uint64_t value_ns);
 
-/* The value below or at which `permille` of the samples lie (500: median, 990: p99); 0 when empty. */
+/* The value below or at which `permille` of the samples lie (0 to 1000, asserted; 500: median, 990: p99); 0 when empty. */
 uint64_t mesh_histogram_quantile(const struct mesh_histogram *histogram, unsigned permille);
 
 #ifdef __cplusplus

@@ -41,6 +41,7 @@ struct mesh_addr {
     uint32_t scope;
 };
 
+/* IPv4, as it is stored here. */
 static inline bool mesh_addr_is_v4(const struct mesh_addr *addr)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -147,7 +148,8 @@ int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gathe
 int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase, uint16_t token_first, uint16_t token_count,
                  uint16_t block_first, uint16_t block_count);
 
-/* The application does not read this gather any more. It was complete (asserted). */
+/* The application does not read this gather any more. It was opened and is complete (both asserted); without effect if it was freed at
+ * once. */
 void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t phase);
 
 /* ---- records: reliable, ordered messages per peer ---- */
@@ -171,17 +173,18 @@ enum mesh_event_type {
     MESH_EVENT_GONE      /* the peer has said goodbye (mesh_goodbye) */
 };
 
+/* Members that the type does not have are 0. */
 struct mesh_event {
     enum mesh_event_type type;
-    uint16_t rank; /* the peer */
-    uint64_t step;
+    uint16_t rank; /* the peer; COMPLETE, FREED: this rank */
+    uint64_t step; /* ARRIVED, COMPLETE, FREED: the gather; and phase */
     uint16_t phase;
-    uint16_t token_first, token_count, block_first, block_count;
-    uint64_t sent_ns; /* arrived: the sender's clock when it sent */
-    const uint8_t *record;
+    uint16_t token_first, token_count, block_first, block_count; /* ARRIVED: what is now in the gather's data */
+    uint64_t sent_ns;                                            /* ARRIVED: the sender's clock when it sent */
+    const uint8_t *record;                                       /* RECORD */
     size_t record_bytes;
-    const char *reason; /* valid until the next call */
-    uint64_t theirs;    /* refused: what the peer has where the two differ; of a hash its first 8 bytes */
+    const char *reason; /* REFUSED: valid until the next call */
+    uint64_t theirs;    /* REFUSED: what the peer has where the two differ; of a hash its first 8 bytes */
 };
 
 /* The next event into *event; false when there is none. Drain after every input. */
@@ -228,12 +231,14 @@ struct mesh_peer_stats {
     uint64_t late;                           /* of these, after they had counted as lost */
     uint64_t refused;                        /* came from its address, with a field out of range or not expected in this state */
     uint64_t duplicate;                      /* the same number twice, or blocks already held */
-    uint64_t naks_sent, naks_received, resent, not_yet_sent, not_yet_received;
-    uint64_t duplicates_sent; /* tiles sent a second time, unasked, because datagrams to this peer get lost */
-    uint64_t duplicates_used; /* received, of tiles that had not arrived */
-    uint32_t loss_ppm;        /* of datagrams to this peer, by its reports; a slow average */
-    uint64_t credit_waits;    /* times sending waited for this peer's credit */
-    int64_t clock_offset_ns;  /* peer's clock minus ours, of the sample with the shortest RTT */
+    uint64_t naks_sent, naks_received;       /* datagrams */
+    uint64_t resent;                         /* tiles, after NAKs of this peer */
+    uint64_t not_yet_sent, not_yet_received; /* answers to a NAK that its blocks are not computed yet */
+    uint64_t duplicates_sent;                /* tiles sent a second time, unasked, because datagrams to this peer get lost */
+    uint64_t duplicates_used;                /* received, of tiles that had not arrived */
+    uint32_t loss_ppm;                       /* of datagrams to this peer, by its reports; a slow average */
+    uint64_t credit_waits;                   /* times sending waited for this peer's credit */
+    int64_t clock_offset_ns;                 /* peer's clock minus ours, of the sample with the shortest RTT */
     uint64_t rtt_ns_min, rtt_ns_smoothed;
     uint64_t silent_ns;      /* from hearing it last to the endpoint's last call; 0: never heard */
     uint32_t datagram_bytes; /* proved on this path */

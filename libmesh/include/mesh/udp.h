@@ -93,7 +93,7 @@ uint64_t mesh_udp_now_ns(void); /* CLOCK_MONOTONIC */
  * receiving stops early. */
 int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh);
 
-/* Only send what the core has to say (after publishing). */
+/* Only send what the core has to say (after publishing). Never blocks. Returns the number of datagrams sent. */
 int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh);
 
 /* Sleep until a datagram is there, the core's timeout, mesh_udp_wake, or max_ns; at most a second. */
