@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "hex.h"
+
 static const struct {
     const char *text;
     enum filter_token_kind kind;
@@ -67,14 +69,6 @@ struct filter_token filter_lex(const char *at)
     return (struct filter_token){TOKEN_BAD, at, 1};
 }
 
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *found = c != '\0' ? strchr(digits, tolower((unsigned char)c)) : NULL;
-
-    return found ? (int)(found - digits) : -1;
-}
-
 size_t filter_unquote(const struct filter_token *token, uint8_t *out)
 {
     static const char letters[] = "ntr", meant[] = "\n\t\r";
@@ -89,8 +83,8 @@ size_t filter_unquote(const struct filter_token *token, uint8_t *out)
             continue;
         }
         at++; /* something follows: the quote at the end is not escaped */
-        if (*at == 'x' && at + 2 < end && hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0) {
-            out[size++] = (uint8_t)(16 * hex_digit(at[1]) + hex_digit(at[2]));
+        if (*at == 'x' && at + 2 < end && hex_byte(at + 1) >= 0) {
+            out[size++] = (uint8_t)hex_byte(at + 1);
             at += 3;
             continue;
         }

@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "hex.h"
 #include "mesh/program/options.h"
 
 enum { TEXT_BYTES = 64, WORDS_MAX = 100, SECOND_NS = 1000000000 };
@@ -40,10 +41,8 @@ static bool read_number(const char *text, uint64_t *out)
 
     *out = 0;
     for (; is_hex ? isxdigit((unsigned char)*at) : isdigit((unsigned char)*at); at++) {
-        const unsigned digit = isdigit((unsigned char)*at) ? (unsigned)(*at - '0') : (unsigned)(tolower((unsigned char)*at) - 'a' + 10);
-
         is_over |= __builtin_mul_overflow(*out, base, out);
-        is_over |= __builtin_add_overflow(*out, digit, out);
+        is_over |= __builtin_add_overflow(*out, (unsigned)hex_digit(*at), out);
     }
     return !is_over && *at == '\0' && at > text + (is_hex ? 2 : 0);
 }
@@ -189,12 +188,11 @@ static bool read_hex(const struct filter_token *token, uint8_t *out, size_t capa
 
     *size = 0;
     while (at + 2 <= token->length && *size < capacity) {
-        char pair[5] = {'0', 'x', token->text[at], token->text[at + 1]};
-        uint64_t value;
+        const int byte = hex_byte(token->text + at);
 
-        if (!read_number(pair, &value))
+        if (byte < 0)
             return false;
-        out[(*size)++] = (uint8_t)value;
+        out[(*size)++] = (uint8_t)byte;
         at += 2;
         if (at == token->length)
             return true;

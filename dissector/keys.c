@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hex.h"
+
 enum { KEYS_MAX = 4096, MASTERS_MAX = 16, LINE_MAX_BYTES = 400, PARTS = 8, CALLS = 64, MISSES_MAX = 32 };
 
 enum key_kind { KEY_EPOCH, KEY_PROCESS, KEY_SESSION };
@@ -87,26 +89,17 @@ static void keep(struct keys *keys, const struct known_key *fresh)
 
 /* ---- files ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* 2 * count digits, then a blank or the end of the line; NULL when it is something else. */
 static const char *read_hex(const char *text, uint8_t *out, size_t count)
 {
     if (text == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++, text += 2) {
-        const int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
+        const int byte = hex_byte(text);
 
-        if (low < 0)
+        if (byte < 0)
             return NULL;
-        out[i] = (uint8_t)(high << 4 | low);
+        out[i] = (uint8_t)byte;
     }
     if (*text == ' ')
         return text + 1;
