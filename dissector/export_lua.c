@@ -37,6 +37,12 @@ static void write_limit(FILE *out, const struct mesh_wire_field *field, uint64_t
         fprintf(out, "%" PRIu64, value);
 }
 
+/* Are there values of the type that are out of range? */
+static bool is_limited(const struct mesh_wire_field *field)
+{
+    return field->type <= MESH_WIRE_u64 && (field->min != 0 || field->max < UINT64_MAX >> (64 - 8 * field->size));
+}
+
 static void write_bits(FILE *out, const struct mesh_wire_field *field)
 {
     struct bit_word bit;
@@ -61,6 +67,8 @@ static void write_fields(FILE *out, const struct mesh_wire_part *part, const cha
         write_limit(out, field, field->min);
         fputs(", max = ", out);
         write_limit(out, field, field->max);
+        if (is_limited(field))
+            fputs(", is_limited = true", out);
         fputs(", unit = ", out);
         write_string(out, field->unit);
         fputs(", meaning = ", out);
@@ -70,9 +78,57 @@ static void write_fields(FILE *out, const struct mesh_wire_part *part, const cha
     }
 }
 
+/* "v1, v2" or "magic = v1, version = v2": the numbers among the fields. */
+static void write_numbers(FILE *out, const struct mesh_wire_part *part, bool is_named)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < part->field_count; i++) {
+        if (part->fields[i].type > MESH_WIRE_u64)
+            continue;
+        if (count++ > 0)
+            fputs(", ", out);
+        if (is_named)
+            fprintf(out, "%s = ", part->fields[i].name);
+        fprintf(out, "v%u", count);
+    }
+}
+
+/* The function `read` of a part returns its numbers by name, from the bytes of a datagram. Fields that are no numbers are passed over. */
+static void write_reader(FILE *out, const struct mesh_wire_part *part, const char *indent)
+{
+    static const char *const formats[] = {"B", "I2", "I4", "I8"};
+    unsigned at = 0, count = 0;
+
+    for (unsigned i = 0; i < part->field_count; i++)
+        count += part->fields[i].type <= MESH_WIRE_u64;
+    if (count == 0) {
+        fprintf(out, "%sread = function() return {} end,\n", indent);
+        return;
+    }
+    fprintf(out, "%sread = function(raw, at)\n%s    local ", indent, indent);
+    write_numbers(out, part, false);
+    fputs(" = Struct.unpack(\"<", out);
+    for (unsigned i = 0; i < part->field_count; i++) {
+        const struct mesh_wire_field *field = &part->fields[i];
+
+        if (field->type > MESH_WIRE_u64)
+            continue;
+        for (; at < field->wire_offset; at++)
+            fputc('x', out);
+        fputs(formats[field->type], out);
+        at += field->size;
+    }
+    fprintf(out, "\", raw, at + 1)\n%s    return {", indent);
+    write_numbers(out, part, true);
+    fprintf(out, "}\n%send,\n", indent);
+}
+
 static void write_part(FILE *out, const char *name, const struct mesh_wire_part *part)
 {
-    fprintf(out, "local %s = {name = \"%s\", key = \"%s\", bytes = %u, fields = {\n", name, part->name, export_key(part), part->wire_bytes);
+    fprintf(out, "local %s = {name = \"%s\", key = \"%s\", bytes = %u,\n", name, part->name, export_key(part), part->wire_bytes);
+    write_reader(out, part, "    ");
+    fputs("    fields = {\n", out);
     write_fields(out, part, "    ");
     fputs("}}\n", out);
 }
@@ -96,7 +152,9 @@ static void write_tables(FILE *out)
         fprintf(out, "    [%u] = {name = \"%s\", key = \"%s\", bytes = %u, tail = \"%s\", meaning = ", type, part->name, export_key(part),
                 part->wire_bytes, tails[part->tail]);
         write_string(out, part->meaning);
-        fputs(", fields = {\n", out);
+        fputs(",\n", out);
+        write_reader(out, part, "        ");
+        fputs("        fields = {\n", out);
         write_fields(out, part, "        ");
         fputs("    }},\n", out);
     }
@@ -115,6 +173,7 @@ static const char declarations[] =
     "-- A ProtoField for each field of a part; all are collected, since Wireshark wants them at once.\n"
     "local all = {}\n"
     "local function declare(part, prefix)\n"
+    "    part.limited = {}\n"
     "    for _, field in ipairs(part.fields) do\n"
     "        local name, strings = prefix .. field.name, nil\n"
     "        if name == \"mesh.type\" then strings = names end\n"
@@ -123,6 +182,8 @@ static const char declarations[] =
     "        else\n"
     "            field.proto = makers[field.kind](name, field.name, base.DEC, strings, nil, field.meaning)\n"
     "        end\n"
+    "        if field.unit ~= \"\" then field.label = \" \" .. field.unit end\n"
+    "        if field.is_limited then part.limited[#part.limited + 1] = field end\n"
     "        all[#all + 1] = field.proto\n"
     "        for _, bit in ipairs(field.bits or {}) do\n"
     "            bit.proto = ProtoField.bool(name .. \".\" .. bit.name, bit.words, 8 * field.size, nil, bit.mask)\n"
@@ -138,8 +199,8 @@ static const char declarations[] =
     "local extra = {\n"
     "    data = ProtoField.bytes(\"mesh.data\", \"data\"),\n"
     "    sealed = ProtoField.bytes(\"mesh.sealed\", \"sealed\"),\n"
-    "    gap = ProtoField.uint32(\"mesh.analysis.gap\", \"numbers missing before this one\", base.DEC),\n"
-    "    missing = ProtoField.uint32(\"mesh.analysis.missing\", \"of those, never seen later\", base.DEC),\n"
+    "    gap = ProtoField.uint64(\"mesh.analysis.gap\", \"numbers missing before this one\", base.DEC),\n"
+    "    missing = ProtoField.uint64(\"mesh.analysis.missing\", \"of those, never seen later\", base.DEC),\n"
     "    lost = ProtoField.bool(\"mesh.analysis.lost\", \"it did not arrive\"),\n"
     "    duplicate = ProtoField.bool(\"mesh.analysis.duplicate\", \"its number was seen before\"),\n"
     "    reordered = ProtoField.bool(\"mesh.analysis.reordered\", \"it was missing until now\"),\n"
@@ -171,279 +232,96 @@ static const char declarations[] =
     "\n";
 
 static const char splitting[] =
+    "-- ---- limits ----\n"
+    "\n"
+    "-- value: as a number, which is exact below 2^53\n"
+    "local function is_outside(field, value, buffer, at)\n"
+    "    if field.kind ~= \"u64\" then return value < field.min or value > field.max end\n"
+    "    if value < 2^53 then return value < field.min:tonumber() or value > field.max:tonumber() end\n"
+    "    local exact = buffer(at + field.at, 8):le_uint64()\n"
+    "    return exact < field.min or exact > field.max\n"
+    "end\n"
+    "\n"
+    "local function has_outside(part, read, buffer, at)\n"
+    "    for _, field in ipairs(part.limited) do\n"
+    "        if is_outside(field, read[field.name], buffer, at) then return true end\n"
+    "    end\n"
+    "    return false\n"
+    "end\n"
+    "\n"
     "-- ---- segmentation offload ----\n"
     "\n"
-    "-- What the kernel captures on its way out may be several datagrams in a row, of one size but for the last.\n"
-    "local function is_outside(field, bytes)\n"
-    "    if field.kind == \"bytes\" then return false end\n"
-    "    local value = field.kind == \"u64\" and bytes:le_uint64() or bytes:le_uint()\n"
-    "    return value < field.min or value > field.max\n"
+    "-- What the kernel captures on its way out may be several datagrams in a row, of one size but for the last. raw: the bytes of the "
+    "buffer.\n"
+    "local function header_at(buffer, raw, at)\n"
+    "    if #raw - at < header.bytes then return nil end\n"
+    "    local read = header.read(raw, at)\n"
+    "    if not messages[read.type] or has_outside(header, read, buffer, at) then return nil end\n"
+    "    return read\n"
     "end\n"
     "\n"
-    "local function header_at(buffer, at)\n"
-    "    if buffer:len() - at < header.bytes or buffer(at, 2):le_uint() ~= MAGIC then return nil end\n"
-    "    for _, field in ipairs(header.fields) do\n"
-    "        if is_outside(field, buffer(at + field.at, field.size)) then return nil end\n"
-    "    end\n"
-    "    local message = messages[buffer(at + 3, 1):uint()]\n"
-    "    return message and {message = message, version = buffer(at + 2, 1):uint(), src = buffer(at + 6, 2):le_uint(),\n"
-    "        dst = buffer(at + 8, 2):le_uint(), epoch = buffer(at + 12, 4):le_uint()}\n"
-    "end\n"
-    "\n"
-    "local function is_sibling(a, buffer, at)\n"
-    "    local b = header_at(buffer, at)\n"
+    "local function is_sibling(a, buffer, raw, at)\n"
+    "    local b = header_at(buffer, raw, at)\n"
     "    if not b or a.version ~= b.version then return false end\n"
     "    return a.epoch == 0 or b.epoch == 0 -- outside of epochs ranks are 0\n"
     "        or a.src == b.src and a.epoch == b.epoch and (a.dst == b.dst or a.dst == TO_ALL or b.dst == TO_ALL)\n"
     "end\n"
     "\n"
-    "local function is_stride(first, buffer, start, stride)\n"
-    "    for at = start + stride, buffer:len() - header.bytes, stride do\n"
-    "        if not is_sibling(first, buffer, at) then return false end\n"
+    "local function is_stride(first, buffer, raw, start, stride)\n"
+    "    for at = start + stride, #raw - header.bytes, stride do\n"
+    "        if not is_sibling(first, buffer, raw, at) then return false end\n"
     "    end\n"
     "    return true\n"
     "end\n"
     "\n"
-    "-- Size of the datagram that begins at `start`.\n"
-    "local function split_first(buffer, start)\n"
-    "    local size, first = buffer:reported_len() - start, header_at(buffer, start)\n"
-    "    if size < 2 * header.bytes or not first then return size end\n"
-    "    if first.message.tail == \"none\" then\n"
-    "        local exact = header.bytes + first.message.bytes\n"
-    "        return exact < size and is_sibling(first, buffer, start + exact) and exact or size\n"
+    "-- Size of the datagram that begins at `start`. Every sibling repeats its first three bytes, so mostly one look suffices.\n"
+    "local function split_first(buffer, raw, start)\n"
+    "    local size, magic = buffer:reported_len() - start, raw:sub(start + 1, start + 3)\n"
+    "    if size < 2 * header.bytes or not raw:find(magic, start + header.bytes + 1, true) then return size end\n"
+    "    local first, at = header_at(buffer, raw, start), start + header.bytes\n"
+    "    if not first then return size end\n"
+    "    if messages[first.type].tail == \"none\" then\n"
+    "        local exact = header.bytes + messages[first.type].bytes\n"
+    "        return exact < size and is_sibling(first, buffer, raw, start + exact) and exact or size\n"
     "    end\n"
-    "    local raw, magic, at = buffer:raw(), string.char(MAGIC % 256, math.floor(MAGIC / 256), VERSION), start + header.bytes\n"
     "    while true do\n"
     "        local found = raw:find(magic, at + 1, true)\n"
     "        if not found then return size end\n"
-    "        if is_sibling(first, buffer, found - 1) and is_stride(first, buffer, start, found - 1 - start) then return found - 1 - start "
-    "end\n"
+    "        if is_sibling(first, buffer, raw, found - 1) and is_stride(first, buffer, raw, start, found - 1 - start) then\n"
+    "            return found - 1 - start\n"
+    "        end\n"
     "        at = found\n"
     "    end\n"
     "end\n"
     "\n";
 
-static const char tracking[] =
-    "-- ---- numbers ----\n"
-    "\n"
-    "-- Each sender's number space, as it goes to one receiver, is gapless. verdicts: what the first pass found, by frame.\n"
-    "local WINDOW, REORDER_S = 2048, 50e-6\n"
-    "local streams, verdicts = {}, {}\n"
-    "function mesh.init()\n"
-    "    streams, verdicts = {}, {}\n"
-    "    forget_links()\n"
-    "end\n"
-    "\n"
-    "local function advance(stream, number, verdict, now)\n"
-    "    local missing = number - stream.highest - 1\n"
-    "    if missing > 0 then\n"
-    "        verdict.gap, verdict.missing, verdict.seen_at = missing, missing, now\n"
-    "        for skipped = math.max(stream.highest + 1, number - WINDOW), number - 1 do stream.missing[skipped] = verdict end\n"
-    "    end\n"
-    "    for old = math.max(stream.highest + 1, number - WINDOW) - WINDOW, number - WINDOW do\n"
-    "        stream.seen[old], stream.missing[old] = nil, nil\n"
-    "    end\n"
-    "    stream.highest = number\n"
-    "end\n"
-    "\n"
-    "local function follow(stream, number, now)\n"
-    "    local verdict = {}\n"
-    "    if number > stream.highest then\n"
-    "        advance(stream, number, verdict, now)\n"
-    "    elseif stream.seen[number] then\n"
-    "        verdict.duplicate = true\n"
-    "    else\n"
-    "        local before = stream.missing[number]\n"
-    "        if before then before.missing = before.missing - 1 end\n"
-    "        if before and now - before.seen_at <= REORDER_S then verdict.reordered = true else verdict.late = true end\n"
-    "        stream.missing[number] = nil\n"
-    "    end\n"
-    "    stream.seen[number] = true\n"
-    "    return verdict\n"
-    "end\n"
-    "\n"
-    "local function is_numbered(buffer)\n"
-    "    return buffer(12, 4):le_uint() ~= 0 and buffer(16, 8):le_uint64() ~= UInt64(0)\n"
-    "end\n"
-    "\n"
-    "local function judge(buffer, pinfo)\n"
-    "    local epoch, number = buffer(12, 4):le_uint(), buffer(16, 8):le_uint64():tonumber()\n"
-    "    if not is_numbered(buffer) then return {} end\n"
-    "    local key = table.concat({epoch, buffer(6, 2):le_uint(), buffer(8, 2):le_uint(), tostring(pinfo.src), pinfo.src_port,\n"
-    "        tostring(pinfo.dst), pinfo.dst_port}, \" \")\n"
-    "    local sent = buffer(32, 8):le_uint64():tonumber()\n"
-    "    if not streams[key] or not lives_on(streams[key].life, number, sent) then\n"
-    "        streams[key] = {highest = number - 1, seen = {}, missing = {}, life = {}}\n"
-    "        lives_on(streams[key].life, number, sent)\n"
-    "    end\n"
-    "    return follow(streams[key], number, pinfo.rel_ts)\n"
-    "end\n"
-    "\n"
-    "-- index: of the datagram in its frame\n"
-    "local function add_analysis(tree, item, message, buffer, size, pinfo, index)\n"
-    "    local of_frame = verdicts[pinfo.number] or {}\n"
-    "    verdicts[pinfo.number] = of_frame\n"
-    "    if not of_frame[index] then\n"
-    "        of_frame[index] = judge(buffer, pinfo)\n"
-    "        if is_numbered(buffer) then follow_loss(message, buffer, size, pinfo, of_frame[index]) end\n"
-    "    end\n"
-    "    local verdict = of_frame[index]\n"
-    "    if not next(verdict) then return end\n"
-    "    local node = tree:add(mesh, buffer(16, 8), \"analysis\")\n"
-    "    node:set_generated()\n"
-    "    if verdict.gap then\n"
-    "        node:add(extra.gap, buffer(16, 8), verdict.gap)\n"
-    "        node:add(extra.missing, buffer(16, 8), verdict.missing)\n"
-    "        item:add_proto_expert_info(expert.gap, verdict.gap .. \" missing before this one\")\n"
-    "    end\n"
-    "    if verdict.lost then\n"
-    "        node:add(extra.lost, buffer(16, 8), true)\n"
-    "        item:add_proto_expert_info(expert.lost)\n"
-    "    end\n"
-    "    if verdict.duplicate then\n"
-    "        node:add(extra.duplicate, buffer(16, 8), true)\n"
-    "        item:add_proto_expert_info(expert.duplicate)\n"
-    "    end\n"
-    "    if verdict.reordered then\n"
-    "        node:add(extra.reordered, buffer(16, 8), true)\n"
-    "        item:add_proto_expert_info(expert.reordered)\n"
-    "    end\n"
-    "    if verdict.late then\n"
-    "        node:add(extra.late, buffer(16, 8), true)\n"
-    "        item:add_proto_expert_info(expert.late)\n"
-    "    end\n"
-    "end\n"
-    "\n";
-
-static const char dissection[] =
-    "-- ---- fields ----\n"
-    "\n"
-    "-- The words of those that are set, and each by itself.\n"
-    "local function add_bits(item, field, bytes)\n"
-    "    local value, words = bytes:le_uint(), {}\n"
-    "    for _, bit in ipairs(field.bits) do\n"
-    "        if bit_and(value, bit.mask) ~= 0 then words[#words + 1] = bit.words end\n"
-    "        item:add_le(bit.proto, bytes)\n"
-    "    end\n"
-    "    if #words > 0 then item:append_text(\": \" .. table.concat(words, \", \")) end\n"
-    "end\n"
-    "\n"
-    "local function add_part(tree, part, buffer, at)\n"
-    "    local node = tree:add(mesh, buffer(at, part.bytes), part.name)\n"
-    "    for _, field in ipairs(part.fields) do\n"
-    "        local bytes = buffer(at + field.at, field.size)\n"
-    "        local item = field.kind == \"bytes\" and node:add(field.proto, bytes) or node:add_le(field.proto, bytes)\n"
-    "        if field.unit ~= \"\" then item:append_text(\" \" .. field.unit) end\n"
-    "        if field.bits then add_bits(item, field, bytes) end\n"
-    "        if is_outside(field, bytes) then item:add_proto_expert_info(expert.limit) end\n"
-    "    end\n"
-    "    return node\n"
-    "end\n"
-    "\n"
-    "-- Of messages with a list its length is the last field.\n"
-    "local function add_list(tree, part, message, buffer, at)\n"
-    "    local last = message.fields[#message.fields]\n"
-    "    local count = buffer(header.bytes + last.at, last.size):le_uint()\n"
-    "    if buffer:len() ~= at + count * part.bytes then\n"
-    "        tree:add_proto_expert_info(expert.size)\n"
-    "        return\n"
-    "    end\n"
-    "    for i = 0, count - 1 do add_part(tree, part, buffer, at + i * part.bytes) end\n"
-    "end\n"
-    "\n"
-    "local function add_tail(tree, message, buffer, at)\n"
-    "    local left = buffer:len() - at\n"
-    "    if message.tail == \"data\" and left > 0 then\n"
-    "        tree:add(extra.data, buffer(at, left))\n"
-    "    elseif message.tail == \"ranges\" then\n"
-    "        add_list(tree, range, message, buffer, at)\n"
-    "    elseif message.tail == \"members\" then\n"
-    "        add_list(tree, member, message, buffer, at)\n"
-    "    elseif message.tail == \"padding\" and buffer:len() ~= buffer(header.bytes, 4):le_uint() then\n"
-    "        tree:add_proto_expert_info(expert.size)\n"
-    "    elseif (message.tail == \"none\" and left > 0) or (message.tail == \"data\" and left == 0) then\n"
-    "        tree:add_proto_expert_info(expert.size)\n"
-    "    end\n"
-    "end\n"
-    "\n"
-    "local function add_body(tree, message, buffer, flags, size)\n"
-    "    local at = header.bytes + message.bytes\n"
-    "    if bit_and(flags, FLAG_SEALED) ~= 0 then\n"
-    "        if buffer:len() > header.bytes then tree:add(extra.sealed, buffer(header.bytes)) end\n"
-    "    elseif size > buffer:len() then\n"
-    "        tree:append_text(\", cut short by the capture\")\n"
-    "    elseif buffer:len() < at then\n"
-    "        tree:add_proto_expert_info(expert.size)\n"
-    "    else\n"
-    "        add_part(tree, message, buffer, header.bytes)\n"
-    "        add_tail(tree, message, buffer, at)\n"
-    "    end\n"
-    "end\n"
-    "\n"
-    "local function info_text(message, buffer, flags)\n"
-    "    local to = buffer(8, 2):le_uint()\n"
-    "    local text = buffer(6, 2):le_uint() .. \">\" .. (to == TO_ALL and \"all\" or to) .. \" \" .. message.name\n"
-    "    if bit_and(flags, FLAG_RESEND) ~= 0 then text = text .. \" resend\" end\n"
-    "    if bit_and(flags, FLAG_COPY) ~= 0 then text = text .. \" copy\" end\n"
-    "    return text .. \" epoch \" .. buffer(12, 4):le_uint() .. \" #\" .. tostring(buffer(16, 8):le_uint64())\n"
-    "end\n"
-    "\n"
-    "local function is_ours(buffer)\n"
-    "    return buffer:len() >= header.bytes and buffer(0, 2):le_uint() == MAGIC and messages[buffer(3, 1):uint()] ~= nil\n"
-    "end\n"
-    "\n"
-    "-- size: as it was sent; buffer: what was captured of it\n"
-    "local function add_datagram(buffer, size, pinfo, root, index)\n"
-    "    if not is_ours(buffer) then return end\n"
-    "    local message, flags = messages[buffer(3, 1):uint()], buffer(4, 2):le_uint()\n"
-    "    local tree = root:add(mesh, buffer(), \"Diolkos Mesh, \" .. info_text(message, buffer, flags))\n"
-    "    if index == 1 then pinfo.cols.info = \"\" else pinfo.cols.info:append(\", \") end\n"
-    "    pinfo.cols.info:append(info_text(message, buffer, flags))\n"
-    "    local item = add_part(tree, header, buffer, 0)\n"
-    "    if buffer(2, 1):uint() ~= VERSION then\n"
-    "        item:add_proto_expert_info(expert.version)\n"
-    "        return\n"
-    "    end\n"
-    "    if bit_and(flags, FLAG_RESEND) ~= 0 then\n"
-    "        tree:add(extra.resend, buffer(4, 2), true):set_generated()\n"
-    "        item:add_proto_expert_info(expert.resend)\n"
-    "    end\n"
-    "    add_analysis(tree, item, message, buffer, size, pinfo, index)\n"
-    "    add_body(tree, message, buffer, flags, size)\n"
-    "end\n"
-    "\n"
-    "function mesh.dissector(buffer, pinfo, root)\n"
-    "    if not is_ours(buffer) then return 0 end\n"
-    "    local at, index = 0, 1\n"
-    "    pinfo.cols.protocol = \"MESH\"\n"
-    "    while at < buffer:len() do\n"
-    "        local size = split_first(buffer, at)\n"
-    "        add_datagram(buffer(at, math.min(size, buffer:len() - at)):tvb(), size, pinfo, root, index)\n"
-    "        at, index = at + size, index + 1\n"
-    "    end\n"
-    "    return buffer:len()\n"
-    "end\n"
-    "\n"
-    "DissectorTable.get(\"udp.port\"):add(PORT, mesh)\n"
-    "mesh:register_heuristic(\"udp\", function(buffer, pinfo, root)\n"
-    "    if not is_ours(buffer) then return false end\n"
-    "    mesh.dissector(buffer, pinfo, root)\n"
-    "    return true\n"
-    "end)\n";
-
-static const char bit_and[] = "-- Lua 5.2 has no operators for bits, later versions may lack its library.\n"
-                              "local function bit_and(value, flag)\n"
-                              "    return math.floor(value / flag) % 2 == 1 and flag or 0\n"
-                              "end\n\n";
+static const char helpers[] = "-- Lua 5.2 has no operators for bits, later versions may lack its library.\n"
+                              "local function is_set(value, flag)\n"
+                              "    return value % (2 * flag) >= flag\n"
+                              "end\n"
+                              "\n"
+                              "-- Only what passes the test stays in the list, in its order.\n"
+                              "local function sift(list, is_kept, ...)\n"
+                              "    local left = 0\n"
+                              "    for i = 1, #list do\n"
+                              "        local element = list[i]\n"
+                              "        list[i] = nil\n"
+                              "        if is_kept(element, ...) then\n"
+                              "            left = left + 1\n"
+                              "            list[left] = element\n"
+                              "        end\n"
+                              "    end\n"
+                              "end\n"
+                              "\n";
 
 void export_write_lua(FILE *out)
 {
     fputs(licence, out);
     write_tables(out);
-    fputs(bit_and, out);
+    fputs(helpers, out);
     fputs(declarations, out);
     fputs(splitting, out);
     fputs(export_lua_loss, out);
-    fputs(tracking, out);
-    fputs(dissection, out);
+    fputs(export_lua_numbers, out);
+    fputs(export_lua_tree, out);
 }

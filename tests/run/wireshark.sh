@@ -78,6 +78,42 @@ LC_ALL=C sed 's/\x1c\xf3\x1c\xf3/\x21\x98\x21\x98/g' tests/dissect/lost.pcap >"$
 agree "they agree on ports that Wireshark knows of another protocol, with heuristics first" "$tmp/8600.pcap" 80
 agree "they agree on fragments, tags, and several datagrams in a frame" tests/dissect/layers.pcap 80
 
+# Where no tree is shown, the plugin makes only the fields that a filter names.
+capture=docs/captures/port-host1.pcap
+by_tshark $capture >"$tmp/all"
+for field in mesh.type mesh.tile.phase mesh.status.lost mesh.nak.step mesh.range.block_first mesh.member.port mesh.analysis.gap; do
+    tshark -X "lua_script:$tmp/mesh.lua" -r $capture -Y "$field" -T fields -e frame.number 2>/dev/null |
+        sed "s/^/$field /" >>"$tmp/filtered"
+    awk -v field=$field '$2 == field { print field, $1 }' "$tmp/all" >>"$tmp/present"
+done
+check "filters find the fields that the tree shows: $(wc -l <"$tmp/present")" \
+    bash -c 'test -s "$1" && diff "$1" "$2"' _ "$tmp/present" "$tmp/filtered"
+check_equal "the hierarchy of protocols counts every datagram" \
+    "$(tshark -X "lua_script:$tmp/mesh.lua" -r $capture -q -z io,phs 2>/dev/null | sed -n 's/^ *diolkos *frames:\([0-9]*\).*/\1/p')" \
+    "$(tshark -X "lua_script:$tmp/mesh.lua" -r $capture -Y mesh.magic 2>/dev/null | grep -c .)"
+
+# Numbers that no sender reaches: #9, or #6 and #9, with high bytes that are not zero.
+number() { LC_ALL=C sed "s/\\x01\\x00\\x00\\x00\\($1\\)\\x00\\x00\\x00\\x00\\x00\\x00\\x00/\\x01\\x00\\x00\\x00\\1\\x00\\x00\\x00$2/"; }
+number '\x09' '\x01\x00\x00\x00' <tests/dissect/numbers.pcap >"$tmp/gap.pcap"
+agree "they agree on a gap of more than 32 bits" "$tmp/gap.pcap" 80
+check_equal "and it is that large" "$(awk '$2 == "mesh.analysis.gap" && $3 > 2 { print $3 }' "$tmp/a")" 4294967298
+number '[\x06\x09]' '\x00\x00\x00\x10' <tests/dissect/numbers.pcap >"$tmp/large.pcap"
+check_equal "numbers beyond the exact ones of Lua do not hold the plugin up" \
+    "$(timeout -s KILL 120 tshark -X "lua_script:$tmp/mesh.lua" -r "$tmp/large.pcap" -T fields -e mesh.number 2>/dev/null | tr '\n' ' ')" \
+    "1 2 5 4 4 1152921504606846982 1152921504606846985 "
+
+# An ICMP error (port unreachable) returns the first datagram.
+{
+    head -c 146 tests/dissect/numbers.pcap
+    printf '\x00\xf1\x53\x65\x01\x00\x00\x00\x86\x00\x00\x00\x86\x00\x00\x00'
+    tail -c +41 tests/dissect/numbers.pcap | head -c 14
+    printf '\x45\x00\x00\x78\x00\x00\x00\x00\x40\x01\x00\x00\x0a\x00\x00\x02\x0a\x00\x00\x01\x03\x03\x00\x00\x00\x00\x00\x00'
+    tail -c +55 tests/dissect/numbers.pcap | head -c 92
+} >"$tmp/returned.pcap"
+check_equal "what an ICMP error returns is shown, and no duplicate" \
+    "$(tshark -2 -X "lua_script:$tmp/mesh.lua" -r "$tmp/returned.pcap" -T fields -E separator=, -e frame.number -e mesh.number \
+        -e mesh.analysis.duplicate 2>/dev/null | tr '\n' ' ')" "1,1, 2,1, "
+
 # Bits that have words: lines "NAME FRAME", where they are set.
 capture=docs/captures/host-host0.pcap
 while read -r bit; do
