@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,6 +278,16 @@ static int create(struct mesh_trace **trace, const char *path, int fd, unsigned 
     return err;
 }
 
+void mesh_trace_remove(const char *path)
+{
+    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
+    char name[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if ((size_t)snprintf(name, sizeof name, "%s%s", path, ends[i]) < sizeof name)
+            unlink(name);
+}
+
 int mesh_trace_create_database(struct mesh_trace **trace, const char *path, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES])
 {
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -290,9 +301,8 @@ int mesh_trace_create_database(struct mesh_trace **trace, const char *path, unsi
         return MESH_ESYSTEM;
     }
     err = create(trace, path, fd, page_bytes, reason);
-    if (err != 0) {
-        unlink(path);
-    }
+    if (err != 0)
+        mesh_trace_remove(path);
     return err;
 }
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "trace_parts.h"
 #include "trace_recording.h"
 
 enum { HELP_ENTRIES = 24 /* between two looks at what the thread waits for */ };
@@ -190,9 +190,12 @@ int mesh_recording_open(struct mesh_recording **recording, const struct mesh_rec
         err = opened->path == NULL ? mesh_recording_no_memory(config->path, reason) : open_recorder(opened, config->ring_bytes, reason);
     }
     if (err != 0) {
-        if (opened->store.file.path != NULL)
-            unlink(opened->store.file.path); /* nothing is in it yet, and it would be refused the next time */
+        char *made = opened->store.file.path != NULL ? strdup(opened->store.file.path) : NULL;
+
         mesh_recording_close(opened, NULL);
+        if (made != NULL)
+            mesh_trace_remove(made); /* nothing is in it yet, and it would be refused the next time */
+        free(made);
         return err;
     }
     *recording = opened;
