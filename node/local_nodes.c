@@ -60,6 +60,7 @@ static int become_child(struct local_nodes *nodes, uint16_t rank, pid_t parent, 
 {
     nodes->rank = rank;
     memset(nodes->child, 0, sizeof nodes->child);
+    nodes->child[0] = parent;
     signal(SIGINT, SIG_IGN); /* both go to all processes of a terminal or a group: the parent ends them in order */
     signal(SIGTERM, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL);

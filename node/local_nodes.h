@@ -12,7 +12,7 @@ struct local_nodes {
     uint16_t count, rank;
     struct mesh_udp *udp[MESH_RANKS_MAX]; /* each process keeps only its own */
     struct mesh_addr addr[MESH_RANKS_MAX];
-    pid_t child[MESH_RANKS_MAX]; /* rank 0's; 0: none */
+    pid_t child[MESH_RANKS_MAX]; /* rank 0's; 0: none. In a child: [0] is its parent */
 };
 
 /* Bind a loopback socket per rank, any free port. */

@@ -186,6 +186,7 @@ struct member *member_open(const struct member_config *config, struct fail *fail
         goto no_memory;
     m->config = *config;
     join_init(&m->join, config->rank, config->map->rank_count, config->peers);
+    silence_init(&m->silence, mesh_udp_now_ns());
     m->token = calloc((size_t)config->ctx + 1, sizeof *m->token);
     m->report = calloc(config->map->rank_count, sizeof *m->report);
     if (m->token == NULL || m->report == NULL)
@@ -313,6 +314,7 @@ static int wait_ready(struct member *m, struct progress *progress, int (*watch)(
         if (mesh_udp_now_ns() - begin_ns > m->config.join_timeout_ns &&
             join_late(&m->join, m->config.join_timeout_ns, m->config.udp, fail) < 0)
             return -1;
+        member_tell_silence(m, progress);
         show_loading(m, progress);
         eventcount_wait(m->workers.wakeup, seen, WATCH_NS);
     }
@@ -358,6 +360,7 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
             return 0;
         if (check_others(m, watch, app, fail) < 0)
             return -1;
+        member_tell_silence(m, NULL);
         eventcount_wait(m->workers.wakeup, seen, WATCH_NS);
     }
 }
@@ -432,6 +435,7 @@ int member_serve(struct member *m, struct fail *fail)
         if (join_check(&m->join, fail) < 0 || (!atomic_load(&m->wants_finish) && check_gone(m, fail) < 0))
             return -1;
         member_record(m);
+        member_tell_silence(m, NULL);
         eventcount_wait(m->workers.wakeup, seen, WATCH_NS);
     }
     /* Rank 0 may end its last step, and say so, before this node ends its own. Rank 0 has all it needs, so there is no reason to wait

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "engine.h"
 #include "member_report.h"
@@ -29,6 +30,7 @@ struct member_config {
     const uint8_t *incarnation;    /* (MESH_INCARNATION_BYTES), drawn for this start. Borrowed */
     uint32_t epoch;
     uint64_t join_timeout_ns;
+    const pid_t *processes;                 /* (ranks) on this machine, by rank, where this process knows them; else 0. Borrowed */
     bool is_single;                         /* nobody watches the other ranks' processes: their closed ports tell of their ends */
     struct recording *recording;            /* NULL: nothing is recorded. Borrowed */
     const volatile sig_atomic_t *interrupt; /* not 0: a signal ends the wait for the others; NULL: none does. Borrowed */

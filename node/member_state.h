@@ -6,6 +6,8 @@
 
 #include "join.h"
 #include "member.h"
+#include "progress.h"
+#include "silence.h"
 #include "worker_pool.h"
 
 enum { REQUEST_ID = 1 /* of the only one */ };
@@ -20,6 +22,7 @@ struct member {
     struct worker_pool workers;
     atomic_bool has_said_ready;
     struct join join;
+    struct silence silence; /* main thread */
     atomic_bool wants_finish;
     _Atomic uint64_t gone;      /* bit r: rank r has said goodbye */
     _Atomic uint64_t ended;     /* bit r: rank r was up, and its port is closed now: its process is gone */
@@ -51,5 +54,9 @@ void member_record_end(struct member *m);
 int member_telemetry_open(struct member *m, struct fail *fail);
 void member_telemetry_close(struct member *m);
 void member_telemetry(struct member *m, bool is_last);
+
+/* member_silence.c, main thread: say which ranks have not been heard for long, and which are heard again. progress: shown at the moment;
+ * NULL: none is. */
+void member_tell_silence(struct member *m, struct progress *progress);
 
 #endif

@@ -186,6 +186,7 @@ static struct member_config member_config_of(struct run *run, uint16_t rank)
         .incarnation = run->security.incarnation[rank],
         .epoch = EPOCH,
         .join_timeout_ns = (uint64_t)run->options.join_timeout_s * 1000000000u,
+        .processes = run->local_nodes.child,
         .is_single = run->options.peer_count > 0,
         .recording = run->recording,
         .interrupt = &run_interrupt_signal,
