@@ -13,7 +13,10 @@
 #include "mesh/version.h"
 #include "mesh/wire.h"
 
-enum { SECOND_NS = 1000000000 };
+enum {
+    SECOND_NS = 1000000000, /* also the longest that a session waits when it closes */
+    LOOK_NS = 10000000      /* between two questions whether the session is still wanted */
+};
 
 struct mesh_client {
     struct mesh_client_config config;
@@ -48,13 +51,18 @@ static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_
     mesh_call_receive(c->call, now_ns, from, packet, bytes);
 }
 
-/* Send what there is to say; a datagram that does not leave is a lost one. */
-static void flush(struct mesh_client *c)
+/* Send what there is to say at now_ns; a datagram that does not leave is a lost one. */
+static void flush_at(struct mesh_client *c, uint64_t now_ns)
 {
     size_t bytes;
 
-    while ((bytes = mesh_call_next_datagram(c->call, mesh_udp_now_ns(), c->packet, sizeof c->packet)) > 0)
+    while ((bytes = mesh_call_next_datagram(c->call, now_ns, c->packet, sizeof c->packet)) > 0)
         c->send_error = mesh_udp_send_to(c->udp, c->addr, c->packet, bytes) == MESH_ESYSTEM && errno != ECONNREFUSED ? errno : 0;
+}
+
+static void flush(struct mesh_client *c)
+{
+    flush_at(c, mesh_udp_now_ns());
 }
 
 static void turn(struct mesh_client *c)
@@ -72,6 +80,17 @@ static void wait_until(struct mesh_client *c, uint64_t end_ns)
     due_ns = due_ns < end_ns ? due_ns : end_ns;
     if (due_ns > now_ns)
         mesh_udp_wait(c->udp, NULL, due_ns - now_ns);
+}
+
+static bool is_wanted(const struct mesh_client *c)
+{
+    return c->config.is_wanted == NULL || c->config.is_wanted(c->config.app);
+}
+
+/* Until something arrives or is due, or it is time to ask whether the session is still wanted. */
+static void wait_while_wanted(struct mesh_client *c)
+{
+    wait_until(c, c->config.is_wanted == NULL ? UINT64_MAX : mesh_udp_now_ns() + LOOK_NS);
 }
 
 /* ---- in words ---- */
@@ -210,7 +229,9 @@ static int connect_call(struct mesh_client *c, struct mesh_client_error *why)
             c->is_over = !c->is_open;
             return c->is_open ? 0 : say_why(c, why);
         }
-        wait_until(c, UINT64_MAX);
+        if (!is_wanted(c))
+            return client_fail(why, MESH_ESYSTEM, "%s: no answer yet, and the session is no longer wanted", c->config.address);
+        wait_while_wanted(c);
     }
 }
 
@@ -231,22 +252,37 @@ struct mesh_client *mesh_client_open(const struct mesh_client_config *config, st
     return NULL;
 }
 
-void mesh_client_close(struct mesh_client *c)
+/* Without waiting any longer for what is under way: as if the time for that were over. Nothing is received afterwards. */
+static void say_goodbye(struct mesh_client *c)
+{
+    const uint64_t late_ns = mesh_udp_now_ns() + SECOND_NS;
+
+    mesh_call_tick(c->call, late_ns);
+    flush_at(c, late_ns);
+}
+
+static void end_call(struct mesh_client *c)
 {
     struct mesh_session_event event;
 
+    mesh_call_close(c->call, mesh_udp_now_ns());
+    flush(c);
+    while (!mesh_call_is_over(c->call) && is_wanted(c)) {
+        wait_while_wanted(c);
+        turn(c);
+        while (mesh_call_next_event(c->call, mesh_udp_now_ns(), &event))
+            ;
+    }
+    if (!mesh_call_is_over(c->call))
+        say_goodbye(c);
+}
+
+void mesh_client_close(struct mesh_client *c)
+{
     if (c == NULL)
         return;
-    if (c->is_open) {
-        mesh_call_close(c->call, mesh_udp_now_ns());
-        flush(c);
-        while (!mesh_call_is_over(c->call)) {
-            wait_until(c, UINT64_MAX);
-            turn(c);
-            while (mesh_call_next_event(c->call, mesh_udp_now_ns(), &event))
-                ;
-        }
-    }
+    if (c->is_open)
+        end_call(c);
     mesh_udp_close(c->udp);
     mesh_session_seal_release(&c->seal);
     free(c->memory);

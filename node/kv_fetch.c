@@ -53,6 +53,13 @@ static void give_up(struct kv_fetch_source *source)
     source->is_given_up = true;
 }
 
+static bool is_wanted(void *app)
+{
+    const struct kv_fetch *fetch = app;
+
+    return !atomic_load(fetch->is_stopping);
+}
+
 static bool open_source(struct kv_fetch *fetch, struct kv_fetch_source *source)
 {
     const struct mesh_client_config config = {
@@ -61,6 +68,8 @@ static bool open_source(struct kv_fetch *fetch, struct kv_fetch_source *source)
         .key = fetch->key,
         .cluster = fetch->cluster,
         .timeout_ns = OPEN_NS,
+        .is_wanted = is_wanted, /* a node that is stopped does not answer, and then the next epoch waits for this fetch to end */
+        .app = fetch,
     };
     struct fail fail;
 
@@ -189,6 +198,9 @@ uint64_t kv_fetch_pass(struct kv_fetch *fetch)
 
 void kv_fetch_close(struct kv_fetch *fetch)
 {
+    static const atomic_bool is_over = true;
+
+    fetch->is_stopping = &is_over; /* the epoch has begun, or will not: nobody waits for a node that is gone */
     for (uint16_t s = 0; s < fetch->source_count; s++)
         client_session_close(fetch->source[s].client);
     free(fetch->source);

@@ -387,6 +387,11 @@ static enum outcome fetch_from(struct fetch *f, struct mesh_client *client, stru
     return outcome;
 }
 
+static bool is_wanted(void *app)
+{
+    return !fetch_is_stopped(app);
+}
+
 enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail *fail)
 {
     const struct model_fetch_config *c = f->config;
@@ -395,7 +400,9 @@ enum outcome fetch_ask_peer(struct fetch *f, struct mesh_addr peer, struct fail 
                                               .key = c->key,
                                               .key_file = c->key_file,
                                               .cluster = c->cluster,
-                                              .timeout_ns = c->stops != NULL ? SECOND_NS : CALL_NS};
+                                              .timeout_ns = c->stops != NULL ? SECOND_NS : CALL_NS,
+                                              .is_wanted = is_wanted,
+                                              .app = f};
     struct mesh_client *client;
     enum outcome outcome;
     char text[120];

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void take(void *app, uint64_t now_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
 {
@@ -44,6 +45,7 @@ static void serve_events(struct session_host *host)
         if (event.type == MESH_SESSION_OPENED) {
             atomic_fetch_add(&host->opened, 1);
         } else if (event.type == MESH_SESSION_CLOSED) {
+            atomic_fetch_add(&host->goodbyes, event.why == MESH_SESSION_GOODBYE ? 1 : 0);
             atomic_fetch_add(&host->closed, 1);
             if (host->bulk != NULL) {
                 bulk_host_drop(host->bulk, event.session);
@@ -85,6 +87,9 @@ static void serve(void *app, uint16_t index)
     while (!atomic_load(&host->stops) || stats.open_now > 0) {
         if (atomic_load(&host->stops)) {
             mesh_sessions_end(host->sessions, mesh_udp_now_ns());
+        }
+        while (atomic_load(&host->is_paused)) {
+            usleep(1000);
         }
         mesh_udp_poll(host->udp, NULL);
         mesh_sessions_tick(host->sessions, mesh_udp_now_ns());

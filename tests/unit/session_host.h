@@ -20,7 +20,8 @@ struct session_host {
     atomic_bool closes;     /* close a session after the next record, which is sent back */
     struct bulk_host *bulk; /* resources provided; NULL: none */
     atomic_bool is_busy;
-    atomic_uint opened, closed;
+    atomic_bool is_paused; /* the thread does nothing, as a process that is stopped */
+    atomic_uint opened, closed, goodbyes /* of those closed */;
     uint64_t lost;                       /* datagrams lost by lab impairments; valid after session_host_stop */
     uint8_t held[MESH_RECORD_BYTES_MAX]; /* a record to be sent back before the next event is taken */
     size_t held_bytes;                   /* 0: none */

@@ -249,6 +249,40 @@ static void a_cluster_without_a_name_leaves_no_gap_in_the_message(void **state)
     check_refused(&config, EXIT_ENVIRONMENT, "are its --name and its --security seal");
 }
 
+static bool is_wanted_once_more(void *app)
+{
+    return --*(int *)app > 0;
+}
+
+static void a_session_that_is_no_longer_wanted_is_not_waited_for(void **state)
+{
+    int times = 3;
+    struct mesh_client_config config = {
+        .address = "127.0.0.1:1", .cluster = "harbour", .timeout_ns = 3600 * SECOND, .is_wanted = is_wanted_once_more, .app = &times};
+    struct mesh_client_error why = {0};
+    struct mesh_client *client;
+
+    (void)state;
+    check_refused(&config, EXIT_ENVIRONMENT, "no longer wanted");
+    assert_int_equal(times, 0);
+
+    start(MESH_SECURITY_NONE, 4, NULL);
+    config.address = host.address;
+    times = 1000000;
+    client = mesh_client_open(&config, &why);
+    assert_non_null(client);
+    atomic_store(&host.is_paused, true);
+    assert_int_equal(mesh_client_send(client, record, sizeof record, &why), 0);
+    times = 1;
+    mesh_client_close(client); /* its goodbye is on its way at once, though nothing was acknowledged */
+    assert_int_equal(times, 0);
+    atomic_store(&host.is_paused, false);
+    for (int i = 0; i < 20000 && atomic_load(&host.closed) == 0; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&host.goodbyes), 1);
+    session_host_stop(&host);
+}
+
 static void a_failure_returns_its_code(void **state)
 {
     const struct mesh_client_config config = {.address = host.address, .cluster = "harbour"};
@@ -343,6 +377,7 @@ int main(void)
         cmocka_unit_test(addresses_that_are_none_are_refused),
         cmocka_unit_test(what_may_not_be_missing_is_refused),
         cmocka_unit_test(a_cluster_without_a_name_leaves_no_gap_in_the_message),
+        cmocka_unit_test_teardown(a_session_that_is_no_longer_wanted_is_not_waited_for, stop_host),
         cmocka_unit_test_teardown(a_failure_returns_its_code, stop_host),
         cmocka_unit_test_teardown(a_full_node_is_told_from_one_that_is_not_there, stop_host),
         cmocka_unit_test_teardown(a_node_whose_records_are_others_is_told_with_both_versions, stop_host),

@@ -6,6 +6,7 @@
 #ifndef MESH_CLIENT_H
 #define MESH_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,14 +18,16 @@ extern "C" {
 
 /* address and cluster may not be NULL, nor may key where it is read. */
 struct mesh_client_config {
-    const char *address;         /* the node's, HOST:PORT. Borrowed until mesh_client_close */
-    enum mesh_security security; /* as the cluster has it */
-    const struct mesh_key *key;  /* borrowed for the call; not read with MESH_SECURITY_NONE: may be NULL then */
-    const char *key_file;        /* named in messages. Borrowed until mesh_client_close; NULL: no name */
-    const char *cluster;         /* the cluster's name: "mesh" where mesh-node was given none; with MESH_SECURITY_NONE no node compares it.
+    const char *address;          /* the node's, HOST:PORT. Borrowed until mesh_client_close */
+    enum mesh_security security;  /* as the cluster has it */
+    const struct mesh_key *key;   /* borrowed for the call; not read with MESH_SECURITY_NONE: may be NULL then */
+    const char *key_file;         /* named in messages. Borrowed until mesh_client_close; NULL: no name */
+    const char *cluster;          /* the cluster's name: "mesh" where mesh-node was given none; with MESH_SECURITY_NONE no node compares it.
                                   * Borrowed until mesh_client_close */
-    uint64_t timeout_ns;         /* until the session is open; 0: 5 s */
-    uint16_t version;            /* of the protocol; 0: the real one, tests give others */
+    uint64_t timeout_ns;          /* until the session is open; 0: 5 s */
+    uint16_t version;             /* of the protocol; 0: the real one, tests give others */
+    bool (*is_wanted)(void *app); /* asked every 10 ms while opening or closing blocks; false: nothing more is waited for. NULL: it is */
+    void *app;                    /* argument of is_wanted */
 };
 
 /* What went wrong, written on failure only: MESH_EINVAL (what the caller gave cannot be right: exit code 2) or MESH_ESYSTEM (no answer,
@@ -56,7 +59,7 @@ int mesh_client_receive(struct mesh_client *client, const uint8_t **record, size
 int mesh_client_fd(const struct mesh_client *client);
 uint64_t mesh_client_timeout(struct mesh_client *client);
 
-/* Delivers what was sent, for a second at most, and says goodbye. NULL is fine. */
+/* Delivers what was sent, for a second at most and as long as the session is wanted, and says goodbye. NULL is fine. */
 void mesh_client_close(struct mesh_client *client);
 
 #ifdef __cplusplus
