@@ -15,7 +15,8 @@
 
 enum {
     SECOND_NS = 1000000000, /* also the longest that a session waits when it closes */
-    LOOK_NS = 10000000      /* between two questions whether the session is still wanted */
+    LOOK_NS = 10000000,     /* between two questions whether the session is still wanted */
+    STOOD_S = 9             /* a node gives up a session of which it hears nothing for 10 s */
 };
 
 struct mesh_client {
@@ -27,7 +28,8 @@ struct mesh_client {
     void *memory;
     struct mesh_session_event event; /* last one */
     bool is_open, is_over;
-    int send_error; /* why the system did not send the last datagram; 0: it did */
+    int send_error;               /* why the system did not send the last datagram; 0: it did */
+    uint64_t turned_ns, stood_ns; /* the last turn; the longest time between two, in which nothing was sent */
     uint8_t packet[MESH_SESSION_DATAGRAM_BYTES];
 };
 
@@ -65,8 +67,19 @@ static void flush(struct mesh_client *c)
     flush_at(c, mesh_udp_now_ns());
 }
 
+/* Between turns of a session datagrams are due that keep it alive: in a longer time this program did not run, or did not call. */
+static void note_turn(struct mesh_client *c)
+{
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    if (c->is_open && now_ns - c->turned_ns > c->stood_ns)
+        c->stood_ns = now_ns - c->turned_ns;
+    c->turned_ns = now_ns;
+}
+
 static void turn(struct mesh_client *c)
 {
+    note_turn(c);
     mesh_udp_poll(c->udp, NULL);
     mesh_call_tick(c->call, mesh_udp_now_ns());
     flush(c);
@@ -113,6 +126,19 @@ static int say_no_answer(const struct mesh_client *c, struct mesh_client_error *
         c->config.cluster[0] != '\0' ? " " : "", c->config.cluster, c->config.security == MESH_SECURITY_AUTH ? "auth" : "seal");
 }
 
+/* Silence between the two is this program's own doing if it has stood still for that long itself. */
+static int say_silent(const struct mesh_client *c, struct mesh_client_error *why)
+{
+    const unsigned stood_s = (unsigned)(c->stood_ns / SECOND_NS);
+
+    if (stood_s < STOOD_S)
+        return client_fail(why, MESH_ESYSTEM, "%s: nothing heard for 10 s: see whether the node is still there", c->config.address);
+    return client_fail(why, MESH_ESYSTEM,
+                       "%s: this program stood still for %u s (stopped, or nobody read its output), so the node has ended the session: "
+                       "begin again",
+                       c->config.address, stood_s);
+}
+
 /* Why it is over, or never was open. */
 static int say_why(const struct mesh_client *c, struct mesh_client_error *why)
 {
@@ -122,7 +148,7 @@ static int say_why(const struct mesh_client *c, struct mesh_client_error *why)
     case MESH_SESSION_GOODBYE:
         return client_fail(why, MESH_ESYSTEM, "%s: the node has closed the session: see what it prints, or ask another node", at);
     case MESH_SESSION_SILENT:
-        return client_fail(why, MESH_ESYSTEM, "%s: nothing heard for 10 s: see whether the node is still there", at);
+        return say_silent(c, why);
     case MESH_SESSION_FULL:
         return client_fail(why, MESH_ESYSTEM, "%s: the node has as many clients as it takes: ask another node, or later", at);
     case MESH_SESSION_VERSION:

@@ -84,6 +84,15 @@ unsigned jobs_count(const struct jobs *jobs)
     return count;
 }
 
+unsigned jobs_count_of(const struct jobs *jobs, uint32_t session)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        count += jobs->job[i].id != 0 && jobs->job[i].session == session;
+    return count;
+}
+
 void jobs_remove(struct job *job)
 {
     free(job->token);

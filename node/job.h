@@ -7,7 +7,8 @@
 #include "client_message.h"
 #include "epoch_run.h"
 
-enum { JOBS_MAX = 64 };
+/* Each of 32 sessions has places of its own, so no client can take those of others. */
+enum { JOBS_MAX = 64, JOBS_PER_SESSION = 2 };
 
 struct job {
     uint64_t id;      /* of the request in the cluster; 0: free */
@@ -42,6 +43,7 @@ struct job_asked {
 struct job *jobs_add(struct jobs *jobs, const struct epoch_run_config *config, const struct job_asked *asked, const uint32_t *ids,
                      size_t count, struct fail *fail);
 unsigned jobs_count(const struct jobs *jobs);
+unsigned jobs_count_of(const struct jobs *jobs, uint32_t session);
 struct job *jobs_find(struct jobs *jobs, uint64_t id); /* NULL: not ours */
 void jobs_remove(struct job *job);
 void jobs_release(struct jobs *jobs);

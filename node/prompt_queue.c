@@ -22,14 +22,31 @@ static int check_text(const struct epoch_run_config *config, const struct job_as
     return request_check_size(size / ID_BYTES, config->ctx, config->model->ctx, "ask", fail);
 }
 
+static unsigned count_of(const struct prompt_queue *prompt_queue, uint32_t session)
+{
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < prompt_queue->count; i++)
+        count += prompt_queue->item[i].asked.session == session;
+    return count;
+}
+
+static int check_places(const struct prompt_queue *prompt_queue, const struct jobs *jobs, uint32_t session, struct fail *fail)
+{
+    if (count_of(prompt_queue, session) + jobs_count_of(jobs, session) >= JOBS_PER_SESSION)
+        return fail_set(fail, EXIT_ENVIRONMENT, "requests: %d of this session run or wait already: ask again when one has ended",
+                        JOBS_PER_SESSION);
+    if (prompt_queue->count + jobs_count(jobs) >= JOBS_MAX)
+        return fail_set(fail, EXIT_ENVIRONMENT, "requests: %d of this node's clients run or wait already: try again later", JOBS_MAX);
+    return 0;
+}
+
 int prompt_queue_add(struct prompt_queue *prompt_queue, const struct jobs *jobs, const struct epoch_run_config *config,
                      const struct job_asked *asked, const char *text, size_t text_size, struct fail *fail)
 {
     struct prompt_queue_entry item = {.asked = *asked, .text_size = text_size};
 
-    if (prompt_queue->count + jobs_count(jobs) >= JOBS_MAX)
-        return fail_set(fail, EXIT_ENVIRONMENT, "requests: %d of this node's clients run or wait already: try again later", JOBS_MAX);
-    if (check_text(config, asked, text_size, fail) < 0)
+    if (check_places(prompt_queue, jobs, asked->session, fail) < 0 || check_text(config, asked, text_size, fail) < 0)
         return -1;
     item.text = malloc(text_size + 1);
     if (item.text == NULL)

@@ -28,7 +28,8 @@ struct prompt_queue_outcome {
     struct fail fail;
 };
 
-/* Copies the text. -1 with fail set: too many entries and jobs, no memory, or no prompt of that size can fit the context. */
+/* Copies the text. -1 with fail set: too many entries and jobs, of this session or in all, no memory, or no prompt of that size can fit the
+ * context. */
 int prompt_queue_add(struct prompt_queue *prompt_queue, const struct jobs *jobs, const struct epoch_run_config *config,
                      const struct job_asked *asked, const char *text, size_t text_size, struct fail *fail);
 

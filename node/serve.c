@@ -25,6 +25,8 @@ enum {
     INTERRUPTS_MAX = 100
 };
 
+_Static_assert(CLIENTS_MAX *JOBS_PER_SESSION <= JOBS_MAX, "no client is refused for what others have asked");
+
 /* The server that a signal ends; a handler cannot get it otherwise. */
 static struct server *volatile interrupted_server;
 static volatile sig_atomic_t interrupt_count;

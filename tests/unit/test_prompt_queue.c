@@ -220,6 +220,26 @@ static void what_turns_out_not_to_fit_is_refused_then_and_others_follow(void **s
     assert_int_equal(jobs_count(&f->jobs), 1);
 }
 
+static void a_client_has_places_of_its_own_and_no_others(void **state)
+{
+    struct fixture *f = *state;
+    struct prompt_queue_outcome outcome;
+    struct fail fail;
+
+    for (unsigned i = 0; i < JOBS_PER_SESSION; i++)
+        ask(f, 1, "abc", 3);
+    run(f, PROMPT_QUEUE_WORK, &outcome); /* one runs, the others wait */
+    assert_int_equal(add(f, 1, "abc", 3, false, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_ENVIRONMENT);
+    assert_non_null(strstr(fail.text, "2 of this session run or wait already: ask again when one has ended"));
+    ask(f, 2, "abc", 3);
+    jobs_remove(outcome.job);
+    ask(f, 1, "abc", 3);
+    prompt_queue_drop(&f->prompt_queue, 1);
+    for (unsigned i = 0; i < JOBS_PER_SESSION; i++)
+        ask(f, 1, "abc", 3);
+}
+
 static void questions_and_jobs_have_so_many_places_together(void **state)
 {
     struct fixture *f = *state;
@@ -249,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_client_that_goes_away_takes_its_questions_along, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_fit_is_refused_before_it_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_turns_out_not_to_fit_is_refused_then_and_others_follow, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_has_places_of_its_own_and_no_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(questions_and_jobs_have_so_many_places_together, set_up, tear_down),
     };
 
