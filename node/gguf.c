@@ -91,6 +91,7 @@ static int map_descriptor(struct gguf *gguf, int descriptor, struct fail *fail)
                         errno == ENOMEM ? "raise the limit of address space (ulimit -v)" : "copy it to a local disk");
     gguf->data = data;
     gguf->size = (size_t)status.st_size;
+    gguf->modified_ns = gguf_modified_ns(&status);
     gguf->is_mapped = true;
     gguf->file = descriptor;
     gguf_guard_add(gguf);

@@ -120,6 +120,11 @@ void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32]);
  * threads read. */
 void gguf_keep_fingerprint(struct gguf *gguf, const uint8_t known[32]);
 
+/* False: the file, opened by gguf_open, has been written to since then, and has another size or fingerprint now than the one given, so what
+ * is read from it is of no model. Only a file that was written to is read. *seen_ns: 0 at first, then of the last call. One thread at a
+ * time. */
+bool gguf_is_intact(const struct gguf *gguf, const uint8_t fingerprint[32], int64_t *seen_ns);
+
 /* Where the tensor data begins, and where a byte of it stands: file offsets. */
 uint64_t gguf_data_start(const struct gguf *gguf);
 uint64_t gguf_offset(const struct gguf *gguf, const uint8_t *data);

@@ -1,4 +1,5 @@
 /* A fingerprint that is cheap for files of any size, since it reads only places of the tensor data. */
+#include <assert.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -45,16 +46,12 @@ static void absorb_places(const struct gguf *gguf, uint64_t lanes[LANES])
         absorb(lanes, gguf_bytes(gguf, place_at(gguf, i), PLACE_BYTES, buffer), PLACE_BYTES);
 }
 
-void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
+static void compute(const struct gguf *gguf, uint8_t out[32])
 {
     const uint8_t *tensors = gguf->data + gguf->data_start;
     const size_t size = gguf->size - gguf->data_start;
     uint64_t lanes[LANES];
 
-    if (gguf->has_fingerprint) {
-        memcpy(out, gguf->fingerprint, sizeof gguf->fingerprint);
-        return;
-    }
     for (size_t i = 0; i < LANES; i++)
         lanes[i] = hash_words3(i, gguf->size, gguf->data_start);
     absorb(lanes, gguf->data, gguf->data_start);
@@ -69,6 +66,14 @@ void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
     }
 }
 
+void gguf_fingerprint(const struct gguf *gguf, uint8_t out[32])
+{
+    if (gguf->has_fingerprint)
+        memcpy(out, gguf->fingerprint, sizeof gguf->fingerprint);
+    else
+        compute(gguf, out);
+}
+
 void gguf_keep_fingerprint(struct gguf *gguf, const uint8_t known[32])
 {
     uint8_t fingerprint[32];
@@ -77,4 +82,27 @@ void gguf_keep_fingerprint(struct gguf *gguf, const uint8_t known[32])
         gguf_fingerprint(gguf, fingerprint);
     memcpy(gguf->fingerprint, known != NULL ? known : fingerprint, sizeof gguf->fingerprint);
     gguf->has_fingerprint = true;
+}
+
+int64_t gguf_modified_ns(const struct stat *status)
+{
+    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+}
+
+bool gguf_is_intact(const struct gguf *gguf, const uint8_t fingerprint[32], int64_t *seen_ns)
+{
+    const int64_t before_ns = *seen_ns != 0 ? *seen_ns : gguf->modified_ns;
+    uint8_t present[32];
+    struct stat status;
+
+    assert(gguf->is_mapped);
+    if (fstat(gguf->file, &status) < 0)
+        return true; /* whoever reads it learns why */
+    if ((uint64_t)status.st_size != gguf->size)
+        return false;
+    *seen_ns = gguf_modified_ns(&status);
+    if (*seen_ns == before_ns)
+        return true;
+    compute(gguf, present);
+    return memcmp(present, fingerprint, sizeof present) == 0;
 }

@@ -6,6 +6,8 @@
 #ifndef NODE_GGUF_INTERNAL_H
 #define NODE_GGUF_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "gguf.h"
 
 enum {
@@ -22,7 +24,8 @@ struct gguf {
     const uint8_t *data;
     size_t size;
     bool is_mapped;
-    int file; /* open for reading while is_mapped */
+    int file;            /* open for reading while is_mapped */
+    int64_t modified_ns; /* when it was last written to, at its opening */
     uint32_t version;
     size_t data_start; /* where tensor data begins; the file's size when there is none */
     struct gguf_value *values;
@@ -51,5 +54,6 @@ size_t gguf_scalar_bytes(uint32_t type);
 /* The path as messages show it: its beginning cut off when long. */
 const char *gguf_shown_path(const struct gguf *gguf);
 
+int64_t gguf_modified_ns(const struct stat *status); /* when the file was last written to */
 
 #endif

@@ -222,7 +222,7 @@ static int loop(struct server *server, struct fail *fail)
         serve_discover_poll(server);
         take_outside(server);
         begin_leaving(server);
-        if (serve_run_cluster(server, fail) < 0)
+        if (model_monitor_check(server->model_monitor, fail) < 0 || serve_run_cluster(server, fail) < 0)
             return -1;
         serve_run_sessions(server);
         serve_run_prompt_queue(server);
@@ -358,6 +358,8 @@ static int open_server(struct server *server, struct fail *fail)
                           part != NULL ? part->have : NULL, fail) < 0 ||
         serve_watch_open(server, fail) < 0 || serve_metrics_open(server, fail) < 0)
         return -1;
+    if (part == NULL && (server->model_monitor = model_monitor_open(config->run.model->gguf, fail)) == NULL)
+        return -1;
     model_source_provide(&server->model_source, &server->bulk);
     packet_filter_init(&server->filter, config->run.security, &config->cluster_key, config->run.cluster, seed);
     mesh_udp_set_outside(config->run.udp, on_outside, server);
@@ -379,6 +381,7 @@ static void close_server(struct server *server)
     prompt_queue_release(&server->prompt_queue);
     jobs_release(&server->jobs);
     model_source_close(&server->model_source);
+    model_monitor_close(server->model_monitor);
     http_metrics_close(server->http);
     serve_watch_close(server);
     mesh_session_seal_release(&server->session_seal);

@@ -10,6 +10,7 @@
 #include "epoch_change.h"
 #include "http_metrics.h"
 #include "mesh/session.h"
+#include "model_monitor.h"
 #include "packet_filter.h"
 #include "presence.h"
 #include "prompt_queue.h"
@@ -71,8 +72,9 @@ struct server {
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;
-    struct watching watching;  /* and what is measured for it */
-    struct http_metrics *http; /* NULL: none */
+    struct model_monitor *model_monitor; /* NULL: the file is a cache, which only this node writes to */
+    struct watching watching;            /* and what is measured for it */
+    struct http_metrics *http;           /* NULL: none */
     uint64_t watch_at_ns, drain_by_ns, leave_by_ns;
     uint64_t alone_since_ns, alone_received; /* since when it is alone in an epoch, and datagrams received until then; 0: it is not */
     bool alone_is_reported;

@@ -4,8 +4,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "node/gguf.h"
 #include "tests/unit/gguf_case.h"
@@ -112,12 +116,68 @@ static void a_fingerprint_is_the_one_that_the_protocol_describes(void **state)
     gguf_close(gguf);
 }
 
+static void write_at(const char *path, const uint8_t *bytes, size_t size, off_t at, int64_t modified_s)
+{
+    const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = modified_s}};
+    const int file = open(path, O_WRONLY | O_CREAT, 0600);
+
+    assert_true(file >= 0);
+    assert_int_equal(pwrite(file, bytes, size, at), size);
+    assert_int_equal(futimens(file, times), 0); /* the clock of a file system may be coarse */
+    close(file);
+}
+
+static void a_file_is_intact_until_other_bytes_are_written_to_it(void **state)
+{
+    char path[] = "/tmp/test_gguf_fingerprint.XXXXXX", other[sizeof path + 2];
+    uint8_t fingerprint[32];
+    struct fail fail;
+    int64_t seen_ns = 0;
+    struct gguf *gguf;
+
+    (void)state;
+    close(mkstemp(path));
+    snprintf(other, sizeof other, "%s.2", path);
+    write_at(path, valid, valid_size, 0, 1000);
+    gguf = gguf_open(path, &fail);
+    assert_non_null(gguf);
+    gguf_fingerprint(gguf, fingerprint);
+    assert_true(gguf_is_intact(gguf, fingerprint, &seen_ns));
+    write_at(path, valid, valid_size, 0, 2000); /* the same bytes */
+    assert_true(gguf_is_intact(gguf, fingerprint, &seen_ns));
+    assert_true(gguf_is_intact(gguf, fingerprint, &seen_ns));
+    valid[valid_size - 1] ^= 1;
+    write_at(other, valid, valid_size, 0, 3000); /* renamed over it: the old one is still open */
+    assert_int_equal(rename(other, path), 0);
+    assert_true(gguf_is_intact(gguf, fingerprint, &seen_ns));
+    gguf_close(gguf);
+
+    seen_ns = 0;
+    gguf = gguf_open(path, &fail);
+    assert_non_null(gguf);
+    gguf_fingerprint(gguf, fingerprint);
+    valid[valid_size - 1] ^= 1;
+    write_at(path, valid, valid_size, 0, 4000);
+    assert_false(gguf_is_intact(gguf, fingerprint, &seen_ns));
+    gguf_close(gguf);
+
+    seen_ns = 0;
+    gguf = gguf_open(path, &fail);
+    assert_non_null(gguf);
+    gguf_fingerprint(gguf, fingerprint);
+    write_at(path, valid, 1, (off_t)valid_size, 4000);
+    assert_false(gguf_is_intact(gguf, fingerprint, &seen_ns)); /* longer */
+    gguf_close(gguf);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fingerprint_changes_with_every_part_of_the_file),
         cmocka_unit_test(a_fingerprint_that_is_kept_is_given_whatever_the_file_holds),
         cmocka_unit_test(a_fingerprint_is_the_one_that_the_protocol_describes),
+        cmocka_unit_test(a_file_is_intact_until_other_bytes_are_written_to_it),
         cmocka_unit_test(a_large_file_has_a_fingerprint_of_places_up_to_its_end),
     };
 
