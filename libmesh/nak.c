@@ -18,6 +18,7 @@ enum {
     NOT_YET_NS_MAX = 100000000,
     SILENT_NS_MIN = 20000000,
     SILENCES = 8,
+    SILENT_TIMEOUTS = 2,  /* of an answer */
     HEARD_NS = 500000000, /* a peer heard within this time is alive */
     STARVED_ASKS = 16,    /* and numbers lost meanwhile, before a peer counts as starved: a process that was stopped has neither */
     STARVED_LOST = 8,
@@ -168,11 +169,13 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
     for (uint16_t rank = 0; rank < mesh->config.rank_count && slot->base_ns; rank++) {
         const struct mesh_peer *peer = &mesh->peers[rank];
         const uint64_t since_ns = peer->heard_ns > slot->base_ns ? peer->heard_ns : slot->base_ns;
-        uint64_t timeout_ns;
+        uint64_t timeout_ns, answer_ns;
 
         if (!slot->owed[rank].missing || peer->state != MESH_PEER_UP || since_ns >= seen_ns)
             continue;
         timeout_ns = SILENCES * late_ns(mesh_pace_of((struct mesh *)mesh, slot, rank));
+        answer_ns = SILENT_TIMEOUTS * mesh_peer_timeout_ns(peer); /* a queue on the way keeps all that it says for so long */
+        timeout_ns = timeout_ns > answer_ns ? timeout_ns : answer_ns;
         if (seen_ns - since_ns >= (timeout_ns > SILENT_NS_MIN ? timeout_ns : SILENT_NS_MIN))
             silent |= UINT64_C(1) << rank;
     }

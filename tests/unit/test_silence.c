@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "libmesh/core.h"
 #include "net.h"
 
 /* Ranks 0, 1 and 2 with an open gather of 30 blocks, 10 of each. */
@@ -54,6 +55,33 @@ static void a_rank_that_owes_and_says_nothing_is_silent_after_twenty_millisecond
     net_run(net, 2 * NET_MS);
     assert_int_equal(silent(net, 0), 1 << 2);
     assert_int_equal(silent(net, 1), 1 << 2);
+    finish(net);
+}
+
+/* A wire that has become slow: all that the rank says is in its queue for as long as the path's last answers were. */
+static void who_is_far_away_may_be_silent_for_two_round_trips(void **state)
+{
+    struct net *net = setup();
+    struct mesh_peer_stats stats;
+    uint64_t two_ns;
+
+    (void)state;
+    net->delay_ns = 40 * NET_MS;
+    net_run(net, 20000 * (uint64_t)NET_MS);
+    mesh_get_peer_stats(net->mesh[0], 2, &stats);
+    assert_in_range(stats.rtt_ns_smoothed, 60 * NET_MS, 80 * NET_MS);
+    two_ns = 2 * (net->mesh[0]->peers[2].rtt_ns + 4 * net->mesh[0]->peers[2].rtt_deviation_ns);
+    assert_in_range(two_ns, 140 * NET_MS, 300 * NET_MS);
+    dead = 2;
+    net->drop = drop_of_the_dead;
+    net_run(net, 50 * NET_MS);
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0);
+    net->mesh[0]->peers[2].heard_ns = net->now_ns;
+    net_run(net, two_ns - NET_MS);
+    assert_int_equal(silent(net, 0), 0);
+    net_run(net, 2 * NET_MS);
+    assert_int_equal(silent(net, 0), 1 << 2);
     finish(net);
 }
 
@@ -266,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rank_that_owes_and_says_nothing_is_silent_after_twenty_milliseconds),
+        cmocka_unit_test(who_is_far_away_may_be_silent_for_two_round_trips),
         cmocka_unit_test(a_rank_that_says_not_computed_yet_is_not_silent),
         cmocka_unit_test(a_rank_that_has_left_is_not_silent),
         cmocka_unit_test(a_rank_that_owes_nothing_may_be_silent),

@@ -204,7 +204,7 @@ bool mesh_next_datagram(struct mesh *mesh, uint64_t now_ns, uint8_t *packet, siz
 /* ---- liveness ---- */
 
 /* Bit r: this rank waits for blocks of rank r, which is up and has said nothing at all for max(20 ms, 8 times the time that these blocks
- * usually take). A rank that says "not computed yet" is not silent. now_ns: never less than in an earlier call. */
+ * usually take, twice that of an answer). A rank that says "not computed yet" is not silent. now_ns: never less than in an earlier call. */
 uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns);
 
 /* Bit r: rank r is up and heard, but for 3 s what one of the two asked the other for, or a record for rank r, has not arrived, though it
