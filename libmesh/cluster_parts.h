@@ -475,6 +475,8 @@ void mesh_cluster_response_lost(struct mesh_cluster *cluster, const struct clust
 void mesh_cluster_response_back(struct mesh_cluster *cluster, struct cluster_peer *peer);       /* a member again */
 uint64_t mesh_cluster_response_timeout(struct mesh_cluster *cluster,
                                        const struct cluster_peer *peer); /* its time to answer, when suspected */
+/* The end of that time as the mesh layer has heard the member since it was asked; asked_ns: it has not. */
+uint64_t mesh_cluster_response_queued(const struct cluster_peer *peer, uint64_t asked_ns);
 
 /* ---- cluster_suspect.c ---- */
 int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct cluster_input *in);

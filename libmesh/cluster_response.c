@@ -21,6 +21,7 @@
 #define BEGINNING_NS   CLUSTER_S         /* of an epoch, when members have other things to do */
 #define MISSED_NS      CLUSTER_MS        /* called so much too late: this process did not run */
 #define MISTAKES_MAX   8                 /* doublings */
+#define QUEUED_TIMES   2                 /* of the time that a member has been heard without its answer */
 
 /* ---- times of answering ---- */
 
@@ -194,4 +195,13 @@ uint64_t mesh_cluster_response_timeout(struct mesh_cluster *cluster, const struc
         ns = ns < TIMEOUT_NS_MAX ? ns : TIMEOUT_NS_MAX;
     }
     return ns;
+}
+
+/* Whoever is heard without its answer has it in a queue, on the way here or on the way of the question. So its answers take at least as
+ * long as has passed, and are waited for twice as long again. */
+uint64_t mesh_cluster_response_queued(const struct cluster_peer *peer, uint64_t asked_ns)
+{
+    uint64_t waited_ns = peer->mesh_heard_ns > asked_ns ? peer->mesh_heard_ns - asked_ns : 0;
+
+    return asked_ns + (1 + QUEUED_TIMES) * (waited_ns < CLUSTER_RTT_NS_MAX ? waited_ns : CLUSTER_RTT_NS_MAX);
 }

@@ -242,8 +242,10 @@ void mesh_cluster_suspect_settle(struct mesh_cluster *cluster)
 static uint64_t dead_at_ns(const struct cluster_peer *peer)
 {
     uint64_t heard_ns = peer->heard_ns < peer->asked_until_ns ? peer->heard_ns : peer->asked_until_ns;
+    uint64_t until_ns = heard_ns > peer->asked_ns ? heard_ns + (peer->asked_until_ns - peer->asked_ns) : peer->asked_until_ns;
+    uint64_t queued_ns = mesh_cluster_response_queued(peer, peer->asked_ns);
 
-    return heard_ns > peer->asked_ns ? heard_ns + (peer->asked_until_ns - peer->asked_ns) : peer->asked_until_ns;
+    return until_ns > queued_ns ? until_ns : queued_ns;
 }
 
 static void asking_tick(struct mesh_cluster *cluster, struct cluster_peer *peer)

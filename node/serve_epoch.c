@@ -281,10 +281,34 @@ bool serve_is_refused(const struct server *server)
     return is_alone && server->config->seed_count > 0 && server->refused_ns != 0 && mesh_udp_now_ns() - server->refused_ns < refused_ns;
 }
 
+/* A suspect whose tiles come is alive, even if its answer waits in a queue behind them. Of other members nothing is told: they are to be
+ * asked for signs of life all the same, since the answers tell how long such a queue is. */
+static void tell_heard(struct server *server)
+{
+    const struct epoch_run *run = server->run;
+    const uint64_t before = server->suspects;
+    struct mesh_cluster_peer_stats peer;
+    struct mesh_peer_stats stats;
+
+    server->suspects = 0;
+    if (run == NULL || run->mesh == NULL || !run->is_started || !mesh_cluster_is_waiting(server->cluster))
+        return;
+    for (uint16_t rank = 0; rank < run->count; rank++) {
+        if (!serve_is_rank(server, rank) || mesh_cluster_get_peer_stats(server->cluster, rank, &peer) != MESH_OK || !peer.is_suspected)
+            continue;
+        engine_peer_stats(run->engine, rank, &stats);
+        if ((before >> rank & 1) != 0 && stats.datagrams_received > server->suspects_received[rank])
+            mesh_cluster_heard(server->cluster, mesh_udp_now_ns(), rank);
+        server->suspects |= UINT64_C(1) << rank;
+        server->suspects_received[rank] = stats.datagrams_received;
+    }
+}
+
 int serve_run_cluster(struct server *server, struct fail *fail)
 {
     struct mesh_cluster_event event;
 
+    tell_heard(server);
     mesh_cluster_tick(server->cluster, mesh_udp_now_ns());
     if (watch_next(server, fail) < 0)
         return -1;

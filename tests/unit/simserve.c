@@ -40,6 +40,17 @@ static void stamp_of(const struct simserve_node *node, uint16_t rank, uint8_t st
     memcpy(stamp, words, sizeof words);
 }
 
+/* As the program does, but as each datagram comes. */
+static int receive_in_epoch(struct simserve_node *node, uint64_t own_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes,
+                            uint16_t src)
+{
+    const int err = mesh_receive(node->run->mesh, own_ns, from, packet, bytes);
+
+    if (err == 0 && node->member->number == node->run->number && mesh_cluster_is_waiting(node->member->cluster))
+        mesh_cluster_heard(node->member->cluster, own_ns, src);
+    return err;
+}
+
 static int receive(struct simmember *member, uint64_t own_ns, struct mesh_addr from, const uint8_t *packet, size_t bytes)
 {
     static uint8_t plain[UINT16_MAX];
@@ -52,7 +63,7 @@ static int receive(struct simmember *member, uint64_t own_ns, struct mesh_addr f
     if (node->run->mesh == NULL || bytes > sizeof plain || mesh_wire_decode_header(packet, bytes, &header) != 0)
         return MESH_EEPOCH;
     if (node->serve->config.is_plain)
-        return mesh_receive(node->run->mesh, own_ns, from, packet, bytes);
+        return receive_in_epoch(node, own_ns, from, packet, bytes, header.src);
     memcpy(plain, packet, bytes);
     stamp_of(node, header.src, stamp);
     if (header.epoch != node->run->number || memcmp(tag, stamp, sizeof stamp) != 0) {
@@ -60,7 +71,7 @@ static int receive(struct simmember *member, uint64_t own_ns, struct mesh_addr f
         return MESH_EAUTH;
     }
     memset(tag, 0, sizeof stamp);
-    return mesh_receive(node->run->mesh, own_ns, from, plain, bytes);
+    return receive_in_epoch(node, own_ns, from, plain, bytes, header.src);
 }
 
 static void tick(struct simmember *member, uint64_t own_ns)

@@ -169,6 +169,45 @@ static void the_mesh_layers_word_is_a_sign_of_life(void **state)
 
 /* ---- false suspicions ---- */
 
+static bool lose_answers(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    const uint16_t *suspect = all->app;
+
+    (void)to, (void)message;
+    return from == *suspect;
+}
+
+/* How long it is a member after the suspicion, if the mesh layer of the asking rank hears it every 3 ms until heard_ms. */
+static uint64_t stays_ms(uint64_t heard_ms)
+{
+    uint16_t by, suspect;
+    uint64_t ms = 0;
+
+    form(3, 1, 0);
+    by = simmembers_place(&members, 0);
+    suspect = simmembers_place(&members, 2);
+    members.app = &suspect;
+    members.loses = lose_answers;
+    simmembers_suspect(&members, by, suspect);
+    for (; members.at[by].count == 3 && ms < 3000; ms++) {
+        if (ms > 0 && ms <= heard_ms && ms % 3 == 0)
+            mesh_cluster_heard(members.at[by].cluster, simmembers_clock(&members, by), 2);
+        assert_true(simmembers_run(&members, SIMMEMBERS_MS));
+    }
+    simmembers_close(&members);
+    return ms;
+}
+
+/* Its answers may wait in a queue behind its tiles for as long as they have been missing already. */
+static void a_suspect_that_the_mesh_layer_hears_has_longer_to_answer(void **state)
+{
+    (void)state;
+    assert_in_range(stays_ms(0), 7, 10);
+    assert_in_range(stays_ms(3), 9, 13);
+    assert_in_range(stays_ms(30), 90, 94);
+    assert_in_range(stays_ms(2000), 600, 604); /* it does not hear the questions */
+}
+
 static void a_member_that_answers_stays(void **state)
 {
     struct mesh_cluster_stats stats;
@@ -419,6 +458,7 @@ int main(void)
         MEMBERS_TEST(without_being_told_a_death_is_found_out_within_two_seconds),
         MEMBERS_TEST(the_mesh_layers_word_is_a_sign_of_life),
         MEMBERS_TEST(a_member_that_answers_stays),
+        cmocka_unit_test(a_suspect_that_the_mesh_layer_hears_has_longer_to_answer),
         MEMBERS_TEST(one_that_was_only_slow_is_back_within_a_second_of_being_heard),
         MEMBERS_TEST(of_two_without_a_way_between_them_one_leaves),
         MEMBERS_TEST(the_mesh_layers_suspicions_tell_two_apart_sooner),

@@ -97,7 +97,8 @@ int mesh_cluster_suspect(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t
  * rank, or the own one. */
 int mesh_cluster_starved(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank);
 
-/* The mesh layer has heard this member in the current epoch, so it need not be asked for a sign of life. */
+/* The mesh layer has heard this member in the current epoch, so it need not be asked for a sign of life, and has longer to answer if it was
+ * asked: its answer may wait in a queue. */
 void mesh_cluster_heard(struct mesh_cluster *cluster, uint64_t now_ns, uint16_t rank);
 
 /* All is loaded for the plan of the last MESH_CLUSTER_PREPARE event. MESH_ESTATE: another plan has taken its place, or there is none. */
