@@ -175,6 +175,8 @@ struct mesh_peer {
     uint32_t window_bytes;   /* granted to us */
     uint32_t consumed_bytes; /* received since our last report */
     bool waits;
+    uint32_t queue_bytes;             /* credit that the queues on the way have room for, if they have less; 0: all that is granted */
+    uint64_t queue_at_ns, queue_lost; /* its next change; numbers that were lost by the last report */
 
     struct mesh_loss loss, few_loss; /* of all numbers, for stats; of those sent when no tiles of many tokens were */
     uint64_t many_through;           /* numbers of both spaces up to the last tile of many tokens */
@@ -395,8 +397,9 @@ void mesh_window_tick(struct mesh *mesh, struct mesh_peer *peer);
 /* ---- credit.c ---- */
 uint32_t mesh_credit_cost(size_t datagram_bytes);
 uint32_t mesh_credit_grant(const struct mesh_config *config);
-uint32_t mesh_credit_exempt_resends(const struct mesh_peer *peer); /* datagrams per NAK; at least one */
-uint32_t mesh_credit_datagram_max(uint32_t window_bytes);          /* largest datagram of which several fit */
+uint32_t mesh_credit_exempt_resends(const struct mesh_peer *peer);               /* datagrams per NAK; at least one */
+void mesh_credit_lost(struct mesh *mesh, struct mesh_peer *peer, uint64_t lost); /* cumulative */
+uint32_t mesh_credit_datagram_max(uint32_t window_bytes);                        /* largest datagram of which several fit */
 uint64_t mesh_credit_in_flight(const struct mesh *mesh, const struct mesh_peer *peer);
 bool mesh_credit_allows(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes);
 void mesh_credit_spend(struct mesh *mesh, struct mesh_peer *peer, uint32_t cost); /* for peer->number */

@@ -5,7 +5,10 @@
  * by that account among its peers. In flight is what was sent beyond the highest numbers that the peer is known to have seen: lower numbers
  * are no longer in the buffer, whether they came or were lost. Small control messages and the first datagrams of an answer to a NAK are
  * exempt and live in a reserve of an eighth of the buffer; so an exhausted credit can never keep lost data from being repaired, and repair
- * releases credit. */
+ * releases credit.
+ *
+ * Queues on the way may have room for less. What is lost while round trips are longer than the path is lost there, so less is sent at once
+ * then; what is lost beside short round trips says nothing of queues. */
 #include "core.h"
 
 #include <assert.h>
@@ -14,7 +17,8 @@ enum {
     SKB_OVERHEAD_BYTES = 448,
     SKB_BYTES = 256,
     WINDOW_BYTES_MIN = 2 * (2048 + SKB_BYTES), /* two datagrams of 1200 bytes, however many peers there are */
-    IDLE_NS = 1000000
+    IDLE_NS = 1000000,
+    QUEUE_NS = 2000000
 };
 
 uint32_t mesh_credit_cost(size_t datagram_bytes)
@@ -70,7 +74,8 @@ uint64_t mesh_credit_in_flight(const struct mesh *mesh, const struct mesh_peer *
 bool mesh_credit_allows(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes)
 {
     uint64_t in_flight = mesh_credit_in_flight(mesh, peer);
-    bool is_allowed = !in_flight || in_flight + mesh_credit_cost(datagram_bytes) <= peer->window_bytes;
+    uint32_t bytes = peer->queue_bytes && peer->queue_bytes < peer->window_bytes ? peer->queue_bytes : peer->window_bytes;
+    bool is_allowed = !in_flight || in_flight + mesh_credit_cost(datagram_bytes) <= bytes;
 
     if (!is_allowed && !peer->waits)
         peer->stats.credit_waits++;
@@ -117,6 +122,21 @@ void mesh_credit_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen
         mesh_pend(mesh, peer, MESH_PENDING_RESEND);
 }
 
+/* Additive increase, multiplicative decrease (D.-M. Chiu and R. Jain), once per round trip. Not below what the peer reports at once. */
+void mesh_credit_lost(struct mesh *mesh, struct mesh_peer *peer, uint64_t lost)
+{
+    const uint32_t datagram = mesh_credit_cost(MESH_DATAGRAM_BYTES_MIN), least = peer->window_bytes / 4 + 2 * datagram;
+    const bool is_full = lost > peer->queue_lost && peer->rtt_ns >= peer->stats.rtt_ns_min + QUEUE_NS;
+    uint32_t bytes = peer->queue_bytes ? peer->queue_bytes : peer->window_bytes;
+
+    peer->queue_lost = lost;
+    if (mesh->now_ns < peer->queue_at_ns || (!is_full && !peer->queue_bytes))
+        return;
+    bytes = !is_full ? bytes + datagram : bytes / 2 > least ? bytes / 2 : least;
+    peer->queue_bytes = bytes < peer->window_bytes ? bytes : 0;
+    peer->queue_at_ns = mesh->now_ns + peer->rtt_ns;
+}
+
 /* ---- STATUS ---- */
 
 int mesh_status_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message)
@@ -129,6 +149,7 @@ void mesh_status_apply(struct mesh *mesh, struct mesh_peer *peer, const struct m
     mesh_credit_report(mesh, peer, message->as.status.seen_all, message->as.status.seen_peer);
     mesh_group_seen(mesh, peer, message->as.status.seen_all);
     peer->window_bytes = message->as.status.window_bytes;
+    mesh_credit_lost(mesh, peer, message->as.status.lost);
     mesh_copy_report(mesh, peer, message->as.status.seen_all + message->as.status.seen_peer, message->as.status.lost);
 }
 

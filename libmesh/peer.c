@@ -118,6 +118,7 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
     mesh_credit_report(mesh, peer, pong->seen_all, pong->seen_peer);
     mesh_group_seen(mesh, peer, pong->seen_all);
     peer->window_bytes = pong->window_bytes;
+    mesh_credit_lost(mesh, peer, pong->lost);
     mesh_copy_report(mesh, peer, pong->seen_all + pong->seen_peer, pong->lost);
     if (pong->origin_ns > peer->ping_origin_ns || pong->origin_ns <= peer->ping_answered_ns || held_ns > round_ns)
         return;                               /* repeated, or overtaken by the answer to a later one */

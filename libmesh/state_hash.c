@@ -97,6 +97,7 @@ static uint64_t hash_peer(uint64_t hash, const struct mesh_peer *peer)
     hash = mix(mix(mix(hash, peer->reported[0]), peer->reported[1]), peer->cost_sent);
     hash = hash_costs(hash, peer->cost_log, peer->reported[0], peer->number);
     hash = mix(mix(mix(hash, peer->window_bytes), peer->consumed_bytes), peer->waits);
+    hash = peer->queue_bytes ? mix(mix(mix(hash, peer->queue_bytes), peer->queue_at_ns), peer->queue_lost) : hash;
     hash = mix(mix(mix(mix(hash, peer->few_loss.seen), peer->few_loss.lost), peer->few_loss.ppm), peer->many_through);
     hash = hash_path(hash, peer);
     for (unsigned i = 0; i < peer->resend_count; i++) {

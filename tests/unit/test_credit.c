@@ -304,6 +304,48 @@ static void costs_and_windows_are_those_of_the_protocol(void **state)
     assert_int_equal(mesh_credit_datagram_max(INT32_MAX), 65088);
 }
 
+/* ---- queues on the way ---- */
+
+/* A report of so many lost numbers, when round trips take rtt_ms, the shortest 1 ms. Returns the limit in parts of 64 of the window. */
+static unsigned limit_after(struct net *net, uint64_t lost, unsigned rtt_ms)
+{
+    struct mesh_peer *peer = &net->mesh[0]->peers[1];
+
+    peer->stats.rtt_ns_min = NET_MS;
+    peer->rtt_ns = rtt_ms * (uint64_t)NET_MS;
+    mesh_credit_lost(net->mesh[0], peer, lost);
+    return peer->queue_bytes / (peer->window_bytes / 64);
+}
+
+static void losses_in_a_queue_limit_what_is_on_the_way(void **state)
+{
+    struct net *net = net_new(2);
+    uint64_t *now_ns;
+    uint32_t before;
+
+    (void)state;
+    net_up(net);
+    now_ns = &net->mesh[0]->now_ns;
+    assert_int_equal(limit_after(net, 10, 2), 0); /* no queue, */
+    assert_int_equal(limit_after(net, 10, 3), 0); /* nothing lost */
+    assert_int_equal(limit_after(net, 11, 3), 32);
+    assert_int_equal(limit_after(net, 20, 3), 32); /* within the same round trip */
+    *now_ns += 3 * NET_MS;
+    assert_in_range(limit_after(net, 30, 3), 16, 18); /* no less than the peer reports at once, and two datagrams */
+    *now_ns += 3 * NET_MS;
+    assert_in_range(limit_after(net, 40, 3), 16, 18);
+    before = net->mesh[0]->peers[1].queue_bytes;
+    *now_ns += 3 * NET_MS;
+    limit_after(net, 40, 60);
+    assert_int_equal(net->mesh[0]->peers[1].queue_bytes, before + cost_of(MESH_DATAGRAM_BYTES_MIN));
+    for (unsigned i = 0; i < 1000; i++) {
+        *now_ns += 60 * NET_MS;
+        limit_after(net, 40, 60);
+    }
+    assert_int_equal(net->mesh[0]->peers[1].queue_bytes, 0); /* as much as is granted */
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +357,7 @@ int main(void)
         cmocka_unit_test(what_a_tile_has_told_is_not_told_again),
         cmocka_unit_test(costs_and_windows_are_those_of_the_protocol),
         cmocka_unit_test(a_rank_that_only_reads_tells_what_it_has_after_two_gathers),
+        cmocka_unit_test(losses_in_a_queue_limit_what_is_on_the_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

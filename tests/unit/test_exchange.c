@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <malloc.h>
 
+#include "libmesh/core.h"
 #include "libmesh/mix.h"
 #include "simbench.h"
 
@@ -253,6 +254,58 @@ static void a_prompt_batch_larger_than_the_credit_never_overflows_the_receive_bu
 }
 
 /* Without keys a flipped bit that the checksum misses may do anything except stop the process. */
+/* A prompt over slow links, whose queues have less room than the credit. Returns the resent tiles. */
+static uint64_t exchange_slowly(uint32_t queue_bytes, uint32_t loss_ppm)
+{
+    struct mesh_sim_link link = simbench_ethernet();
+    struct simshape shape;
+    uint64_t resent;
+
+    simshape_even(&shape, 4, 8, 16, 40);
+    shape.step_count = 1;
+    shape.prompt_tokens = 128;
+    simbench_init(&bench, &shape, 1, &link);
+    simbench_start(&bench);
+    simbench_keep_pace(&bench);
+    assert_true(simbench_join(&bench, SIM_S(1)));
+    link.rate_bits_per_s = queue_bytes != 0 ? 3333000 : link.rate_bits_per_s;
+    link.queue_bytes = queue_bytes;
+    link.loss_ppm = loss_ppm;
+    for (uint16_t from = 0; from < 4; from++) {
+        for (uint16_t to = 0; to < 4; to++) {
+            if (from != to) {
+                mesh_sim_set_link(bench.sim, from, to, &link);
+            }
+        }
+    }
+    assert_true(simbench_exchange(&bench, SIM_S(20)));
+    resent = simbench_resent(&bench);
+    for (uint16_t rank = 0; rank < 4; rank++) {
+        for (uint16_t peer = 0; peer < 4; peer++) {
+            if (loss_ppm != 0 && peer != rank) {
+                assert_int_equal(bench.apps[rank].mesh->peers[peer].queue_bytes, 0);
+            }
+        }
+    }
+    simbench_close(&bench);
+    return resent;
+}
+
+/* Of some 7000 tiles. Without a limit it would be 895 and 5424. */
+static void queues_that_are_shorter_than_the_credit_are_not_filled_again_and_again(void **state)
+{
+    (void)state;
+    assert_in_range(exchange_slowly(60000, 0), 0, 100);
+    assert_in_range(exchange_slowly(30000, 0), 0, 2500);
+}
+
+/* Round trips are short then, so nothing waits in a queue. */
+static void what_is_lost_at_random_limits_nobody(void **state)
+{
+    (void)state;
+    assert_in_range(exchange_slowly(0, 10000), 50, 500);
+}
+
 static void bits_flipped_behind_the_checksum_never_stop_an_endpoint(void **state)
 {
     struct mesh_sim_link link = simbench_ethernet();
@@ -413,6 +466,8 @@ int main(void)
         cmocka_unit_test(every_loss_mask_from_the_first_datagram_completes),
         cmocka_unit_test(random_exchanges_complete_on_every_kind_of_network),
         cmocka_unit_test(a_prompt_batch_larger_than_the_credit_never_overflows_the_receive_buffer),
+        cmocka_unit_test(queues_that_are_shorter_than_the_credit_are_not_filled_again_and_again),
+        cmocka_unit_test(what_is_lost_at_random_limits_nobody),
         cmocka_unit_test(bits_flipped_behind_the_checksum_never_stop_an_endpoint),
         cmocka_unit_test(bits_flipped_behind_the_checksum_are_all_refused_when_sealed),
         cmocka_unit_test(sealed_meshes_exchange_on_bad_networks),

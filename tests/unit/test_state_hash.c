@@ -192,6 +192,9 @@ static const struct member peer_members[] = {
     MEMBER(mesh_peer, window_bytes, IN),
     MEMBER(mesh_peer, consumed_bytes, IN),
     MEMBER(mesh_peer, waits, IN),
+    MEMBER(mesh_peer, queue_bytes, IN),
+    MEMBER(mesh_peer, queue_at_ns, ONCE), /* only while there is a limit */
+    MEMBER(mesh_peer, queue_lost, ONCE),
     MEMBER(mesh_peer, loss, OUT),
     MEMBER(mesh_peer, few_loss, IN),
     MEMBER(mesh_peer, many_through, IN),
