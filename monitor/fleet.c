@@ -111,6 +111,11 @@ static void forget_node(struct fleet *fleet, int node)
             fleet->requests[i] = (struct fleet_request){.node = FLEET_NOBODY};
 }
 
+static uint64_t last_heard_ns(const struct fleet_node *node)
+{
+    return node->report_ns > node->named_ns ? node->report_ns : node->named_ns;
+}
+
 /* A free place, or that of the node that has been gone longest. */
 static int make_room(struct fleet *fleet)
 {
@@ -121,7 +126,7 @@ static int make_room(struct fleet *fleet)
 
         if (!node->is_used)
             return i;
-        if (!fleet_is_alive(node->state) && (oldest < 0 || node->gone_wall_ns < fleet->nodes[oldest].gone_wall_ns))
+        if (!fleet_is_alive(node->state) && (oldest < 0 || last_heard_ns(node) < last_heard_ns(&fleet->nodes[oldest])))
             oldest = i;
     }
     if (fleet->node_end < FLEET_NODES_MAX)
@@ -410,7 +415,7 @@ void fleet_set_connected(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, 
     fleet->connected_ns = now_ns;
     snprintf(fleet->connection, sizeof fleet->connection, "%s", why);
     if (is_connected)
-        fleet_note(fleet, wall_ns, false, "connected to %s", why);
+        fleet_note(fleet, now_ns, wall_ns, false, "connected to %s", why);
     else
-        fleet_note(fleet, wall_ns, true, "no connection: %.180s", why);
+        fleet_note(fleet, now_ns, wall_ns, true, "no connection: %.180s", why);
 }

@@ -120,13 +120,15 @@ struct fleet_node {
     uint64_t first_tick;
     uint32_t event_last;  /* number of the newest event of this incarnation */
     uint64_t events_seen; /* bit i: event_last - i came */
+    int64_t happened_ns;  /* when that event happened, here */
 };
 
 struct fleet_event {
-    uint64_t number;  /* in the order in which they came, from 0 */
-    int64_t wall_ns;  /* when it happened, by the clock of the node that tells it */
-    int16_t node;     /* that tells it; FLEET_NOBODY: the monitor itself, or a forgotten node */
-    uint8_t happened; /* enum mesh_telemetry_happening; 0: of the monitor */
+    uint64_t number;     /* in the order in which they came, from 0 */
+    int64_t wall_ns;     /* when it happened, by the clock of the node that tells it, which may be wrong or have been set */
+    int64_t happened_ns; /* the same by the monitor's monotonic clock, to sort by; negative: before that began */
+    int16_t node;        /* that tells it; FLEET_NOBODY: the monitor itself, or a forgotten node */
+    uint8_t happened;    /* enum mesh_telemetry_happening; 0: of the monitor */
     bool is_bad;
     int16_t about; /* node, or FLEET_NOBODY */
     uint32_t epoch;
@@ -186,10 +188,11 @@ void fleet_tick(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns);
 /* Forget samples, events and finished requests; nodes stay, except those that are gone. */
 void fleet_reset(struct fleet *fleet);
 
-/* An event of the monitor's own. */
-__attribute__((format(printf, 4, 5))) void fleet_note(struct fleet *fleet, int64_t wall_ns, bool is_bad, const char *format, ...);
+/* An event of the monitor's own, at that moment by both clocks. */
+__attribute__((format(printf, 5, 6))) void fleet_note(struct fleet *fleet, uint64_t at_ns, int64_t wall_ns, bool is_bad, const char *format,
+                                                      ...);
 
-/* Kept events from that number on, newest first by their time (with equal times, the last to arrive first); returns their number. */
+/* Kept events from that number on, newest first by happened_ns (with equal times, the last to arrive first); returns their number. */
 int fleet_list_events(const struct fleet *fleet, uint64_t first_number, const struct fleet_event *list[FLEET_EVENTS]);
 /* Addresses of the node that tells it, and of the node it is about; "": none. */
 const char *fleet_event_reporter(const struct fleet *fleet, const struct fleet_event *event);
@@ -262,7 +265,7 @@ int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_
 /* The node has learned its address, as happens when it joins: a node listed at that address is the same one. */
 void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t port);
 int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16]);
-struct fleet_link *fleet_make_link(struct fleet *fleet, int from, int to); /* NULL: no memory */
-struct fleet_event *fleet_add_event(struct fleet *fleet, int64_t wall_ns); /* NULL: older than all that are kept */
+struct fleet_link *fleet_make_link(struct fleet *fleet, int from, int to);                      /* NULL: no memory */
+struct fleet_event *fleet_add_event(struct fleet *fleet, int64_t happened_ns, int64_t wall_ns); /* NULL: older than all that are kept */
 
 #endif

@@ -38,11 +38,12 @@ static void take_text(const struct mesh_telemetry_item *item, char out[FLEET_NAM
 static void restart(struct report_reader *in, struct fleet_node *node)
 {
     if (node->has_reported)
-        fleet_note(in->fleet, in->wall_ns, true, "%s has restarted", node->address);
+        fleet_note(in->fleet, in->now_ns, in->wall_ns, true, "%s has restarted", node->address);
     node->before_ns = 0;
     node->tokens_ended = 0;
     node->left_ns = 0;
     node->event_last = 0;
+    node->happened_ns = INT64_MIN;
     node->events_seen = 0;
     node->worker_count = 0;
     if (node->workers != NULL)
@@ -68,7 +69,7 @@ static void take_model(struct report_reader *in, struct fleet_node *node, const 
 
     take_text(item, model);
     if (model[0] != '\0' && node->model[0] != '\0' && strcmp(model, node->model) != 0)
-        fleet_note(in->fleet, in->wall_ns, false, "%s has another model: %.60s instead of %.60s", node->address, file_of(model),
+        fleet_note(in->fleet, in->now_ns, in->wall_ns, false, "%s has another model: %.60s instead of %.60s", node->address, file_of(model),
                    file_of(node->model));
     memcpy(node->model, model, sizeof model);
 }
@@ -337,13 +338,27 @@ static void take_farewell(struct report_reader *in, const struct mesh_telemetry_
         in->fleet->nodes[about].left_ns = in->now_ns;
 }
 
+/* When it happened, by the monitor's clock: as long before the report came as it was old when the node wrote that, but not before what the
+ * node told of earlier, since reports may be under way for different times. */
+static int64_t happened_ns(const struct report_reader *in, const struct mesh_telemetry_event *reported)
+{
+    const uint64_t age_ns = in->head->now_ns > reported->when_ns ? in->head->now_ns - reported->when_ns : 0;
+    struct fleet_node *node = &in->fleet->nodes[in->node];
+    int64_t at_ns = (int64_t)in->now_ns - (int64_t)(age_ns < INT64_MAX / 2 ? age_ns : INT64_MAX / 2);
+
+    if (reported->number == node->event_last)
+        node->happened_ns = at_ns = at_ns > node->happened_ns ? at_ns : node->happened_ns;
+    return at_ns;
+}
+
 static void take_event(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     const struct mesh_telemetry_event *reported = &item->event;
     struct mesh_addr addr = {.port = reported->port};
     struct fleet_event *event;
 
-    if (is_seen(&in->fleet->nodes[in->node], reported->number) || (event = fleet_add_event(in->fleet, wall_of(reported->unix_ms))) == NULL)
+    if (is_seen(&in->fleet->nodes[in->node], reported->number) ||
+        (event = fleet_add_event(in->fleet, happened_ns(in, reported), wall_of(reported->unix_ms))) == NULL)
         return;
     event->node = (int16_t)in->node;
     event->happened = reported->happened;

@@ -71,7 +71,7 @@ static enum style how_it_goes(const struct view *view, char *out, size_t size)
         char age[FORMAT_BYTES] = "0 s";
 
         if (view->has_tick)
-            format_age_s((double)(view->wall_ns - fleet->tick_wall_ns[view->tick % FLEET_HISTORY]) / 1e9, age);
+            format_age_s((double)(view->now_ns - fleet->tick_ns[view->tick % FLEET_HISTORY]) / 1e9, age); /* clocks may be set meanwhile */
         snprintf(out, size, " PAUSED %s, %s ago ", clock, age);
         return STYLE_FOUND;
     }

@@ -270,7 +270,7 @@ static void report_start(struct outlet *out)
 
     item.event = (struct mesh_telemetry_event){.number = 1,
                                                .happened = MESH_NODE_EVENT_START,
-                                               .when_ns = begin_ns,
+                                               .when_ns = begin_ns + out->node * 1000000,
                                                .unix_ms = begin_unix_ms,
                                                .epoch = 0,
                                                .rank = MESH_TELEMETRY_NOBODY};

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "monitor/findings.h"
 #include "monitor/report.h"
 #include "tests/unit/monitor_case.h"
 
@@ -47,7 +48,7 @@ static void a_script_is_told_once_of_what_happened_before_it_looked(void **state
     assert_int_equal(count(text, "\"address\":\"10.0.0.2:7411\",\"happened\":\"start\""), 1);
     monitor_case_run(c, 1);
     assert_non_null(strstr(json(c, &cursor), "\"events\":[]"));
-    fleet_note(&c->fleet, made_wall_ns(&c->made), true, "something");
+    fleet_note(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), true, "something");
     monitor_case_run(c, 1);
     assert_int_equal(count(json(c, &cursor), "\"address\":null,\"happened\":\"monitor\",\"level\":\"bad\""), 1);
     assert_int_equal(count(json(c, NULL), "\"happened\":"), 6); /* a snapshot contains all events */
@@ -96,18 +97,115 @@ static void of_more_than_there_is_room_for_the_newest_are_kept(void **state)
 {
     struct monitor_case *c = *state;
     const struct fleet_event *list[FLEET_EVENTS];
-    const int64_t now_ns = made_wall_ns(&c->made), second_ns = 1000000000;
+    const uint64_t now_ns = made_now_ns(&c->made), second_ns = 1000000000;
+    const int64_t wall_ns = made_wall_ns(&c->made);
 
     fleet_reset(&c->fleet);
     for (int i = 0; i < FLEET_EVENTS; i++)
-        fleet_note(&c->fleet, now_ns + i * second_ns, false, "new");
-    fleet_note(&c->fleet, now_ns - second_ns, false, "too old");
-    fleet_note(&c->fleet, now_ns + second_ns * 3 / 2, false, "late");
+        fleet_note(&c->fleet, now_ns + (uint64_t)i * second_ns, wall_ns, false, "new");
+    fleet_note(&c->fleet, now_ns - second_ns, wall_ns, false, "too old");
+    fleet_note(&c->fleet, now_ns + second_ns * 3 / 2, wall_ns, false, "late");
     assert_int_equal(fleet_list_events(&c->fleet, 0, list), FLEET_EVENTS);
     for (int i = 1; i < FLEET_EVENTS; i++)
-        assert_true(list[i - 1]->wall_ns > list[i]->wall_ns);
+        assert_true(list[i - 1]->happened_ns > list[i]->happened_ns);
     assert_string_equal(list[FLEET_EVENTS - 2]->text, "late");
-    assert_true(list[FLEET_EVENTS - 1]->wall_ns == now_ns + second_ns);
+    assert_true(list[FLEET_EVENTS - 1]->happened_ns == (int64_t)(now_ns + second_ns));
+}
+
+/* A report with one event, which happened some time before and is told by a clock that may be wrong. */
+struct told {
+    uint8_t incarnation; /* 1, 2, ...: of which node */
+    uint32_t number;
+    enum mesh_node_event happened;
+    unsigned age_ms;
+    int64_t wrong_s; /* the node's clock minus the right one */
+    const char *text;
+};
+
+static void tell(struct monitor_case *c, const struct told *told)
+{
+    const uint64_t now_ns = made_now_ns(&c->made), own_ns = now_ns / 2; /* the node's monotonic clock */
+    const struct mesh_telemetry_head head = {
+        .version = MESH_TELEMETRY_VERSION, .incarnation = {told->incarnation}, .epoch = c->made.epoch, .serial = 1, .now_ns = own_ns};
+    struct mesh_telemetry_item item = {
+        .kind = MESH_TELEMETRY_EVENT, .tail = (const uint8_t *)told->text, .tail_bytes = (uint16_t)strlen(told->text)};
+    struct mesh_telemetry_report report = {.now_ns = now_ns};
+    uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX], record[sizeof piece + MESH_TELEMETRY_REPORT_OVERHEAD_BYTES];
+    struct mesh_telemetry_writer writer;
+
+    item.event.number = told->number;
+    item.event.happened = (uint8_t)told->happened;
+    item.event.rank = MESH_TELEMETRY_NOBODY;
+    item.event.when_ns = own_ns - told->age_ms * UINT64_C(1000000);
+    item.event.unix_ms = (uint64_t)(made_wall_ns(&c->made) / 1000000 + told->wrong_s * 1000) - told->age_ms;
+    mesh_telemetry_begin(&writer, piece, sizeof piece, &head);
+    assert_true(mesh_telemetry_put(&writer, &item));
+    report.piece = piece;
+    report.piece_bytes = writer.used;
+    assert_int_equal(fleet_report(&c->fleet, now_ns, made_wall_ns(&c->made), record, mesh_telemetry_write_report(&report, record)), 0);
+}
+
+/* The newest events in one line. */
+static const char *newest(const struct monitor_case *c, int most)
+{
+    const struct fleet_event *list[FLEET_EVENTS];
+    const int kept = fleet_list_events(&c->fleet, 0, list);
+
+    text[0] = '\0';
+    for (int i = 0; i < kept && i < most; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i > 0 ? ", " : "", list[i]->text);
+    return text;
+}
+
+/* The clock of a machine may be hours ahead, for example, until the network is there. */
+static void the_newest_event_is_what_happened_last_whatever_clocks_say(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    tell(c, &(struct told){1, 2, MESH_NODE_EVENT_LOST, .wrong_s = 10800, .text = "first"});
+    monitor_case_run(c, 5);
+    tell(c, &(struct told){2, 2, MESH_NODE_EVENT_LOST, .text = "second"});
+    monitor_case_run(c, 5);
+    tell(c, &(struct told){1, 3, MESH_NODE_EVENT_LOST, .text = "third"}); /* its clock was set right */
+    monitor_case_run(c, 5);
+    tell(c, &(struct told){2, 3, MESH_NODE_EVENT_LOST, .wrong_s = -3 * 86400, .age_ms = 7000, .text = "told late"});
+    fleet_note(&c->fleet, made_now_ns(&c->made), 0, false, "own"); /* the clock of the monitor's machine was set to 1970 */
+    assert_string_equal(newest(c, 5), "own, third, told late, second, first");
+}
+
+static void what_happened_later_at_a_node_is_newer_however_long_its_report_took(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    tell(c, &(struct told){1, 2, MESH_NODE_EVENT_LOST, .age_ms = 10, .text = "lost"});
+    tell(c, &(struct told){1, 3, MESH_NODE_EVENT_LOST, .age_ms = 90, .text = "back"}); /* the report before waited for longer */
+    assert_string_equal(newest(c, 2), "back, lost");
+}
+
+static unsigned troubles_found(const struct monitor_case *c)
+{
+    struct finding findings[FINDINGS_MAX];
+    unsigned found = 0;
+
+    for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--)
+        found += strstr(findings[i - 1].text, "nothing can be sent") != NULL;
+    return found;
+}
+
+/* A trouble that seems to be newer than its end would be found until the node restarts. */
+static void what_is_mended_is_over_though_the_clock_was_set_back(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    tell(c, &(struct told){2, 2, MESH_NODE_EVENT_TROUBLE, .text = "nothing can be sent to 10.0.0.1:7411"});
+    monitor_case_run(c, 1);
+    assert_int_equal(troubles_found(c), 1);
+    tell(c, &(struct told){2, 3, MESH_NODE_EVENT_MENDED, .wrong_s = -3600, .text = "nothing can be sent"});
+    monitor_case_run(c, 1);
+    assert_int_equal(troubles_found(c), 0);
 }
 
 static void what_a_node_told_keeps_its_address_when_the_node_is_forgotten(void **state)
@@ -170,6 +268,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(text_for_people_has_them_too, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(text_counts_the_nodes_that_live, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(of_more_than_there_is_room_for_the_newest_are_kept, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(the_newest_event_is_what_happened_last_whatever_clocks_say, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_happened_later_at_a_node_is_newer_however_long_its_report_took, monitor_case_open,
+                                        monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_is_mended_is_over_though_the_clock_was_set_back, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(what_a_node_told_keeps_its_address_when_the_node_is_forgotten, monitor_case_open,
                                         monitor_case_close),
         cmocka_unit_test_setup_teardown(an_interval_that_is_told_again_counts_nothing, monitor_case_open, monitor_case_close),

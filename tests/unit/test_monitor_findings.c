@@ -231,7 +231,7 @@ static void a_node_that_loses_of_all_is_one_finding(void **state)
 
 static void happen(struct monitor_case *c, unsigned made, enum mesh_node_event happened, const char *text)
 {
-    struct fleet_event *event = fleet_add_event(&c->fleet, made_wall_ns(&c->made));
+    struct fleet_event *event = fleet_add_event(&c->fleet, (int64_t)made_now_ns(&c->made), made_wall_ns(&c->made));
 
     assert_non_null(event);
     event->node = (int16_t)node(c, made);

@@ -331,7 +331,7 @@ static void a_node_that_dies_stays_with_the_time_it_was_last_heard(void **state)
 
 static void happen(struct monitor_case *c, int node, enum mesh_node_event happened, const char *text)
 {
-    struct fleet_event *event = fleet_add_event(&c->fleet, made_wall_ns(&c->made));
+    struct fleet_event *event = fleet_add_event(&c->fleet, (int64_t)made_now_ns(&c->made), made_wall_ns(&c->made));
 
     event->node = (int16_t)node;
     event->happened = (uint8_t)happened;
@@ -360,16 +360,31 @@ static void a_bad_finding_has_the_lines_that_it_needs(void **state)
     monitor_case_run(c, 1);
 }
 
+static void how_long_a_pause_lasts_does_not_depend_on_the_clock(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct monitor_case *c = *state;
+    struct ui ui = fresh_ui(SCREEN_OVERVIEW);
+    struct screen_time time = {made_now_ns(&c->made), made_wall_ns(&c->made)};
+
+    ui_key(&ui, &c->fleet, ' ');
+    time.now_ns += UINT64_C(7000000000);
+    time.wall_ns -= INT64_C(3600000000000); /* set back by an hour meanwhile */
+    text[screen_draw_text(&c->fleet, &ui, time, 100, 24, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, ", 7 s ago"));
+}
+
 static void events_are_listed_by_their_time_whoever_told_of_them_first(void **state)
 {
     static char text[SCREEN_TEXT_BYTES + 1];
     struct monitor_case *c = *state;
     struct ui ui = fresh_ui(SCREEN_EVENTS);
-    const int64_t now_ns = made_wall_ns(&c->made);
+    const uint64_t now_ns = made_now_ns(&c->made);
+    const int64_t wall_ns = made_wall_ns(&c->made);
 
-    fleet_note(&c->fleet, now_ns, false, "this is the second");
-    fleet_note(&c->fleet, now_ns - 3000000000, false, "this is the first");
-    fleet_note(&c->fleet, now_ns + 3000000000, false, "this is the third");
+    fleet_note(&c->fleet, now_ns, wall_ns, false, "this is the second");
+    fleet_note(&c->fleet, now_ns - 3000000000, wall_ns - 3000000000, false, "this is the first");
+    fleet_note(&c->fleet, now_ns + 3000000000, wall_ns + 3000000000, false, "this is the third");
     text[draw(c, &ui, 100, 40, GLYPHS_FULL, text)] = '\0';
     assert_non_null(strstr(text, "this is the first"));
     assert_true(strstr(text, "this is the third") < strstr(text, "this is the second"));
@@ -384,7 +399,7 @@ static void the_selected_event_is_shown_with_all_of_its_text_and_its_date(void *
     struct fleet_event *event;
 
     fleet_reset(&c->fleet);
-    event = fleet_add_event(&c->fleet, made_wall_ns(&c->made) - INT64_C(3 * 86400) * 1000000000);
+    event = fleet_add_event(&c->fleet, (int64_t)made_now_ns(&c->made), made_wall_ns(&c->made) - INT64_C(3 * 86400) * 1000000000);
     event->node = 1;
     event->happened = MESH_NODE_EVENT_REQUEST_FAILED;
     snprintf(event->text, sizeof event->text,
@@ -450,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_lost_connection_greys_the_data_and_says_so),
         cmocka_unit_test(a_node_that_dies_stays_with_the_time_it_was_last_heard),
         cmocka_unit_test(a_bad_finding_has_the_lines_that_it_needs),
+        cmocka_unit_test(how_long_a_pause_lasts_does_not_depend_on_the_clock),
         cmocka_unit_test(events_are_listed_by_their_time_whoever_told_of_them_first), /* from here on events are changed */
         cmocka_unit_test(the_selected_event_is_shown_with_all_of_its_text_and_its_date),
         cmocka_unit_test(what_a_node_whose_report_is_overdue_receives_is_grey),
