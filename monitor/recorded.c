@@ -19,6 +19,8 @@ struct source {
     char *path;
     struct mesh_trace *trace;
     struct mesh_trace_cursor *cursor;
+    char recording[60];       /* when the recording began, by two clocks: the same in all its files and no others. "": not known */
+    int64_t last_ns;          /* of its last report */
     int64_t unix_from_own_ns; /* the wall clock minus its own clock */
     struct mesh_trace_report row;
     bool has_row;
@@ -119,13 +121,17 @@ static bool is_time(int64_t ns)
     return ns >= 0 && ns < INT64_MAX / 4;
 }
 
+static bool is_unix_ms(int64_t ms)
+{
+    return ms >= 0 && ms < INT64_MAX / 4 / MS_NS;
+}
+
 static int next_row(struct source *s, struct fail *fail)
 {
     const int got = mesh_trace_next(s->cursor, &s->row);
 
     s->has_row = got > 0;
-    if (got > 0 &&
-        (!is_time(s->row.t_ns) || (s->row.unix_ms != MESH_TRACE_NULL && (s->row.unix_ms < 0 || s->row.unix_ms >= INT64_MAX / 4 / MS_NS))))
+    if (got > 0 && (!is_time(s->row.t_ns) || (s->row.unix_ms != MESH_TRACE_NULL && !is_unix_ms(s->row.unix_ms))))
         return fail_set(fail, EXIT_BAD_FILE, "%.300s: report %llu: its time is impossible: the file is damaged", s->path,
                         (unsigned long long)s->row.id);
     return got < 0 ? failed(s, got, fail) : 0;
@@ -150,20 +156,51 @@ int recorded_rewind(struct recorded *r, struct fail *fail)
     return 0;
 }
 
-/* The time of its last report; false: it has none. */
-static int last_of(struct source *s, int64_t *t_ns, struct fail *fail)
+/* The last report's time, and the wall clock then: a machine whose clock is wrong at first is set right soon, by the network. */
+static int find_last(struct source *s, struct fail *fail)
 {
     struct mesh_trace_query *query;
-    struct mesh_trace_value value;
-    int err = mesh_trace_query(s->trace, "SELECT t_ns FROM reports ORDER BY id DESC LIMIT 1", 10, &query);
+    struct mesh_trace_value value[2];
+    int err = mesh_trace_query(s->trace, "SELECT t_ns, unix_ms FROM reports ORDER BY id DESC LIMIT 1", 10, &query);
 
     if (err != 0)
         return failed(s, err, fail);
-    err = mesh_trace_query_next(query, &value);
-    if (err > 0)
-        *t_ns = value.integer;
+    err = mesh_trace_query_next(query, value);
+    if (err > 0 && is_time(value[0].integer) && value[0].integer >= s->row.t_ns) {
+        s->last_ns = value[0].integer;
+        if (value[1].kind == MESH_TRACE_VALUE_INTEGER && is_unix_ms(value[1].integer))
+            s->unix_from_own_ns = value[1].integer * MS_NS - s->last_ns;
+    }
     mesh_trace_query_end(query);
-    return err < 0 ? failed(s, err, fail) : err;
+    return err < 0 ? failed(s, err, fail) : 0;
+}
+
+static int describe(struct source *s, struct fail *fail)
+{
+    char begun[25] = "", unix_ns[25] = "";
+
+    if (!s->has_row)
+        return 0;
+    if (mesh_trace_get_meta(s->trace, "begun_ns", begun, sizeof begun) == 0 &&
+        mesh_trace_get_meta(s->trace, "begun_unix_ns", unix_ns, sizeof unix_ns) == 0)
+        snprintf(s->recording, sizeof s->recording, "%s %s", begun, unix_ns);
+    s->last_ns = s->row.t_ns;
+    if (s->row.unix_ms != MESH_TRACE_NULL)
+        s->unix_from_own_ns = s->row.unix_ms * MS_NS - s->row.t_ns;
+    return find_last(s, fail);
+}
+
+/* The files of a recording have one clock, whatever the wall clock was set to between them; what it said last is taken for right. */
+static void align_files(struct recorded *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct source *newest = &r->source[i];
+
+        for (size_t j = 0; j < r->count && newest->recording[0] != '\0'; j++)
+            if (strcmp(r->source[j].recording, newest->recording) == 0 && r->source[j].last_ns > newest->last_ns)
+                newest = &r->source[j];
+        r->source[i].unix_from_own_ns = newest->unix_from_own_ns;
+    }
 }
 
 static int find_span(struct recorded *r, struct fail *fail)
@@ -172,25 +209,21 @@ static int find_span(struct recorded *r, struct fail *fail)
 
     if (recorded_rewind(r, fail) < 0)
         return -1;
-    for (size_t i = 0; i < r->count; i++) {
-        struct source *s = &r->source[i];
-        int64_t last_ns = 0;
-        const int got = s->has_row ? last_of(s, &last_ns, fail) : 0;
-
-        if (got < 0)
+    for (size_t i = 0; i < r->count; i++)
+        if (describe(&r->source[i], fail) < 0)
             return -1;
-        if (!is_time(last_ns) || last_ns < s->row.t_ns)
-            last_ns = s->row.t_ns;
-        if (got == 0)
+    align_files(r);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct source *s = &r->source[i];
+
+        if (!s->has_row)
             continue;
-        if (s->row.unix_ms != MESH_TRACE_NULL)
-            s->unix_from_own_ns = s->row.unix_ms * MS_NS - s->row.t_ns;
         if (!is_any || wall_of(s, s->row.t_ns) < r->begin_ns)
             r->begin_ns = wall_of(s, s->row.t_ns);
         if (!is_any || wall_of(s, s->row.t_ns) > r->whole_ns)
             r->whole_ns = wall_of(s, s->row.t_ns);
-        if (!is_any || wall_of(s, last_ns) > r->end_ns)
-            r->end_ns = wall_of(s, last_ns);
+        if (!is_any || wall_of(s, s->last_ns) > r->end_ns)
+            r->end_ns = wall_of(s, s->last_ns);
         is_any = true;
     }
     if (is_any && r->end_ns - r->begin_ns > SPAN_NS_MAX)

@@ -385,27 +385,68 @@ static void what_is_no_recording_is_refused_in_words(void **state)
     unlink(other);
 }
 
-/* A trace of two reports at these times is refused. */
-static void expect_times_refused(int64_t first_ns, int64_t last_ns, int64_t unix_ms, const char *why)
+/* A trace of two reports, of a recording that began at this time by its clock. */
+static void make_small(const char *file, const char *begun_ns, const int64_t times_ns[2], const int64_t unix_ms[2])
 {
-    const int64_t times_ns[] = {first_ns, last_ns};
     uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX];
     const struct mesh_telemetry_head head = {.version = MESH_TELEMETRY_VERSION, .serial = 1};
     struct mesh_telemetry_writer writer;
-    char other[80], reason[MESH_TRACE_REASON_BYTES];
+    char reason[MESH_TRACE_REASON_BYTES];
     struct mesh_trace *trace;
 
     mesh_telemetry_begin(&writer, piece, sizeof piece, &head);
-    snprintf(other, sizeof other, "%s/other.db", folder);
-    assert_int_equal(mesh_trace_create(&trace, other, reason), 0);
+    assert_int_equal(mesh_trace_create(&trace, file, reason), 0);
+    assert_int_equal(mesh_trace_set_meta(trace, "begun_ns", begun_ns), 0);
+    assert_int_equal(mesh_trace_set_meta(trace, "begun_unix_ns", "0"), 0);
     for (int i = 0; i < 2; i++) {
-        const struct mesh_trace_report row = {.node = 1, .t_ns = times_ns[i], .unix_ms = unix_ms, .piece = {piece, writer.used}};
+        const struct mesh_trace_report row = {.node = 1, .t_ns = times_ns[i], .unix_ms = unix_ms[i], .piece = {piece, writer.used}};
 
         assert_int_equal(mesh_trace_add_report(trace, &row, NULL), 0);
     }
     mesh_trace_close(trace);
+}
+
+/* A trace of two reports at these times is refused. */
+static void expect_times_refused(int64_t first_ns, int64_t last_ns, int64_t unix_ms, const char *why)
+{
+    char other[80];
+
+    snprintf(other, sizeof other, "%s/other.db", folder);
+    make_small(other, "1", (const int64_t[]){first_ns, last_ns}, (const int64_t[]){unix_ms, unix_ms});
     expect_refused(other, EXIT_BAD_FILE, why);
     unlink(other);
+}
+
+/* A node whose clock is set right, from 1970, while its first file is written or between two, and another node. */
+static void a_clock_that_was_set_does_not_tear_a_recording_apart(void **state)
+{
+    static const char *const names[] = {"set.db", "set-2.db", "set-3.db", "set.1.db"};
+    const int64_t noon_ms = INT64_C(1790000000000), second = (int64_t)second_ns;
+    const int64_t times_ns[4][2] = {{1 * second, 5 * second}, {6 * second, 9 * second}, {10 * second, 14 * second}, {0, 13 * second}};
+    const int64_t unix_ms[4][2] = {{1000, 5000}, {6000, noon_ms + 9000}, {noon_ms + 10000, noon_ms + 14000}, {noon_ms, noon_ms + 13000}};
+    char files[4][80];
+    const char *first = files[0];
+    struct recorded *recorded;
+    struct fail fail = {0};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        snprintf(files[i], sizeof files[i], "%s/%s", folder, names[i]);
+        make_small(files[i], i == 3 ? "2" : "1", times_ns[i], unix_ms[i]);
+    }
+    if (recorded_open(&recorded, &first, 1, &fail) < 0)
+        fail_msg("%s", fail.text);
+    assert_true(recorded_begin_ns(recorded) == noon_ms * 1000000);
+    assert_true(recorded_end_ns(recorded) == noon_ms * 1000000 + 14 * second);
+    recorded_close(recorded);
+    unlink(files[2]); /* in the last file that is left, the clock was set */
+    if (recorded_open(&recorded, &first, 1, &fail) < 0)
+        fail_msg("%s", fail.text);
+    assert_true(recorded_begin_ns(recorded) == noon_ms * 1000000);
+    assert_true(recorded_end_ns(recorded) == noon_ms * 1000000 + 13 * second);
+    recorded_close(recorded);
+    for (int i = 0; i < 4; i++)
+        unlink(files[i]);
 }
 
 static void times_that_cannot_be_are_refused(void **state)
@@ -432,6 +473,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_interval_begins_after_the_present_one, set_up, tear_down),
         cmocka_unit_test(what_is_no_recording_is_refused_in_words),
         cmocka_unit_test(times_that_cannot_be_are_refused),
+        cmocka_unit_test(a_clock_that_was_set_does_not_tear_a_recording_apart),
     };
 
     return cmocka_run_group_tests(tests, make_traces, remove_traces);
