@@ -74,7 +74,7 @@ static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns
     sample->is_fresh = latency_of(link, MESH_LATENCY_ONE_WAY, &sample->p50_us, &sample->p99_us);
     latency_of(link, MESH_LATENCY_USE, &sample->use_p50_us, &sample->use_p99_us);
     sample->rtt_us = now->rtt_ns > 0 ? (float)now->rtt_ns / 1e3f : NAN; /* smoothed by the node */
-    /* A loss that turns out to be late is taken back, so the count can go down. */
+    /* Earlier versions took a loss back that turned out to be late, so the count can go down in their recordings. */
     sample->lost = narrow(now->lost >= before->lost || !same ? since(now->lost, before->lost, same) : 0);
     sample->received = narrow(since(now->datagrams_received, before->datagrams_received, same));
     sample->naks = narrow(since(now->naks_sent, before->naks_sent, same));

@@ -214,6 +214,17 @@ struct look {
     const struct node_metrics_source *source;
 };
 
+uint64_t node_metrics_lost(struct node_metrics *m, uint16_t rank, uint64_t lost_now)
+{
+    if (m->lost_epoch != m->epoch) {
+        memset(m->lost, 0, sizeof m->lost);
+        m->lost_epoch = m->epoch;
+    }
+    if (m->lost[rank] < lost_now)
+        m->lost[rank] = lost_now;
+    return m->lost[rank];
+}
+
 static void take_link(struct node_metrics *m, const struct epoch_run *run, uint16_t rank)
 {
     struct mesh_histogram *latency = m->latency + (size_t)m->links * MESH_LATENCIES;
@@ -232,7 +243,7 @@ static void take_link(struct node_metrics *m, const struct epoch_run *run, uint1
         .bytes_received = p.bytes_received,
         .tiles_sent = p.tiles_sent,
         .tiles_received = p.tiles_received,
-        .lost = p.lost,
+        .lost = node_metrics_lost(m, rank, p.lost),
         .late = p.late,
         .reordered = p.reordered,
         .duplicate = p.duplicate,

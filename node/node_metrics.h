@@ -58,6 +58,8 @@ struct node_metrics {
     uint64_t available_bytes, look_again_ns; /* memory of the machine, and when to ask again */
     uint16_t links, workers, requests;
     struct mesh_telemetry_link link[MESH_RANKS_MAX];
+    uint64_t lost[MESH_RANKS_MAX]; /* by rank, as counted so far in lost_epoch */
+    uint32_t lost_epoch;
     uint64_t shared_sent, shared_bytes_sent; /* in the links' counts, but sent as a datagram that another link counts, too */
     struct mesh_histogram *latency;          /* (MESH_RANKS_MAX, MESH_LATENCIES), indexed as link */
     struct mesh_telemetry_worker worker[NODE_METRICS_WORKERS_MAX];
@@ -70,6 +72,11 @@ void node_metrics_release(struct node_metrics *metrics);
 
 /* Take all figures. Holds the port while it copies. Main thread. */
 void node_metrics_take(struct node_metrics *metrics, const struct node_metrics_source *source);
+
+/* How many datagrams of a peer are to be counted as lost in the present epoch, of which so many are known to be lost now. When one of them
+ * comes late that number is less than before; a counter must not be, as readers would take it for a restart and count all of it again. So
+ * that of the next ones that get lost, one is not counted. */
+uint64_t node_metrics_lost(struct node_metrics *metrics, uint16_t rank, uint64_t lost_now);
 
 /* A request of this node's clients has ended: call it when the client has been told, or has gone. */
 void node_metrics_request_finished(struct node_metrics_requests *requests, const struct job *job, uint64_t now_ns);

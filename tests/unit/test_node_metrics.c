@@ -57,9 +57,25 @@ static void datagrams_of_an_epoch_that_ended_are_not_of_strangers(void **state)
     node_metrics_release(&measure);
 }
 
+/* Prometheus takes a counter that is less than before for one that began at 0 again, and adds all of it. */
+static void a_datagram_that_comes_late_takes_nothing_from_the_count_of_lost_ones(void **state)
+{
+    struct node_metrics measure = {.epoch = 4};
+
+    (void)state;
+    assert_int_equal(node_metrics_lost(&measure, 1, 1000), 1000);
+    assert_int_equal(node_metrics_lost(&measure, 1, 998), 1000); /* two of them came */
+    assert_int_equal(node_metrics_lost(&measure, 1, 1001), 1001);
+    assert_int_equal(node_metrics_lost(&measure, 2, 5), 5);
+    measure.epoch = 5;
+    assert_int_equal(node_metrics_lost(&measure, 1, 3), 3);
+    assert_int_equal(node_metrics_lost(&measure, 2, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_datagram_that_comes_late_takes_nothing_from_the_count_of_lost_ones),
         cmocka_unit_test(datagrams_of_an_epoch_that_ended_are_not_of_strangers),
         cmocka_unit_test(requests_that_wait_to_be_tokenised_are_running),
     };

@@ -155,7 +155,7 @@ const char *mesh_telemetry_event_name(unsigned event);
     F(bytes_received,   u64,  0,  UINT64_MAX,          "bytes",     COUNTER, "mesh_link_received_bytes_total",            "Bytes received from the peer") \
     F(tiles_sent,       u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_sent_tiles_total",                "Tiles sent to the peer, resends included") \
     F(tiles_received,   u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_received_tiles_total",            "Tiles received from the peer, resends included") \
-    F(lost,             u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_lost_datagrams_total",            "Datagrams of the peer that never came; one that comes late is taken back") \
+    F(lost,             u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_lost_datagrams_total",            "Datagrams of the peer that never came; for one that comes late, the next one lost is not counted") \
     F(late,             u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_late_datagrams_total",            "Datagrams of the peer that came after they had counted as lost") \
     F(reordered,        u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_reordered_datagrams_total",       "Datagrams of the peer that came after a later one") \
     F(duplicate,        u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_duplicate_datagrams_total",       "Datagrams of the peer that came twice, or brought blocks that were there") \
