@@ -1,5 +1,5 @@
-/* Events reported by nodes or noticed by the monitor: the newest are kept. Wall clocks of nodes differ, and may be set while they run, so they
- * are only shown: what is newer is decided by the monitor's own monotonic clock. */
+/* Events reported by nodes or noticed by the monitor: the newest are kept. Wall clocks of nodes differ, and may be set while they run, so
+ * they are only shown: what is newer is decided by the monitor's own monotonic clock. */
 #include <stdarg.h>
 #include <stdio.h>
 

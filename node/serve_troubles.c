@@ -238,8 +238,8 @@ static void look_at_flapping(struct server *server, const struct presence_entry 
         snprintf(what, sizeof what, "%s is lost and comes back again and again", address);
         serve_trouble(server, TROUBLE_FLAPPING, &entry->at, what, ", %u times within 10 minutes: %s", losses,
                       entry->is_new ? "its process restarts each time, see its log"
-                                    : "see its cable, its port at the switch, and whether its machine stands still; where that is said of "
-                                      "all others, it is this machine's");
+                                    : "see its cable and switch port, and whether its machine stands still; if all others are named, "
+                                      "this machine's");
     } else if (losses == 0 && serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at)) {
         serve_log(server, "%s has been lost less than 3 times in the last 10 minutes", address);
     }
