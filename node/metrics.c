@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mesh/program/json.h"
+#include "mesh/program/text_decode.h"
 #include "mesh/udp.h"
 #include "mesh/version.h"
 
@@ -25,17 +26,23 @@ static void write_value(FILE *out, const char *metric, const char *labels, doubl
     fprintf(out, "%s%s %s\n", metric, labels, text);
 }
 
-/* Escape a label's value, which must not end its quotes. */
+/* Escape a label's value, which must not end its quotes. Prometheus refuses the whole page for one byte that is no UTF-8, so such bytes
+ * become U+FFFD, and a text that is too long ends between two characters. */
 static void escape(const char *text, char *out, size_t room)
 {
-    size_t used = 0;
+    static const char invalid[] = "\xef\xbf\xbd";
+    size_t left = strlen(text), used = 0, bytes;
 
-    for (; *text != '\0' && used + 3 < room; text++) {
+    for (; left > 0 && used + 5 <= room; text += bytes, left -= bytes) {
+        uint32_t code_point;
+        const bool is_text = (bytes = text_decode(text, left, &code_point)) > 0 && code_point != TEXT_DECODE_INVALID;
+
         if (*text == '\n' || *text == '\r')
             continue;
         if (*text == '"' || *text == '\\')
             out[used++] = '\\';
-        out[used++] = *text;
+        memcpy(out + used, is_text ? text : invalid, is_text ? bytes : sizeof invalid - 1);
+        used += is_text ? bytes : sizeof invalid - 1;
     }
     out[used] = '\0';
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "mesh/program/text_decode.h"
 #include "node/metrics.h"
 
 static struct node_metrics metrics;
@@ -78,6 +79,34 @@ static void a_label_cannot_end_its_quotes(void **state)
     assert_non_null(strstr(page, "model=\"a \\\"model\\\"\\\\.gguf\"} 1\n"));
 }
 
+/* Prometheus refuses the whole page otherwise. The name of a file may be in any encoding, and is cut where it is too long. */
+static void the_page_is_utf_8_whatever_the_model_is_called(void **state)
+{
+    char name[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof name - 1; i += 3)
+        snprintf(name + i, sizeof name - i, "日");
+    for (size_t ahead = 0; ahead < 4; ahead++) {
+        struct node_metrics other = {.model = name, .rank = 1};
+        char *text;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        memcpy(name, "a\xff\"b", ahead);
+        metrics_write(&other, &events, &troubles, NULL, out);
+        assert_int_equal(fclose(out), 0);
+        for (size_t at = 0, bytes; at < size; at += bytes) {
+            uint32_t code_point;
+
+            bytes = text_decode(text + at, size - at, &code_point);
+            assert_int_not_equal(code_point, TEXT_DECODE_INVALID);
+        }
+        assert_non_null(strstr(text, "日日\"} 1\n"));
+        free(text);
+    }
+}
+
 /* Every metric of the one list appears with its help, once. */
 static void every_metric_of_the_list_has_its_help_once(void **state)
 {
@@ -143,11 +172,9 @@ static void buckets_grow_up_to_the_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_stand_in_base_units_with_their_labels),
-        cmocka_unit_test(a_label_cannot_end_its_quotes),
-        cmocka_unit_test(every_metric_of_the_list_has_its_help_once),
-        cmocka_unit_test(what_a_node_has_recorded_is_there_if_it_records),
-        cmocka_unit_test(buckets_grow_up_to_the_count),
+        cmocka_unit_test(values_stand_in_base_units_with_their_labels),    cmocka_unit_test(a_label_cannot_end_its_quotes),
+        cmocka_unit_test(the_page_is_utf_8_whatever_the_model_is_called),  cmocka_unit_test(every_metric_of_the_list_has_its_help_once),
+        cmocka_unit_test(what_a_node_has_recorded_is_there_if_it_records), cmocka_unit_test(buckets_grow_up_to_the_count),
     };
 
     return cmocka_run_group_tests(tests, make_page, drop_page);
