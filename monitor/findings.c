@@ -42,7 +42,7 @@ static void find_connection(struct list *list)
     char clock[FORMAT_BYTES] = "-";
 
     if (list->fleet->is_connected && fleet_silence_ns(list->fleet) > 0)
-        add(list, STYLE_BAD, "Nothing heard for %.1f s from the member asked.", (double)fleet_silence_ns(list->fleet) / 1e9);
+        add(list, STYLE_BAD, "Nothing heard of any node for %.1f s.", (double)fleet_silence_ns(list->fleet) / 1e9);
     if (list->fleet->is_connected)
         return;
     if (list->fleet->ticks == 0) {
@@ -78,7 +78,7 @@ static void find_gone(struct list *list)
         format_when(node->gone_wall_ns, wall_ns, clock);
         if (state == FLEET_DEAD)
             add(list, STYLE_BAD, "Node %s at %s is gone: last heard at %s.", rank, node->address, clock);
-        else if ((state == FLEET_SUSPECTED || state == FLEET_SILENT) && !is_past)
+        else if ((state == FLEET_SUSPECTED || state == FLEET_SILENT) && !is_past && node->has_reported)
             add(list, STYLE_BAD, "Node %s at %s is %s: not heard for %.1f s.", rank, node->address, fleet_state_name(state),
                 silent_s(list->fleet, node));
         else if (!is_past && fleet_is_late(list->fleet, node))

@@ -112,6 +112,22 @@ static void of_more_than_there_is_room_for_the_newest_are_kept(void **state)
     assert_true(list[FLEET_EVENTS - 1]->happened_ns == (int64_t)(now_ns + second_ns));
 }
 
+/* A report with one item. */
+static void take_piece(struct monitor_case *c, const struct mesh_telemetry_head *head, const struct mesh_telemetry_item *item)
+{
+    struct mesh_telemetry_report report = {.now_ns = made_now_ns(&c->made)};
+    uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX], record[sizeof piece + MESH_TELEMETRY_REPORT_OVERHEAD_BYTES];
+    struct mesh_telemetry_writer writer;
+    size_t bytes;
+
+    mesh_telemetry_begin(&writer, piece, sizeof piece, head);
+    assert_true(mesh_telemetry_put(&writer, item));
+    report.piece = piece;
+    report.piece_bytes = writer.used;
+    bytes = mesh_telemetry_write_report(&report, record);
+    assert_int_equal(fleet_report(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), record, bytes), 0);
+}
+
 /* A report with one event, which happened some time before and is told by a clock that may be wrong. */
 struct told {
     uint8_t incarnation; /* 1, 2, ...: of which node */
@@ -124,25 +140,18 @@ struct told {
 
 static void tell(struct monitor_case *c, const struct told *told)
 {
-    const uint64_t now_ns = made_now_ns(&c->made), own_ns = now_ns / 2; /* the node's monotonic clock */
+    const uint64_t own_ns = made_now_ns(&c->made) / 2; /* the node's monotonic clock */
     const struct mesh_telemetry_head head = {
         .version = MESH_TELEMETRY_VERSION, .incarnation = {told->incarnation}, .epoch = c->made.epoch, .serial = 1, .now_ns = own_ns};
     struct mesh_telemetry_item item = {
         .kind = MESH_TELEMETRY_EVENT, .tail = (const uint8_t *)told->text, .tail_bytes = (uint16_t)strlen(told->text)};
-    struct mesh_telemetry_report report = {.now_ns = now_ns};
-    uint8_t piece[MESH_TELEMETRY_PIECE_BYTES_MAX], record[sizeof piece + MESH_TELEMETRY_REPORT_OVERHEAD_BYTES];
-    struct mesh_telemetry_writer writer;
 
     item.event.number = told->number;
     item.event.happened = (uint8_t)told->happened;
     item.event.rank = MESH_TELEMETRY_NOBODY;
     item.event.when_ns = own_ns - told->age_ms * UINT64_C(1000000);
     item.event.unix_ms = (uint64_t)(made_wall_ns(&c->made) / 1000000 + told->wrong_s * 1000) - told->age_ms;
-    mesh_telemetry_begin(&writer, piece, sizeof piece, &head);
-    assert_true(mesh_telemetry_put(&writer, &item));
-    report.piece = piece;
-    report.piece_bytes = writer.used;
-    assert_int_equal(fleet_report(&c->fleet, now_ns, made_wall_ns(&c->made), record, mesh_telemetry_write_report(&report, record)), 0);
+    take_piece(c, &head, &item);
 }
 
 /* The newest events in one line. */
@@ -206,6 +215,22 @@ static void what_is_mended_is_over_though_the_clock_was_set_back(void **state)
     tell(c, &(struct told){2, 3, MESH_NODE_EVENT_MENDED, .wrong_s = -3600, .text = "nothing can be sent"});
     monitor_case_run(c, 1);
     assert_int_equal(troubles_found(c), 0);
+}
+
+/* The monitor's clock begins when its machine is switched on. */
+static void a_node_that_has_never_reported_is_not_silent_since_the_beginning_of_the_clock(void **state)
+{
+    struct monitor_case *c = *state;
+    const struct mesh_telemetry_head head = {
+        .version = MESH_TELEMETRY_VERSION, .incarnation = {1}, .epoch = c->made.epoch, .serial = 1, .now_ns = 1};
+    const struct mesh_telemetry_item item = {
+        .kind = MESH_TELEMETRY_LINK,
+        .link = {.peer = 9, .state = MESH_NODE_SUSPECTED, .ip = {[10] = 255, [11] = 255, [12] = 10, [15] = 10}, .port = 7411}};
+
+    monitor_case_run(c, 3);
+    take_piece(c, &head, &item);
+    monitor_case_run(c, 1);
+    assert_non_null(strstr(json(c, NULL), "Node 9 at 10.0.0.10:7411 is suspected."));
 }
 
 static void what_a_node_told_keeps_its_address_when_the_node_is_forgotten(void **state)
@@ -272,6 +297,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_happened_later_at_a_node_is_newer_however_long_its_report_took, monitor_case_open,
                                         monitor_case_close),
         cmocka_unit_test_setup_teardown(what_is_mended_is_over_though_the_clock_was_set_back, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_node_that_has_never_reported_is_not_silent_since_the_beginning_of_the_clock, monitor_case_open,
+                                        monitor_case_close),
         cmocka_unit_test_setup_teardown(what_a_node_told_keeps_its_address_when_the_node_is_forgotten, monitor_case_open,
                                         monitor_case_close),
         cmocka_unit_test_setup_teardown(an_interval_that_is_told_again_counts_nothing, monitor_case_open, monitor_case_close),

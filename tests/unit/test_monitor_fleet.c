@@ -335,7 +335,7 @@ static void when_nobody_is_heard_it_is_said_and_nothing_of_how_all_are(void **st
         made_advance(&c->made, 1000000000);
         fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
     }
-    assert_true(is_found(c, "Nothing heard for 2.0 s from the member asked."));
+    assert_true(is_found(c, "Nothing heard of any node for 2.0 s."));
     for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--)
         assert_null(strstr(findings[i - 1].text, "up and idle"));
     monitor_case_run(c, 1);
