@@ -175,14 +175,15 @@ static void draw_legend(struct view *view, struct area line)
                 line.width < WIDTH_FOR_LEGEND ? "longest stall" : "longest stall, for whom, in which gather and block");
 }
 
-/* Draw one step's lines from y on; returns the line after them. */
-static int draw_step(struct view *view, struct area area, int y, uint64_t number, const int *nodes, int count, double column_ns)
+/* Draw one step's lines from y on, without those of the first `skipped` nodes; returns the line after them. */
+static int draw_step(struct view *view, struct area area, int y, uint64_t number, const int *nodes, int count, int skipped,
+                     double column_ns)
 {
     const struct span span = span_of(view, nodes, count, number);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     bool is_first = true;
 
-    for (int i = 0; i < count && y < area.height; i++) {
+    for (int i = skipped; i < count && y < area.height; i++) {
         const struct fleet_step *step = step_of(view, nodes[i], number);
         const struct area line = area_part(area, 0, y, area.width, 1);
         char name[8];
@@ -208,7 +209,9 @@ void view_tokens(struct view *view)
     int nodes[FLEET_NODES_MAX], y = 0;
     const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, numbers);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
-    const int first = view_line(view, step_count);
+    /* Where a step has more nodes than there are lines, it is gone through in parts. */
+    const int parts = area.height > 0 && count > area.height ? (count + area.height - 1) / area.height : 1;
+    const int part = view_line(view, step_count * parts), first = part / parts, skipped = part % parts * area.height;
     double longest = 1;
     char name[96], text[FORMAT_BYTES];
 
@@ -223,7 +226,8 @@ void view_tokens(struct view *view)
     canvas_rule(view->canvas, all, name);
     draw_legend(view, area_part(all, 0, 1, all.width, 1));
     for (int i = first; i < step_count && y < area.height; i++)
-        y = draw_step(view, area, y, numbers[i], nodes, count, bar_columns > 1 ? longest / (bar_columns - 1) : longest);
+        y = draw_step(view, area, y, numbers[i], nodes, count, i == first ? skipped : 0,
+                      bar_columns > 1 ? longest / (bar_columns - 1) : longest);
     if (step_count == 0)
         canvas_text(view->canvas, area, 1, 0, STYLE_DIM, "no steps yet: nothing is generated");
 }

@@ -360,6 +360,26 @@ static void a_bad_finding_has_the_lines_that_it_needs(void **state)
     monitor_case_run(c, 1);
 }
 
+static void every_node_of_a_step_can_be_reached_where_there_are_fewer_lines(void **state)
+{
+    static struct monitor_case c;
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct ui ui = fresh_ui(SCREEN_TOKENS);
+    char name[16];
+
+    (void)state;
+    monitor_case_init(&c, 64);
+    monitor_case_run(&c, 3);
+    for (int node = 0; node < 64; node++) {
+        snprintf(name, sizeof name, " node %d ", node);
+        if (node % 19 == 0 && node > 0) /* the lines of 80 x 24 */
+            ui_key(&ui, &c.fleet, 'j');
+        text[draw(&c, &ui, 80, 24, GLYPHS_FULL, text)] = '\0';
+        assert_non_null(strstr(text, name));
+    }
+    monitor_case_release(&c);
+}
+
 static void how_long_a_pause_lasts_does_not_depend_on_the_clock(void **state)
 {
     static char text[SCREEN_TEXT_BYTES + 1];
@@ -456,6 +476,7 @@ int main(void)
         cmocka_unit_test(help_that_does_not_fit_is_shown_in_parts),
         cmocka_unit_test(help_that_fits_is_closed_by_any_key),
         cmocka_unit_test(the_matrix_of_64_nodes_names_each_column),
+        cmocka_unit_test(every_node_of_a_step_can_be_reached_where_there_are_fewer_lines),
         cmocka_unit_test(a_matrix_of_grades_says_so),
         cmocka_unit_test(ranks_of_two_digits_stand_apart_from_their_bars),
         cmocka_unit_test(a_list_that_has_become_shorter_shows_its_end),
