@@ -268,20 +268,27 @@ static void take_link(struct node_metrics *m, const struct epoch_run *run, uint1
     latency[MESH_LATENCY_ROUND_TRIP] = *mesh_round_trips(run->mesh, rank);
 }
 
+/* They count since the start, also while the node is in no epoch. */
+static void take_socket(struct mesh_telemetry_node *n, const struct epoch_run_config *config)
+{
+    struct mesh_udp_stats udp = {.kernel_drops = 0};
+
+    if (config->udp != NULL)
+        mesh_udp_get_stats(config->udp, &udp);
+    n->kernel_drops = udp.kernel_drops;
+    n->send_errors = udp.send_errors;
+    n->unreachable = udp.unreachable;
+}
+
 /* Called while the port is held. */
 static void look_at_links(void *app)
 {
     const struct look *look = app;
     const struct epoch_run *run = look->source->run;
     struct mesh_telemetry_node *n = &look->metrics->node;
-    struct mesh_udp_stats udp = {.kernel_drops = 0};
     struct mesh_stats stats;
 
-    if (run->config->udp != NULL)
-        mesh_udp_get_stats(run->config->udp, &udp);
-    n->kernel_drops = udp.kernel_drops;
-    n->send_errors = udp.send_errors;
-    n->unreachable = udp.unreachable;
+    take_socket(n, run->config);
     if (run->mesh == NULL)
         return;
     mesh_get_stats(run->mesh, &stats);
@@ -333,8 +340,10 @@ void node_metrics_take(struct node_metrics *m, const struct node_metrics_source 
     take_node(m, s);
     take_cluster(m, s);
     take_requests(m, s);
-    if (!is_started(s))
+    if (!is_started(s)) {
+        take_socket(&m->node, s->config); /* no worker polls */
         return;
+    }
     take_engine(m, s);
     if (s->run->mesh != NULL)
         engine_with_port(s->run->engine, look_at_links, &look);

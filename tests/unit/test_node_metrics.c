@@ -9,12 +9,14 @@
 #include "node/node_metrics.h"
 #include "simquestion.h"
 
+static struct mesh_udp *udp; /* of the node; NULL: none */
+
 static void take(struct node_metrics *measure, const struct jobs *jobs, uint32_t waiting)
 {
     static const struct node_metrics_requests over = {.begun = 7};
     const struct packet_filter_stats filter = {.cluster = {[MESH_SEAL_EPOCH] = 40, [MESH_SEAL_TAG] = 2}};
     static const struct mesh_lab lab;
-    const struct epoch_run_config config = {.model = simquestion_model(0)->model};
+    const struct epoch_run_config config = {.model = simquestion_model(0)->model, .udp = udp};
     const struct node_metrics_source source = {.now_ns = 1000,
                                                .config = &config,
                                                .filter = &filter,
@@ -57,6 +59,37 @@ static void datagrams_of_an_epoch_that_ended_are_not_of_strangers(void **state)
     node_metrics_release(&measure);
 }
 
+/* A node that the others have left out is in no epoch for a moment. */
+static void what_the_socket_counts_since_the_start_is_there_without_an_epoch(void **state)
+{
+    static struct jobs jobs;
+    static const uint8_t byte[1];
+    struct node_metrics measure = {0};
+    struct mesh_udp *other;
+    struct mesh_udp_stats stats;
+    struct mesh_addr addr, nobody;
+    char reason[100];
+
+    (void)state;
+    assert_int_equal(node_metrics_init(&measure), 0);
+    assert_int_equal(mesh_addr_parse("127.0.0.1:0", &addr, reason, sizeof reason), 0);
+    assert_int_equal(mesh_udp_open(&udp, addr, NULL), 0);
+    assert_int_equal(mesh_udp_open(&other, addr, NULL), 0);
+    nobody = mesh_udp_local(other);
+    mesh_udp_close(other);
+    for (int i = 0; i < 3; i++) { /* the system tells of the one before */
+        mesh_udp_send_to(udp, nobody, byte, sizeof byte);
+        mesh_udp_poll(udp, NULL);
+    }
+    mesh_udp_get_stats(udp, &stats);
+    assert_true(stats.unreachable > 0);
+    take(&measure, &jobs, 0);
+    assert_int_equal(measure.node.unreachable, stats.unreachable);
+    mesh_udp_close(udp);
+    udp = NULL;
+    node_metrics_release(&measure);
+}
+
 /* Prometheus takes a counter that is less than before for one that began at 0 again, and adds all of it. */
 static void a_datagram_that_comes_late_takes_nothing_from_the_count_of_lost_ones(void **state)
 {
@@ -75,6 +108,7 @@ static void a_datagram_that_comes_late_takes_nothing_from_the_count_of_lost_ones
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_the_socket_counts_since_the_start_is_there_without_an_epoch),
         cmocka_unit_test(a_datagram_that_comes_late_takes_nothing_from_the_count_of_lost_ones),
         cmocka_unit_test(datagrams_of_an_epoch_that_ended_are_not_of_strangers),
         cmocka_unit_test(requests_that_wait_to_be_tokenised_are_running),
