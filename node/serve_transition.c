@@ -18,9 +18,9 @@ static void halt_run(struct server *server)
     server->cached = NULL;
     if (server->run == NULL)
         return;
-    epoch_run_refused(server->run, server->refused, &server->replayed);
     epoch_run_stop_workers(server->run);
     serve_watch_end_epoch(server);
+    epoch_run_refused(server->run, server->refused, &server->replayed); /* the last report counts those of the run by itself */
     epoch_run_halt(server->run);
     serve_take_results(server);
     jobs_begin_epoch(&server->jobs);

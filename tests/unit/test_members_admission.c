@@ -139,7 +139,7 @@ static void an_address_in_a_message_has_a_scope_if_it_is_link_local(void **state
 
 static void starve(void)
 {
-    mesh_cluster_suspect_starved(cluster, cluster->epoch.rank, UINT64_C(1) << member->rank);
+    mesh_cluster_suspect_report_starved(cluster, (uint16_t)member->rank);
     cluster->now_ns += 200 * CLUSTER_MS;
 }
 
