@@ -14,7 +14,7 @@ struct settings {
     struct option_list interfaces; /* at most one */
     struct option_list files, keys;
     const char *cluster, *filter_file, *user;
-    bool has_cluster; /* given */
+    bool has_cluster;       /* given */
     const char *at;         /* NULL: not given */
     struct vantage vantage; /* the host that it names; nothing is seen yet */
     uint32_t snaplen, buffer_kib;

@@ -42,17 +42,17 @@ const struct kernel *kernel_choose(const char *name)
 
 const struct kernel *kernel_option(const char *name, struct fail *fail)
 {
-    const struct kernel *kernel = kernel_choose(name);
+    const struct kernel *kernel;
     char list[200] = "";
     size_t used = 0;
 
-    if (kernel != NULL)
-        return kernel;
     for (size_t i = 0; i < KERNEL_COUNT; i++)
         if (kernels[i]->supported() && used < sizeof list)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", kernels[i]->name);
-    fail_set(fail, EXIT_USAGE, "--kernel %.60s: this machine has no such kernel: give one of %s", name, list);
-    return NULL;
+    kernel = kernel_choose(name);
+    if (kernel == NULL)
+        fail_set(fail, EXIT_USAGE, "--kernel %.60s: this machine has no such kernel: give one of %s", name, list);
+    return kernel;
 }
 
 void kernel_thread_init(void)
