@@ -278,6 +278,7 @@ static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
 
     if (err == 0 && count > 0) {
         count = count < RECORDED_TOKENS_MAX ? count : RECORDED_TOKENS_MAX;
+        free(r->tokens); /* of a trace whose tokens have no time */
         r->tokens = malloc(count * sizeof *r->tokens);
         if (r->tokens == NULL)
             return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
@@ -290,7 +291,8 @@ static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
     }
     if (err != 0 || got < 0)
         return failed(s, err != 0 ? err : got, fail);
-    qsort(r->tokens, r->token_count, sizeof *r->tokens, compare_tokens);
+    if (r->token_count > 0)
+        qsort(r->tokens, r->token_count, sizeof *r->tokens, compare_tokens);
     return 0;
 }
 
