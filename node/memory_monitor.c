@@ -1,45 +1,29 @@
 #include "memory_monitor.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "memory_text.h"
-#include "pool.h"
+#include "periodic.h"
 #include "spin.h"
 
-enum { POLL_NS = 2000000000 };
+enum { PAUSE_NS = 2000000000 };
 
 struct memory_monitor {
     atomic_flag lock; /* of the next two */
     uint64_t available_bytes, held_bytes;
-    struct eventcount *wakeup;
-    struct pool *pool;
-    atomic_bool is_ending;
+    struct periodic periodic;
 };
 
-static void poll_once(struct memory_monitor *monitor)
+static void look(void *app)
 {
+    struct memory_monitor *monitor = app;
     const uint64_t available = memory_available_bytes(), held = memory_held_bytes();
 
     spin_lock(&monitor->lock);
     monitor->available_bytes = available;
     monitor->held_bytes = held;
     spin_unlock(&monitor->lock);
-}
-
-static void work(void *app, uint16_t index)
-{
-    struct memory_monitor *monitor = app;
-
-    (void)index;
-    while (!atomic_load(&monitor->is_ending)) {
-        const uint32_t seen = eventcount_read(monitor->wakeup);
-
-        poll_once(monitor);
-        if (!atomic_load(&monitor->is_ending))
-            eventcount_wait(monitor->wakeup, seen, POLL_NS);
-    }
 }
 
 struct memory_monitor *memory_monitor_open(struct fail *fail)
@@ -51,10 +35,8 @@ struct memory_monitor *memory_monitor_open(struct fail *fail)
         return NULL;
     }
     atomic_flag_clear(&monitor->lock);
-    poll_once(monitor);
-    monitor->wakeup = eventcount_open(fail);
-    monitor->pool = monitor->wakeup == NULL ? NULL : pool_start(1, work, monitor, fail);
-    if (monitor->pool != NULL)
+    look(monitor);
+    if (periodic_start(&monitor->periodic, PAUSE_NS, look, monitor, fail) == 0)
         return monitor;
     memory_monitor_close(monitor);
     return NULL;
@@ -64,11 +46,7 @@ void memory_monitor_close(struct memory_monitor *monitor)
 {
     if (monitor == NULL)
         return;
-    atomic_store(&monitor->is_ending, true);
-    if (monitor->pool != NULL)
-        eventcount_notify(monitor->wakeup);
-    pool_join(monitor->pool);
-    eventcount_close(monitor->wakeup);
+    periodic_stop(&monitor->periodic);
     free(monitor);
 }
 

@@ -3,33 +3,24 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "pool.h"
+#include "periodic.h"
 
-enum { LOOK_NS = 2000000000 };
+enum { PAUSE_NS = 2000000000 };
 
 struct model_monitor {
     const struct gguf *gguf;
     uint8_t fingerprint[32];
     int64_t seen_ns;
-    struct eventcount *wakeup;
-    struct pool *pool;
-    atomic_bool is_ending, is_overwritten;
+    atomic_bool is_overwritten;
+    struct periodic periodic;
 };
 
-static void work(void *app, uint16_t index)
+static void look(void *app)
 {
     struct model_monitor *monitor = app;
 
-    (void)index;
-    pool_give_way();
-    while (!atomic_load(&monitor->is_ending)) {
-        const uint32_t seen = eventcount_read(monitor->wakeup);
-
-        if (!gguf_is_intact(monitor->gguf, monitor->fingerprint, &monitor->seen_ns))
-            atomic_store(&monitor->is_overwritten, true);
-        if (!atomic_load(&monitor->is_ending))
-            eventcount_wait(monitor->wakeup, seen, LOOK_NS);
-    }
+    if (!gguf_is_intact(monitor->gguf, monitor->fingerprint, &monitor->seen_ns))
+        atomic_store(&monitor->is_overwritten, true);
 }
 
 struct model_monitor *model_monitor_open(const struct gguf *gguf, struct fail *fail)
@@ -42,9 +33,7 @@ struct model_monitor *model_monitor_open(const struct gguf *gguf, struct fail *f
     }
     monitor->gguf = gguf;
     gguf_fingerprint(gguf, monitor->fingerprint);
-    monitor->wakeup = eventcount_open(fail);
-    monitor->pool = monitor->wakeup == NULL ? NULL : pool_start(1, work, monitor, fail);
-    if (monitor->pool != NULL)
+    if (periodic_start(&monitor->periodic, PAUSE_NS, look, monitor, fail) == 0)
         return monitor;
     model_monitor_close(monitor);
     return NULL;
@@ -54,11 +43,7 @@ void model_monitor_close(struct model_monitor *monitor)
 {
     if (monitor == NULL)
         return;
-    atomic_store(&monitor->is_ending, true);
-    if (monitor->pool != NULL)
-        eventcount_notify(monitor->wakeup);
-    pool_join(monitor->pool);
-    eventcount_close(monitor->wakeup);
+    periodic_stop(&monitor->periodic);
     free(monitor);
 }
 

@@ -2,21 +2,11 @@
 # What one capture says of the place where datagrams were lost, against where nftables dropped them: in the sender's host, in the switch, in
 # the receiver's host. A cooked capture tells by itself where it was taken; for one of an Ethernet interface --at says so here, since
 # checksums do not: both hosts are on one machine. Without either the place is unknown.
-# shellcheck source=tests/tools/netns
-. tests/tools/netns
-netns_enter "$@"
-# shellcheck source=tests/run/lib.sh
-. tests/run/lib.sh
+# shellcheck source=tests/tools/netns-nodes
+. tests/tools/netns-nodes
 mesh_dissect=$BIN/mesh-dissect
-[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 [ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
-end() {
-    netns_end
-    clean_up
-}
-trap end EXIT
-"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
-if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
+security+=(--security auth)
 
 netns_hosts 2
 nft "add table bridge lossy; add chain bridge lossy c { type filter hook forward priority 0; }; add counter bridge lossy n" 2>/dev/null ||
@@ -37,11 +27,10 @@ dropped() { nft_at "$1" list counter "$(family "$1")" lossy n | sed -n 's/.*pack
 for i in 0 1; do
     joins=()
     if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
-    netns_start $i "$mesh_node" serve -m node/models/stories-q8_0.gguf -t 1 --share 1 --listen "10.77.0.$((i + 1)):7411" \
-        ${joins[@]+"${joins[@]}"} --key "$tmp/key" --security auth 2>>"$tmp/node$i"
+    netns_start $i "$mesh_node" serve -m "$model" -t 1 --share 1 --listen "10.77.0.$((i + 1)):7411" \
+        ${joins[@]+"${joins[@]}"} "${security[@]}" 2>>"$tmp/node$i"
 done
-has() { netns_on 0 "$mesh_node" status --json --to 10.77.0.1:7411 --key "$tmp/key" --security auth 2>/dev/null | grep -q "\"nodes\":$1,"; }
-if wait_until 20 has 2; then ok "two hosts form a cluster"; else not_ok "two hosts form a cluster" "$(tail -n 5 "$tmp"/node*)"; fi
+becomes "two hosts form a cluster" 0 2
 
 # Capture at both hosts, each on its interface and on all, while about one datagram in 30 from host 0 to host 1 is dropped at a place.
 lose_at() { # PLACE
@@ -56,8 +45,7 @@ lose_at() { # PLACE
     done
     nft_at "$place" "add rule $(family "$place") lossy c ip daddr 10.77.0.2 udp sport 7411 udp dport 7411 numgen random mod 100 < 3 \
         counter name n drop"
-    netns_on 0 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.1:7411 --key "$tmp/key" --security auth -p "Once upon a time" \
-        --ignore-eos --temp 0.7 --seed 4 -n 60 >"$tmp/answer" 2>&1 </dev/null
+    ask 0 60 >"$tmp/answer" 2>&1 </dev/null
     nft_at "$place" "flush chain $(family "$place") lossy c"
     sleep 1
     for pid in "${captures[@]}"; do kill -INT "$pid"; done

@@ -1,33 +1,20 @@
 #!/bin/bash
 # Datagrams that wait in their own host, behind a shaper, are captured only as they leave it: the analysis still says that they waited
 # there, and not that the host is slow or its share too large.
-# shellcheck source=tests/tools/netns
-. tests/tools/netns
-netns_enter "$@"
-# shellcheck source=tests/run/lib.sh
-. tests/run/lib.sh
+# shellcheck source=tests/tools/netns-nodes
+. tests/tools/netns-nodes
 mesh_dissect=$BIN/mesh-dissect
-[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 [ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
-end() {
-    netns_end
-    clean_up
-}
-trap end EXIT
-"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
-if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
+security+=(--security auth)
 
 netns_hosts 2
 for i in 0 1; do
     joins=()
     if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
-    netns_start $i "$mesh_node" serve -m node/models/stories-q8_0.gguf -t 1 --share 1 --listen "10.77.0.$((i + 1)):7411" \
-        ${joins[@]+"${joins[@]}"} --key "$tmp/key" --security auth 2>>"$tmp/node$i"
+    netns_start $i "$mesh_node" serve -m "$model" -t 1 --share 1 --listen "10.77.0.$((i + 1)):7411" \
+        ${joins[@]+"${joins[@]}"} "${security[@]}" 2>>"$tmp/node$i"
 done
-has() {
-    netns_on 0 "$mesh_node" status --json --to 10.77.0.1:7411 --key "$tmp/key" --security auth 2>/dev/null | grep -q "\"nodes\":$1,"
-}
-if wait_until 20 has 2; then ok "two hosts form a cluster"; else not_ok "two hosts form a cluster" "$(tail -n 5 "$tmp"/node*)"; fi
+becomes "two hosts form a cluster" 0 2
 
 captures=()
 for i in 0 1; do
@@ -37,8 +24,7 @@ for i in 0 1; do
 done
 # So slow that the queue outweighs what a busy processor adds to the waiting of either.
 netns_on 1 tc qdisc change dev net0 root tbf rate 1mbit burst 2kb limit 200kb
-netns_on 0 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.1:7411 --key "$tmp/key" --security auth -p "Once upon a time" --ignore-eos \
-    --temp 0.7 --seed 4 -n 20 >"$tmp/answer" 2>&1 </dev/null
+ask 0 20 >"$tmp/answer" 2>&1 </dev/null
 sleep 0.5
 for pid in "${captures[@]}"; do kill -INT "$pid"; done
 wait "${captures[@]}"

@@ -1,21 +1,10 @@
 #!/bin/bash
 # The analysis names exactly the datagrams dropped between two hosts; with captures of both hosts it reports that they vanished on the wire,
 # and that the two clocks, which are one here, agree.
-# shellcheck source=tests/tools/netns
-. tests/tools/netns
-netns_enter "$@"
-# shellcheck source=tests/run/lib.sh
-. tests/run/lib.sh
+# shellcheck source=tests/tools/netns-nodes
+. tests/tools/netns-nodes
 mesh_dissect=$BIN/mesh-dissect
-[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
 [ -x "$mesh_dissect" ] || skip_all "mesh-dissect is not built (libpcap-dev is missing)"
-end() {
-    netns_end
-    clean_up
-}
-trap end EXIT
-"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
-if ! [ -s "$tmp/key" ]; then skip_all "built without libsodium: nodes on several hosts need a key"; fi
 
 netns_hosts 2
 nft "add table bridge loss; add chain bridge loss forward { type filter hook forward priority 0; }" 2>/dev/null ||
@@ -32,23 +21,18 @@ done
 for i in 0 1; do
     joins=()
     if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
-    netns_start $i "$mesh_node" serve -m node/models/stories-q8_0.gguf -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} \
+    netns_start $i "$mesh_node" serve -m "$model" -t 1 --listen "10.77.0.$((i + 1)):7411" ${joins[@]+"${joins[@]}"} \
         --key "$tmp/key" --key-log "$tmp/keys$i" --lab pace=150MB/s 2>>"$tmp/node$i"
     nodes+=("$netns_pid")
 done
-has() { netns_on 0 "$mesh_node" status --json --to 10.77.0.1:7411 --key "$tmp/key" 2>/dev/null | grep -q "\"nodes\":$1,"; }
-if wait_until 20 has 2; then ok "two hosts form a cluster"; else not_ok "two hosts form a cluster" "$(tail -n 5 "$tmp"/node*)"; fi
+becomes "two hosts form a cluster" 0 2
 drop 150
-ask() { # TOKENS
-    netns_on 0 timeout -k 5 60 "$mesh_node" ask --to 10.77.0.1:7411 --key "$tmp/key" -p "Once upon a time" --ignore-eos --temp 0.7 \
-        --seed 4 -n "$1" >"$tmp/answer" 2>&1 </dev/null
-}
-ask 60
+ask 0 60 >"$tmp/answer" 2>&1 </dev/null
 # Stalls that are longer than any other: now and then no datagram as large as a tile passes from host 0 to host 1. Nodes report every second
 # or third step, so there are many more stalls than required below.
 netns_on 0 "$mesh_node" status --telemetry 5 --to 10.77.0.1:7411 --key "$tmp/key" >"$tmp/telemetry" 2>/dev/null &
 status_pid=$!
-ask 300 &
+ask 0 300 >"$tmp/answer" 2>&1 </dev/null &
 ask_pid=$!
 for ((i = 0; i < 20; i++)); do
     sleep 0.1

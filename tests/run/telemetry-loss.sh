@@ -1,25 +1,12 @@
 #!/bin/bash
 # Three nodes on separate hosts; one per cent of what one of them sends to one other is dropped. Telemetry and the monitor show this for
 # that link, and for no other, and count what was dropped.
-# shellcheck source=tests/tools/netns
-. tests/tools/netns
-netns_enter "$@"
-# shellcheck source=tests/run/lib.sh
-. tests/run/lib.sh
-[ -x "$mesh_node" ] || skip_all "mesh-node is not built"
+# shellcheck source=tests/tools/netns-nodes
+. tests/tools/netns-nodes
 [ -z "$SAN" ] || skip_all "a sanitizer makes nodes too slow to send enough in the time"
 monitor=$BIN/mesh-monitor
-end() {
-    netns_end
-    clean_up
-}
-trap end EXIT
 
-model=node/models/stories-q8_0.gguf
 from=0 to=2 # hosts
-"$mesh_node" keygen -o "$tmp/key" >/dev/null 2>&1
-[ -s "$tmp/key" ] || skip_all "built without libsodium: nodes on several hosts need a key"
-security=(--key "$tmp/key")
 status() { netns_on 1 "$mesh_node" status --to 10.77.0.2:7411 "${security[@]}" "$@"; }
 has() { status --json 2>/dev/null | grep -q "\"nodes\":$1,"; }
 # figure FILE FIELD RANK PEER: from a rank's last report of a link
