@@ -11,6 +11,7 @@ enum {
     LONG_TIMES = 4,
     LONG_NS = 200000,
     LATENCIES_MIN = 20,
+    SETTLED_NS = 100000000,
     SILENCE_NS = 5000000 /* a node that leaves by itself is heard until the next epoch begins */
 };
 
@@ -188,9 +189,12 @@ static bool tell_meshes(const struct findings *findings, unsigned count)
 
 /* ---- nodes without which the next epoch began ---- */
 
-/* Is the host in the next epoch of its mesh, or is nothing known of that one? *begun_ns: when the first tile of the next epoch left. */
+/* Is the host in the next epoch of its mesh, or is nothing known of that one, since it has neither tiles nor lasted until every member of
+ * it would have been heard? *begun_ns: when the first tile of the next epoch left; 0: there is none. */
 static bool goes_on(const struct links *links, const struct link_host *host, uint64_t *begun_ns)
 {
+    bool is_known = false;
+
     *begun_ns = 0;
     for (size_t i = 0; i < links->count; i++) {
         const struct link *link = links->links[i];
@@ -199,10 +203,13 @@ static bool goes_on(const struct links *links, const struct link_host *host, uin
             continue;
         if (frame_address_equals(&link->from, &host->address) || frame_address_equals(&link->to, &host->address))
             return true;
-        if (link->first_tile_ns != 0 && (*begun_ns == 0 || link->first_tile_ns < *begun_ns) && links_is_of_mesh(links, host, &link->from))
+        if (!links_is_of_mesh(links, host, &link->from))
+            continue;
+        is_known |= link->first_tile_ns != 0 || link->last_ns - link->first_ns >= SETTLED_NS;
+        if (link->first_tile_ns != 0 && (*begun_ns == 0 || link->first_tile_ns < *begun_ns))
             *begun_ns = link->first_tile_ns;
     }
-    return *begun_ns == 0;
+    return !is_known;
 }
 
 /* When any host of the same mesh sent a tile for the last time in its epoch; 0: never. */

@@ -184,8 +184,8 @@ static void without_one_way_times_either_is_possible(void **state)
     assert_non_null(strstr(said, "is that host slower, busy, is its share too large, or its link slow? captures on all hosts"));
 }
 
-/* A sealed tile to all others of the epoch's ranks, which is captured at rank 0. */
-static void send_tile(uint32_t epoch, uint16_t src, uint64_t number, unsigned ranks, unsigned ms)
+/* A sealed message to all others of the epoch's ranks, which is captured at rank 0. */
+static void send_sealed(uint8_t type, uint32_t epoch, uint16_t src, uint64_t number, unsigned ranks, unsigned ms)
 {
     for (unsigned dst = 0; dst < ranks; dst++) {
         struct frame frame = {.src = {.ip = {[15] = (uint8_t)(src + 1)}, .port = 7411},
@@ -194,7 +194,7 @@ static void send_tile(uint32_t epoch, uint16_t src, uint64_t number, unsigned ra
 
         if (dst == src || (src != 0 && dst != 0))
             continue;
-        packet.message.header = (struct mesh_header){.type = MESH_TYPE_TILE,
+        packet.message.header = (struct mesh_header){.type = type,
                                                      .src = src,
                                                      .dst = MESH_DST_ALL,
                                                      .epoch = epoch,
@@ -203,6 +203,11 @@ static void send_tile(uint32_t epoch, uint16_t src, uint64_t number, unsigned ra
                                                      .sent_ns = UINT64_C(1000000) * ms};
         analysis_add(&analysis, &packet);
     }
+}
+
+static void send_tile(uint32_t epoch, uint16_t src, uint64_t number, unsigned ranks, unsigned ms)
+{
+    send_sealed(MESH_TYPE_TILE, epoch, src, number, ranks, ms);
 }
 
 /* Three ranks until 1000 ms, rank 2 until silent_ms; two from 1100 ms on. */
@@ -237,6 +242,24 @@ static void a_node_that_leaves_is_not_reported(void **state)
     go_on_without_rank_2(1098);
     findings_tell(&findings);
     assert_string_equal(said, "nothing unusual");
+}
+
+/* Nothing is computed, so there are no tiles: the next epoch is known when its members have been heard for a while. */
+static void a_node_that_is_lost_while_nothing_is_computed_is_named_once_the_next_epoch_lasts(void **state)
+{
+    (void)state;
+    for (unsigned lasts = 0; lasts < 2; lasts++) {
+        send_sealed(MESH_TYPE_STATUS, EPOCH + lasts, 0, 1, 3 - lasts, 900 + 300 * lasts);
+        send_sealed(MESH_TYPE_STATUS, EPOCH + lasts, 1, 1, 3 - lasts, 901 + 300 * lasts);
+        if (!lasts)
+            send_sealed(MESH_TYPE_STATUS, EPOCH, 2, 1, 3, 902);
+    }
+    findings_tell(&findings);
+    assert_string_equal(said, "nothing unusual");
+    said[0] = '\0';
+    send_sealed(MESH_TYPE_STATUS, EPOCH + 1, 1, 2, 2, 1301);
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "epoch 4 began without rank 2 (0.0.0.3) of epoch 3, which had been silent for 298.0 ms: was its process"));
 }
 
 static void a_node_that_is_in_the_next_epoch_is_not_reported(void **state)
@@ -430,6 +453,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_one_way_times_either_is_possible, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_was_silent_until_the_others_went_on_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_leaves_is_not_reported, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_that_is_lost_while_nothing_is_computed_is_named_once_the_next_epoch_lasts, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_is_in_the_next_epoch_is_not_reported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_receiver_refuses_before_the_handshake_ends_is_lost_and_no_fault_of_its_host, set_up,
                                         tear_down),
