@@ -52,19 +52,19 @@ lose_at() { # PLACE
     wait "${captures[@]}"
     check "datagrams were dropped: $place" test "$(dropped "$place")" -ge 5
 }
-# The places that the analysis gives for losses on the way to host 1, all the same unless it is wrong. Numbers that are missing because the
-# sender never sent them, such as probes too large for the path, are of the sender's host at any rate, so only tiles count, and what the
-# receiver counts without a number.
-places() { # FILE OPTIONS...
+# The place that the analysis gives for most losses on the way to host 1; on a busy machine the receiver's buffer loses one, too, now and
+# then. Numbers that are missing because the sender never sent them, such as probes too large for the path, are of the sender's host at any
+# rate, so only tiles count, and what the receiver counts without a number.
+place() { # FILE OPTIONS...
     "$mesh_dissect" -r "$tmp/$1" --analyze --json "${@:2}" >"$tmp/analysis"
     grep '"event":"lost".*"dst_address":"10.77.0.2' "$tmp/analysis" | grep -v '"early":true' | grep -v '"type":"[^T]' |
-        sed -E 's/.*"place":"([^"]*)".*/\1/' | sort -u
+        sed -E 's/.*"place":"([^"]*)".*/\1/' | sort | uniq -c | sort -rn | sed -nE '1s/^ *[0-9]+ //p'
 }
 expect() { # PLACE HOST WHAT
-    check_equal "dropped: $1, one cooked capture, taken at host $2: $3" "$(places "$1.any$2")" "$3"
+    check_equal "dropped: $1, one cooked capture, taken at host $2: $3" "$(place "$1.any$2")" "$3"
     check_equal "dropped: $1, one capture of an interface, taken at host $2, as --at says: $3" \
-        "$(places "$1.net0$2" --at "10.77.0.$(($2 + 1))")" "$3"
-    check_equal "dropped: $1, the same without --at: unknown" "$(places "$1.net0$2")" "unknown"
+        "$(place "$1.net0$2" --at "10.77.0.$(($2 + 1))")" "$3"
+    check_equal "dropped: $1, the same without --at: unknown" "$(place "$1.net0$2")" "unknown"
 }
 for place in sender switch receiver; do lose_at $place; done
 expect sender 0 "sender's host"
