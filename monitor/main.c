@@ -18,7 +18,7 @@ struct arguments {
     float seconds;
     float speed;
     struct option_list traces;
-    bool has_security, has_name, has_seconds, has_speed, batch, no_colour, ascii, no_mouse, help, version;
+    bool has_security, has_seconds, has_speed, batch, no_colour, ascii, no_mouse, help, version;
     struct live_config live;
 };
 
@@ -33,12 +33,7 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &a->to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a->key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
-        {.name = "name",
-         .kind = OPTION_PROSE,
-         .target = &a->name,
-         .was_set = &a->has_name,
-         .metavar = "TEXT",
-         .help = "cluster name (mesh)"},
+        {.name = "name", .kind = OPTION_PROSE, .target = &a->name, .metavar = "TEXT", .help = "cluster name (mesh)"},
         {.name = "security",
          .kind = OPTION_WORD,
          .target = &a->security,
@@ -126,8 +121,10 @@ static int prepare(struct arguments *a, struct mesh_key *key, struct mesh_client
     char reason[300];
     int err;
 
-    *config = (struct mesh_client_config){
-        .address = a->to != NULL ? a->to : "127.0.0.1:7411", .key = key, .key_file = a->key_path, .cluster = a->name};
+    *config = (struct mesh_client_config){.address = a->to != NULL ? a->to : "127.0.0.1:7411",
+                                          .key = key,
+                                          .key_file = a->key_path,
+                                          .cluster = a->name != NULL ? a->name : "mesh"};
     if (!a->has_security)
         a->security = a->key_path != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
     config->security = (enum mesh_security)a->security;
@@ -148,7 +145,7 @@ static int check(const struct arguments *a, bool is_batch, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-n: counts the intervals of -b or --json: add one of them");
     if (a->has_speed && a->traces.count == 0)
         return fail_set(fail, EXIT_USAGE, "--speed: plays a recording: name it with --trace TRACE.db");
-    if (a->traces.count > 0 && (a->to != NULL || a->key_path != NULL || a->has_security || a->has_name))
+    if (a->traces.count > 0 && (a->to != NULL || a->key_path != NULL || a->has_security || a->name != NULL))
         return fail_set(fail, EXIT_USAGE,
                         "--trace: a recording and a live mesh (--to, --key, --name, --security) cannot be watched at once: leave one out");
     if (a->has_security && a->security == MESH_SECURITY_NONE && a->key_path != NULL)
@@ -201,7 +198,7 @@ static int run(struct arguments *a, int argc, char **argv, struct fail *fail)
 
 int main(int argc, char **argv)
 {
-    static struct arguments arguments = {.name = "mesh", .speed = 1};
+    static struct arguments arguments = {.speed = 1};
     struct fail fail = {0};
 
     standard_streams_occupy();
