@@ -24,13 +24,7 @@ nft_at() {
 family() { if [ "$1" = switch ]; then echo bridge; else echo inet; fi; }
 dropped() { nft_at "$1" list counter "$(family "$1")" lossy n | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 
-for i in 0 1; do
-    joins=()
-    if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
-    netns_start $i "$mesh_node" serve -m "$model" -t 1 --share 1 --listen "10.77.0.$((i + 1)):7411" \
-        ${joins[@]+"${joins[@]}"} "${security[@]}" 2>>"$tmp/node$i"
-done
-becomes "two hosts form a cluster" 0 2
+start_two
 
 # Capture at both hosts, each on its interface and on all, while about one datagram in 30 from host 0 to host 1 is dropped at a place.
 lose_at() { # PLACE
@@ -52,8 +46,8 @@ lose_at() { # PLACE
     wait "${captures[@]}"
     check "datagrams were dropped: $place" test "$(dropped "$place")" -ge 5
 }
-# The place that the analysis gives for most losses on the way to host 1; on a busy machine the receiver's buffer loses one, too, now and
-# then. Numbers that are missing because the sender never sent them, such as probes too large for the path, are of the sender's host at any
+# The place that the analysis gives for most losses on the way to host 1; on a busy machine one is lost, or told, elsewhere now and then.
+# Numbers that are missing because the sender never sent them, such as probes too large for the path, are of the sender's host at any
 # rate, so only tiles count, and what the receiver counts without a number.
 place() { # FILE OPTIONS...
     "$mesh_dissect" -r "$tmp/$1" --analyze --json "${@:2}" >"$tmp/analysis"

@@ -8,13 +8,7 @@ mesh_dissect=$BIN/mesh-dissect
 security+=(--security auth)
 
 netns_hosts 2
-for i in 0 1; do
-    joins=()
-    if [ $i -gt 0 ]; then joins=(--join 10.77.0.1:7411); fi
-    netns_start $i "$mesh_node" serve -m "$model" -t 1 --share 1 --listen "10.77.0.$((i + 1)):7411" \
-        ${joins[@]+"${joins[@]}"} "${security[@]}" 2>>"$tmp/node$i"
-done
-becomes "two hosts form a cluster" 0 2
+start_two
 
 captures=()
 for i in 0 1; do
