@@ -68,6 +68,16 @@ override CPPFLAGS += -DMESH_HAVE_GCRYPT $(shell $(PKG_CONFIG) --cflags libgcrypt
 override LDLIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libgcrypt) $(LDLIBS)
 endif
 
+# Intel's library does the same faster, on x86-64 (docs/adr/0018): optional, too. Debian's package of it has no file for pkg-config, so it
+# is looked for where Debian has it, and only by builds for the machine itself. IPSEC_MB=yes: the compiler finds it elsewhere.
+ifeq ($(origin IPSEC_MB),undefined)
+IPSEC_MB := $(if $(filter x86_64,$(filter $(HOST_ARCH),$(ARCH))),$(if $(MUSL),,$(if $(wildcard /usr/include/intel-ipsec-mb.h),yes)))
+endif
+ifneq ($(IPSEC_MB),)
+override CPPFLAGS += -DMESH_HAVE_IPSEC_MB
+override LDLIBS := -lIPSec_MB $(LDLIBS)
+endif
+
 # The monitor draws with ncurses (wide). Without it, as in cross builds, it can only print (NCURSES is empty).
 ifeq ($(origin NCURSES),undefined)
 NCURSES := $(shell $(PKG_CONFIG) --exists ncursesw 2>/dev/null && echo yes)
@@ -407,8 +417,8 @@ install: installable
 	@ln -sf libmesh.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)/libmesh.so'
 	@install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include/mesh/'
 	@umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' -e 's|@VERSION@|$(VERSION)|' \
-		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(GCRYPT), libgcrypt)$(if $(TRACE), sqlite3 libzstd libxxhash)|' libmesh/libmesh.pc.in \
-		>'$(DESTDIR)$(LIBDIR)/pkgconfig/libmesh.pc'
+		-e 's|@REQUIRES@|$(if $(SODIUM),libsodium)$(if $(GCRYPT), libgcrypt)$(if $(TRACE), sqlite3 libzstd libxxhash)|' \
+		-e 's|@LIBS_PRIVATE@|$(if $(IPSEC_MB),-lIPSec_MB )|' libmesh/libmesh.pc.in >'$(DESTDIR)$(LIBDIR)/pkgconfig/libmesh.pc'
 	@$(if $(MANUALS),install -m 644 $(MANUALS) '$(DESTDIR)$(PREFIX)/share/man/man1/')
 	@install -m 644 docs/man/libmesh.7 '$(DESTDIR)$(PREFIX)/share/man/man7/'
 	@install -m 644 $(LIBRARY_DOCS) '$(DESTDIR)$(DOCDIR)/'

@@ -1,4 +1,4 @@
-/* AES-256-GCM, where libgcrypt has it: the cipher of an epoch all of whose members compute it in hardware. */
+/* AES-256-GCM, where the build has a library for it: the cipher of an epoch all of whose members compute it in hardware. */
 #ifndef LIBMESH_SEAL_AES_H
 #define LIBMESH_SEAL_AES_H
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds without libsodium, libgcrypt, libmicrohttpd, ncurses and libpcap: the files that use them compile without them, and nothing else
+# Builds without libsodium, libgcrypt, libipsec-mb, libmicrohttpd, ncurses and libpcap: the files that use them compile without them, and nothing else
 # needs them.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
@@ -9,20 +9,20 @@ command -v "${CC:=cc}" >/dev/null || skip_all "there is no compiler"
 
 # Headers that fail with a message: in place of missing ones the compiler might find those of the system.
 mkdir -p "$tmp/none/pcap"
-for name in sodium.h gcrypt.h microhttpd.h ncurses.h curses.h pcap.h pcap/pcap.h; do
+for name in sodium.h gcrypt.h intel-ipsec-mb.h microhttpd.h ncurses.h curses.h pcap.h pcap/pcap.h; do
     echo "#error $name is not there" >"$tmp/none/$name"
 done
-mapfile -t files < <(grep -lE '#include <(sodium|gcrypt|microhttpd|ncurses)\.h>' libmesh/*.c libmesh/program/*.c node/*.c monitor/*.c)
-check_equal "each library is used by one file" "${#files[@]}" 4
+mapfile -t files < <(grep -lE '#include <(sodium|gcrypt|intel-ipsec-mb|microhttpd|ncurses)\.h>' libmesh/*.c libmesh/program/*.c node/*.c monitor/*.c)
+check_equal "each library is used by one file" "${#files[@]}" 5
 for file in "${files[@]}"; do
     check "$file compiles without its library" "$CC" -std=c17 -Wall -Wextra -Werror -D_GNU_SOURCE -I "$tmp/none" \
         -Ilibmesh/include -c -o "$tmp/object.o" "$file"
     check_equal "$file calls nothing of its library then" \
-        "$(nm -u "$tmp/object.o" | grep -E ' (sodium_|crypto_|randombytes|gcry_|MHD_|newterm|.*refresh)')" ""
+        "$(nm -u "$tmp/object.o" | grep -E ' (sodium_|crypto_|randombytes|gcry_|imb_|.*_mb_mgr|MHD_|newterm|.*refresh)')" ""
 done
-run make -n --no-print-directory SODIUM= GCRYPT= NCURSES= MICROHTTPD= PCAP= BUILD="$tmp/build" BIN="$tmp/bin" CC="$CC" programs
+run make -n --no-print-directory SODIUM= GCRYPT= IPSEC_MB= NCURSES= MICROHTTPD= PCAP= BUILD="$tmp/build" BIN="$tmp/bin" CC="$CC" programs
 check_equal "make succeeds without any of them" "$code" 0
-check_equal "make links none of them" "$(grep -oE -e '-l(sodium|gcrypt|gpg-error|microhttpd|ncursesw?|tinfo|pcap)\b' "$out")" ""
+check_equal "make links none of them" "$(grep -oE -e '-l(sodium|gcrypt|gpg-error|IPSec_MB|microhttpd|ncursesw?|tinfo|pcap)\b' "$out")" ""
 check_equal "make does not build mesh-dissect without libpcap" "$(grep -c 'mesh-dissect' "$out")" 0
 run make -n --no-print-directory PCAP= TRACE= BUILD="$tmp/build" BIN="$tmp/bin" CC="$CC" DESTDIR="$tmp/root" install
 check_equal "make install succeeds without libpcap and the trace store" "$code" 0
