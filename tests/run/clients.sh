@@ -22,7 +22,7 @@ kill -STOP "$stopped"
 wait "$killed" 2>/dev/null
 check "another client's request is answered when theirs are cancelled" \
     timeout 60 "$mesh_node" ask --to "127.0.0.1:$port" -p abc --temp 0 --ignore-eos -n 3
-check "nothing of them is left" has_requests 0
+check "nothing of them is left" wait_until 20 has_requests 0
 kill -CONT "$stopped"
 code=0
 wait "$stopped" || code=$?
