@@ -30,6 +30,12 @@ check_equal "a test without a mistake passes" "$(verdict 'check "a command" true
         "$(verdict 'f() { run true; }' 'check "a function" f')" "3 passed, 0 failed, 0 skipped"
     check_equal "a background program that is killed is no mistake" \
         "$(verdict 'background sleep 60' 'kill -9 $background_pid; wait $background_pid')" "2 passed, 0 failed, 0 skipped"
+    check_equal "a run in vain is repeated, and its failures do not count" \
+        "$(verdict 'begin_again_if true' '[ $TEST_ATTEMPT -eq 3 ] || not_ok "the second"')" "3 passed, 0 failed, 0 skipped"
+    check_equal "what fails in the third run, too, has failed" \
+        "$(verdict 'begin_again_if true' 'not_ok "the second"')" "3 passed, 1 failed, 0 skipped"
+    check_equal "a run that was not in vain is not repeated" \
+        "$(verdict 'begin_again_if false' '[ $TEST_ATTEMPT -eq 2 ] || not_ok "the second"')" "3 passed, 1 failed, 0 skipped"
     check_equal "a program that is missing fails the test" "$(verdict 'mesh-none --version || :')" "2 passed, 1 failed, 0 skipped"
 }
 verdict 'x=1.5; y=$((x + 1))' >/dev/null
