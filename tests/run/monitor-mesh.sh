@@ -44,12 +44,20 @@ background ask_again_and_again >"$tmp/answer" 2>&1
 is_generating() { [ -s "$tmp/answer" ]; }
 wait_until 20 is_generating
 
-check "it prints JSON of a real mesh" batch --json -n 3 -d 1
+# Up to five times: on a busy machine a report may come after the end of its interval, and a member may be suspected, or lost.
+is_calm() {
+    [ "$(grep -o -e '"state":"up"' "$out" | wc -l)" -eq 9 ] && ! grep -q '"is_fresh":false' "$out" &&
+        [ "$(grep -o '"is_sequencer":[a-z]*,"epoch":[0-9]*' "$out" | grep -o '[0-9]*$' | sort -u | wc -l)" -eq 1 ]
+}
+for _ in 1 2 3 4 5; do
+    run batch --json -n 3 -d 1
+    if is_calm; then break; fi
+done
+check_equal "it prints JSON of a real mesh" "$code $(wc -l <"$out")" "0 3"
 check_equal "the first JSON object has earlier events: the start of all three" \
     "$(head -n 1 "$out" | grep -o '"happened":"start"' | wc -l)" 3
 check_equal "later JSON objects do not repeat these events" "$(tail -n 2 "$out" | grep -c '"happened":"start"')" 0
-# A report may arrive just after the end of an interval, which then has none.
-grep -v '"is_fresh":false' "$out" | tail -n 1 >"$tmp/last"
+tail -n 1 "$out" >"$tmp/last"
 if command -v python3 >/dev/null; then
     python3 - "$tmp/last" >"$tmp/verdict" 2>&1 <<'PY'
 import json, sys
@@ -68,8 +76,13 @@ PY
 else
     skip "JSON has the right figures of each node and link" "python3 is not installed"
 fi
-check "text has a line for each node" batch -n 1 -d 1
-check_equal "text has three lines of nodes that are up" "$(grep -c '127\.0\.0\.1:.* up ' "$out")" 3
+for _ in 1 2 3 4 5; do
+    run batch -n 1 -d 1
+    lines=$(grep -c '127\.0\.0\.1:.* up ' "$out")
+    if [ "$lines" -eq 3 ]; then break; fi
+done
+check_equal "text is printed, too" "$code" 0
+check_equal "text has three lines of nodes that are up" "$lines" 3
 check_contains "text has earlier events" "$out" "epoch: 3 members"
 
 # ---- on a terminal ----
