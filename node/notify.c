@@ -1,5 +1,6 @@
 #include "notify.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { READY_WAIT_S = 5 };
+enum { READY_WAIT_S = 5, READY_TRIES_MAX = 20 };
 static const char ready[] = "READY=1";
 
 void notify_manager(const char *text)
@@ -31,7 +32,11 @@ void notify_manager(const char *text)
         return;
     if (is_ready)
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-    sendto(fd, text, strlen(text), MSG_NOSIGNAL | (is_ready ? 0 : MSG_DONTWAIT), (const struct sockaddr *)&to,
-           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size));
+    /* A signal ends the wait early, as does a stop of the process or of its machine; a manager that is not told kills the node later. */
+    for (int tries = 0; tries < READY_TRIES_MAX; tries++)
+        if (sendto(fd, text, strlen(text), MSG_NOSIGNAL | (is_ready ? 0 : MSG_DONTWAIT), (const struct sockaddr *)&to,
+                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)) >= 0 ||
+            errno != EINTR)
+            break;
     close(fd);
 }
