@@ -146,14 +146,14 @@ http_ask() {
     exec 9>&-
 }
 
-# free_port: a UDP port that no process has bound now.
+# free_port: a UDP port that no process has bound now, another one each time.
 free_port() {
     local port
     while :; do
         port=$((20000 + RANDOM % 12000))
-        grep -qi ":$(printf '%04X' $port) " /proc/net/udp /proc/net/udp6 2>/dev/null || break
+        if ! grep -qsx $port "$tmp/ports" && ! grep -qi ":$(printf '%04X' $port) " /proc/net/udp /proc/net/udp6 2>/dev/null; then break; fi
     done
-    echo $port
+    echo $port | tee -a "$tmp/ports"
 }
 
 # True when the loopback has an IPv6 address: some containers and kernels lack it.

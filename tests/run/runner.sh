@@ -38,6 +38,11 @@ check_equal "a test without a mistake passes" "$(verdict 'check "a command" true
         "$(verdict 'begin_again_if false' '[ $TEST_ATTEMPT -eq 2 ] || not_ok "the second"')" "3 passed, 1 failed, 0 skipped"
     check_equal "a program that is missing fails the test" "$(verdict 'mesh-none --version || :')" "2 passed, 1 failed, 0 skipped"
 }
+RANDOM=7
+free_port >"$tmp/first"
+RANDOM=7
+free_port >"$tmp/second"
+check_equal "no port is given twice" "$(comm -12 "$tmp/first" "$tmp/second")" ""
 verdict 'x=1.5; y=$((x + 1))' >/dev/null
 check_contains "the line is named" "$tmp/said" "a line that bash could not carry out: $tmp/made.sh: line 4: "
 finish
