@@ -36,8 +36,10 @@ still() { # EPOCH
 }
 # is_whole FILE NODES: it has a report of each node, and of each of its links
 is_whole() {
-    [ "$(grep -e '"event":"node"' -e '"event":"link"' "$1" |
-        sed -E 's/.*"event":"([a-z]*)".*"node_rank":([0-9]*),.*"now_ns":[0-9]*,("peer":[0-9]*|).*/\1 \2 \3/' | sort -u | wc -l)" -ge $(($2 * $2)) ]
+    local found
+    found=$(grep -e '"event":"node"' -e '"event":"link"' "$1" |
+        sed -E 's/.*"event":"([a-z]*)".*"node_rank":([0-9]*),.*"now_ns":[0-9]*,("peer":[0-9]*|).*/\1 \2 \3/' | sort -u | wc -l)
+    [ "$found" -ge $(($2 * $2)) ]
 }
 # report I NODES FILE: what node I tells of all nodes; on a busy machine some of it may be missing within a second: the next report has it
 report() {
