@@ -11,9 +11,10 @@
 
 enum { NAMES_MAX = 512 };
 
-#define SOURCE_ROW(id, name, kind, size, meaning) {name, meaning, FILTER_##kind, size},
+#define SOURCE_ROW(id, name, group, kind, size, meaning) {name, meaning, FILTER_OF_##group, FILTER_##kind, size},
 static const struct {
     const char *name, *meaning;
+    enum filter_group group;
     enum filter_kind kind;
     unsigned size;
 } sources[] = {FILTER_SOURCES(SOURCE_ROW)};
@@ -90,8 +91,11 @@ static bool part_field(const struct mesh_wire_part *part, unsigned *index, struc
 static bool field_at(unsigned index, struct filter_field *out)
 {
     if (index < FILTER_SOURCE_COUNT) {
-        *out = (struct filter_field){
-            .kind = sources[index].kind, .size = sources[index].size, .meaning = sources[index].meaning, .source = index};
+        *out = (struct filter_field){.kind = sources[index].kind,
+                                     .size = sources[index].size,
+                                     .meaning = sources[index].meaning,
+                                     .source = index,
+                                     .group = sources[index].group};
         snprintf(out->name, sizeof out->name, "%s", sources[index].name);
         return true;
     }
@@ -242,7 +246,7 @@ bool filter_field_word(const struct filter_field *field, unsigned index, const c
 
 bool filter_field_is_verdict(const struct filter_field *field)
 {
-    return field->part == NULL && (field->source == FILTER_SOURCE_LOST || field->source == FILTER_SOURCE_SPURIOUS);
+    return field->part == NULL && field->group == FILTER_OF_VERDICTS;
 }
 
 void filter_list_fields(FILE *out)

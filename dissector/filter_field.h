@@ -23,7 +23,7 @@ struct filter_field {
     enum filter_kind kind;
     unsigned size; /* of FILTER_BYTES */
     const char *meaning;
-    unsigned source;                     /* private: of fields outside the schema */
+    unsigned source, group;              /* private: of fields outside the schema (filter_source.h) */
     const struct mesh_wire_part *part;   /* of fields in it */
     const struct mesh_wire_field *field; /* NULL: the part itself */
     uint64_t bit;                        /* of a single bit of the field; 0: the field itself */

@@ -80,10 +80,12 @@ static bool get_either(bool is_either, unsigned index, const void *src, const vo
 
 static bool get_address(enum filter_source source, const struct frame *frame, unsigned index, struct filter_value *out)
 {
-    const bool wants_v6 = source >= FILTER_SOURCE_IPV6_SRC;
+    const bool is_src = source == FILTER_SOURCE_IP_SRC || source == FILTER_SOURCE_IPV6_SRC;
     const bool is_dst = source == FILTER_SOURCE_IP_DST || source == FILTER_SOURCE_IPV6_DST;
     const bool is_either = source == FILTER_SOURCE_IP_ADDR || source == FILTER_SOURCE_IPV6_ADDR;
+    const bool wants_v6 = source == FILTER_SOURCE_IPV6_SRC || source == FILTER_SOURCE_IPV6_DST || source == FILTER_SOURCE_IPV6_ADDR;
 
+    assert(is_src || is_dst || is_either);
     return frame->has_addresses && frame->is_v6 == wants_v6 &&
            get_either(is_either, index, is_dst ? frame->dst.ip : frame->src.ip, frame->dst.ip, sizeof frame->src.ip, out);
 }
@@ -92,6 +94,7 @@ static bool get_mac(enum filter_source source, const struct frame *frame, unsign
 {
     const bool is_dst = source == FILTER_SOURCE_ETH_DST, is_either = source == FILTER_SOURCE_ETH_ADDR;
 
+    assert(source == FILTER_SOURCE_ETH_SRC || is_dst || is_either);
     return frame->has_macs &&
            get_either(is_either, index, is_dst ? frame->destination_mac : frame->source_mac, frame->destination_mac, FRAME_MAC_BYTES, out);
 }
@@ -100,6 +103,7 @@ static bool get_port(enum filter_source source, const struct frame *frame, unsig
 {
     const bool is_src = source == FILTER_SOURCE_UDP_SRC || (source == FILTER_SOURCE_UDP_PORT && index == 0);
 
+    assert(is_src || source == FILTER_SOURCE_UDP_DST || source == FILTER_SOURCE_UDP_PORT);
     out->number = is_src ? frame->src.port : frame->dst.port;
     return frame->kind == FRAME_UDP && index < (source == FILTER_SOURCE_UDP_PORT ? 2u : 1u);
 }
@@ -138,6 +142,8 @@ static bool get_time(enum filter_source source, const struct filter_subject *sub
         since_ns = subject->first_ns;
     else if (source == FILTER_SOURCE_DELTA)
         since_ns = subject->previous_ns;
+    else
+        assert(source == FILTER_SOURCE_TIME);
     return ts_ns >= since_ns && give_number(index, ts_ns - since_ns, out);
 }
 
@@ -156,9 +162,18 @@ static bool get_numbers(enum filter_source source, const struct numbers_verdict 
         return give_number(index, numbers->is_duplicate, out);
     case FILTER_SOURCE_REORDERED:
         return give_number(index, numbers->is_reordered, out);
-    default:
+    case FILTER_SOURCE_LATE:
         return give_number(index, numbers->is_late, out);
+    default:
+        assert(!"a source of what numbers say");
+        return false;
     }
+}
+
+static bool get_verdict(enum filter_source source, unsigned verdicts, unsigned index, struct filter_value *out)
+{
+    assert(source == FILTER_SOURCE_LOST || source == FILTER_SOURCE_SPURIOUS);
+    return give_number(index, (verdicts & (source == FILTER_SOURCE_LOST ? FILTER_LOST : FILTER_SPURIOUS)) != 0, out);
 }
 
 static bool get_flag(enum filter_source source, const struct packet *packet, unsigned index, struct filter_value *out)
@@ -168,11 +183,14 @@ static bool get_flag(enum filter_source source, const struct packet *packet, uns
                                                        [FILTER_SOURCE_TO_ALL] = MESH_FLAG_ALL,
                                                        [FILTER_SOURCE_SEALED] = MESH_FLAG_SEALED};
 
+    assert(bits[source] != 0);
     return packet->state != PACKET_FOREIGN && give_number(index, (packet->message.header.flags & bits[source]) != 0, out);
 }
 
 static bool get_datagram(enum filter_source source, const struct packet *packet, unsigned index, struct filter_value *out)
 {
+    const bool has_data = packet->state == PACKET_DECODED && packet_type(packet)->tail == MESH_TAIL_DATA;
+
     switch (source) {
     case FILTER_SOURCE_STATE:
         return give_number(index, packet->state, out);
@@ -182,22 +200,28 @@ static bool get_datagram(enum filter_source source, const struct packet *packet,
         return give_text(index, packet_trouble(packet), out);
     case FILTER_SOURCE_LENGTH:
         return give_number(index, packet->size, out);
+    case FILTER_SOURCE_DATA:
+        return has_data && give_bytes(index, packet->message.data, packet->message.data_bytes, out);
+    case FILTER_SOURCE_DATA_BYTES:
+        return has_data && give_number(index, packet->message.data_bytes, out);
     default:
-        break;
-    }
-    if (packet->state != PACKET_DECODED || packet_type(packet)->tail != MESH_TAIL_DATA)
+        assert(!"a source of datagrams");
         return false;
-    return source == FILTER_SOURCE_DATA ? give_bytes(index, packet->message.data, packet->message.data_bytes, out)
-                                        : give_number(index, packet->message.data_bytes, out);
+    }
 }
 
 /* Of a lost datagram nothing else is known. */
-static bool is_known_of_loss(enum filter_source source)
+static bool is_known_of_loss(const struct filter_field *field)
 {
-    return source == FILTER_SOURCE_LOST || source == FILTER_SOURCE_RESENT || source == FILTER_SOURCE_COPY ||
-           source == FILTER_SOURCE_TO_ALL || source == FILTER_SOURCE_TIME ||
-           (source >= FILTER_SOURCE_IP_SRC && source <= FILTER_SOURCE_UDP_PORT && source != FILTER_SOURCE_IP_TTL &&
-            source != FILTER_SOURCE_IPV6_HOPS);
+    return field->source == FILTER_SOURCE_LOST || field->source == FILTER_SOURCE_RESENT || field->source == FILTER_SOURCE_COPY ||
+           field->source == FILTER_SOURCE_TO_ALL || field->source == FILTER_SOURCE_TIME || field->group == FILTER_OF_ADDRESS ||
+           field->group == FILTER_OF_PORT;
+}
+
+/* Is it of the frame, which may hold no datagram? */
+static bool is_of_frame(const struct filter_field *field)
+{
+    return field->group >= FILTER_OF_TIME;
 }
 
 bool filter_field_get(const struct filter_field *field, const struct filter_subject *subject, unsigned index, struct filter_value *out)
@@ -207,25 +231,30 @@ bool filter_field_get(const struct filter_field *field, const struct filter_subj
 
     if (field->part != NULL)
         return get_wire(field, subject, index, out);
-    if (subject->loss != NULL && !is_known_of_loss(source))
+    if (subject->loss != NULL && !is_known_of_loss(field))
         return false;
-    if (source >= FILTER_SOURCE_UDP_SRC)
-        return get_port(source, subject->packet->frame, index, out);
-    if (source >= FILTER_SOURCE_IP_SRC && source != FILTER_SOURCE_IP_TTL && source != FILTER_SOURCE_IPV6_HOPS)
-        return get_address(source, subject->packet->frame, index, out);
-    if (source >= FILTER_SOURCE_ETH_SRC && source <= FILTER_SOURCE_ETH_ADDR)
-        return get_mac(source, subject->packet->frame, index, out);
-    if (source >= FILTER_SOURCE_FRAME)
-        return get_frame(source, subject->packet, index, out);
-    if (source >= FILTER_SOURCE_TIME)
-        return get_time(source, subject, index, out);
-    if (!has_datagram)
+    if (!has_datagram && !is_of_frame(field))
         return false;
-    if (source >= FILTER_SOURCE_STATE)
-        return get_datagram(source, subject->packet, index, out);
-    if (source >= FILTER_SOURCE_RESENT)
-        return get_flag(source, subject->packet, index, out);
-    if (source >= FILTER_SOURCE_GAP)
+    switch ((enum filter_group)field->group) {
+    case FILTER_OF_VERDICTS:
+        return get_verdict(source, subject->verdicts, index, out);
+    case FILTER_OF_NUMBERS:
         return get_numbers(source, subject->numbers, index, out);
-    return give_number(index, (subject->verdicts & (source == FILTER_SOURCE_LOST ? FILTER_LOST : FILTER_SPURIOUS)) != 0, out);
+    case FILTER_OF_FLAGS:
+        return get_flag(source, subject->packet, index, out);
+    case FILTER_OF_DATAGRAM:
+        return get_datagram(source, subject->packet, index, out);
+    case FILTER_OF_TIME:
+        return get_time(source, subject, index, out);
+    case FILTER_OF_FRAME:
+        return get_frame(source, subject->packet, index, out);
+    case FILTER_OF_MAC:
+        return get_mac(source, subject->packet->frame, index, out);
+    case FILTER_OF_ADDRESS:
+        return get_address(source, subject->packet->frame, index, out);
+    case FILTER_OF_PORT:
+        return get_port(source, subject->packet->frame, index, out);
+    }
+    assert(!"a group");
+    return false;
 }
