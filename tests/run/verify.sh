@@ -1,7 +1,6 @@
 #!/bin/bash
-# Recordings of three nodes over a lossy network give the same when run again; so does tests/traces/lossy.db, a recording that is kept:
-# T.1.db of `run -m node/models/stories-q8_0.gguf -p Once -n 6 --ignore-eos --temp 0.7 --seed 5 --local 3 -t 1 --lab loss=2%,seed=3 --record
-# T.db`, with `PRAGMA page_size = 1024; VACUUM`; its `uname` told the architecture only.
+# Recordings of three nodes over a lossy network give the same when run again; so does tests/traces/lossy.db, a recording that is kept and
+# that tests/tools/record-lossy made.
 # Runs beside others.
 . tests/run/lib.sh
 mesh_node=$BIN/mesh-node

@@ -1,6 +1,6 @@
 /* A recording recomputed by mesh-replay verify -m: what is equal, and how a changed weight, row map or token is named.
- * tests/traces/lossy.db is that of one of three nodes with the model that the project ships (tests/run/verify.sh states how it was
- * made). */
+ * tests/traces/lossy.db is that of one of three nodes with the model that the project ships (made by
+ * tests/tools/record-lossy). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
