@@ -41,7 +41,7 @@ bool mesh_session_is_of_one(const uint8_t *packet, size_t bytes)
     if (epoch[3] & 128)
         return true;
     return !(epoch[0] | epoch[1] | epoch[2] | epoch[3]) && packet[offsetof(struct mesh_header_bytes, type)] >= MESH_TYPE_CALL &&
-           packet[offsetof(struct mesh_header_bytes, type)] <= MESH_TYPE_CALL_REFUSE;
+           packet[offsetof(struct mesh_header_bytes, type)] < MESH_TYPE_COUNT;
 }
 
 size_t mesh_session_write_outside(struct mesh_message *message, uint16_t version, uint64_t *number, uint64_t now_ns, uint8_t *packet,

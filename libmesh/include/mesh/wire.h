@@ -36,6 +36,7 @@
 #include <stdint.h>
 
 #include "mesh/err.h"
+#include "mesh/wire_values.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -61,61 +62,6 @@ enum { MESH_FLAGS_OF_SEALING = 4 | 8 | 32 | 64, MESH_FLAGS_KNOWN = 127 };
 enum { MESH_FRAGMENT_FIRST = 1, MESH_FRAGMENT_LAST = 2 };
 enum { MESH_NAK_RANGES_MAX = 64, MESH_PART_MEMBERS_MAX = 15 };
 enum { MESH_SESSION_MAX = INT32_MAX }; /* numbers of client sessions; header.epoch is that with the top bit set */
-
-enum mesh_refuse_reason {
-    MESH_REFUSE_VERSION = 1,   /* found and expected: protocol versions */
-    MESH_REFUSE_EPOCH,         /* epochs */
-    MESH_REFUSE_RANK_COUNT,    /* numbers of ranks */
-    MESH_REFUSE_PHASE_COUNT,   /* phases per step */
-    MESH_REFUSE_FINGERPRINT,   /* first 8 bytes of the models' fingerprints */
-    MESH_REFUSE_CONFIGURATION, /* first 8 bytes of the configurations' hashes */
-    MESH_REFUSE_INCARNATION,   /* first 8 bytes of the processes' incarnations: it restarted within an epoch */
-    MESH_REFUSE_STRANGER       /* found: the sender's rank; its address is not a member's */
-};
-
-enum mesh_call_reason {
-    MESH_CALL_VERSION = 1, /* another protocol version: the one of the header */
-    MESH_CALL_FULL,        /* the node has as many sessions as it may */
-    MESH_CALL_ENDING       /* the node is shutting down */
-};
-
-/* Why a process is not taken into a cluster. */
-enum mesh_deny_reason {
-    MESH_DENY_VERSION = 1, /* found and expected: protocol versions */
-    MESH_DENY_CLUSTER,     /* first 8 bytes of the hashes of the clusters' names */
-    MESH_DENY_FINGERPRINT, /* first 8 bytes of the models' fingerprints */
-    MESH_DENY_FEATURES,    /* found: what the asking process knows; expected: what it has to know */
-    MESH_DENY_FULL,        /* found: members with it; expected: at most */
-    MESH_DENY_BUSY,        /* understood, but never sent. Found: processes that wait to be taken in; expected: at most */
-    MESH_DENY_UNHEARD,     /* found: rank of a member that cannot hear the process, or is not heard by it */
-    MESH_DENY_NUMBER       /* found: number of the process's last epoch; expected: at most */
-};
-
-/* What a PLAN asks for. */
-enum mesh_stage {
-    MESH_STAGE_CHECK = 1, /* can all hear the new ones? */
-    MESH_STAGE_PREPARE,   /* load and copy, then say so */
-    MESH_STAGE_PROPOSE,   /* agree to the epoch */
-    MESH_STAGE_COMMIT     /* of a COMMIT: it is agreed */
-};
-
-enum mesh_answer {
-    MESH_ANSWER_YES = 1,
-    MESH_ANSWER_NOT_YET,   /* the plan is known; not all are heard, or not all is loaded */
-    MESH_ANSWER_PROMISED,  /* to a higher ballot: rival, rival_number */
-    MESH_ANSWER_ELSEWHERE, /* in another epoch, or that number is over: epoch, id */
-    MESH_ANSWER_UNASKED    /* has not asked to join, or not any more */
-};
-
-/* Flags of ALIVE. */
-enum {
-    MESH_ALIVE_ASKS = 1,
-    MESH_ALIVE_ANSWERS = 2,  /* origin_ns is the question's */
-    MESH_ALIVE_STRANGER = 4, /* the receiver is no member of the sender's epoch */
-    MESH_ALIVE_LEAVING = 8,
-    MESH_ALIVE_COMMIT = 16, /* answers a COMMIT */
-    MESH_ALIVE_FLAGS = 31
-};
 
 /* clang-format off */
 /*    name            type  min                  max                   unit      meaning */
@@ -352,6 +298,9 @@ enum {
     F(lease_ms,       u16,  1,                   60000,                "ms",     "for so long from now on") \
     F(kinds,          u32,  0,                   UINT32_MAX,           "bits",   "bit k: items of kind k, see Telemetry; bit 0: also events already told")
 
+/* A number belongs to a layer, which alone receives it: 1-31 to endpoints of an epoch (mesh.c), 32-47 to the cluster layer (cluster.c), 48-63
+ * to telemetry among members (node/watch.c), from 64 on to the calls of clients (session_connection.c). A node drops messages of types that
+ * it does not know and counts them, so a message that nodes can do without needs no new version; changed fields do, once released. */
 /*    number  NAME        struct      fields                   tail     meaning */
 #define MESH_MESSAGES(M) \
     M(1,      HELLO,      hello,      MESH_HELLO_FIELDS,       NONE,    "Who the sender is. Repeated until a HELLO_ACK comes.") \
@@ -415,7 +364,7 @@ struct mesh_member_bytes { MESH_MEMBER_FIELDS(MESH_WIRE_BYTES) };
 MESH_MESSAGES(MESH_WIRE_STRUCTS)
 
 #define MESH_WIRE_TYPE(number, NAME, name, FIELDS, tail, meaning) MESH_TYPE_##NAME = number,
-enum mesh_type { MESH_MESSAGES(MESH_WIRE_TYPE) MESH_TYPE_COUNT };
+enum mesh_type { MESH_MESSAGES(MESH_WIRE_TYPE) MESH_TYPE_COUNT /* the highest + 1; not all below are in use */ };
 #define MESH_WIRE_UNION(number, NAME, name, FIELDS, tail, meaning) struct mesh_##name name;
 /* clang-format on */
 
