@@ -107,7 +107,7 @@ struct fleet_node {
     enum fleet_state state;
     uint64_t report_ns;               /* here, when the newest report came */
     uint64_t named_ns;                /* here, when another member last named it */
-    uint8_t named_state;              /* enum mesh_telemetry_state, by that member */
+    uint8_t named_state;              /* enum mesh_node_state, by that member */
     uint32_t named_epoch;             /* of that member */
     int64_t gone_wall_ns;             /* when a node that is gone was last heard */
     uint64_t left_ns;                 /* here, when another node told that it has left; 0: none has */
@@ -128,7 +128,7 @@ struct fleet_event {
     int64_t wall_ns;     /* when it happened, by the clock of the node that tells it, which may be wrong or have been set */
     int64_t happened_ns; /* the same by the monitor's monotonic clock, to sort by; negative: before that began */
     int16_t node;        /* that tells it; FLEET_NOBODY: the monitor itself, or a forgotten node */
-    uint8_t happened;    /* enum mesh_telemetry_happening; 0: of the monitor */
+    uint8_t happened;    /* enum mesh_node_event; 0: of the monitor */
     bool is_bad;
     int16_t about; /* node, or FLEET_NOBODY */
     uint32_t epoch;

@@ -1,5 +1,7 @@
 #include "layout.h"
 
+#include <assert.h>
+
 enum { FINDINGS_LINES = 4, FINDINGS_LINES_MAX = 8, CURVE_LINES = 5, EVENTS_LINES = 4, MAIN_COLUMNS = 60, MAIN_LINES = 3 };
 
 /* The part beside or below main: its columns, the number of its facts, and the columns of each. */
@@ -112,8 +114,12 @@ struct layout layout_make(enum screen screen, int width, int height, int rows, s
         l.part[PART_CURVE] = cut_bottom(&left, CURVE_LINES + 1, MAIN_LINES + 8);
         l.part[PART_MAIN] = left;
         break;
-    default:
+    case SCREEN_TOKENS:
+    case SCREEN_EVENTS:
         l.part[PART_MAIN] = left;
+        break;
+    case SCREENS:
+        assert(!"a screen");
     }
     return l;
 }

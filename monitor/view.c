@@ -1,5 +1,6 @@
 #include "view.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 #include "columns.h"
 #include "format.h"
 
-static const char *const screen_names[SCREENS] = {"Overview", "Links", "Node", "Tokens", "Requests", "Events"};
+static const char *const screen_names[] = {"Overview", "Links", "Node", "Tokens", "Requests", "Events"};
+_Static_assert(sizeof screen_names / sizeof *screen_names == SCREENS, "each screen has a name");
 
 const char *view_name(const struct view *view, int node, char out[8])
 {
@@ -316,8 +318,11 @@ void view_draw(struct canvas *canvas, const struct fleet *fleet, struct ui *ui, 
     case SCREEN_REQUESTS:
         view_requests(&view);
         break;
-    default:
+    case SCREEN_EVENTS:
         view_events(&view, view.layout.part[PART_MAIN], true);
+        break;
+    case SCREENS:
+        assert(!"a screen");
     }
     grey(&view);
     draw_title(&view);

@@ -1,4 +1,5 @@
 /* One node: its workers' time, its figures, and histograms of what it receives. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,8 +129,11 @@ static void draw_figures(struct view *view, struct area area, int selected)
     canvas_rule(view->canvas, area, node->has_reported ? "figures" : "it has not reported yet");
     for (size_t i = 0; node->has_reported && i < sizeof figures / sizeof *figures; i++) {
         const struct mesh_metric *metric = mesh_metric_find(mesh_telemetry_part(MESH_TELEMETRY_NODE), figures[i].field);
-        const double value = metric != NULL ? mesh_metric_value(metric, &node->now) : NAN;
+        double value;
         char text[FORMAT_BYTES];
+
+        assert(metric != NULL); /* a name in the table above that telemetry does not have */
+        value = mesh_metric_value(metric, &node->now);
 
         if (figures[i].how == BYTES)
             format_bytes(value, text);

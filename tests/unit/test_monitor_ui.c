@@ -66,8 +66,16 @@ static void tab_goes_through_all_screens_and_back_to_the_first(void **state)
     }
     ui_key(&w->ui, &w->c.fleet, KEY_IS_BACK_TAB);
     assert_int_equal(w->ui.screen, SCREENS - 1);
-    keys(w, "2");
-    assert_int_equal(w->ui.screen, SCREEN_LINKS);
+}
+
+static void each_screen_has_its_number_as_a_key(void **state)
+{
+    struct world *w = *state;
+
+    for (int screen = 0; screen < SCREENS; screen++) {
+        ui_key(&w->ui, &w->c.fleet, (uint32_t)('1' + screen));
+        assert_int_equal(w->ui.screen, screen);
+    }
 }
 
 static void arrows_and_hjkl_select_and_enter_opens(void **state)
@@ -314,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tab_goes_through_all_screens_and_back_to_the_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_screen_has_its_number_as_a_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(arrows_and_hjkl_select_and_enter_opens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(in_the_matrix_rows_are_senders_and_columns_receivers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nodes_are_sorted_by_the_chosen_column, set_up, tear_down),
