@@ -369,6 +369,19 @@ static uint64_t hash_part(uint64_t hash, const struct mesh_telemetry_part *part)
     return hash;
 }
 
+static void every_state_and_event_has_a_name(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < MESH_NODE_STATES; i++)
+        assert_string_not_equal(mesh_telemetry_state_name(i), "?");
+    for (unsigned i = 0; i < MESH_WORKER_STATES; i++)
+        assert_string_not_equal(mesh_telemetry_worker_name(i), "?");
+    for (unsigned i = 0; i < MESH_REQUEST_STATES; i++)
+        assert_string_not_equal(mesh_telemetry_request_name(i), "?");
+    for (unsigned i = MESH_NODE_EVENT_START; i < MESH_NODE_EVENTS; i++)
+        assert_string_not_equal(mesh_telemetry_event_name(i), "?");
+}
+
 /* Fields have no names: who knows other ones reads wrong numbers, and does not notice. */
 static void the_layout_is_that_of_its_version(void **state)
 {
@@ -382,8 +395,8 @@ static void the_layout_is_that_of_its_version(void **state)
     if (hash != known)
         fail_msg(
             "the layout of telemetry is another one. If a release has the old one, raise MESH_TELEMETRY_VERSION (mesh/telemetry.h) and "
-            "MESH_TRACE_SCHEMA (mesh/trace.h). Record tests/golden/telemetry (tests/tools/record-telemetry) and tests/traces/lossy.db "
-            "(tests/run/verify.sh says how) anew. Then write UINT64_C(0x%016" PRIx64 ") here",
+            "MESH_TRACE_SCHEMA (mesh/trace.h). Record tests/golden/telemetry (tests/tools/record-telemetry, whose figures go to "
+            "test_monitor_recorded) and tests/traces/lossy.db (tests/tools/record-lossy) anew. Then write UINT64_C(0x%016" PRIx64 ") here",
             hash);
 }
 
@@ -401,6 +414,7 @@ int main(void)
         cmocka_unit_test(a_report_brings_its_piece),
         cmocka_unit_test(names_of_metrics_follow_the_rules),
         cmocka_unit_test(values_come_in_the_units_of_their_metrics),
+        cmocka_unit_test(every_state_and_event_has_a_name),
         cmocka_unit_test(the_layout_is_that_of_its_version),
     };
 
