@@ -156,7 +156,7 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
     if (bench.kernel == NULL)
         return EXIT_USAGE;
     if (arguments.type != NULL && bench.type < 0) {
-        fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", arguments.type, tensor_type_supported_names());
+        fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", arguments.type, TENSOR_TYPE_NAMES);
         return EXIT_USAGE;
     }
     kernel_thread_init();

@@ -147,7 +147,7 @@ static int find_tensor(const struct gguf *gguf, const char *name, uint64_t colum
         return -1;
     if (tensor_type_info(t->type) == NULL)
         return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': type %s (%u) is not supported: quantise the model to one of %s",
-                        gguf_path(gguf), name, tensor_type_name(t->type), t->type, tensor_type_supported_names());
+                        gguf_path(gguf), name, tensor_type_name(t->type), t->type, TENSOR_TYPE_NAMES);
     *out = t;
     return 0;
 }

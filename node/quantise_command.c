@@ -28,11 +28,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
     static const char *const examples[] = {"mesh-node quantize model-f16.gguf model-q4_k.gguf --type q4_k",
                                            "mesh-node quantize model-q8_0.gguf model-f32.gguf --type f32 --json", NULL};
     const struct option_spec specs[] = {
-        {.name = "type",
-         .kind = OPTION_TEXT,
-         .target = &a->type,
-         .metavar = "TYPE",
-         .help = "type of all matrices: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k"},
+        {.name = "type", .kind = OPTION_TEXT, .target = &a->type, .metavar = "TYPE", .help = "type of all matrices: " TENSOR_TYPE_NAMES},
         {.name = "threads",
          .short_name = 't',
          .kind = OPTION_U32,
@@ -71,9 +67,8 @@ static int refuse_type(const char *type, struct fail *fail)
     const char *nearest = options_nearest(lower, names);
 
     if (nearest == NULL)
-        return fail_set(fail, EXIT_USAGE, "--type %.60s: no such type: give one of %s", type, tensor_type_supported_names());
-    return fail_set(fail, EXIT_USAGE, "--type %.60s: no such type: did you mean %s? There are %s", type, nearest,
-                    tensor_type_supported_names());
+        return fail_set(fail, EXIT_USAGE, "--type %.60s: no such type: give one of %s", type, TENSOR_TYPE_NAMES);
+    return fail_set(fail, EXIT_USAGE, "--type %.60s: no such type: did you mean %s? There are %s", type, nearest, TENSOR_TYPE_NAMES);
 }
 
 static uint16_t threads_of_machine(void)
@@ -143,7 +138,7 @@ static int run(const struct arguments *a, struct fail *fail)
     struct quantise_file_report report;
 
     if (a->type == NULL)
-        return fail_set(fail, EXIT_USAGE, "quantize: no type to convert to: give one with --type: %s", tensor_type_supported_names());
+        return fail_set(fail, EXIT_USAGE, "quantize: no type to convert to: give one with --type: %s", TENSOR_TYPE_NAMES);
 
     const int type = tensor_type_from_name(a->type);
 

@@ -71,7 +71,7 @@ static int check_types(const struct gguf *in, struct fail *fail)
             continue;
         gguf_show_name(&tensor->name, name);
         return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': its type %s (%u) is not supported: begin with a file of one of %s",
-                        gguf_path(in), name, tensor_type_name(tensor->type), tensor->type, tensor_type_supported_names());
+                        gguf_path(in), name, tensor_type_name(tensor->type), tensor->type, TENSOR_TYPE_NAMES);
     }
     return 0;
 }

@@ -60,8 +60,7 @@ static int check_options(const struct synth_options *options, struct fail *fail)
     const struct tensor_type_info *info = tensor_type_info(options->type);
 
     if (info == NULL)
-        return fail_set(fail, EXIT_USAGE, "--type %s: is not supported: use one of %s", tensor_type_name(options->type),
-                        tensor_type_supported_names());
+        return fail_set(fail, EXIT_USAGE, "--type %s: is not supported: use one of %s", tensor_type_name(options->type), TENSOR_TYPE_NAMES);
     if (check_range("dim", options->dim, 2, SYNTH_DIM_MAX, fail) < 0 ||
         check_range("hidden", options->hidden, 2, SYNTH_DIM_MAX, fail) < 0 ||
         check_range("layers", options->layers, 1, SYNTH_LAYERS_MAX, fail) < 0 ||

@@ -25,7 +25,7 @@ int synth_command(int argc, char *const *argv, struct fail *fail)
          .kind = OPTION_TEXT,
          .target = &type,
          .metavar = "TYPE",
-         .help = "type of all matrices: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k (q8_0)"},
+         .help = "type of all matrices: " TENSOR_TYPE_NAMES " (q8_0)"},
         {.name = "seed", .kind = OPTION_U64, .target = &o.seed, .help = "seed of the weights (1)"},
         {.name = "help", .short_name = 'h', .kind = OPTION_STOP, .target = &help, .help = "this text"},
     };
@@ -43,7 +43,7 @@ int synth_command(int argc, char *const *argv, struct fail *fail)
     }
     int number = tensor_type_from_name(type);
     if (number < 0) {
-        fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", type, tensor_type_supported_names());
+        fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", type, TENSOR_TYPE_NAMES);
         return EXIT_USAGE;
     }
     o.type = (enum tensor_type)number;

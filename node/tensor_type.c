@@ -59,11 +59,6 @@ int tensor_type_from_name(const char *name)
     return -1;
 }
 
-const char *tensor_type_supported_names(void)
-{
-    return "f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k";
-}
-
 uint32_t tensor_type_file_number(enum tensor_type type)
 {
     static const uint8_t numbers[TYPE_COUNT] = {
@@ -71,7 +66,7 @@ uint32_t tensor_type_file_number(enum tensor_type type)
         [TYPE_Q2_K] = 10, [TYPE_Q3_K] = 11, [TYPE_Q4_K] = 14, [TYPE_Q5_K] = 16, [TYPE_Q6_K] = 18, [TYPE_BF16] = 32,
     };
 
-    assert(tensor_type_info(type) != NULL);
+    assert(tensor_type_info(type) != NULL && (numbers[type] != 0 || type == TYPE_F32));
     return numbers[type];
 }
 

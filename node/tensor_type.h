@@ -42,8 +42,8 @@ const char *tensor_type_name(uint32_t type);
 /* The type with this name in any letter case, or -1. */
 int tensor_type_from_name(const char *name);
 
-/* "f32 f16 bf16 q8_0 ...": for messages. */
-const char *tensor_type_supported_names(void);
+/* All names, for messages and help texts. */
+#define TENSOR_TYPE_NAMES "f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k"
 
 /* The number that general.file_type has for a file whose matrices are of this type. */
 uint32_t tensor_type_file_number(enum tensor_type type);

@@ -107,7 +107,7 @@ static int check(struct arguments *a, struct fail *fail)
     if (o->output == NULL)
         return fail_set(fail, EXIT_USAGE, "train: no file to write: give one with -o MODEL.gguf");
     if (type < 0)
-        return fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", a->type, tensor_type_supported_names());
+        return fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", a->type, TENSOR_TYPE_NAMES);
     if (o->setup.vocab < VOCAB_MIN)
         return fail_set(fail, EXIT_USAGE, "--vocab %u: bytes and control tokens alone are %d: give more", o->setup.vocab, VOCAB_MIN);
     if (o->setup.rate_min > o->setup.rate)

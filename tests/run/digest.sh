@@ -178,7 +178,7 @@ for type in $(few "q4_k" "f32 f16 q4_0 q4_k q6_k"); do
     same --local 3 --shares 3,2,1 --batch 33
 done
 
-for type in $(few "f16 q4_0 q6_k" "f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k q5_k q6_k q2_k q3_k"); do
+for type in $(few "f16 q4_0 q6_k" "$(tensor_types)"); do
     model "$type.gguf" --dim 256 --hidden 512 --layers 1 --heads 4 --kv-heads 2 --type "$type"
     begin "$type" "$type.gguf" "${sampled[@]}"
     for k in $kernels; do same --kernel "$k" --local 2; done

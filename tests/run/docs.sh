@@ -3,7 +3,7 @@
 # Runs beside others.
 . tests/run/lib.sh
 
-documents=(README.md CHANGELOG.md docs/*.md docs/adr/*.md)
+documents=(README.md CONTRIBUTING.md CHANGELOG.md docs/*.md docs/adr/*.md)
 
 # Relative links, without their #fragment.
 for document in "${documents[@]}"; do
@@ -89,6 +89,17 @@ if [ -x "$mesh_node" ]; then
         "$("$mesh_node" bench --help | sed -n 's/.*PART: //p' | tr '|' '\n' | sort)"
     check_equal "bash completes every command of mesh-node" "$(completed mesh-node '' | grep -v ^--)" \
         "$("$mesh_node" --help | sed -nE 's/^  ([a-z]+)  +[a-z].*/\1/p' | grep -v '^mesh' | sort)"
+fi
+if [ -x "$mesh_node" ]; then
+    tensor_types | tr ' ' '\n' | sort >"$tmp/types"
+    check "mesh-node says which types of tensors there are" [ "$(wc -l <"$tmp/types")" -gt 10 ]
+    check_equal "bash completes every type of tensor" "$(completed mesh-node quantize --type '')" "$(cat "$tmp/types")"
+    while read -r type; do
+        for document in README.md docs/ARITHMETIC.md docs/man/mesh-node.1; do
+            grep -qwi "$type" "$document" || echo "$document: $type"
+        done
+    done <"$tmp/types" >"$tmp/unknown"
+    check_equal "the documents name every type of tensor" "$(cat "$tmp/unknown")" ""
 fi
 if [ -x "$BIN/mesh-replay" ]; then
     check_equal "bash completes every named query of mesh-replay" "$(completed mesh-replay query x.db --named '')" \

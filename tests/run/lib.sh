@@ -146,6 +146,9 @@ http_ask() {
     exec 9>&-
 }
 
+# tensor_types: names of all types of tensors that mesh-node reads and writes, on one line.
+tensor_types() { "$mesh_node" quantize from.gguf to.gguf 2>&1 | sed -n 's/.*give one with --type: //p'; }
+
 # free_port: a UDP port that no process has bound now, another one each time.
 free_port() {
     local port

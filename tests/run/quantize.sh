@@ -4,7 +4,7 @@
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
 [ -x "$mesh_node" ] || skip_all "mesh-node is not built"
-types='f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k'
+types=$(tensor_types)
 
 model=$tmp/f32.gguf
 shape=(--dim 256 --hidden 512 --layers 2 --heads 4 --kv-heads 2 --vocab 300 --ctx 64 --seed 5)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dot_case.h"
 #include "node/gguf_write.h"
 #include "node/hash.h"
 #include "node/quantise.h"
@@ -24,14 +25,12 @@ struct tensor {
 
 enum tensor_type oddmodel_any_type(const char *name, uint64_t columns, uint64_t seed)
 {
-    static const enum tensor_type types[] = {TYPE_F32,  TYPE_F16,  TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_1, TYPE_Q5_0,
-                                             TYPE_Q5_1, TYPE_Q2_K, TYPE_Q3_K, TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K};
     uint64_t draw = hash_bytes(seed, name, strlen(name));
     enum tensor_type type;
 
     do {
         draw = hash_mix64(draw);
-        type = types[draw % (sizeof types / sizeof *types)];
+        type = dot_case_types[draw % DOT_CASE_TYPES];
     } while (columns % tensor_type_info(type)->block_values != 0);
     return type;
 }

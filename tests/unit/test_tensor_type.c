@@ -35,7 +35,7 @@ static void names_and_numbers_agree(void **state)
             continue;
         assert_int_equal(tensor_type_from_name(info->name), type);
         assert_string_equal(tensor_type_name(type), info->name);
-        assert_non_null(strstr(tensor_type_supported_names(), info->name));
+        assert_non_null(strstr(TENSOR_TYPE_NAMES, info->name));
         assert_int_equal(tensor_type_bytes((enum tensor_type)type, 512), 512 / info->block_values * info->block_bytes);
     }
     assert_int_equal(tensor_type_from_name("Q4_K"), TYPE_Q4_K);
@@ -62,6 +62,10 @@ static void files_of_a_type_have_the_published_number(void **state)
     assert_int_equal(tensor_type_file_number(TYPE_Q8_0), 7);
     assert_int_equal(tensor_type_file_number(TYPE_Q4_K), 14);
     assert_int_equal(tensor_type_file_number(TYPE_BF16), 32);
+    for (uint32_t type = 0; type < TYPE_COUNT; type++)
+        for (uint32_t other = 0; other < type; other++)
+            if (tensor_type_info(type) != NULL && tensor_type_info(other) != NULL)
+                assert_int_not_equal(tensor_type_file_number(type), tensor_type_file_number(other));
 }
 
 static void float_types_are_read_at_any_alignment(void **state)
