@@ -404,6 +404,7 @@ static void multiply_slice(const struct matrix *matrix, const struct kernel *ker
         const bool is_float = matrix->reads_float && tensor_type_info(type)->is_float;
         float *to = out + (size_t)(g - t->group_first) * PANEL_ROWS;
 
+        assert(kernel->dot[type] != NULL);
         run = matrix->group[g].run;
         if (input->panel != NULL && !is_float)
             kernel->tokens->dot[type](panel, run, columns, input->panel + index * input->panel_stride, input->token_count, to,

@@ -40,17 +40,21 @@ static void set_scale(uint8_t *at)
 static void make_finite(enum tensor_type type, uint8_t *data, size_t size)
 {
     size_t block = tensor_type_info(type)->block_bytes;
+    bool is_known = tensor_type_info(type)->is_float;
 
-    if (tensor_type_info(type)->is_float)
+    if (is_known)
         for (size_t i = block - 1; i < size; i += block)
             data[i] = (uint8_t)((data[i] & 0x80) | 0x38);
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++) {
+        is_known |= layouts[l].type == type;
         for (size_t i = 0; layouts[l].type == type && i < size; i += block) {
             set_scale(data + i + layouts[l].scale);
             if (layouts[l].scale_2 != 0)
                 set_scale(data + i + layouts[l].scale_2);
         }
     }
+    if (!is_known)
+        fail_msg("layouts lacks %s", tensor_type_name(type));
 }
 
 static struct gguf_tensor make_tensor(enum tensor_type type, uint32_t columns, uint32_t rows)
