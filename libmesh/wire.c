@@ -8,7 +8,8 @@
 
 #include "wire_field.h"
 
-/* The lists take a macro of six arguments, so the part's name reaches FIELD by a macro of its own. */
+/* The lists take a macro of six arguments, so the part's name reaches FIELD by a macro of its own. Without the one of a new message the
+ * compiler says "implicit declaration of function NAME_FIELD". */
 #define HEADER_FIELD(...)     MESH_FIELD(header, __VA_ARGS__)
 #define RANGE_FIELD(...)      MESH_FIELD(range, __VA_ARGS__)
 #define HELLO_FIELD(...)      MESH_FIELD(hello, __VA_ARGS__)

@@ -19,16 +19,19 @@
      unit,                                                    \
      meaning},
 
-/* get: true when the value is in range. put: asserts that it is. */
+/* get: true when the value is in range, as fits says of one that is to be put. */
 #define MESH_FIELD_INTEGER(bits)                                                                       \
     static inline bool get_u##bits(const uint8_t *at, uint##bits##_t *out, uint64_t min, uint64_t max) \
     {                                                                                                  \
         *out = (uint##bits##_t)mesh_little_get(at, sizeof *out);                                       \
         return *out >= min && *out <= max;                                                             \
     }                                                                                                  \
-    static inline void put_u##bits(uint8_t *at, const uint##bits##_t *in, uint64_t min, uint64_t max)  \
+    static inline bool fits_u##bits(const uint##bits##_t *in, uint64_t min, uint64_t max)              \
     {                                                                                                  \
-        assert(*in >= min && *in <= max);                                                              \
+        return *in >= min && *in <= max;                                                               \
+    }                                                                                                  \
+    static inline void put_u##bits(uint8_t *at, const uint##bits##_t *in)                              \
+    {                                                                                                  \
         mesh_little_put(at, *in, sizeof *in);                                                          \
     }
 MESH_FIELD_INTEGER(8)
@@ -51,16 +54,22 @@ static inline bool in_range(const uint8_t *bytes, unsigned size, uint64_t min, u
         memcpy(*out, at, size);                                                                        \
         return in_range(at, size, min, max);                                                           \
     }                                                                                                  \
-    static inline void put_b##size(uint8_t *at, const uint8_t(*in)[size], uint64_t min, uint64_t max)  \
+    static inline bool fits_b##size(const uint8_t(*in)[size], uint64_t min, uint64_t max)              \
     {                                                                                                  \
-        assert(in_range(*in, size, min, max));                                                         \
+        return in_range(*in, size, min, max);                                                          \
+    }                                                                                                  \
+    static inline void put_b##size(uint8_t *at, const uint8_t(*in)[size])                              \
+    {                                                                                                  \
         memcpy(at, *in, size);                                                                         \
     }
 MESH_FIELD_BYTES(16)
 MESH_FIELD_BYTES(32)
 
 #define MESH_FIELD_GET(name, type, min, max, unit, meaning) is_in &= get_##type(wire->name, &decoded->name, min, max);
-#define MESH_FIELD_PUT(name, type, min, max, unit, meaning) put_##type(wire->name, &decoded->name, min, max);
+/* The assertion is here, not in put_TYPE, so that what it prints names the field. */
+#define MESH_FIELD_PUT(name, type, min, max, unit, meaning) \
+    assert(fits_##type(&decoded->name, min, max));          \
+    put_##type(wire->name, &decoded->name);
 
 /* get_NAME and put_NAME of struct mesh_NAME and its twin of byte arrays. */
 #define MESH_FIELD_CODEC(name, FIELDS)                   \
