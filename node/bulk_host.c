@@ -35,7 +35,7 @@ static void refuse(struct bulk_answer *answer, const char *why)
     answer->why = why != NULL ? why : "this node cannot give it: ask another one";
 }
 
-static void take_get(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session,
+static void take_get(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session, bool may_get,
                      const struct bulk_record *get)
 {
     static const char full[] = "this node serves as many at once as it can: ask another one, or later";
@@ -49,7 +49,7 @@ static void take_get(struct bulk_host *host, struct mesh_sessions *sessions, uin
             place = &host->answer[i];
         own += host->answer[i].session == session;
     }
-    if (place == NULL || own == BULK_OPEN_MAX) {
+    if (!may_get || place == NULL || own == BULK_OPEN_MAX) {
         mesh_sessions_send(sessions, now_ns, session, record, bulk_write(&no, record));
         return;
     }
@@ -58,19 +58,27 @@ static void take_get(struct bulk_host *host, struct mesh_sessions *sessions, uin
     host->count++;
 }
 
-int bulk_host_take(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session, const uint8_t *record,
-                   size_t bytes)
+int bulk_host_take(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session, bool may_get,
+                   const uint8_t *record, size_t bytes)
 {
     struct bulk_record got;
 
     if (bulk_read(&got, record, bytes) < 0 || (got.kind != BULK_GET && got.kind != BULK_STOP))
         return -1;
     if (got.kind == BULK_GET)
-        take_get(host, sessions, now_ns, session, &got);
+        take_get(host, sessions, now_ns, session, may_get, &got);
     for (unsigned i = 0; got.kind == BULK_STOP && i < BULK_GETS_MAX; i++)
         if (host->answer[i].session == session && host->answer[i].tag == got.tag)
             host->answer[i].is_over = true; /* END gives the offset at which it stopped */
     return 0;
+}
+
+bool bulk_host_has(const struct bulk_host *host, uint32_t session)
+{
+    for (unsigned i = 0; i < BULK_GETS_MAX; i++)
+        if (host->answer[i].session == session)
+            return true;
+    return false;
 }
 
 void bulk_host_drop(struct bulk_host *host, uint32_t session)

@@ -47,9 +47,11 @@ void bulk_host_init(struct bulk_host *host);
 /* Provide a resource from now on, or, with read NULL, no longer: its open GETs are then refused. */
 void bulk_provide(struct bulk_host *host, enum bulk_resource resource, bulk_read_function *read, void *app);
 
-/* A record of a client for which bulk_is_one is true. -1: not of its form. */
-int bulk_host_take(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session, const uint8_t *record,
-                   size_t bytes);
+/* A record of a client for which bulk_is_one is true; it may be refused a GET. -1: not of its form. */
+int bulk_host_take(struct bulk_host *host, struct mesh_sessions *sessions, uint64_t now_ns, uint32_t session, bool may_get,
+                   const uint8_t *record, size_t bytes);
+
+bool bulk_host_has(const struct bulk_host *host, uint32_t session); /* it has an open GET */
 
 /* The session is over. */
 void bulk_host_drop(struct bulk_host *host, uint32_t session);

@@ -7,7 +7,7 @@
 #include "client_message.h"
 #include "epoch_run.h"
 
-/* Each of 32 sessions has places of its own, so no client can take those of others. */
+/* Each of the 32 sessions that may ask at once has places of its own, so no client can take those of others. */
 enum { JOBS_MAX = 64, JOBS_PER_SESSION = 2 };
 
 struct job {

@@ -22,7 +22,7 @@ static int check_text(const struct epoch_run_config *config, const struct job_as
     return request_check_size(size / ID_BYTES, config->ctx, config->model->ctx, "ask", fail);
 }
 
-static unsigned count_of(const struct prompt_queue *prompt_queue, uint32_t session)
+unsigned prompt_queue_count_of(const struct prompt_queue *prompt_queue, uint32_t session)
 {
     unsigned count = 0;
 
@@ -33,7 +33,7 @@ static unsigned count_of(const struct prompt_queue *prompt_queue, uint32_t sessi
 
 static int check_places(const struct prompt_queue *prompt_queue, const struct jobs *jobs, uint32_t session, struct fail *fail)
 {
-    if (count_of(prompt_queue, session) + jobs_count_of(jobs, session) >= JOBS_PER_SESSION)
+    if (prompt_queue_count_of(prompt_queue, session) + jobs_count_of(jobs, session) >= JOBS_PER_SESSION)
         return fail_set(fail, EXIT_ENVIRONMENT, "requests: %d of this session run or wait already: ask again when one has ended",
                         JOBS_PER_SESSION);
     if (prompt_queue->count + jobs_count(jobs) >= JOBS_MAX)

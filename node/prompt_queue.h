@@ -33,6 +33,8 @@ struct prompt_queue_outcome {
 int prompt_queue_add(struct prompt_queue *prompt_queue, const struct jobs *jobs, const struct epoch_run_config *config,
                      const struct job_asked *asked, const char *text, size_t text_size, struct fail *fail);
 
+unsigned prompt_queue_count_of(const struct prompt_queue *prompt_queue, uint32_t session); /* entries */
+
 /* Tokenises more of the oldest prompt. *work: symbols that may be processed, and what is left of them. True: that entry is finished,
  * and *outcome is set; another may follow. */
 bool prompt_queue_next(struct prompt_queue *prompt_queue, struct jobs *jobs, const struct epoch_run_config *config, size_t *work,

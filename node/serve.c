@@ -21,11 +21,10 @@
 enum {
     LOOP_NS_MAX = 50000000,
     LEAVE_NS_MAX = 65000000000, /* to leave in order: the others first load, for a minute at most */
-    CLIENTS_MAX = 32,
     INTERRUPTS_MAX = 100
 };
 
-_Static_assert(CLIENTS_MAX *JOBS_PER_SESSION <= JOBS_MAX, "no client is refused for what others have asked");
+_Static_assert(CLIENT_PLACES_WORKING *JOBS_PER_SESSION <= JOBS_MAX, "no client is refused for what others have asked");
 
 /* The server that a signal ends; a handler cannot get it otherwise. */
 static struct server *volatile interrupted_server;
@@ -305,11 +304,11 @@ static int open_cluster(struct server *server, const uint8_t incarnation[MESH_IN
 static int open_sessions(struct server *server, const uint8_t incarnation[MESH_INCARNATION_BYTES], struct fail *fail)
 {
     struct mesh_sessions_config sessions = {.version = server->config->version,
-                                            .capacity = CLIENTS_MAX,
+                                            .capacity = CLIENT_PLACES,
                                             .hash = mesh_hash16,
                                             .guard = &server->session_seal.guard,
                                             .tap = recording_sessions_tap(server->recording)};
-    const size_t bytes = mesh_sessions_memory_bytes(CLIENTS_MAX);
+    const size_t bytes = mesh_sessions_memory_bytes(CLIENT_PLACES);
 
     memcpy(sessions.incarnation, incarnation, sizeof sessions.incarnation);
     if (mesh_random(sessions.secret, sizeof sessions.secret) != MESH_OK ||

@@ -55,6 +55,7 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     status.change = &server->change;
     memcpy(status.refused, server->refused, sizeof status.refused);
     status.replayed = server->replayed;
+    status.turned_away = server->turned_away;
     status.requests = server->prompt_queue.count;
     for (size_t i = 0; i < JOBS_MAX; i++)
         status.requests += server->jobs.job[i].id != 0 && !server->jobs.job[i].is_done;
@@ -98,6 +99,33 @@ static void refuse_prompt(struct server *server, uint32_t session, const struct 
     refuse_as(server, session, fail->exit_code == EXIT_USAGE ? CLIENT_MESSAGE_UNFIT : CLIENT_MESSAGE_REFUSED, fail->text);
 }
 
+static enum client_use use_of(void *app, uint32_t session)
+{
+    const struct server *server = app;
+
+    if (jobs_count_of(&server->jobs, session) + prompt_queue_count_of(&server->prompt_queue, session) > 0 ||
+        bulk_host_has(&server->bulk, session))
+        return CLIENT_WORKS;
+    return watch_has(&server->watching.watch, mesh_udp_now_ns(), session) ? CLIENT_LOOKS : CLIENT_IDLE;
+}
+
+/* Whether this client may have a question or a fetch more: not if too many others have some. */
+static bool may_work(struct server *server, uint32_t session)
+{
+    const bool may = client_places_may_work(&server->places, session, use_of, server);
+
+    server->turned_away += !may;
+    return may;
+}
+
+static void refuse_for_others(struct server *server, uint32_t session)
+{
+    char why[120];
+
+    snprintf(why, sizeof why, "this node works for %d clients, as many as it takes: ask another node, or later", CLIENT_PLACES_WORKING);
+    refuse(server, session, why);
+}
+
 static void take_prompt(struct server *server, uint32_t session, const struct client_message *ask)
 {
     const struct job_asked asked = {.session = session, .ask = ask->ask, .when_ns = mesh_udp_now_ns()};
@@ -107,6 +135,8 @@ static void take_prompt(struct server *server, uint32_t session, const struct cl
         refuse_to_begin(server, session);
     else if (server->memory.missing_bytes > 0)
         refuse_without_memory(server, session);
+    else if (!may_work(server, session))
+        refuse_for_others(server, session);
     else if (prompt_queue_add(&server->prompt_queue, &server->jobs, &server->epoch_run_config, &asked, ask->text, ask->text_size, &fail) <
              0)
         refuse_prompt(server, session, &fail);
@@ -145,14 +175,23 @@ static void cancel_session(struct server *server, uint32_t session, bool is_aske
     }
 }
 
+static const char no_form[] = "this node does not understand the question: are both of the same version?";
+
+static void take_bulk(struct server *server, const struct mesh_session_event *event)
+{
+    const bool may_get = event->record[0] != BULK_GET || may_work(server, event->session);
+
+    if (bulk_host_take(&server->bulk, server->sessions, mesh_udp_now_ns(), event->session, may_get, event->record, event->record_bytes) < 0)
+        refuse(server, event->session, no_form);
+}
+
 static void take_record(struct server *server, const struct mesh_session_event *event)
 {
-    static const char no_form[] = "this node does not understand the question: are both of the same version?";
     struct client_message message;
 
+    client_places_ask(&server->places, mesh_udp_now_ns(), event->session);
     if (bulk_is_one(event->record, event->record_bytes)) {
-        if (bulk_host_take(&server->bulk, server->sessions, mesh_udp_now_ns(), event->session, event->record, event->record_bytes) < 0)
-            refuse(server, event->session, no_form);
+        take_bulk(server, event);
         return;
     }
     if (serve_watch_take_record(server, event->session, event->record, event->record_bytes))
@@ -178,20 +217,39 @@ static void take_record(struct server *server, const struct mesh_session_event *
     }
 }
 
+/* A client that goes away frees its slot. */
+static void forget_session(struct server *server, uint32_t session)
+{
+    client_places_close(&server->places, session);
+    cancel_session(server, session, false);
+    bulk_host_drop(&server->bulk, session);
+    serve_watch_drop(server, session);
+}
+
+static void free_places(struct server *server)
+{
+    const uint32_t session = client_places_give_way(&server->places, mesh_udp_now_ns(), use_of, server);
+
+    if (session == 0)
+        return;
+    mesh_sessions_close(server->sessions, mesh_udp_now_ns(), session);
+    forget_session(server, session);
+}
+
 void serve_run_sessions(struct server *server)
 {
     struct mesh_session_event event;
 
     mesh_sessions_tick(server->sessions, mesh_udp_now_ns());
     while (mesh_sessions_next_event(server->sessions, mesh_udp_now_ns(), &event)) {
-        if (event.type == MESH_SESSION_RECORD) {
+        if (event.type == MESH_SESSION_OPENED)
+            client_places_open(&server->places, mesh_udp_now_ns(), event.session);
+        else if (event.type == MESH_SESSION_RECORD)
             take_record(server, &event);
-        } else if (event.type == MESH_SESSION_CLOSED) {
-            cancel_session(server, event.session, false); /* a client that goes away frees its slot */
-            bulk_host_drop(&server->bulk, event.session);
-            serve_watch_drop(server, event.session);
-        }
+        else if (event.type == MESH_SESSION_CLOSED)
+            forget_session(server, event.session);
     }
+    free_places(server);
 }
 
 /* Tiles and fetched bytes share a socket and a link. */
@@ -229,6 +287,7 @@ void serve_tell_clients(struct server *server)
             job_sent(job, tokens);
             if (is_last) {
                 node_metrics_request_finished(&server->watching.requests, job, mesh_udp_now_ns());
+                client_places_ask(&server->places, mesh_udp_now_ns(), job->session);
                 jobs_remove(job);
             }
         }

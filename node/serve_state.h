@@ -7,6 +7,7 @@
 
 #include "balance.h"
 #include "bulk_host.h"
+#include "client_places.h"
 #include "epoch_change.h"
 #include "http_metrics.h"
 #include "mesh/session.h"
@@ -58,6 +59,8 @@ struct server {
     struct mesh_session_seal session_seal;
     struct mesh_sessions *sessions;
     void *sessions_memory;
+    struct client_places places; /* of the sessions that are open */
+    uint64_t turned_away;        /* questions and fetches, for too many clients had some */
     struct serve_unsent unsent;
     struct epoch_run *run;  /* the present epoch; NULL: none */
     struct epoch_run *next; /* being prepared; NULL: none */

@@ -109,6 +109,7 @@ static void take_refused(const struct serve_status *status, struct refusals *ref
         refused->seal[i] += status->filter->cluster[i];
     for (int i = 0; i < MESH_SESSION_REFUSALS; i++)
         refused->clients[i] = status->filter->clients[i] + status->sessions->refused[i];
+    refused->clients[MESH_SESSION_BY_FULL] += status->turned_away;
     refused->replay += status->filter->replay + status->cluster_stats->dropped[-MESH_EDUPLICATE];
 }
 

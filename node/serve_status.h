@@ -25,6 +25,7 @@ struct serve_status {
     uint64_t prepared_epochs;                       /* epochs that began with what had been prepared */
     struct balance_member member[MESH_RANKS_MAX];   /* of the run: their reported speeds */
     uint32_t share_changes;                         /* epochs with new shares for the same members */
+    uint64_t turned_away;                           /* questions and fetches, for too many clients had some */
     uint32_t requests;                              /* of this node's clients, not finished */
     struct recording_figures recorded;              /* with --record */
     bool is_recording;

@@ -287,6 +287,14 @@ void watch_give(struct watch *w, uint64_t now_ns, uint64_t unix_ms, const struct
 
 /* ---- when ---- */
 
+bool watch_has(const struct watch *w, uint64_t now_ns, uint32_t session)
+{
+    for (unsigned i = 0; i < WATCHERS_MAX; i++)
+        if (w->watcher[i].session == session && is_active(&w->watcher[i], now_ns))
+            return true;
+    return false;
+}
+
 unsigned watch_count(const struct watch *w, uint64_t now_ns)
 {
     unsigned count = 0;

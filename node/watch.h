@@ -99,6 +99,7 @@ void watch_report_last(struct watch *watch, uint64_t now_ns);
 void watch_run(struct watch *watch, uint64_t now_ns);
 uint64_t watch_due_ns(const struct watch *watch, uint64_t now_ns);
 
-unsigned watch_count(const struct watch *watch, uint64_t now_ns); /* clients and members that watch now */
+bool watch_has(const struct watch *watch, uint64_t now_ns, uint32_t session); /* this client watches now */
+unsigned watch_count(const struct watch *watch, uint64_t now_ns);             /* clients and members that watch now */
 
 #endif

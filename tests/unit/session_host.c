@@ -51,7 +51,7 @@ static void serve_events(struct session_host *host)
                 bulk_host_drop(host->bulk, event.session);
             }
         } else if (host->bulk != NULL && bulk_is_one(event.record, event.record_bytes)) {
-            bulk_host_take(host->bulk, host->sessions, mesh_udp_now_ns(), event.session, event.record, event.record_bytes);
+            bulk_host_take(host->bulk, host->sessions, mesh_udp_now_ns(), event.session, true, event.record, event.record_bytes);
         } else {
             send_back(host, &event);
         }

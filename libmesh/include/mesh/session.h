@@ -17,7 +17,7 @@ extern "C" {
 #define MESH_SESSION_EPOCH 0x80000000u /* ORed with the session's number: header.epoch of its datagrams */
 
 enum {
-    MESH_SESSIONS_MAX = 32,
+    MESH_SESSIONS_MAX = 48,
     MESH_SESSION_DATAGRAM_BYTES = MESH_DATAGRAM_BYTES_MIN,
     MESH_SESSION_RECORDS = 1 /* version of the records that sessions carry: both sides have the same, or there is no session */
 };
