@@ -335,6 +335,14 @@ static void print_waiting(const struct serve_status *status, FILE *stream)
     }
 }
 
+static void print_recording(const struct recording_figures *recorded, FILE *stream)
+{
+    if (recorded->is_failing != 0)
+        fputs("\nrecording: its disk does not take it: see the log", stream);
+    if (recorded->entries_lost > 0)
+        fprintf(stream, "\nrecording: %llu entries are missing", (unsigned long long)recorded->entries_lost);
+}
+
 size_t serve_status_print(const struct serve_status *status, char *out, size_t room)
 {
     FILE *stream = fmemopen(out, room, "w");
@@ -373,6 +381,7 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
         fprintf(stream, "\ntrouble: %s", status->troubles->trouble[i].text);
     if (status->troubles->unlisted_count > 0)
         fprintf(stream, "\ntrouble: and %u more, for which there is no room here: see the log", status->troubles->unlisted_count);
+    print_recording(&status->recorded, stream);
     fflush(stream);
     size = ftell(stream);
     fclose(stream);

@@ -276,6 +276,49 @@ case $code in
 77) skip "a full disk does not change what is generated" "no small file system can be mounted here (unshare -rm)" ;;
 *) not_ok "a full disk does not change what is generated" "$(cat "$tmp/full-err")" ;;
 esac
+# A serving node on a disk that becomes full and has room again later.
+cat >"$tmp/served.sh" <<END
+. tests/run/lib.sh
+mount -t tmpfs -o size=3m none '$tmp/full' || exit 77
+address=127.0.0.1:\$(free_port)
+background '$mesh_node' serve -m $model -t 1 --listen \$address --record '$tmp/full/S.db' --record-prompts 2>'$tmp/served-log'
+node=\$background_pid
+ask() { timeout 60 '$mesh_node' ask --to \$address -p 'Once upon a time' --temp 0 --ignore-eos -n 100 --digest; }
+status() { '$mesh_node' status --to \$address | grep -c 'recording: its disk does not take it: see the log'; }
+wait_until 20 ask
+for _ in {1..400}; do
+    ask >'$tmp/served-answer' 2>/dev/null || break
+    ! grep -q 'the disk is full: make room' '$tmp/served-log' || break
+done
+status >'$tmp/served-status'
+mount -o remount,size=60m '$tmp/full'
+wait_until 20 grep -q 'can be written again' '$tmp/served-log'
+status >>'$tmp/served-status'
+kill \$node
+wait \$node
+echo \$? >'$tmp/served-code'
+'$BIN/mesh-replay' verify '$tmp/full/S.db' >'$tmp/served-verify' 2>&1
+echo \$? >>'$tmp/served-code'
+END
+what="a node whose recording's disk is full answers as before"
+code=77
+if unshare -rm true 2>/dev/null; then
+    code=0
+    unshare -rm bash "$tmp/served.sh" >"$tmp/full-out" 2>"$tmp/full-err" </dev/null || code=$?
+fi
+case $code in
+0)
+    generate -n 100 --digest >"$tmp/whole" 2>/dev/null
+    check_same "$what" "$tmp/served-answer" "$tmp/whole"
+    check_contains "it says that the disk is full, with the remedy" "$tmp/served-log" "the disk is full: make room"
+    check_equal "its status says so, until there is room" "$(tr '\n' ' ' <"$tmp/served-status")" "1 0 "
+    check_contains "when there is room it records again" "$tmp/served-log" "can be written again"
+    check_equal "it ends with exit code 0, and what it recorded is the same when run again" "$(tr '\n' ' ' <"$tmp/served-code")" "0 0 "
+    ;;
+77) skip "$what" "no small file system can be mounted here (unshare -rm)" ;;
+*) not_ok "$what" "$(cat "$tmp/full-err")" ;;
+esac
+
 cat >"$tmp/fuller.sh" <<END
 mount -t tmpfs -o size=\$1 none '$tmp/full' || exit 77
 '$mesh_node' run -m $model -p 'Once upon a time' -n 1 --local 3 --record '$tmp/full/F.db'
