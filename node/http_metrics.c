@@ -14,9 +14,17 @@
 
 enum { CONNECTIONS_MAX = 16, TIMEOUT_S = 5, CONNECTION_BYTES = 16384 };
 
+#define CONNECTION_NS UINT64_C(10000000000) /* one that has not ended by then is closed: others wait for its place */
+
+struct http_connection {
+    int fd;
+    uint64_t since_ns; /* 0: free */
+};
+
 struct http_metrics {
     struct MHD_Daemon *daemon;
     struct http_metrics_source source;
+    struct http_connection connection[CONNECTIONS_MAX];
     uint16_t port;
 };
 
@@ -30,6 +38,7 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
         return MHD_NO;
     }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close"); /* clients that came back soon would keep all places */
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     result = MHD_queue_response(connection, status, response);
@@ -85,6 +94,31 @@ static enum MHD_Result on_request(void *app, struct MHD_Connection *connection, 
     return answer_page(app, connection, path, strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0);
 }
 
+static void on_connection(void *app, struct MHD_Connection *connection, void **place, enum MHD_ConnectionNotificationCode code)
+{
+    struct http_metrics *http = app;
+    struct http_connection *c = *place;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED && c != NULL)
+        c->since_ns = 0;
+    for (unsigned i = 0; code == MHD_CONNECTION_NOTIFY_STARTED && *place == NULL && i < CONNECTIONS_MAX; i++) {
+        c = &http->connection[i];
+        if (c->since_ns != 0)
+            continue;
+        *c =
+            (struct http_connection){MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, mesh_udp_now_ns()};
+        *place = c;
+    }
+}
+
+/* A client that sends or reads a byte now and then is never idle. */
+static void end_late(struct http_metrics *http, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+        if (http->connection[i].since_ns != 0 && now_ns - http->connection[i].since_ns > CONNECTION_NS)
+            shutdown(http->connection[i].fd, SHUT_RDWR);
+}
+
 static void be_quiet(void *app, const char *format, va_list list)
 {
     (void)app;
@@ -128,10 +162,10 @@ struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct htt
     if (address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     errno = 0;
-    http->daemon =
-        MHD_start_daemon(flags, listen.port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_EXTERNAL_LOGGER,
-                         be_quiet, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                         (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+    http->daemon = MHD_start_daemon(flags, listen.port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR, &address,
+                                    MHD_OPTION_EXTERNAL_LOGGER, be_quiet, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                                    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                    (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
     if (http->daemon == NULL) {
         const int reason = errno;
 
@@ -149,6 +183,7 @@ struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct htt
 
 void http_metrics_run(struct http_metrics *http)
 {
+    end_late(http, mesh_udp_now_ns());
     MHD_run(http->daemon);
 }
 

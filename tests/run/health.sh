@@ -32,6 +32,7 @@ check "a node that is to be alone is healthy" wait_until 20 health first 200
 recorded=()
 if [ -x "$BIN/mesh-replay" ]; then recorded=(--record "$tmp/other.db"); fi
 node other 2 --listen "127.0.0.1:$(free_port)" --join "127.0.0.1:$port" ${recorded[@]+"${recorded[@]}"}
+other=$background_pid
 check "one with another model is refused" wait_until 20 grep -q "refused by 127.0.0.1:$port" "$tmp/other"
 wait_until 20 grep -q "epoch" "$tmp/other"
 if health other 503; then
@@ -58,9 +59,40 @@ fi
 check_equal "/health of the refusing node mentions no refusal" "$(grep -c refused "$tmp/health")" 0
 "$mesh_node" status --to "127.0.0.1:$port" --json >"$tmp/status"
 check_equal "the status of the refusing node mentions no refusal" "$(grep -c '"refusal"' "$tmp/status")" 0
+
+# Clients that would keep all connections: those that come again and again, and those that never finish.
+http=$(sed -n 's|^metrics on http://127.0.0.1:\([0-9]*\)/metrics$|\1|p' "$tmp/first")
+exec 8<>"/dev/tcp/127.0.0.1/$http"
+printf 'GET /metrics HTTP/1.1\r\nHost: mesh\r\n\r\n' >&8
+timeout 10 cat <&8 >"$tmp/kept"
+exec 8>&-
+check_contains "a connection ends with its answer" "$tmp/kept" "Connection: close"
+dribble() {
+    local fd fds=()
+    trap '' PIPE
+    while [ ${#fds[@]} -lt 16 ]; do
+        exec {fd}<>"/dev/tcp/127.0.0.1/$http"
+        printf 'GET /health HTTP/1.1\r\nHost: mesh\r\n' >&"$fd"
+        fds+=("$fd")
+    done
+    echo ready >"$tmp/dribbling"
+    for _ in {1..120}; do
+        sleep 0.5
+        for fd in "${fds[@]}"; do printf 'X: y\r\n' >&"$fd"; done
+    done
+}
+background dribble 2>"$tmp/broken"
+check "clients take all connections, and send a line now and then" wait_until 20 test -e "$tmp/dribbling"
+if health first 200 || health first 200 || health first 200; then
+    ok "they are disconnected, and others are answered"
+else
+    not_ok "they are disconnected, and others are answered"
+fi
+kill "$background_pid"
+
 if [ ${#recorded[@]} -gt 0 ]; then
-    kill "$background_pid"
-    wait "$background_pid"
+    kill "$other"
+    wait "$other"
     run "$BIN/mesh-replay" query "$tmp/other.db" "SELECT reason FROM events WHERE kind = 'refused'"
     check_contains "the recorded event has address and reason in separate fields" "$out" \
         "127.0.0.1:$port: the cluster does not take this node in"
