@@ -1,7 +1,7 @@
 /* The HTTP listener of `--metrics`: /metrics for Prometheus, and /health. GET and HEAD of these two, and nothing else.
  *
- * No thread of its own: it works in http_metrics_run, which never blocks. Connections are bounded in number and time,
- * and each is for one request. */
+ * No thread of its own: it works in http_metrics_run, which never blocks. Connections are bounded in number and time, and
+ * each is for one request. */
 #ifndef NODE_HTTP_METRICS_H
 #define NODE_HTTP_METRICS_H
 
