@@ -382,7 +382,7 @@ docs: $(DOC_TESTS)
 	@for test in $(DOC_TESTS); do MESH_UPDATE=1 $$test >/dev/null || exit 1; done
 
 # Only for what is built: no manual of a program, and no header of functions, that are left out.
-HEADERS := $(filter-out $(if $(TRACE),,%/trace.h %/recording.h),$(PUBLIC_HEADERS))
+HEADERS := $(filter-out $(if $(TRACE),,%/trace.h %/trace_clocks.h %/recording.h),$(PUBLIC_HEADERS))
 MANUALS := $(wildcard $(patsubst %,docs/man/%.1,$(notdir $(MAINS))))
 COMPLETIONS := $(wildcard $(patsubst %,docs/completions/%.bash,$(notdir $(MAINS))))
 LIBRARY_DOCS := docs/PROTOCOL.md $(if $(TRACE),docs/TRACE.md)

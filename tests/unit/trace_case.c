@@ -326,3 +326,20 @@ int trace_case_read(const char *path)
     mesh_trace_close(trace);
     return err;
 }
+
+void trace_case_add(sqlite3 *db, const char *table, const char *columns, const char *values)
+{
+    char *sql = sqlite3_mprintf("SELECT printf('INSERT INTO %%s(%%s%%s) VALUES(%%s%%s)', '%q', '%q', "
+                                "coalesce(group_concat(', \"' || name || '\"', ''), ''), %Q, coalesce(group_concat(', 0', ''), '')) "
+                                "FROM pragma_table_info('%q') WHERE \"notnull\" AND instr(', ' || '%q' || ',', ', ' || name || ',') = 0",
+                                table, columns, values, table, columns);
+    sqlite3_stmt *statement = NULL;
+
+    if (sql == NULL || sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW ||
+        sqlite3_exec(db, (const char *)sqlite3_column_text(statement, 0), NULL, NULL, NULL) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", table, sqlite3_errmsg(db));
+        abort();
+    }
+    sqlite3_finalize(statement);
+    sqlite3_free(sql);
+}

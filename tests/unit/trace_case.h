@@ -8,6 +8,8 @@
 
 #include "mesh/trace.h"
 
+struct sqlite3;
+
 enum { TRACE_PLACE_PATH_BYTES = 96 };
 
 struct trace_place {
@@ -32,6 +34,9 @@ void trace_case_store(const char *path, const uint8_t *bytes, size_t size);
 
 /* Change a trace's rows with one UPDATE; any other statement, or one that fails, changes nothing. */
 void trace_case_change(const char *path, const char *sql);
+
+/* Add a row to a table of an open trace, as INSERT does; columns that must have a value and are not named get 0. Aborts on failure. */
+void trace_case_add(struct sqlite3 *db, const char *table, const char *columns, const char *values);
 
 /* Run any SQL on a trace, for at most some 100 000 steps of SQLite, and read the result: 0, or the error. */
 int trace_case_ask(const char *path, const char *sql);
