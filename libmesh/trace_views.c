@@ -32,19 +32,18 @@ const struct trace_view mesh_trace_views[] = {
      "  FROM telemetry_step s JOIN reports p ON p.id = s.report WHERE s.stall_ns > 0 GROUP BY p.node, s.step, s.begin_ns\n"
      "UNION ALL\n"
      "SELECT node, t_ns, step, phase, block, peer, duration_ns FROM events WHERE kind = 'stall'"},
-    {"clock_offsets", "The last estimate of the offset of peers' clocks: theirs minus the node's.",
-     "SELECT p.node, l.peer, l.clock_offset_ns, l.clock_error_ns, max(l.id) AS id\n"
-     "  FROM telemetry_link l JOIN reports p ON p.id = l.report GROUP BY p.node, l.peer"},
+    {"clock_offsets", "The last estimate of the offset of peers' clocks in each epoch: theirs minus the node's.",
+     "SELECT p.node, n.epoch_number AS epoch, l.peer, l.clock_offset_ns, l.clock_error_ns, max(l.id) AS id\n"
+     "  FROM telemetry_node n JOIN reports q ON q.id = n.report JOIN reports p ON p.node = q.node AND p.t_ns = q.t_ns\n"
+     "    JOIN telemetry_link l ON l.report = p.id\n"
+     "  WHERE l.rtt_ns_min > 0 GROUP BY p.node, n.epoch_number, l.peer"},
     {"tile_latency", "One-way latency of received tiles. Where the peer's clock is not known, relative to the fastest tile of that peer.",
      "SELECT t.node, t.t_ns, t.src AS peer, t.epoch, t.step, t.phase, t.block_first, t.block_count, t.is_resend,\n"
      "    t.t_ns - t.sent_ns - coalesce(-c.clock_offset_ns, f.least_ns) AS latency_ns, c.clock_offset_ns IS NULL AS is_relative\n"
      "  FROM tiles t\n"
      "    JOIN (SELECT node, src, epoch, min(t_ns - sent_ns) AS least_ns FROM tiles WHERE direction <> 1 GROUP BY node, src, epoch) f\n"
      "      ON f.node = t.node AND f.src = t.src AND f.epoch = t.epoch\n"
-     "    JOIN datagrams d ON d.id = t.id\n"
-     "    LEFT JOIN (SELECT p.node, l.ip, l.port, l.clock_offset_ns, max(l.id)\n"
-     "        FROM telemetry_link l JOIN reports p ON p.id = l.report GROUP BY p.node, l.ip, l.port) c\n"
-     "      ON c.node = t.node AND c.ip = d.from_ip AND c.port = d.from_port AND t.direction = 2\n"
+     "    LEFT JOIN clock_offsets c ON c.node = t.node AND c.epoch = t.epoch AND c.peer = t.src AND t.direction = 2\n"
      "  WHERE t.direction <> 1"},
     {"token_times", "Tokens and the time since the previous token of the same request.",
      "SELECT node, request, position, step, token, t_ns, t_ns - lag(t_ns) OVER (PARTITION BY node, request ORDER BY position) AS since_ns\n"

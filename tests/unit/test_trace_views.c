@@ -131,34 +131,39 @@ static void how_long_tiles_were_under_way_is_told_epoch_by_epoch(void **state)
     assert_int_equal(ask(*state, "SELECT max(latency_ns) FROM tile_latency WHERE epoch = 2"), 10);
 }
 
-/* A peer at 10.0.0.ADDRESS reports how far its clock is ahead. */
-static void add_link(int address, int offset_ns)
+/* A report in an epoch, and what it says of rank 1: how far its clock is ahead, and the shortest round trip to it. */
+static void add_report(int id, int epoch, int offset_ns, int rtt_ns)
 {
-    static const char zeros[] = "is_up, datagrams_sent, bytes_sent, datagrams_received, bytes_received, tiles_sent, tiles_received, lost, "
-                                "late, reordered, duplicate, refused, naks_sent, naks_received, resent, not_yet_sent, not_yet_received, "
-                                "duplicates_sent, duplicates_used, credit_waits, waited_ns, loss_ppm, clock_error_ns, rtt_ns_min, rtt_ns, "
-                                "silent_ns, datagram_bytes";
-    char sql[1000];
-    int used = snprintf(sql, sizeof sql, "INSERT INTO telemetry_link(report, peer, state, ip, port, clock_offset_ns, %s) ", zeros);
+    char values[100];
 
-    used += snprintf(sql + used, sizeof sql - (size_t)used, "VALUES(1, 1, 0, x'00000000000000000000ffff0a0000%02x', 7411, %d", address,
-                     offset_ns);
-    for (const char *at = zeros; at != NULL; at = strchr(at + 1, ','))
-        used += snprintf(sql + used, sizeof sql - (size_t)used, ", 0");
-    snprintf(sql + used, sizeof sql - (size_t)used, ")");
-    execute(sql);
+    snprintf(values, sizeof values, "%d, 1, %d", id, id);
+    trace_case_add(db, "reports", "id, node, t_ns", values);
+    snprintf(values, sizeof values, "%d, %d", id, epoch);
+    trace_case_add(db, "telemetry_node", "report, epoch_number", values);
+    snprintf(values, sizeof values, "%d, 1, %d, %d", id, offset_ns, rtt_ns);
+    trace_case_add(db, "telemetry_link", "report, peer, clock_offset_ns, rtt_ns_min", values);
 }
 
-static void a_peers_clock_is_that_of_its_address_whatever_its_rank(void **state)
+/* Another node has that rank then, or another machine its address: one that was started again begins to count anew. */
+static void a_peers_clock_is_that_of_the_epoch(void **state)
 {
-    execute("INSERT INTO reports(id, node, t_ns) VALUES(1, 1, 0)");
-    add_link(2, -500);
-    add_link(3, 70000);
+    add_report(1, 2, -500, 80);
+    add_report(2, 3, 70000, 80);
     add_tile(1, 2, 0, 1000, 450);
     add_tile(2, 3, 0, 3000, 72960);
-    execute("UPDATE datagrams SET from_port = 7411, from_ip = x'00000000000000000000ffff0a000002'");
-    execute("UPDATE datagrams SET from_ip = x'00000000000000000000ffff0a000003' WHERE epoch = 3");
     assert_int_equal(ask(*state, "SELECT max(latency_ns) FROM tile_latency WHERE NOT is_relative"), 50);
+    assert_int_equal(ask(*state, "SELECT min(latency_ns) FROM tile_latency WHERE NOT is_relative"), 40);
+    assert_int_equal(ask(*state, "SELECT sum(clock_offset_ns) FROM clock_offsets"), 69500);
+}
+
+static void a_clock_that_was_not_measured_is_not_known(void **state)
+{
+    add_report(1, 2, -500, 80);
+    add_report(2, 3, 0, 0);
+    add_tile(1, 2, 0, 1000, 450);
+    add_tile(2, 3, 0, 3000, 72960);
+    assert_int_equal(ask(*state, "SELECT count(*) FROM tile_latency WHERE is_relative"), 1);
+    assert_int_equal(ask(*state, "SELECT count(*) FROM clock_offsets"), 1);
 }
 
 static void each_epoch_has_a_stall_of_step_0(void **state)
@@ -186,7 +191,8 @@ int main(void)
         CASE(a_lost_member_is_no_lost_tile),
         CASE(what_the_analysis_of_a_capture_calls_lost_is_one),
         CASE(how_long_tiles_were_under_way_is_told_epoch_by_epoch),
-        CASE(a_peers_clock_is_that_of_its_address_whatever_its_rank),
+        CASE(a_peers_clock_is_that_of_the_epoch),
+        CASE(a_clock_that_was_not_measured_is_not_known),
         CASE(each_epoch_has_a_stall_of_step_0),
     };
 
