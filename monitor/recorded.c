@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mesh/trace.h"
+#include "mesh/trace_clocks.h"
 
 #define MS_NS       INT64_C(1000000)
 #define SPAN_NS_MAX (INT64_C(366) * 86400 * 1000 * MS_NS)
@@ -19,9 +19,8 @@ struct source {
     char *path;
     struct mesh_trace *trace;
     struct mesh_trace_cursor *cursor;
-    char recording[60];       /* when the recording began, by two clocks: the same in all its files and no others. "": not known */
-    int64_t last_ns;          /* of its last report */
-    int64_t unix_from_own_ns; /* the wall clock minus its own clock */
+    int64_t last_ns;    /* of its last report */
+    int64_t to_unix_ns; /* from its own clock to one wall clock for all traces */
     struct mesh_trace_report row;
     bool has_row;
 };
@@ -112,13 +111,19 @@ static int add_all(struct recorded *r, const char *const *paths, size_t count, s
 
 static int64_t wall_of(const struct source *s, int64_t t_ns)
 {
-    return t_ns + s->unix_from_own_ns;
+    return (int64_t)((uint64_t)t_ns + (uint64_t)s->to_unix_ns); /* a damaged trace may have any numbers */
 }
 
 /* Is it a time of a clock or of the calendar, so that sums with it do not overflow? */
 static bool is_time(int64_t ns)
 {
     return ns >= 0 && ns < INT64_MAX / 4;
+}
+
+/* So near to 1970, before or after, that differences do not overflow? */
+static bool is_near(int64_t ns)
+{
+    return ns > INT64_MIN / 4 && ns < INT64_MAX / 4;
 }
 
 static bool is_unix_ms(int64_t ms)
@@ -156,68 +161,59 @@ int recorded_rewind(struct recorded *r, struct fail *fail)
     return 0;
 }
 
-/* The last report's time, and the wall clock then: a machine whose clock is wrong at first is set right soon, by the network. */
 static int find_last(struct source *s, struct fail *fail)
 {
     struct mesh_trace_query *query;
-    struct mesh_trace_value value[2];
-    int err = mesh_trace_query(s->trace, "SELECT t_ns, unix_ms FROM reports ORDER BY id DESC LIMIT 1", 10, &query);
+    struct mesh_trace_value value;
+    int err = mesh_trace_query(s->trace, "SELECT t_ns FROM reports ORDER BY id DESC LIMIT 1", 10, &query);
 
+    s->last_ns = s->row.t_ns;
     if (err != 0)
         return failed(s, err, fail);
-    err = mesh_trace_query_next(query, value);
-    if (err > 0 && is_time(value[0].integer) && value[0].integer >= s->row.t_ns) {
-        s->last_ns = value[0].integer;
-        if (value[1].kind == MESH_TRACE_VALUE_INTEGER && is_unix_ms(value[1].integer))
-            s->unix_from_own_ns = value[1].integer * MS_NS - s->last_ns;
-    }
+    err = mesh_trace_query_next(query, &value);
+    if (err > 0 && is_time(value.integer) && value.integer >= s->row.t_ns)
+        s->last_ns = value.integer;
     mesh_trace_query_end(query);
     return err < 0 ? failed(s, err, fail) : 0;
 }
 
-static int describe(struct source *s, struct fail *fail)
+static int align(struct recorded *r, struct fail *fail)
 {
-    char begun[25] = "", unix_ns[25] = "";
+    struct mesh_trace_clock aligned[RECORDED_FILES_MAX];
+    struct mesh_trace_clocks *clocks;
+    int result = 0;
 
-    if (!s->has_row)
-        return 0;
-    if (mesh_trace_get_meta(s->trace, "begun_ns", begun, sizeof begun) == 0 &&
-        mesh_trace_get_meta(s->trace, "begun_unix_ns", unix_ns, sizeof unix_ns) == 0)
-        snprintf(s->recording, sizeof s->recording, "%s %s", begun, unix_ns);
-    s->last_ns = s->row.t_ns;
-    if (s->row.unix_ms != MESH_TRACE_NULL)
-        s->unix_from_own_ns = s->row.unix_ms * MS_NS - s->row.t_ns;
-    return find_last(s, fail);
-}
+    if (mesh_trace_clocks_open(&clocks, r->count) != 0)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    for (size_t i = 0; i < r->count && result == 0; i++) {
+        const int err = mesh_trace_clocks_read(clocks, i, r->source[i].trace);
 
-/* The files of a recording have one clock, whatever the wall clock was set to between them; what it said last is taken for right. */
-static void align_files(struct recorded *r)
-{
-    for (size_t i = 0; i < r->count; i++) {
-        const struct source *newest = &r->source[i];
-
-        for (size_t j = 0; j < r->count && newest->recording[0] != '\0'; j++)
-            if (strcmp(r->source[j].recording, newest->recording) == 0 && r->source[j].last_ns > newest->last_ns)
-                newest = &r->source[j];
-        r->source[i].unix_from_own_ns = newest->unix_from_own_ns;
+        result = err != 0 ? failed(&r->source[i], err, fail) : 0;
     }
+    if (result == 0)
+        mesh_trace_clocks_align(clocks, aligned);
+    for (size_t i = 0; i < r->count && result == 0; i++)
+        r->source[i].to_unix_ns = aligned[i].to_unix_ns;
+    mesh_trace_clocks_close(clocks);
+    return result;
 }
 
 static int find_span(struct recorded *r, struct fail *fail)
 {
     bool is_any = false;
 
-    if (recorded_rewind(r, fail) < 0)
+    if (recorded_rewind(r, fail) < 0 || align(r, fail) < 0)
         return -1;
     for (size_t i = 0; i < r->count; i++)
-        if (describe(&r->source[i], fail) < 0)
+        if (r->source[i].has_row && find_last(&r->source[i], fail) < 0)
             return -1;
-    align_files(r);
     for (size_t i = 0; i < r->count; i++) {
         const struct source *s = &r->source[i];
 
         if (!s->has_row)
             continue;
+        if (!is_near(wall_of(s, s->row.t_ns)) || !is_near(wall_of(s, s->last_ns)))
+            return fail_set(fail, EXIT_BAD_FILE, "%.300s: the times of its reports are impossible: the file is damaged", s->path);
         if (!is_any || wall_of(s, s->row.t_ns) < r->begin_ns)
             r->begin_ns = wall_of(s, s->row.t_ns);
         if (!is_any || wall_of(s, s->row.t_ns) > r->whole_ns)

@@ -1,8 +1,8 @@
 /* Telemetry that nodes have recorded, to be watched again: from one trace or several, one per node, as records of a client session in the
  * order of time; and when tokens were drawn.
  *
- * Times are nanoseconds since 1970: by the clock of each node, and what the wall clock was when its recording ended. Traces are read as
- * they are needed. One thread. */
+ * Times are nanoseconds since 1970, by the wall clock of the first trace's node when its recording ended: the clocks of all nodes are
+ * related to it (mesh/trace_clocks.h). Traces are read as they are needed. One thread. */
 #ifndef MONITOR_RECORDED_H
 #define MONITOR_RECORDED_H
 
