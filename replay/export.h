@@ -18,7 +18,7 @@ struct export_traces {
 int export_to_file(const char *path, int (*write)(void *context, FILE *out, struct fail *fail), void *context, struct fail *fail);
 
 /* Chrome's trace events as JSON, for Perfetto: a process for each node, with tracks of steps, phases, stalls, tokens, events, and of tiles
- * with an arrow from sender to receiver. Other nodes' times are converted to the first trace's clock by its estimate of theirs. */
+ * with an arrow from sender to receiver. All times are converted to the first trace's clock (clocks.h). */
 int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *fail);
 
 /* A pcap file (raw IP, nanoseconds) of all datagrams, unsealed as in the trace. Unknown addresses are 192.0.2.(rank + 1); zeros stand for

@@ -1,6 +1,7 @@
 /* Traces as Chrome's trace events: a JSON object with an array of them. */
 #include <inttypes.h>
 
+#include "clocks.h"
 #include "export.h"
 #include "mesh/mesh.h"
 #include "mesh/program/json.h"
@@ -19,7 +20,8 @@ struct perfetto {
     const char *path;
     struct mesh_trace *trace;
     size_t trace_count;
-    int64_t base_ns, shift_ns; /* time of the very first row; this trace's clock against the first trace's */
+    struct mesh_trace_clock clocks[EXPORT_TRACES_MAX]; /* by trace */
+    int64_t base_ns, to_first_ns;                      /* time of the very first row; from this trace's clock to the first trace's */
     struct fail *fail;
     uint64_t named[MESH_RANKS_MAX + 1]; /* by process: bits of tracks that have a name, 63: of the process */
 };
@@ -32,9 +34,14 @@ static int64_t less(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a - (uint64_t)b);
 }
 
+static int64_t plus(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static double micros(const struct perfetto *p, int64_t t_ns)
 {
-    return (double)less(less(t_ns, p->base_ns), p->shift_ns) / 1e3;
+    return (double)less(plus(t_ns, p->to_first_ns), p->base_ns) / 1e3;
 }
 
 static void name_of(struct perfetto *p, const char *what, int64_t process, int64_t track, const char *name)
@@ -112,6 +119,11 @@ static int rank_of(const struct mesh_trace_value *value)
 
 /* ---- tiles ---- */
 
+/* As the view clock_offsets, which traces of earlier versions have in another form. */
+#define CLOCKS_SQL                                                                                                                      \
+    "SELECT p.node, n.epoch_number AS epoch, l.peer, l.clock_offset_ns, max(l.id) FROM telemetry_node n "                               \
+    "JOIN reports q ON q.id = n.report JOIN reports p ON p.node = q.node AND p.t_ns = q.t_ns JOIN telemetry_link l ON l.report = p.id " \
+    "WHERE l.rtt_ns_min > 0 GROUP BY p.node, n.epoch_number, l.peer"
 #define TILES_SQL                                                                                              \
     "SELECT t.direction, t.t_ns, t.src, t.dst, t.epoch, t.number, t.is_to_all, t.is_resend, t.step, t.phase, " \
     "t.block_first, t.block_count, d.ranks, "                                                                  \
@@ -119,9 +131,7 @@ static int rank_of(const struct mesh_trace_value *value)
     "t.sent_ns, c.clock_offset_ns FROM tiles t "                                                               \
     "JOIN datagrams d ON d.id = t.id LEFT JOIN nodes n ON n.id = t.node "                                      \
     "LEFT JOIN nodes r ON r.ip = d.to_ip AND r.port = d.to_port "                                              \
-    "LEFT JOIN (SELECT p.node, l.ip, l.port, l.clock_offset_ns, max(l.id) FROM telemetry_link l "              \
-    "JOIN reports p ON p.id = l.report GROUP BY p.node, l.ip, l.port) c "                                      \
-    "ON c.node = t.node AND c.ip = d.from_ip AND c.port = d.from_port"
+    "LEFT JOIN (" CLOCKS_SQL ") c ON c.node = t.node AND c.epoch = t.epoch AND c.peer = t.src AND t.direction = 2"
 enum tile_column {
     TILE_DIRECTION,
     TILE_T_NS,
@@ -332,26 +342,6 @@ static int take_worker(void *context, const struct mesh_trace_value *v)
 
 /* ---- all of it ---- */
 
-/* How far another trace's clock is ahead, as the first trace's node estimates it. */
-static int find_shift(struct perfetto *p, const struct export_traces *traces, size_t index, int64_t *shift_ns)
-{
-    char sql[200];
-    int64_t rank;
-    int result;
-
-    *shift_ns = 0;
-    if (index == 0)
-        return 0;
-    result = rows_number(traces->paths[index], traces->traces[index],
-                         "SELECT coalesce((SELECT rank FROM epochs WHERE node = n.id ORDER BY t_ns DESC, id DESC LIMIT 1), rank, -1) "
-                         "FROM nodes n ORDER BY id LIMIT 1",
-                         &rank, p->fail);
-    if (result != 0)
-        return result;
-    snprintf(sql, sizeof sql, "SELECT clock_offset_ns FROM clock_offsets WHERE node = 1 AND peer = %" PRId64, rank);
-    return rows_number(traces->paths[0], traces->traces[0], sql, shift_ns, p->fail);
-}
-
 /* The very first time, by the first trace's clock. A trace may have no rows, if its node was ended as it began. */
 static int find_base(struct perfetto *p, const struct export_traces *traces)
 {
@@ -359,18 +349,19 @@ static int find_base(struct perfetto *p, const struct export_traces *traces)
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < traces->count; i++) {
-        int64_t first_ns = 0, shift_ns = 0;
+        int64_t first_ns = 0;
 
         result = rows_number(traces->paths[i], traces->traces[i],
                              "SELECT coalesce(min(t), -1) FROM (SELECT min(t_ns) AS t FROM datagrams "
                              "UNION ALL SELECT min(t_ns) FROM tokens UNION ALL SELECT min(t_ns) FROM events "
                              "UNION ALL SELECT min(begin_ns) FROM telemetry_step)",
                              &first_ns, p->fail);
-        if (result == 0)
-            result = find_shift(p, traces, i, &shift_ns);
-        if (result != 0 || first_ns < 0 || (is_found && less(first_ns, shift_ns) >= p->base_ns))
+        if (result != 0 || first_ns < 0)
             continue;
-        p->base_ns = less(first_ns, shift_ns);
+        first_ns = plus(first_ns, p->clocks[i].to_first_ns);
+        if (is_found && first_ns >= p->base_ns)
+            continue;
+        p->base_ns = first_ns;
         is_found = true;
     }
     return result;
@@ -393,7 +384,9 @@ static int put_trace(struct perfetto *p)
 int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *fail)
 {
     struct perfetto p = {.trace_count = traces->count, .fail = fail};
-    int result = find_base(&p, traces);
+    int result = clocks_align(traces->paths, traces->traces, traces->count, p.clocks, fail);
+
+    result = result != 0 ? result : find_base(&p, traces);
 
     json_init(&p.json, out);
     json_object_begin(&p.json, NULL);
@@ -402,8 +395,8 @@ int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *
     for (size_t i = 0; result == 0 && i < traces->count; i++) {
         p.path = traces->paths[i];
         p.trace = traces->traces[i];
-        result = find_shift(&p, traces, i, &p.shift_ns);
-        result = result != 0 ? result : put_trace(&p);
+        p.to_first_ns = p.clocks[i].to_first_ns;
+        result = put_trace(&p);
     }
     json_array_end(&p.json);
     json_object_end(&p.json);

@@ -19,7 +19,7 @@
  * step. */
 struct played_clock {
     float speed;                 /* times as fast as recorded; 0: without waiting */
-    int64_t recorded_ns;         /* since 1970: the start in the recording */
+    int64_t recorded_ns;         /* the start in the recording, by the first trace's clock */
     _Atomic uint64_t started_ns; /* the present start; 0: not yet */
     atomic_bool is_cancelled;
 };
@@ -32,7 +32,7 @@ struct played_rank {
     const struct compute_tape *tape;
     const struct mesh_addr *addresses; /* (rank_count) */
     struct played_clock *clock;
-    int64_t to_unix_ns;      /* of the recording machine's clock */
+    int64_t to_first_ns;     /* from the recording node's clock to that of the first trace */
     struct mesh_udp *udp;    /* owned */
     uint8_t fingerprint[32]; /* that the real node will have */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "checks.h"
+#include "clocks.h"
 #include "compute.h"
 #include "mesh/program/json.h"
 #include "run_rank.h"
@@ -91,7 +92,7 @@ static void find_tokens(struct run *run, struct run_request *r)
         r->has_digests |= token->digest != MESH_TRACE_NULL;
 }
 
-static int add_requests(struct run *run, size_t index, int64_t to_unix_ns, struct fail *fail)
+static int add_requests(struct run *run, size_t index, int64_t to_first_ns, struct fail *fail)
 {
     const struct compute_tokens *tokens = &run->tokens[index];
     const size_t count = run->play.count + tokens->request_count;
@@ -102,12 +103,12 @@ static int add_requests(struct run *run, size_t index, int64_t to_unix_ns, struc
     run->play.requests = grown;
     for (size_t i = 0; i < tokens->request_count; i++) {
         run->play.requests[run->play.count++] = (struct run_request){
-            .request = &tokens->requests[i], .tokens = tokens, .node = (uint16_t)index, .at_ns = tokens->request_ns[i] + to_unix_ns};
+            .request = &tokens->requests[i], .tokens = tokens, .node = (uint16_t)index, .at_ns = tokens->request_ns[i] + to_first_ns};
     }
     return 0;
 }
 
-static int read_trace(struct run *run, size_t index, struct fail *fail)
+static int read_trace(struct run *run, size_t index, int64_t to_first_ns, struct fail *fail)
 {
     const char *path = run->paths[index];
     struct mesh_trace *trace = trace_open(path, fail);
@@ -123,7 +124,7 @@ static int read_trace(struct run *run, size_t index, struct fail *fail)
     if (result == 0 && index == 0)
         read_setup(&run->nodes, trace);
     if (result == 0)
-        result = add_requests(run, index, trace_to_unix_ns(trace), fail);
+        result = add_requests(run, index, to_first_ns, fail);
     mesh_trace_close(trace);
     return result;
 }
@@ -135,12 +136,23 @@ static int by_time(const void *a, const void *b)
     return (x->at_ns > y->at_ns) - (x->at_ns < y->at_ns);
 }
 
-static int read_traces(struct run *run, struct fail *fail)
+/* Requests that entered at several nodes are in the order of one clock. */
+static int read_all(struct run *run, struct fail *fail)
 {
-    int result = 0;
+    struct mesh_trace_clock *clocks = calloc(run->path_count, sizeof *clocks);
+    int result = clocks != NULL ? clocks_align(run->paths, NULL, run->path_count, clocks, fail)
+                                : fail_set(fail, EXIT_ENVIRONMENT, "no memory for the clocks: close other programs");
 
     for (size_t i = 0; i < run->path_count && result == 0; i++)
-        result = read_trace(run, i, fail);
+        result = read_trace(run, i, clocks[i].to_first_ns, fail);
+    free(clocks);
+    return result;
+}
+
+static int read_traces(struct run *run, struct fail *fail)
+{
+    int result = read_all(run, fail);
+
     if (result != 0)
         return result;
     if (run->play.count == 0)

@@ -131,8 +131,8 @@ static int read_rank(struct run_rank *run, uint16_t rank, struct run_nodes *node
 
     if (trace == NULL)
         return -1;
-    p->to_unix_ns = trace_to_unix_ns(trace);
-    begun_ns = (int64_t)p->tape->log_at_ns + p->to_unix_ns;
+    p->to_first_ns = run->clocks[p->tape->path].to_first_ns;
+    begun_ns = (int64_t)p->tape->log_at_ns + p->to_first_ns;
     if (run->rank == 0 ? rank == 1 || (rank > 1 && begun_ns < run->clock.recorded_ns) : rank == 0)
         run->clock.recorded_ns = begun_ns;
     if (rank == 0) {
@@ -375,12 +375,20 @@ static int play(struct run_rank *run, struct run_nodes *nodes, const uint8_t fin
     return result == 0 && nodes->pid[0] != 0 ? run_nodes_stop(nodes, fail) : result;
 }
 
+static int align(struct run_rank *run, const char *const *paths, size_t path_count, struct fail *fail)
+{
+    run->clocks = calloc(path_count, sizeof *run->clocks);
+    if (run->clocks == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the clocks: close other programs");
+    return clocks_align(paths, NULL, path_count, run->clocks, fail);
+}
+
 int run_rank_play(struct run_rank *run, struct run_nodes *nodes, const char *const *paths, size_t path_count, struct fail *fail)
 {
     uint8_t fingerprint[32];
 
     if (check_traces(paths, path_count, fail) < 0 || compute_tapes_find(&run->tapes, paths, path_count, fail) < 0 ||
-        sort_tapes(run, fail) < 0)
+        sort_tapes(run, fail) < 0 || align(run, paths, path_count, fail) < 0)
         return -1;
     for (uint16_t r = 0; r < run->rank_count; r++)
         if ((r != run->rank || r == 0) && read_rank(run, r, nodes, fail) < 0)
@@ -397,6 +405,7 @@ void run_rank_release(struct run_rank *run)
     for (uint16_t r = 0; run->played != NULL && r < run->rank_count; r++)
         played_rank_release(&run->played[r]);
     free(run->played);
+    free(run->clocks);
     compute_tapes_release(&run->tapes);
     compute_tokens_release(&run->was);
     compute_tokens_release(&run->is);

@@ -2,6 +2,7 @@
 #ifndef REPLAY_RUN_RANK_H
 #define REPLAY_RUN_RANK_H
 
+#include "clocks.h"
 #include "played_rank.h"
 #include "run_judge.h"
 
@@ -21,7 +22,8 @@ struct run_rank {
 
     /* private */
     struct compute_tapes tapes;
-    struct played_rank *played; /* (rank_count) by rank; that of the real one is empty */
+    struct mesh_trace_clock *clocks; /* by trace */
+    struct played_rank *played;      /* (rank_count) by rank; that of the real one is empty */
     struct mesh_addr addresses[MESH_RANKS_MAX];
     struct played_clock clock;
     const char *own_path;          /* trace of the real rank; NULL: not given */

@@ -183,6 +183,48 @@ check_exit "another node with another kernel, at full speed, sends the same bits
 check_contains "JSON counts the played ranks" "$out" '"rank":2,"played":2,'
 check_contains "no check of that node fails or is skipped" "$out" '"different":0,"missing":0,"passed":8,"failed":0,"skipped":0'
 
+if command -v sqlite3 >/dev/null; then # a host whose wall clock is an hour ahead
+    mkdir "$tmp/far" && cp "$tmp/R.db" "$tmp/R.1.db" "$tmp/R.2.db" "$tmp/far/"
+    sqlite3 "$tmp/far/R.2.db" "UPDATE meta SET value = value + 3600000000000 WHERE key = 'begun_unix_ns';
+        UPDATE reports SET unix_ms = unix_ms + 3600000"
+    check "a host with a wrong wall clock is played at the right time" \
+        "$mesh_replay" run "$tmp/far/R.db" "$tmp/far/R.1.db" "$tmp/far/R.2.db" --node 1 --wait 20 -- "$mesh_node" run -m "$model" -t 1
+    for form in "" far/; do
+        "$mesh_replay" export "$tmp/${form}R.db" "$tmp/${form}R.1.db" "$tmp/${form}R.2.db" --perfetto "$tmp/$(basename "x$form").json"
+    done
+    check_same "nor does it move in Perfetto" "$tmp/xfar.json" "$tmp/x.json"
+    sqlite3 "$tmp/far/R.2.db" "UPDATE telemetry_link SET rtt_ns_min = 0"
+    sqlite3 "$tmp/far/R.1.db" "UPDATE telemetry_link SET rtt_ns_min = 0"
+    sqlite3 "$tmp/far/R.db" "UPDATE telemetry_link SET rtt_ns_min = 0 WHERE peer = 2"
+    check_exit "that nobody measured its clock is said" 0 "R.2.db: related to $tmp/far/R.db by their wall clocks" \
+        "$mesh_replay" export "$tmp/far/R.db" "$tmp/far/R.1.db" "$tmp/far/R.2.db" --perfetto "$tmp/wall.json"
+    check_equal "and of it alone" "$(wc -l <"$err")" 1
+fi
+if command -v python3 >/dev/null && command -v sqlite3 >/dev/null && unshare -T --monotonic 1000 true 2>/dev/null; then
+    ports=$(free_port),$(free_port)
+    booted() { # RANK [COMMAND...]
+        "${@:2}" "$mesh_node" run -m "$model" -p Once --temp 0 --ignore-eos -t 1 -n 20 --rank "$1" --record "$tmp/B.db" \
+            --peers "127.0.0.1:${ports%,*},127.0.0.1:${ports#*,}" >/dev/null 2>&1
+    }
+    background booted 1 unshare -T --monotonic 100000
+    booted 0
+    wait "$background_pid"
+    sqlite3 "$tmp/B.db" "UPDATE telemetry_link SET rtt_ns_min = 0, clock_offset_ns = 0" # only rank 1 has measured
+    check "two hosts are exported, one of which has measured the other's clock" \
+        "$mesh_replay" export "$tmp/B.db" "$tmp/B.1.db" --perfetto "$tmp/B.json"
+    python3 - "$tmp/B.json" >"$tmp/arrows" <<'PY'
+import json, sys
+at = {kind: {} for kind in "sf"}
+for e in json.load(open(sys.argv[1]))["traceEvents"]:
+    if e["ph"] in at:
+        at[e["ph"]][e["id"]] = e["ts"]
+under_way = [at["f"][i] - at["s"][i] for i in at["f"] if i in at["s"]]
+print(len(under_way) > 100, max(abs(us) for us in under_way) < 5e10) # of a difference of 1e11
+PY
+    check_equal "no tile is under way for as long as their clocks differ" "$(cat "$tmp/arrows")" "True True"
+else
+    skip "no tile is under way for as long as their clocks differ" "sqlite3, python3 or a time namespace is missing"
+fi
 check_exit "a real rank 0 gets the recorded requests" 0 "" lone --node 0 -- "$mesh_node" run -m "$model" -t 1
 check_contains "a real rank 0 plans the same steps" "$out" "ok: steps that rank 0 planned: the same: 22 records"
 check_contains "a real rank 0 sends the same bits" "$out" "ok: tiles that rank 0 sent: the same bits: "
