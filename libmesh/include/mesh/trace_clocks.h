@@ -1,7 +1,7 @@
 /* The clocks of several traces side by side.
  *
- * Each node records times of its own monotonic clock, and wall clocks of hosts differ. So traces are related by what their nodes measured of
- * one another: pings between two members of an epoch bound the difference of their clocks from both sides, and telemetry records that
+ * Each node records times of its own monotonic clock, and wall clocks of hosts differ. So traces are related by what their nodes measured
+ * of one another: pings between two members of an epoch bound the difference of their clocks from both sides, and telemetry records that
  * estimate. Two nodes that were never in one epoch are related by a third one that knows both. Wall clocks are compared only where nothing
  * else is known. */
 #ifndef MESH_TRACE_CLOCKS_H
