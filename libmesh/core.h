@@ -189,6 +189,7 @@ struct mesh_peer {
     uint64_t rtt_ns, rtt_deviation_ns;
     uint32_t probe_bytes, probe_ack_bytes, probe_tries; /* probe_bytes 0: not probing */
     uint64_t probe_at_ns, probe_again_ns;               /* the next try; the time until three more, if these are not answered */
+    uint32_t probes_open[2];                            /* of these tries neither answered nor reported as lost; [1]: to the group */
     uint32_t path_bytes;                                /* larger ones do not leave this machine; 0: not known */
     uint32_t naks_in_a_row;
     bool is_repairing;                       /* asked for a resend since it last had something complete */
@@ -450,6 +451,7 @@ bool mesh_probe_ack_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh
 void mesh_probe_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
 void mesh_probe_ack_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
 void mesh_probe_on_nak(struct mesh *mesh, struct mesh_peer *peer);
+uint64_t mesh_probe_other_losses(struct mesh_peer *peer, uint64_t lost); /* what of the reported losses are no probes */
 void mesh_probe_on_progress(struct mesh_peer *peer);
 
 /* ---- group.c ---- */

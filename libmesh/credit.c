@@ -146,11 +146,14 @@ int mesh_status_check(const struct mesh *mesh, const struct mesh_peer *peer, con
 
 void mesh_status_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
 {
-    mesh_credit_report(mesh, peer, message->as.status.seen_all, message->as.status.seen_peer);
-    mesh_group_seen(mesh, peer, message->as.status.seen_all);
-    peer->window_bytes = message->as.status.window_bytes;
-    mesh_credit_lost(mesh, peer, message->as.status.lost);
-    mesh_copy_report(mesh, peer, message->as.status.seen_all + message->as.status.seen_peer, message->as.status.lost);
+    const struct mesh_status *status = &message->as.status;
+    const uint64_t lost = mesh_probe_other_losses(peer, status->lost);
+
+    mesh_credit_report(mesh, peer, status->seen_all, status->seen_peer);
+    mesh_group_seen(mesh, peer, status->seen_all);
+    peer->window_bytes = status->window_bytes;
+    mesh_credit_lost(mesh, peer, status->lost);
+    mesh_copy_report(mesh, peer, status->seen_all + status->seen_peer, lost);
 }
 
 bool mesh_status_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet)

@@ -99,6 +99,8 @@ void mesh_group_tick(struct mesh *mesh)
         return;
     }
     if (mesh->group_tries < TRIES) {
+        for (uint64_t ranks = mesh->group_tries == 0 ? up : 0; ranks; ranks &= ranks - 1)
+            mesh->peers[__builtin_ctzll(ranks)].probes_open[1] = 0;
         mesh->group_tries++;
         mesh->group_is_due = true;
         mesh->group_at_ns = mesh->now_ns + TRY_NS;
@@ -120,8 +122,10 @@ uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet)
     packet->message.header.flags = 0;
     packet->message.as.probe.bytes = MESH_DATAGRAM_BYTES_MIN; /* no other probe has this size, nor its answer */
     mesh_write_all(mesh, packet, true);
-    for (uint64_t ranks = unheard; ranks; ranks &= ranks - 1)
+    for (uint64_t ranks = unheard; ranks; ranks &= ranks - 1) {
         mesh->peers[__builtin_ctzll(ranks)].announced_through = announced[__builtin_ctzll(ranks)];
+        mesh->peers[__builtin_ctzll(ranks)].probes_open[1]++;
+    }
     return mesh->others;
 }
 
@@ -131,6 +135,7 @@ void mesh_group_probe_acked(struct mesh *mesh, struct mesh_peer *peer)
         return;
     mesh->group_hears |= bit(peer);
     peer->group_naks = 0;
+    peer->probes_open[1] = 0;
 }
 
 uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks, size_t datagram_bytes)

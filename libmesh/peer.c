@@ -113,13 +113,14 @@ static void measure(struct mesh_peer *peer, uint64_t rtt_ns, int64_t offset_ns)
 void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
 {
     const struct mesh_pong *pong = &message->as.pong;
+    const uint64_t lost = mesh_probe_other_losses(peer, pong->lost);
     uint64_t round_ns = mesh->now_ns - pong->origin_ns, held_ns = message->header.sent_ns - pong->received_ns;
 
     mesh_credit_report(mesh, peer, pong->seen_all, pong->seen_peer);
     mesh_group_seen(mesh, peer, pong->seen_all);
     peer->window_bytes = pong->window_bytes;
     mesh_credit_lost(mesh, peer, pong->lost);
-    mesh_copy_report(mesh, peer, pong->seen_all + pong->seen_peer, pong->lost);
+    mesh_copy_report(mesh, peer, pong->seen_all + pong->seen_peer, lost);
     if (pong->origin_ns > peer->ping_origin_ns || pong->origin_ns <= peer->ping_answered_ns || held_ns > round_ns)
         return;                               /* repeated, or overtaken by the answer to a later one */
     peer->ping_answered_ns = pong->origin_ns; /* earlier pings count, too, or no path slower than the pings would be measured */

@@ -4,7 +4,9 @@
  * large datagrams still heals; when resends are asked for gather after gather, the size falls back and is proved anew.
  *
  * A probe that is too large is a number that never arrives, and counts as a loss at its receiver. So sizes that this machine cannot even
- * send are not tried, and sizes that the path does not carry are tried ever less often. */
+ * send are not tried, and sizes that the path does not carry are tried ever less often. The sender knows how many probes were not answered,
+ * so it takes them off the losses that the peer reports: else it would send copies because of losses that no data has. Only credit counts
+ * them, since beside a long round trip a queue may have lost them, and what it takes away it gives back within some round trips. */
 #include "core.h"
 
 #define AGAIN_NS     UINT64_C(2000000000) /* after giving up or falling back, then twice as long */
@@ -27,6 +29,7 @@ void mesh_probe_start(struct mesh *mesh, struct mesh_peer *peer)
 {
     peer->probe_bytes = next_size(mesh, peer);
     peer->probe_tries = 0;
+    peer->probes_open[0] = 0;
     peer->probe_at_ns = mesh->now_ns;
     peer->probe_again_ns = AGAIN_NS;
     if (peer->probe_bytes)
@@ -38,6 +41,8 @@ void mesh_probe_tick(struct mesh *mesh, struct mesh_peer *peer)
     if (!peer->probe_bytes)
         return;
     if (mesh->now_ns >= peer->probe_at_ns) {
+        if (peer->probe_tries == 0)
+            peer->probes_open[0] = 0;
         if (peer->probe_tries++ < TRIES) {
             mesh_pend(mesh, peer, MESH_PENDING_PROBE);
             peer->probe_at_ns = mesh->now_ns + TRY_NS;
@@ -56,6 +61,7 @@ bool mesh_probe_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_pac
         return false;
     packet->message.header.type = MESH_TYPE_PROBE;
     packet->message.as.probe.bytes = peer->probe_bytes;
+    peer->probes_open[0]++;
     mesh_write_peer(mesh, peer, packet, true);
     return true;
 }
@@ -82,6 +88,21 @@ void mesh_probe_ack_apply(struct mesh *mesh, struct mesh_peer *peer, const struc
         return;
     peer->stats.datagram_bytes = peer->probe_bytes;
     mesh_probe_start(mesh, peer);
+}
+
+/* The peer says how many numbers were lost, not which: what is lost while probes are open is charged to them first. A loss of another kind
+ * that is reported before a probe's is made up for by that one. */
+uint64_t mesh_probe_other_losses(struct mesh_peer *peer, uint64_t lost)
+{
+    uint64_t more = lost > peer->queue_lost ? lost - peer->queue_lost : 0;
+
+    for (unsigned to_group = 0; to_group < 2; to_group++)
+        while (peer->probes_open[to_group] > 0 && more > 0) {
+            peer->probes_open[to_group]--;
+            peer->stats.probes_lost++;
+            more--;
+        }
+    return lost > peer->stats.probes_lost ? lost - peer->stats.probes_lost : 0; /* fewer: what seemed lost was late */
 }
 
 void mesh_probe_on_nak(struct mesh *mesh, struct mesh_peer *peer)

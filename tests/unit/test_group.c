@@ -240,6 +240,27 @@ static void who_ceases_to_hear_soon_again_is_asked_more_seldom(void **state)
     net_free(net);
 }
 
+/* Every question whether it hears the group is a number that a rank without the group misses. */
+static void a_rank_that_does_not_hear_the_group_loses_no_data(void **state)
+{
+    struct net *net = open_net(RANKS, GROUP_BYTES, 1 << 3);
+    struct mesh_peer_stats sender, receiver;
+
+    (void)state;
+    for (unsigned second = 0; second < 100; second++) {
+        net_run(net, 1000 * (uint64_t)NET_MS);
+        work(net, 1, 1);
+        mesh_get_peer_stats(net->mesh[0], 3, &sender);
+        assert_int_equal(sender.loss_ppm, 0);
+    }
+    mesh_get_peer_stats(net->mesh[3], 0, &receiver);
+    assert_in_range(receiver.lost, 10, 20);
+    assert_int_equal(sender.probes_lost, receiver.lost);
+    mesh_get_peer_stats(net->mesh[0], 1, &sender);
+    assert_int_equal(sender.probes_lost, 0);
+    net_free(net);
+}
+
 /* Loss alone is no reason: only a member that has to ask gather after gather is taken for deaf. */
 static bool lose_some(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
@@ -324,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_failure_long_after_another_is_as_short_as_the_first),
         cmocka_unit_test(who_ceases_to_hear_soon_again_is_asked_more_seldom),
         cmocka_unit_test(who_loses_tiles_now_and_then_stays_in_the_group),
+        cmocka_unit_test(a_rank_that_does_not_hear_the_group_loses_no_data),
         cmocka_unit_test(whoever_is_deaf_everything_arrives_and_runs_again_the_same),
     };
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "libmesh/core.h"
 #include "net.h"
 
 static struct net_gather gathers[20];
@@ -95,6 +96,86 @@ static void what_the_path_does_not_carry_is_tried_ever_more_seldom(void **state)
     net_free(net);
 }
 
+/* In its first seconds an idle path carries little else, so these few probes would be some percent of all. */
+static void a_probe_that_the_path_does_not_carry_is_no_loss_of_data(void **state)
+{
+    size_t limit = 1472;
+    struct net *net = net_new(2);
+    struct mesh_peer_stats sender, receiver;
+
+    (void)state;
+    net->config[0].datagram_bytes_max = net->config[1].datagram_bytes_max = 60000;
+    net->config[0].copy_loss_ppm = 1000;
+    net->drop = path_limit;
+    net->app = &limit;
+    net_up(net);
+    for (unsigned second = 0; second < 100; second++) {
+        net_run(net, 1000 * (uint64_t)NET_MS);
+        mesh_get_peer_stats(net->mesh[0], 1, &sender);
+        assert_int_equal(sender.loss_ppm, 0);
+        assert_int_equal(net->mesh[0]->copying, 0);
+        assert_int_equal(net->mesh[0]->peers[1].queue_bytes, 0);
+    }
+    mesh_get_peer_stats(net->mesh[1], 0, &receiver);
+    assert_in_range(receiver.lost, 15, 20);
+    assert_int_equal(sender.probes_lost, receiver.lost);
+    net_free(net);
+}
+
+struct bad_path {
+    size_t limit;
+    unsigned of, count; /* one datagram in so many is lost, too */
+};
+
+static bool limit_and_loss(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    struct bad_path *path = net->app;
+
+    (void)to, (void)message;
+    return from == 0 && (bytes > path->limit || ++path->count % path->of == 0);
+}
+
+static void what_is_lost_beside_probes_counts(void **state)
+{
+    struct bad_path path = {.limit = 1472, .of = 20};
+    struct net *net = net_new(2);
+    struct mesh_peer_stats sender, receiver;
+
+    (void)state;
+    net->config[0].datagram_bytes_max = net->config[1].datagram_bytes_max = 60000;
+    net->drop = limit_and_loss;
+    net->app = &path;
+    net_up(net);
+    net_run(net, 700000 * (uint64_t)NET_MS);
+    mesh_get_peer_stats(net->mesh[0], 1, &sender);
+    mesh_get_peer_stats(net->mesh[1], 0, &receiver);
+    assert_in_range(sender.loss_ppm, 45000, 55000);
+    assert_in_range(sender.probes_lost, 20, 30);
+    assert_in_range(receiver.lost, 200, 500);
+    net_free(net);
+}
+
+/* Where the path carries the size, an answered round leaves nothing behind that a later loss could be charged to. */
+static void an_answered_probe_excuses_no_loss(void **state)
+{
+    struct bad_path path = {.limit = 65535, .of = 1000000};
+    struct net *net = net_new(2);
+    struct mesh_peer_stats stats;
+
+    (void)state;
+    net->config[0].datagram_bytes_max = net->config[1].datagram_bytes_max = 60000;
+    net->drop = limit_and_loss;
+    net->app = &path;
+    net_up(net);
+    assert_int_equal(proved(net), 32000);
+    path.of = 20;
+    net_run(net, 700000 * (uint64_t)NET_MS);
+    mesh_get_peer_stats(net->mesh[0], 1, &stats);
+    assert_int_equal(stats.probes_lost, 0);
+    assert_in_range(stats.loss_ppm, 45000, 55000);
+    net_free(net);
+}
+
 static void a_path_that_shrinks_is_noticed_and_meanwhile_healed_by_small_resends(void **state)
 {
     size_t limit = 65535;
@@ -130,6 +211,9 @@ int main(void)
         cmocka_unit_test(no_probe_is_larger_than_the_drivers_can_send),
         cmocka_unit_test(what_the_own_interface_cannot_carry_is_not_tried),
         cmocka_unit_test(what_the_path_does_not_carry_is_tried_ever_more_seldom),
+        cmocka_unit_test(a_probe_that_the_path_does_not_carry_is_no_loss_of_data),
+        cmocka_unit_test(what_is_lost_beside_probes_counts),
+        cmocka_unit_test(an_answered_probe_excuses_no_loss),
         cmocka_unit_test(a_path_that_shrinks_is_noticed_and_meanwhile_healed_by_small_resends),
     };
 

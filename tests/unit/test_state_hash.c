@@ -212,6 +212,7 @@ static const struct member peer_members[] = {
     MEMBER(mesh_peer, probe_tries, IN),
     MEMBER(mesh_peer, probe_at_ns, IN),
     MEMBER(mesh_peer, probe_again_ns, IN),
+    MEMBER(mesh_peer, probes_open, IN),
     MEMBER(mesh_peer, path_bytes, IN),
     MEMBER(mesh_peer, naks_in_a_row, IN),
     MEMBER(mesh_peer, is_repairing, IN),

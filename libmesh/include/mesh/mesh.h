@@ -236,7 +236,8 @@ struct mesh_peer_stats {
     uint64_t not_yet_sent, not_yet_received; /* answers to a NAK that its blocks are not computed yet */
     uint64_t duplicates_sent;                /* tiles sent a second time, unasked, because datagrams to this peer get lost */
     uint64_t duplicates_used;                /* received, of tiles that had not arrived */
-    uint32_t loss_ppm;                       /* of datagrams to this peer, by its reports; a slow average */
+    uint32_t loss_ppm;                       /* of datagrams to this peer, by its reports, without probes; a slow average */
+    uint64_t probes_lost;                    /* probes (path MTU, group) that did not reach it, by its reports; it counts them as lost */
     uint64_t credit_waits;                   /* times sending waited for this peer's credit */
     int64_t clock_offset_ns;                 /* peer's clock minus ours, of the sample with the shortest RTT */
     uint64_t rtt_ns_min, rtt_ns_smoothed;
