@@ -24,6 +24,12 @@ void analysis_release(struct analysis *analysis)
 
 /* ---- reporting a loss ---- */
 
+bool analysis_is_lost_probe(const struct analysis_loss *loss)
+{
+    return loss->entry != NULL && !loss->entry->is_early && loss->entry->type == MESH_TYPE_PROBE &&
+           loss->entry->step > loss->link->proved_bytes[loss->is_all];
+}
+
 /* How much longer than usual the receiver waited for the lost data. Losses may share a stall, which is counted with the first. */
 static double stall_of(struct analysis *analysis, const struct link *link, const struct link_entry *entry)
 {
@@ -55,6 +61,7 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
     link->counts.lost++;
     link->counts.lost_unseen += entry->is_missing;
     link->counts.lost_counted += entry->is_missing && !(entry->is_passed && entry->is_resent);
+    link->counts.lost_probes += analysis_is_lost_probe(&loss);
     analysis->on_loss(analysis->context, &loss);
 }
 
@@ -233,6 +240,8 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
         entry->step = packet->message.as.ping.origin_ns;
     else if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_HELLO)
         entry->step = packet->message.as.hello.nonce;
+    else if (header->type == MESH_TYPE_PROBE)
+        entry->step = packet->size; /* also of one that cannot be read */
     if (link->answer == 0 && is_answer(packet))
         link->answer = header->number;
     if (header->number > highest + 1 && header->number > link->spaces[is_all].first)
@@ -338,6 +347,7 @@ static void add_counts(struct link_counts *sum, const struct link_counts *more)
     sum->tiles += more->tiles;
     sum->lost += more->lost;
     sum->lost_unseen += more->lost_unseen;
+    sum->lost_probes += more->lost_probes;
     sum->not_captured += more->not_captured;
     sum->resent += more->resent;
     sum->spurious_resend += more->spurious_resend;

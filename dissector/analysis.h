@@ -42,6 +42,10 @@ struct analysis {
     void *context;
 };
 
+/* Was it a probe of a size that no answered probe had, so that the path need not carry it, or one for a multicast group that the receiver
+ * need not hear? (docs/PROTOCOL.md, Path MTU, Multicast) */
+bool analysis_is_lost_probe(const struct analysis_loss *loss);
+
 void analysis_init(struct analysis *analysis, void (*on_loss)(void *, const struct analysis_loss *), void *context);
 void analysis_add(struct analysis *analysis, const struct packet *packet);
 

@@ -275,4 +275,6 @@ void evidence_take(struct link *link, const struct packet *packet)
         take_nak(link, packet);
     else if (message->header.type == MESH_TYPE_HELLO_ACK)
         loss_report_take_hello_ack(link, message->as.hello_ack.echo);
+    else if (message->header.type == MESH_TYPE_PROBE_ACK)
+        loss_report_take_probe_ack(link, message->as.probe_ack.bytes);
 }

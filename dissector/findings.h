@@ -36,6 +36,9 @@ struct findings {
     uint32_t places[LINKS_MAX][FINDINGS_PLACES]; /* losses of each link, by where they vanished */
     uint32_t passed[LINKS_MAX];                  /* of those at an unknown place: they passed where the capture was taken */
     uint32_t early[LINKS_MAX];                   /* lost because the receiver did not listen yet: in no place, and no fault */
+    uint32_t probes[LINKS_MAX][2];               /* lost, and need not arrive: of the path's size; of the group. In no place, either */
+    uint64_t probe_bytes[LINKS_MAX];             /* the smallest of the former; 0: none */
+    uint32_t unknown[LINKS_MAX];                 /* of those in places: neither in a capture nor asked for */
     void (*on_finding)(void *context, const char *severity, const char *text);
     void *context;
 };

@@ -21,6 +21,13 @@ static const char *const advice[FINDINGS_PLACES] = {
     "in its capture, so on the wire or in the receiver's host: capture there, too",
 };
 
+static void note_probe(struct findings *findings, size_t index, const struct analysis_loss *loss)
+{
+    findings->probes[index][loss->is_all]++;
+    if (!loss->is_all && (findings->probe_bytes[index] == 0 || loss->entry->step < findings->probe_bytes[index]))
+        findings->probe_bytes[index] = loss->entry->step;
+}
+
 void findings_note_loss(struct findings *findings, const struct analysis_loss *loss, enum findings_place place)
 {
     const struct links *links = &findings->analysis->links;
@@ -28,10 +35,16 @@ void findings_note_loss(struct findings *findings, const struct analysis_loss *l
 
     for (size_t i = 0; i < links->count; i++)
         if (links->links[i] == loss->link) {
-            const bool is_early = entry != NULL && entry->is_early;
+            const bool is_early = entry != NULL && entry->is_early, is_probe = !is_early && analysis_is_lost_probe(loss);
 
-            (*(is_early ? &findings->early[i] : &findings->places[i][place]))++;
-            findings->passed[i] += !is_early && place == FINDINGS_UNKNOWN && (entry == NULL || !entry->is_missing);
+            if (is_probe)
+                note_probe(findings, i, loss);
+            else if (is_early)
+                findings->early[i]++;
+            else
+                findings->places[i][place]++;
+            findings->passed[i] += !is_early && !is_probe && place == FINDINGS_UNKNOWN && (entry == NULL || !entry->is_missing);
+            findings->unknown[i] += entry != NULL && entry->is_missing && entry->type == 0 && !is_early;
         }
 }
 
@@ -50,12 +63,50 @@ static size_t put_place(const struct findings *findings, size_t index, unsigned 
     return used + (size_t)more < FINDINGS_BYTES ? used + (size_t)more : FINDINGS_BYTES - 1;
 }
 
+static size_t put_link(const struct link *link, char *text)
+{
+    char from[FRAME_ADDRESS_TEXT_BYTES], to[FRAME_ADDRESS_TEXT_BYTES];
+
+    frame_address_text(&link->from, link->is_v6, false, from);
+    frame_address_text(&link->to, link->is_v6, false, to);
+    return (size_t)snprintf(text, FINDINGS_BYTES, "rank %u (%s) to rank %u (%s), epoch %" PRIu32 ": ", link->src, from, link->dst, to,
+                            link->epoch);
+}
+
+bool findings_tell_probes(const struct findings *findings, size_t index)
+{
+    const struct link *link = findings->analysis->links.links[index];
+    const uint32_t *probes = findings->probes[index];
+    const uint64_t bytes = findings->probe_bytes[index];
+    const uint64_t proved = link->proved_bytes[0] > 0 ? link->proved_bytes[0] : MESH_DATAGRAM_BYTES_MIN;
+    char text[FINDINGS_BYTES];
+    size_t used;
+
+    if (probes[0] > 0) {
+        used = put_link(link, text);
+        snprintf(text + used, sizeof text - used,
+                 "the path carries no datagram of %" PRIu64 " bytes (its MTU is below %" PRIu64 "), and %" PRIu64 " at least: %" PRIu32
+                 " of the lost ones are probes that tried it, so no data was lost with them",
+                 bytes, bytes + (link->is_v6 ? 48 : 28), proved, probes[0]);
+        findings->on_finding(findings->context, "note", text);
+    }
+    if (probes[1] > 0) {
+        used = put_link(link, text);
+        snprintf(text + used, sizeof text - used,
+                 "%" PRIu32 " of the lost ones are probes of the multicast group, which that rank does not hear: it is sent to alone, so "
+                 "no data was lost with them",
+                 probes[1]);
+        findings->on_finding(findings->context, "note", text);
+    }
+    return probes[0] > 0 || probes[1] > 0;
+}
+
 bool findings_tell_losses(const struct findings *findings, size_t index)
 {
     const struct link *link = findings->analysis->links.links[index];
     const uint32_t *places = findings->places[index];
-    char from[FRAME_ADDRESS_TEXT_BYTES], to[FRAME_ADDRESS_TEXT_BYTES], text[FINDINGS_BYTES];
-    const uint64_t lost = link->counts.lost - findings->early[index];
+    char text[FINDINGS_BYTES];
+    const uint64_t lost = link->counts.lost - findings->early[index] - findings->probes[index][0] - findings->probes[index][1];
     const char *between = ",";
     unsigned most = 0;
     size_t used;
@@ -65,10 +116,8 @@ bool findings_tell_losses(const struct findings *findings, size_t index)
     for (unsigned place = 0; place < FINDINGS_PLACES; place++)
         if (places[place] > places[most])
             most = place;
-    frame_address_text(&link->from, link->is_v6, false, from);
-    frame_address_text(&link->to, link->is_v6, false, to);
-    used = (size_t)snprintf(text, sizeof text, "rank %u (%s) to rank %u (%s), epoch %" PRIu32 ": %" PRIu64 " lost", link->src, from,
-                            link->dst, to, link->epoch, lost);
+    used = put_link(link, text);
+    used += (size_t)snprintf(text + used, sizeof text - used, "%" PRIu64 " lost", lost);
     for (unsigned i = 1; i <= FINDINGS_PLACES; i++) { /* an unknown one last */
         const unsigned place = i % FINDINGS_PLACES;
 
@@ -77,6 +126,10 @@ bool findings_tell_losses(const struct findings *findings, size_t index)
         used = put_place(findings, index, place, between, text, used);
         between = ";";
     }
+    if (findings->unknown[index] == lost)
+        snprintf(text + used, sizeof text - used,
+                 "; nobody asked for any of them: probes of sizes that the path does not carry look like that, and a capture at the sender "
+                 "names them");
     findings->on_finding(findings->context, findings->analysis->stall_ms > 0 ? "error" : "warning", text);
     return true;
 }

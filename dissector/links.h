@@ -23,7 +23,9 @@ struct link_entry {
     uint64_t number;   /* 0: nothing */
     uint64_t ts_ns;    /* when it was captured; if missing, when the gap was seen */
     uint64_t datagram; /* its number in the capture; 0: missing */
-    uint64_t step; /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce */
+    uint64_t
+        step; /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce, of a
+                    * PROBE its bytes */
     uint64_t nak_ns;    /* by the first NAK; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */
     uint64_t repair;    /* number of that, and in which space */
@@ -100,6 +102,7 @@ struct link_counts {
     uint64_t datagrams, bytes, tiles, lost, not_captured, resent, spurious_resend, duplicate, reordered, late, naks;
     uint64_t lost_unseen;  /* of those lost, not in the capture */
     uint64_t lost_counted; /* of these, named by the receiver's count: it asked for none of them after seeing later numbers */
+    uint64_t lost_probes;  /* of those lost, probes that need not arrive, see analysis_is_lost_probe */
 };
 
 struct link {
@@ -115,7 +118,8 @@ struct link {
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t fresh[3];                        /* counted by its last three reports, and not named */
     uint64_t mark_ns;
-    uint64_t turn_ns; /* least time from a captured ping to its captured pong, less what the receiver took; 0: none */
+    uint64_t proved_bytes[2]; /* the largest probe that the receiver has answered, in each space; 0: none */
+    uint64_t turn_ns;         /* least time from a captured ping to its captured pong, less what the receiver took; 0: none */
     uint64_t first_ns, last_ns, first_tile_ns, last_tile_ns;
     int at_sender, at_receiver;         /* points; -1: no capture there, or not known */
     unsigned point;                     /* by which it is judged */

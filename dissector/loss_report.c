@@ -9,6 +9,7 @@ enum kind {
     KIND_MISSED,  /* not in the capture; the receiver asked for it after seeing its number or later ones, and it was sent again */
     KIND_MISSING, /* not in the capture */
     KIND_ASKED,   /* the receiver asked for its data after seeing its number or later ones, and it was sent again */
+    KIND_PROBE,   /* a probe that was not answered */
     KIND_HELLO,   /* sent before the receiver listened */
     KIND_EARLY,   /* sent before an answer told the receiver that this sender knows it */
     KINDS
@@ -24,6 +25,8 @@ static bool is_kind(const struct link *link, unsigned is_all, const struct link_
     case KIND_MISSED:
     case KIND_ASKED:
         return (entry->is_missing || kind == KIND_ASKED) && entry->is_passed && entry->is_resent;
+    case KIND_PROBE:
+        return entry->type == MESH_TYPE_PROBE && (is_all || entry->number >= link->answer);
     case KIND_HELLO:
         return entry->type == MESH_TYPE_HELLO;
     default:
@@ -200,6 +203,24 @@ void loss_report_take_pong(struct link *link, const struct packet *packet)
                 link->turn_ns = turn_ns;
         }
     loss_report_take(link, packet->ts_ns, pong->seen_all, pong->seen_peer, pong->lost);
+}
+
+/* Of several tries of a size the last one has been answered: the next one comes only when there was no answer for a while. */
+void loss_report_take_probe_ack(struct link *link, uint32_t bytes)
+{
+    const unsigned is_all = bytes == MESH_DATAGRAM_BYTES_MIN; /* only the probe of a group has this size */
+    struct link_space *space = &link->spaces[is_all];
+
+    if (bytes > link->proved_bytes[is_all])
+        link->proved_bytes[is_all] = bytes;
+    for (uint64_t number = space->highest; number > 0 && number >= links_oldest(space->highest); number--) {
+        struct link_entry *entry = links_entry(space, number);
+
+        if (entry == NULL || entry->type != MESH_TYPE_PROBE || entry->step != bytes || entry->is_proved)
+            continue;
+        entry->is_proved = true;
+        return;
+    }
 }
 
 void loss_report_take_hello_ack(struct link *link, uint64_t echo)

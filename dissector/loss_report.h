@@ -12,6 +12,9 @@ void loss_report_take(struct link *link, uint64_t ts_ns, uint64_t seen_all, uint
 /* The ping that a PONG answers has arrived: also notes the round-trip time of the two as seen from the capture. */
 void loss_report_take_pong(struct link *link, const struct packet *packet);
 
+/* A PROBE of that size has arrived. */
+void loss_report_take_probe_ack(struct link *link, uint32_t bytes);
+
 /* The HELLO that is answered has arrived. If several match, nothing tells which one. */
 void loss_report_take_hello_ack(struct link *link, uint64_t echo);
 

@@ -279,6 +279,7 @@ static void count_fields(struct json *json, const struct link_counts *counts)
     json_uint(json, "bytes", counts->bytes);
     json_uint(json, "tiles", counts->tiles);
     json_uint(json, "lost", counts->lost);
+    json_uint(json, "lost_probes", counts->lost_probes);
     json_uint(json, "not_captured", counts->not_captured);
     json_uint(json, "resent", counts->resent);
     json_uint(json, "spurious_resend", counts->spurious_resend);
@@ -316,13 +317,16 @@ static void print_sum(const struct report *report)
     const struct analysis *a = &report->analysis;
     const struct link_counts *c = &a->sum;
     FILE *out = report->out;
+    char probes[60] = "";
 
+    if (c->lost_probes > 0)
+        snprintf(probes, sizeof probes, "; %" PRIu64 " of them probes of the path", c->lost_probes);
     link_table_print(&a->links, out);
     timeline_print(&report->timeline, out);
     fprintf(out,
-            "\n%" PRIu64 " datagrams in %.3f s; %" PRIu64 " lost (%.3f%%), %" PRIu64 " not captured; %" PRIu64 " resent, %" PRIu64
+            "\n%" PRIu64 " datagrams in %.3f s; %" PRIu64 " lost (%.3f%%%s), %" PRIu64 " not captured; %" PRIu64 " resent, %" PRIu64
             " of them spurious; %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64 " late\n",
-            c->datagrams, (double)(a->last_ns - a->first_ns) / 1e9, c->lost, 100 * link_table_loss(c), c->not_captured, c->resent,
+            c->datagrams, (double)(a->last_ns - a->first_ns) / 1e9, c->lost, 100 * link_table_loss(c), probes, c->not_captured, c->resent,
             c->spurious_resend, c->duplicate, c->reordered, c->late);
     fprintf(out, "%" PRIu64 " stall%s from losses, %.3f ms in all\n", a->stalls, a->stalls == 1 ? "" : "s", a->stall_ms);
     if (a->links.left_out > 0)

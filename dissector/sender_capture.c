@@ -75,6 +75,8 @@ void sender_capture_add(struct link *link, const struct packet *packet)
         sent->phase = tile->phase;
         sent->range = (struct mesh_range){tile->token_first, tile->token_count, tile->block_first, tile->block_count};
     }
+    if (header->type == MESH_TYPE_PROBE)
+        sent->step = packet->size;
     if (departures->first == 0)
         departures->first = header->number;
     if (header->number > departures->highest)
