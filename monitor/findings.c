@@ -178,14 +178,14 @@ static double link_loss(const struct list *list, int from, int to, uint64_t *los
     const bool is_link = fleet_link(fleet, from, to) != NULL && fleet_is_alive(fleet_state_at(fleet, from, list->tick)) &&
                          fleet_is_alive(fleet_state_at(fleet, to, list->tick));
     const double loss = is_link ? fleet_loss(fleet, from, to, list->tick, window) : NAN;
+    uint64_t recent;
 
     *lost = 0;
-    for (unsigned t = 0; loss >= loss_much && fleet_is_within(fleet, list->tick, t, window); t++) {
-        const struct link_sample *sample = fleet_link_at(fleet, from, to, list->tick - t);
-
-        *lost += sample != NULL && !sample->begins ? sample->lost : 0;
-    }
-    return isnan(loss) || *lost >= LOST_LEAST ? loss : 0;
+    if (isnan(loss) || loss < loss_much)
+        return isnan(loss) ? loss : 0;
+    *lost = fleet_lost(fleet, from, to, list->tick, window);
+    recent = fleet_lost(fleet, from, to, list->tick, FLEET_PROBES_TICKS);
+    return *lost >= LOST_LEAST + (recent < FLEET_PROBES ? recent : FLEET_PROBES) ? loss : 0;
 }
 
 static void add_loss(struct list *list, int from, int to, double loss, uint64_t lost)

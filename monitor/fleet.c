@@ -319,9 +319,25 @@ bool fleet_is_within(const struct fleet *fleet, uint64_t tick, unsigned back, un
            fleet->tick_ns[tick % FLEET_HISTORY] - fleet->tick_ns[(tick - back) % FLEET_HISTORY] <= ticks * fleet->interval_ns;
 }
 
+/* What the receiver counts, less the probes among it, of which the sender tells. */
+uint64_t fleet_lost(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks)
+{
+    uint64_t lost = 0, probes = 0;
+
+    for (unsigned i = 0; fleet_is_within(fleet, tick, i, ticks); i++) {
+        const struct link_sample *sample = fleet_link_at(fleet, from, to, tick - i), *back = fleet_link_at(fleet, to, from, tick - i);
+
+        if (sample == NULL)
+            break;
+        lost += sample->begins ? 0 : sample->lost;
+        probes += back != NULL ? back->probes_lost : 0;
+    }
+    return lost > probes ? lost - probes : 0;
+}
+
 double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks)
 {
-    double lost = 0, sent = 0;
+    double sent = 0;
 
     for (unsigned i = 0; fleet_is_within(fleet, tick, i, ticks); i++) {
         const struct link_sample *sample = fleet_link_at(fleet, from, to, tick - i);
@@ -330,10 +346,9 @@ double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, un
             break;
         if (sample->begins)
             continue;
-        lost += sample->lost;
         sent += (double)sample->lost + sample->received;
     }
-    return sent > 0 ? lost / sent : NAN;
+    return sent > 0 ? (double)fleet_lost(fleet, from, to, tick, ticks) / sent : NAN;
 }
 
 double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks)

@@ -24,6 +24,8 @@ enum {
     FLEET_EVENTS = 512,
     FLEET_REQUESTS = 128,
     FLEET_NAME_BYTES = MESH_TELEMETRY_TEXT_BYTES_MAX + 1,
+    FLEET_PROBES = 3, /* tries of one size of datagram, in a row */
+    FLEET_PROBES_TICKS = 2,
     FLEET_NOBODY = -1
 };
 
@@ -61,6 +63,7 @@ struct link_sample {
     float rtt_us;
     float waits; /* part of the receiver's workers' time that they waited for the sender */
     uint32_t lost, received;
+    uint32_t probes_lost; /* of what goes the other way, as the sender of that is told: no data was */
     uint32_t naks, resent;
     bool is_fresh; /* tiles came in between */
     bool begins;   /* an epoch began: what was sent to the receiver before it was there counts as lost */
@@ -210,6 +213,10 @@ const struct fleet_link *fleet_link(const struct fleet *fleet, int from, int to)
 
 /* Does the tick `back` before that one lie within the time of `ticks` ticks? Not if the connection was lost in between. */
 bool fleet_is_within(const struct fleet *fleet, uint64_t tick, unsigned back, unsigned ticks);
+
+/* Datagrams, without probes, that `from` sent to `to` and that did not arrive, in at most `ticks` ticks up to that one. The sender is told
+ * of its probes, and reports them, later than the receiver counts them: in the last FLEET_PROBES_TICKS, up to FLEET_PROBES may be probes. */
+uint64_t fleet_lost(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
 
 /* The lost part of what `from` sent to `to` in at most `ticks` ticks up to that one; NAN: nothing was sent. Ticks in which an epoch began
  * are left out. */

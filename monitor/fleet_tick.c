@@ -76,6 +76,7 @@ static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns
     sample->rtt_us = now->rtt_ns > 0 ? (float)now->rtt_ns / 1e3f : NAN; /* smoothed by the node */
     /* Earlier versions took a loss back that turned out to be late, so the count can go down in their recordings. */
     sample->lost = narrow(now->lost >= before->lost || !same ? since(now->lost, before->lost, same) : 0);
+    sample->probes_lost = narrow(since(now->probes_lost, before->probes_lost, same));
     sample->received = narrow(since(now->datagrams_received, before->datagrams_received, same));
     sample->naks = narrow(since(now->naks_sent, before->naks_sent, same));
     sample->resent = narrow(since(now->resent, before->resent, same));
@@ -177,7 +178,7 @@ static void repeat_sample(struct fleet *fleet, struct fleet_node *node, struct n
 
             *link = tick > node->links[from]->first_tick ? node->links[from]->sample[(tick - 1) % FLEET_LINK_HISTORY]
                                                          : (struct link_sample){.p50_us = NAN, .p99_us = NAN, .rtt_us = NAN};
-            link->lost = link->received = link->naks = link->resent = 0;
+            link->lost = link->probes_lost = link->received = link->naks = link->resent = 0;
             link->is_fresh = link->begins = false;
         }
 }

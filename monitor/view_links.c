@@ -1,4 +1,5 @@
 /* The matrix of links, sender by receiver, and details of the selected one. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -251,7 +252,10 @@ static void draw_counts(struct lines *lines, const struct fleet_link *link, cons
     line(lines, "tiles", "%s", a);
     format_count((double)now->lost, a);
     format_count((double)now->late, b);
-    line(lines, "lost", "%s  late %s", a, b);
+    if (back != NULL && back->now.probes_lost > 0)
+        line(lines, "lost", "%s, %" PRIu64 " of them probes  late %s", a, back->now.probes_lost, b);
+    else
+        line(lines, "lost", "%s  late %s", a, b);
     format_count((double)now->reordered, a);
     format_count((double)now->duplicate, b);
     line(lines, "reordered", "%s  duplicate %s", a, b);

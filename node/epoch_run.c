@@ -412,6 +412,7 @@ static void look_at_traffic(void *app)
         mesh_get_peer_stats(look->run->mesh, r, &stats);
         look->traffic->datagrams_sent += stats.datagrams_sent - stats.shared_sent;
         look->traffic->lost += stats.lost;
+        look->traffic->probes_lost += stats.probes_lost;
         look->traffic->naks += stats.naks_sent;
         look->traffic->resent += stats.resent;
         look->traffic->duplicates_sent += stats.duplicates_sent;

@@ -37,7 +37,7 @@ struct epoch_run_config {
 
 /* Counts of datagrams, of this epoch unless they say otherwise. */
 struct epoch_run_traffic {
-    uint64_t datagrams_sent, lost, naks, resent, duplicates_sent;
+    uint64_t datagrams_sent, lost, probes_lost, naks, resent, duplicates_sent;
     uint64_t peers_by_group; /* reached by this node's multicast group: 0 or at least 2 */
     uint64_t sent_to_group;  /* since the socket was opened: datagrams that went to all of them at once */
     uint64_t kernel_drops;   /* since the socket was opened: found its buffer full */

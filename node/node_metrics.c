@@ -244,6 +244,7 @@ static void take_link(struct node_metrics *m, const struct epoch_run *run, uint1
         .tiles_sent = p.tiles_sent,
         .tiles_received = p.tiles_received,
         .lost = node_metrics_lost(m, rank, p.lost),
+        .probes_lost = p.probes_lost,
         .late = p.late,
         .reordered = p.reordered,
         .duplicate = p.duplicate,

@@ -151,6 +151,7 @@ static void write_exchange(const struct serve_status *status, struct json *json)
         json_text(json, "cipher", traffic.cipher);
     json_uint(json, "datagrams_sent", traffic.datagrams_sent);
     json_uint(json, "lost", traffic.lost);
+    json_uint(json, "probes_lost", traffic.probes_lost);
     json_uint(json, "naks", traffic.naks);
     json_uint(json, "resent", traffic.resent);
     json_uint(json, "duplicates_sent", traffic.duplicates_sent);
@@ -316,6 +317,8 @@ static void print_exchange(const struct serve_status *status, FILE *stream)
     fprintf(stream, " %llu datagrams sent, lost %llu, NAKs sent %llu, resent %llu, copies sent %llu, dropped by the kernel %llu",
             (unsigned long long)traffic.datagrams_sent, (unsigned long long)traffic.lost, (unsigned long long)traffic.naks,
             (unsigned long long)traffic.resent, (unsigned long long)traffic.duplicates_sent, (unsigned long long)traffic.kernel_drops);
+    if (traffic.probes_lost > 0)
+        fprintf(stream, ", probes of its own that paths do not carry %llu", (unsigned long long)traffic.probes_lost);
 }
 
 static void print_waiting(const struct serve_status *status, FILE *stream)

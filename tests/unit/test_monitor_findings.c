@@ -293,6 +293,23 @@ static void run_at(struct monitor_case *c, double tok_per_s, unsigned seconds)
     monitor_case_run(c, seconds);
 }
 
+static void probes_that_do_not_arrive_are_no_loss(void **state)
+{
+    struct monitor_case *c = *state;
+
+    run_at(c, 0, 5);
+    c->made.links[1][3].counters.lost += FLEET_PROBES; /* as rank 1 counts */
+    monitor_case_run(c, 1);
+    assert_false(is_found(c, 0, "loses"));
+    c->made.links[3][1].counters.probes_lost += FLEET_PROBES; /* as rank 3 knows */
+    monitor_case_run(c, 5);
+    assert_false(is_found(c, 0, "loses"));
+    assert_true(fleet_lost(&c->fleet, node(c, 3), node(c, 1), c->fleet.ticks - 1, 10) == 0);
+    c->made.links[1][3].counters.lost += FLEET_PROBES;
+    monitor_case_run(c, 1 + FLEET_PROBES_TICKS);
+    assert_true(is_found(c, 0, "Link 3 → 1 loses"));
+}
+
 /* In the last ten intervals that node waited for the other one this part of its time. */
 static void wait_for(struct monitor_case *c, unsigned to, unsigned from, float part)
 {
@@ -466,6 +483,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_node_knows_of_its_network_is_found_until_it_is_mended, monitor_case_open,
                                         monitor_case_close),
         cmocka_unit_test_setup_teardown(what_several_nodes_say_alike_is_found_once, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(probes_that_do_not_arrive_are_no_loss, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(a_node_that_loses_of_all_is_one_finding, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(a_node_that_has_stopped_does_not_compute, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(that_all_is_well_takes_reports_of_all, monitor_case_open, monitor_case_close),

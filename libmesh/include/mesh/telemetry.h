@@ -155,7 +155,8 @@ const char *mesh_telemetry_event_name(unsigned event);
     F(bytes_received,   u64,  0,  UINT64_MAX,          "bytes",     COUNTER, "mesh_link_received_bytes_total",            "Bytes received from the peer") \
     F(tiles_sent,       u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_sent_tiles_total",                "Tiles sent to the peer, resends included") \
     F(tiles_received,   u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_received_tiles_total",            "Tiles received from the peer, resends included") \
-    F(lost,             u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_lost_datagrams_total",            "Datagrams of the peer that never came; for one that comes late, the next one lost is not counted") \
+    F(lost,             u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_lost_datagrams_total",            "Datagrams of the peer that never came, probes too; for one that comes late, the next one lost is not counted") \
+    F(probes_lost,      u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_lost_probes_total",               "Probes (path MTU, group) that did not reach the peer, by its reports: it counts them as lost, and no data was") \
     F(late,             u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_late_datagrams_total",            "Datagrams of the peer that came after they had counted as lost") \
     F(reordered,        u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_reordered_datagrams_total",       "Datagrams of the peer that came after a later one") \
     F(duplicate,        u64,  0,  UINT64_MAX,          "datagrams", COUNTER, "mesh_link_duplicate_datagrams_total",       "Datagrams of the peer that came twice, or brought blocks that were there") \
@@ -169,7 +170,7 @@ const char *mesh_telemetry_event_name(unsigned event);
     F(duplicates_used,  u64,  0,  UINT64_MAX,          "tiles",     COUNTER, "mesh_link_used_copies_total",               "Copies of tiles received from the peer before the tile itself") \
     F(credit_waits,     u64,  0,  UINT64_MAX,          "times",     COUNTER, "mesh_link_credit_waits_total",              "Times sending waited for room in the peer's buffer") \
     F(waited_ns,        u64,  0,  UINT64_MAX,          "ns",        COUNTER, "mesh_link_wait_seconds_total",              "Time this node's workers waited for blocks of the peer") \
-    F(loss_ppm,         u32,  0,  1000000,             "ppm",       GAUGE,   "mesh_link_loss_ratio",                      "Part lost of what goes to the peer, by its reports, as a slow average") \
+    F(loss_ppm,         u32,  0,  1000000,             "ppm",       GAUGE,   "mesh_link_loss_ratio",                      "Part lost of what goes to the peer, without probes, by its reports, as a slow average") \
     F(clock_offset_ns,  s64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_clock_offset_seconds",            "The peer's clock minus this node's, as estimated") \
     F(clock_error_ns,   u64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_clock_error_seconds",             "How far the estimate may be off, either way: half the shortest round trip") \
     F(rtt_ns_min,       u64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_round_trip_min_seconds",          "Shortest round trip to the peer") \
