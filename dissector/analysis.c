@@ -70,7 +70,7 @@ static bool is_named_lost(struct link *link, bool is_all, struct link_entry *ent
 {
     const uint64_t judged = link->spaces[is_all].marks[1]; /* the report after this mark counted the number, or none will */
 
-    if (!entry->is_lost && !(link->has_report && entry->number <= judged && link->reported <= link->assigned))
+    if (!entry->is_lost && !entry->is_come && !(link->has_report && entry->number <= judged && link->reported <= link->assigned))
         evidence_mark_lost(link, entry);
     return entry->is_lost;
 }

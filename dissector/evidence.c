@@ -264,11 +264,13 @@ static void take_nak(struct link *link, const struct packet *packet)
 void evidence_take(struct link *link, const struct packet *packet)
 {
     const struct mesh_message *message = &packet->message;
+    const struct mesh_status *status = &message->as.status;
+    const struct loss_report report = {packet->ts_ns, message->header.sent_ns, status->seen_all, status->seen_peer, status->lost};
 
     if (link == NULL)
         return;
     if (message->header.type == MESH_TYPE_STATUS)
-        loss_report_take(link, packet->ts_ns, message->as.status.seen_all, message->as.status.seen_peer, message->as.status.lost);
+        loss_report_take(link, &report);
     else if (message->header.type == MESH_TYPE_PONG)
         loss_report_take_pong(link, packet);
     else if (message->header.type == MESH_TYPE_NAK)

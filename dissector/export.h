@@ -13,7 +13,8 @@ int export_write(enum export_kind kind, FILE *out, struct fail *fail);
 
 /* The plugin: Lua 5.2 and newer. */
 void export_write_lua(FILE *out);
-extern const char export_lua_loss[];    /* its part that finds out which datagrams arrived */
+extern const char export_lua_loss[];    /* its part that finds out which datagrams arrived, */
+extern const char export_lua_report[];  /* by what receivers report, too */
 extern const char export_lua_numbers[]; /* gaps in the numbers */
 extern const char export_lua_tree[];    /* columns and fields */
 

@@ -322,6 +322,7 @@ void export_write_lua(FILE *out)
     fputs(declarations, out);
     fputs(splitting, out);
     fputs(export_lua_loss, out);
+    fputs(export_lua_report, out);
     fputs(export_lua_numbers, out);
     fputs(export_lua_tree, out);
 }

@@ -16,7 +16,15 @@
 #include "numbers.h"
 #include "packet.h"
 
-enum { LINKS_WINDOW = 512, LINKS_MAX = 512, LINKS_SESSIONS_MAX = 128, LINKS_GATHERS = 128, LINKS_SEEN_WORDS = 16, LINKS_POINTS_MAX = 16 };
+enum {
+    LINKS_WINDOW = 512,
+    LINKS_MAX = 512,
+    LINKS_SESSIONS_MAX = 128,
+    LINKS_GATHERS = 128,
+    LINKS_SEEN_WORDS = 16,
+    LINKS_POINTS_MAX = 16,
+    LINKS_REPORTS = 8
+};
 
 /* One number of a space. */
 struct link_entry {
@@ -34,20 +42,25 @@ struct link_entry {
     struct mesh_range range;
     uint8_t type; /* 0: not known */
     bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
-    bool is_of_known;   /* of a resend or copy: the entry that it repeats is known */
-    bool is_sent;       /* the sender's capture shows it */
-    bool by_group;      /* seen on its way to a multicast group; it may go to this receiver alone, too */
-    bool is_passed : 1; /* asked for by a receiver that had seen this number or later ones: it was not on its way */
-    bool is_repeat : 1; /* of a resend or copy: some of it was brought before, by another one */
-    bool is_early : 1;  /* lost because the receiver did not listen yet, or not to this sender */
-    bool is_asked : 1;  /* has_range is of a NAK, one range of which may cover several datagrams; a byte more would be 8 kB per link */
+    bool is_of_known;     /* of a resend or copy: the entry that it repeats is known */
+    bool is_sent;         /* the sender's capture shows it */
+    bool by_group;        /* seen on its way to a multicast group; it may go to this receiver alone, too */
+    bool is_passed : 1;   /* asked for by a receiver that had seen this number or later ones: it was not on its way */
+    bool is_repeat : 1;   /* of a resend or copy: some of it was brought before, by another one */
+    bool is_early : 1;    /* lost because the receiver did not listen yet, or not to this sender */
+    bool is_doubtful : 1; /* named as lost once, but then one of those named came late */
+    bool is_come : 1;     /* a report names it as the highest that has come; captured or not */
+    bool is_asked : 1;    /* has_range is of a NAK, one range of which may cover several datagrams; a byte more would be 8 kB per link */
 };
 
 struct link_space {
-    uint64_t first, highest;       /* numbers; first 0: nothing yet */
-    uint64_t last_missed;          /* the highest number skipped; 0: the content of all missing numbers is known */
-    uint64_t seen, seen_before[3]; /* highest that the receiver says it has seen: by its last report and the three before */
-    uint64_t marks[3];             /* the same at link.mark_ns, and at the two marks before; up to the second all is judged */
+    uint64_t first, highest;             /* numbers; first 0: nothing yet */
+    uint64_t last_missed;                /* the highest number skipped; 0: the content of all missing numbers is known */
+    uint64_t seen;                       /* highest that the receiver says it has seen, by its last report */
+    uint64_t seen_before[LINKS_REPORTS]; /* and by those before */
+    uint64_t marks[3];                   /* the same at link.mark_ns, and at the two marks before; up to the second all is judged */
+    uint64_t settled[4];                 /* the same at link.settle_ns and before; what was lost up to the last is counted */
+    uint64_t counted[LINKS_REPORTS];     /* the last of settled when each report of link.fresh came: it counts no number up to that anew */
     struct link_entry entries[LINKS_WINDOW];
 };
 
@@ -116,10 +129,11 @@ struct link {
     bool has_report, has_tiles;
     uint64_t answer; /* number of the first datagram that answers a HELLO: the receiver takes none before it; 0: none */
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
-    uint64_t fresh[3];                        /* counted by its last three reports, and not named */
+    uint64_t fresh[LINKS_REPORTS];            /* counted by its last reports, and not named */
     uint64_t mark_ns;
-    uint64_t proved_bytes[2]; /* the largest probe that the receiver has answered, in each space; 0: none */
-    uint64_t turn_ns;         /* least time from a captured ping to its captured pong, less what the receiver took; 0: none */
+    uint64_t report_ns, settle_ns; /* when the last report was sent, and that of link_space.settled, by the receiver's clock */
+    uint64_t proved_bytes[2];      /* the largest probe that the receiver has answered, in each space; 0: none */
+    uint64_t turn_ns;              /* least time from a captured ping to its captured pong, less what the receiver took; 0: none */
     uint64_t first_ns, last_ns, first_tile_ns, last_tile_ns;
     int at_sender, at_receiver;         /* points; -1: no capture there, or not known */
     unsigned point;                     /* by which it is judged */

@@ -1,8 +1,11 @@
 #include "loss_report.h"
 
+#include <string.h>
+
 #include "evidence.h"
 
 #define SETTLED_NS UINT64_C(5000000) /* a receiver has counted a loss within that time */
+#define JUDGED_NS  UINT64_C(1000000) /* and, however slowly it runs, within four reports that are so far apart */
 
 /* The order in which numbers up to those seen are matched with the receiver's count of losses. */
 enum kind {
@@ -17,7 +20,7 @@ enum kind {
 
 static bool is_kind(const struct link *link, unsigned is_all, const struct link_entry *entry, enum kind kind)
 {
-    if (entry->is_lost || entry->is_proved)
+    if (entry->is_lost || entry->is_proved || entry->is_doubtful)
         return false;
     switch (kind) {
     case KIND_MISSING:
@@ -43,8 +46,10 @@ static uint64_t seen_by(const struct link_space *space, unsigned report)
 /* Is this number one of those counted and not yet named? It is charged to the oldest report that can mean it. */
 static bool spend(struct link *link, unsigned is_all, uint64_t number)
 {
-    for (unsigned report = 3; report-- > 0;)
-        if (link->fresh[report] > 0 && number <= seen_by(&link->spaces[is_all], report)) {
+    const struct link_space *space = &link->spaces[is_all];
+
+    for (unsigned report = LINKS_REPORTS; report-- > 0;)
+        if (link->fresh[report] > 0 && number > space->counted[report] && number <= seen_by(space, report)) {
             link->fresh[report]--;
             return true;
         }
@@ -78,7 +83,7 @@ static uint64_t name_kind(struct link *link, enum kind kind, bool naming)
 /* Can this number be the lost one? Not a tile without which the receiver could not hold the gather that it holds, nor an answered ping. */
 static bool is_suspect(const struct link *link, const struct link_entry *entry)
 {
-    if (entry->is_lost || entry->is_proved || entry->is_missing)
+    if (entry->is_lost || entry->is_proved || entry->is_doubtful || entry->is_missing)
         return false;
     return entry->type != MESH_TYPE_TILE || !entry->has_range || entry->repair != 0 || entry->is_resend || entry->is_copy ||
            !links_has(link->receiver, entry->step, entry->phase);
@@ -126,24 +131,59 @@ static void name_suspects(struct link *link)
     link->fresh[0] = link->fresh[1] = 0;
 }
 
+/* The highest number that has been seen has come. */
+static void prove(struct link_space *space, uint64_t seen)
+{
+    struct link_entry *last = links_entry(space, seen);
+
+    if (last != NULL)
+        last->is_proved = last->is_come = true;
+}
+
+/* Put a value before those of the reports until now. */
+static void push(uint64_t values[LINKS_REPORTS], uint64_t value)
+{
+    memmove(values + 1, values, (LINKS_REPORTS - 1) * sizeof *values);
+    values[0] = value;
+}
+
 static void see(struct link_space *space, uint64_t seen)
 {
     if (seen > space->highest)
         seen = space->highest; /* the capture has not shown the rest yet */
-    space->seen_before[2] = space->seen_before[1];
-    space->seen_before[1] = space->seen_before[0];
-    space->seen_before[0] = space->seen;
+    push(space->seen_before, space->seen);
+    push(space->counted, space->settled[3]);
     if (seen > space->seen)
         space->seen = seen;
+}
+
+/* What a receiver counts while the handshake goes on is of the handshake, if nothing else that it can have counted was sent by then. */
+static bool is_of_handshake(const struct link *link)
+{
+    const struct link_space *space = &link->spaces[0];
+
+    if (link->spaces[1].seen != 0)
+        return false;
+    for (uint64_t number = first_suspect(space); number <= space->seen; number++) {
+        const struct link_entry *entry = links_entry((struct link_space *)space, number);
+
+        if (entry != NULL && is_suspect(link, entry) && !is_kind(link, 0, entry, KIND_HELLO) && !is_kind(link, 0, entry, KIND_EARLY))
+            return false;
+    }
+    return true;
 }
 
 /* More numbers missing than counted: the capture lacks some, or not all are judged. Which ones are lost only NAKs can tell then. */
 static void name_losses(struct link *link)
 {
-    const bool is_unclear = name_kind(link, KIND_MISSING, false) > link->fresh[0] + link->fresh[1] + link->fresh[2];
+    uint64_t counted = 0;
+    bool is_unclear;
 
+    for (unsigned i = 0; i < LINKS_REPORTS; i++)
+        counted += link->fresh[i];
+    is_unclear = name_kind(link, KIND_MISSING, false) > counted;
     for (enum kind kind = KIND_MISSED; kind < (is_unclear ? KIND_MISSING : KINDS); kind++)
-        if (kind < KIND_HELLO || link->spaces[1].seen == 0)
+        if (kind < KIND_HELLO || is_of_handshake(link))
             name_kind(link, kind, true);
     if (!is_unclear)
         name_suspects(link);
@@ -166,43 +206,98 @@ static void mark(struct link *link, uint64_t ts_ns)
     }
 }
 
-void loss_report_take(struct link *link, uint64_t ts_ns, uint64_t seen_all, uint64_t seen_peer, uint64_t lost)
+/* The same by the receiver's clock, which tells whether it has run between its reports, however they came here. It judges what is missing
+ * in two rounds, either of which may come after the next report when it hardly gets to run. */
+static void settle(struct link *link, uint64_t sent_ns)
 {
+    if (sent_ns < link->settle_ns + JUDGED_NS)
+        return;
+    link->settle_ns = sent_ns;
+    for (unsigned space = 0; space < 2; space++) {
+        uint64_t *settled = link->spaces[space].settled;
+
+        for (unsigned i = 3; i > 0; i--)
+            settled[i] = settled[i - 1];
+        settled[0] = link->spaces[space].seen;
+    }
+}
+
+/* The receiver counts fewer than before: some that seemed lost came late. They are among those named, and nothing tells which ones. */
+static void take_back(struct link *link)
+{
+    for (unsigned is_all = 0; is_all < 2; is_all++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *entry = &link->spaces[is_all].entries[i];
+
+            if (entry->number == 0 || !entry->is_lost || entry->is_missing || entry->is_early)
+                continue;
+            entry->is_lost = false;
+            entry->is_doubtful = true;
+            link->assigned -= link->assigned > 0;
+        }
+}
+
+void loss_report_take(struct link *link, const struct loss_report *report)
+{
+    const uint64_t sent_ns = report->sent_ns != 0 ? report->sent_ns : report->ts_ns;
+    uint64_t lost = report->lost;
+
     if (!link->has_report) {
         link->has_report = true;
         link->report_base = link->spaces[0].first == 1 && link->spaces[1].first <= 1 ? 0 : lost;
     }
-    see(&link->spaces[1], seen_all);
-    see(&link->spaces[0], seen_peer);
+    prove(&link->spaces[1], report->seen_all);
+    prove(&link->spaces[0], report->seen_peer);
+    if (sent_ns < link->report_ns)
+        return; /* a later one has overtaken it */
+    link->report_ns = sent_ns;
+    see(&link->spaces[1], report->seen_all);
+    see(&link->spaces[0], report->seen_peer);
     lost = lost > link->report_base ? lost - link->report_base : 0;
-    link->fresh[2] = link->fresh[1];
-    link->fresh[1] = link->fresh[0];
-    link->fresh[0] = lost > link->reported ? lost - link->reported : 0; /* fewer: what seemed lost was late */
+    if (lost < link->reported)
+        take_back(link);
+    push(link->fresh, lost > link->reported ? lost - link->reported : 0);
     link->reported = lost;
     if (lost > link->assigned)
         name_losses(link);
-    mark(link, ts_ns);
+    mark(link, report->ts_ns);
+    settle(link, sent_ns);
 }
 
-void loss_report_take_pong(struct link *link, const struct packet *packet)
+/* The entry of the ping with this time; NULL: there is none, or there are two. */
+static struct link_entry *find_ping(struct link *link, uint64_t origin_ns)
 {
-    const struct mesh_pong *pong = &packet->message.as.pong;
-    const uint64_t held_ns = packet->message.header.sent_ns - pong->received_ns;
+    struct link_entry *ping = NULL;
 
     for (unsigned is_all = 0; is_all < 2; is_all++)
         for (unsigned back = 0; back < 64; back++) {
             struct link_space *space = &link->spaces[is_all];
             struct link_entry *entry = back < space->highest ? links_entry(space, space->highest - back) : NULL;
-            uint64_t turn_ns;
 
-            if (entry == NULL || entry->type != MESH_TYPE_PING || entry->step != pong->origin_ns)
+            if (entry == NULL || entry->type != MESH_TYPE_PING || entry->step != origin_ns)
                 continue;
-            entry->is_proved = true;
-            turn_ns = packet->ts_ns > entry->ts_ns + held_ns ? packet->ts_ns - entry->ts_ns - held_ns : 1;
-            if (link->turn_ns == 0 || turn_ns < link->turn_ns)
-                link->turn_ns = turn_ns;
+            if (ping != NULL)
+                return NULL;
+            ping = entry;
         }
-    loss_report_take(link, packet->ts_ns, pong->seen_all, pong->seen_peer, pong->lost);
+    return ping;
+}
+
+void loss_report_take_pong(struct link *link, const struct packet *packet)
+{
+    const struct mesh_pong *pong = &packet->message.as.pong;
+    const struct loss_report report = {packet->ts_ns, packet->message.header.sent_ns, pong->seen_all, pong->seen_peer, pong->lost};
+    const uint64_t held_ns = packet->message.header.sent_ns - pong->received_ns;
+    struct link_entry *ping = find_ping(link, pong->origin_ns);
+
+    if (ping != NULL) {
+        const uint64_t turn_ns = packet->ts_ns > ping->ts_ns + held_ns ? packet->ts_ns - ping->ts_ns - held_ns : 1;
+
+        ping->is_proved = true;
+        if (link->turn_ns == 0 || turn_ns < link->turn_ns)
+            link->turn_ns = turn_ns;
+    }
+    loss_report_take(link, &report);
 }
 
 /* Of several tries of a size the last one has been answered: the next one comes only when there was no answer for a while. */

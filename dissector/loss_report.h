@@ -5,11 +5,17 @@
 
 #include "links.h"
 
-/* A STATUS or PONG, as sent at ts_ns: the highest numbers seen of datagrams to all and to this receiver alone, and how
- * many numbers up to these never came. */
-void loss_report_take(struct link *link, uint64_t ts_ns, uint64_t seen_all, uint64_t seen_peer, uint64_t lost);
+/* What a STATUS or PONG says. */
+struct loss_report {
+    uint64_t ts_ns, sent_ns;      /* when it was captured; when it was sent, by its sender's clock, 0: not known */
+    uint64_t seen_all, seen_peer; /* the highest numbers that have come, to all and to this receiver alone */
+    uint64_t lost;                /* how many numbers up to these never came */
+};
 
-/* The ping that a PONG answers has arrived: also notes the round-trip time of the two as seen from the capture. */
+void loss_report_take(struct link *link, const struct loss_report *report);
+
+/* The ping that a PONG answers has arrived: also notes the round-trip time of the two as seen from the capture. Pings to all and to this
+ * receiver alone that left at one moment are not told apart. */
 void loss_report_take_pong(struct link *link, const struct packet *packet);
 
 /* A PROBE of that size has arrived. */

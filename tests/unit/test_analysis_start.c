@@ -105,7 +105,8 @@ static void a_hello_that_is_answered_has_come(void **state)
     hello_ack(1, 7);
     hello_ack(0, 8); /* one of these two was lost; which one is unknown */
     hello_ack(0, 8);
-    status(3, 1);
+    tile(1, 0);
+    status(4, 1);
     analysis_end(&analysis);
     assert_int_equal(analysis.sum.lost, 1);
     assert_int_equal(named, 0);
@@ -122,6 +123,22 @@ static void of_two_that_were_sent_before_an_answer_the_first_may_be_lost(void **
     analysis_end(&analysis);
     assert_int_equal(analysis.sum.lost, 1);
     assert_int_equal(named, 1);
+}
+
+/* The receiver was there for the HELLO; that it counts a loss soon after says nothing of it. */
+static void a_hello_is_not_lost_because_what_followed_was(void **state)
+{
+    (void)state;
+    hello(0, 7);
+    hello_ack(0, 8);
+    hello(0, 7);
+    hello_ack(1, 7); /* answers either */
+    tile(1, 0);
+    tile(2, 0);
+    status(5, 1);
+    analysis_end(&analysis);
+    assert_int_equal(analysis.sum.lost, 1);
+    assert_int_equal(named, 0);
 }
 
 static void what_is_lost_and_in_the_capture_is_not_counted_beside_it(void **state)
@@ -146,6 +163,7 @@ int main(void)
         CASE(a_resend_of_what_was_sent_before_the_capture_is_not_said_to_be_in_vain),
         CASE(a_hello_that_is_answered_has_come),
         CASE(of_two_that_were_sent_before_an_answer_the_first_may_be_lost),
+        CASE(a_hello_is_not_lost_because_what_followed_was),
         CASE(what_is_lost_and_in_the_capture_is_not_counted_beside_it),
     };
 
