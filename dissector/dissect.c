@@ -440,7 +440,7 @@ static int start(struct run *run, struct fail *fail)
         return -1;
     report_begin(&run->report, stdout, s->json, s->ladder ? &run->ladder : NULL);
     run->report.filter = run->filter;
-    run->report.vantage = s->vantage;
+    settings_place(s, 0, &run->report.vantage);
     run->report.findings.seen.has_key = s->keys.count > 0;
     run->report.findings.seen.has_expression = s->filter[0] != '\0';
     if (s->line_buffered || s->flush_packets)

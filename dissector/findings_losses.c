@@ -51,7 +51,9 @@ void findings_note_loss(struct findings *findings, const struct analysis_loss *l
 /* A place of some of a link's losses, and what to look at. With captures of both hosts, only gaps of the sender's leave it unknown. */
 static size_t put_place(const struct findings *findings, size_t index, unsigned place, const char *between, char *text, size_t used)
 {
-    const bool is_gap = place == FINDINGS_UNKNOWN && findings->analysis->links.links[index]->departures != NULL;
+    const bool is_both = findings->analysis->links.links[index]->departures != NULL;
+    const bool is_gap = place == FINDINGS_UNKNOWN && is_both;
+    const bool is_span = is_both && (place == FINDINGS_AFTER_SENDER || place == FINDINGS_BEFORE_RECEIVER);
     char passed[80] = "";
     int more;
 
@@ -59,7 +61,10 @@ static size_t put_place(const struct findings *findings, size_t index, unsigned 
         snprintf(passed, sizeof passed, " (%" PRIu32 " of these are in the capture, so behind where it was taken)",
                  findings->passed[index]);
     more = snprintf(text + used, FINDINGS_BYTES - used, "%s %" PRIu32 " of them %s%s: %s", between, findings->places[index][place],
-                    wheres[place], passed, is_gap ? "the sender's capture lacks them: capture with a larger -B" : advice[place]);
+                    wheres[place], passed,
+                    is_gap    ? "the sender's capture lacks them: capture with a larger -B"
+                    : is_span ? "say with --at for each capture at which host it was taken, or - for a switch: nothing in it proves that"
+                              : advice[place]);
     return used + (size_t)more < FINDINGS_BYTES ? used + (size_t)more : FINDINGS_BYTES - 1;
 }
 
@@ -156,7 +161,8 @@ bool findings_tell_vantage(const struct findings *findings)
         findings->on_finding(findings->context, "note", text);
         is_any = true;
     }
-    if (is_any || vantage == NULL || !vantage->is_stated || vantage->host_count == 0 || findings->analysis->sum.lost == 0)
+    if (is_any || vantage == NULL || !vantage->is_stated || vantage->is_between || vantage->host_count == 0 ||
+        findings->analysis->sum.lost == 0)
         return is_any;
     findings->on_finding(findings->context, "warning",
                          "--at: no datagram is from or to that address: give one of those of the losses, or leave it out");

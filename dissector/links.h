@@ -146,6 +146,7 @@ struct link {
 /* A host where captures were taken. */
 struct links_point {
     bool is_known;
+    bool is_proved; /* it was taken there, not on the way to that host */
     uint8_t ip[16];
     uint64_t first_ns, last_ns; /* of the datagrams there */
 };

@@ -5,55 +5,9 @@
 
 #include "capture.h"
 #include "datagrams.h"
-#include "samples.h"
-#include "selection.h"
+#include "places.h"
 
-enum { HOSTS_MAX = 128, NONE = -1, SOURCE_SHIFT = 40 }; /* a datagram's number holds its source from that bit on */
-
-struct host {
-    struct frame_address address; /* its port is 0 */
-    bool is_v6;
-    uint64_t datagrams; /* from it and to it */
-};
-
-struct merge;
-
-/* One of the captures. */
-struct source {
-    struct merge *merge;
-    size_t index;
-    const char *file;
-    struct capture *capture;
-    struct datagrams datagrams;
-    struct selection selection; /* of the second reading */
-    struct capture_frame frame; /* the next one, by the first capture's clock */
-    bool has_frame;
-    uint64_t numbered;          /* datagrams of epochs, */
-    uint64_t grouped;           /* of these, to a multicast group, so that any host may have got them */
-    uint64_t first_ns, last_ns; /* of these, by the capture's own clock */
-    size_t host_count;
-    struct host hosts[HOSTS_MAX];
-    struct vantage vantage;
-    int at;                     /* the host where it was taken, or NONE */
-    int parent;                 /* the source whose clock `line` starts from; NONE: the first one, or not comparable */
-    int series;                 /* a source that is another file of the same capture; NONE */
-    int point;                  /* of the analysis at hand; NONE: not yet */
-    bool is_aligned, is_proved; /* is_proved: by the vantage */
-    struct clock_line line;
-};
-
-struct merge {
-    const struct settings *settings;
-    struct report *report;
-    struct verdicts *verdicts; /* NULL: the filter does not ask for them */
-    const volatile sig_atomic_t *stop;
-    bool has_cut; /* a file ends in the middle: the frames before that are used, and `fail` says so at the end */
-    struct samples samples;
-    struct clock_point *there, *back; /* (SAMPLES_MAX) */
-    size_t there_count, back_count;
-    size_t count;
-    struct source sources[SAMPLES_CAPTURES_MAX];
-};
+enum { SOURCE_SHIFT = 40 }; /* a datagram's number holds its source from that bit on */
 
 /* ---- the first reading ---- */
 
@@ -63,7 +17,7 @@ static void note_host(struct source *source, const struct frame_address *address
 
     while (host < source->hosts + source->host_count && memcmp(host->address.ip, address->ip, sizeof address->ip) != 0)
         host++;
-    if (host == source->hosts + HOSTS_MAX)
+    if (host == source->hosts + PLACES_HOSTS_MAX)
         return;
     if (host == source->hosts + source->host_count) {
         memcpy(host->address.ip, address->ip, sizeof address->ip);
@@ -94,10 +48,33 @@ static void take_sample(void *context, const struct packet *packet)
     samples_add(&source->merge->samples, source->index, packet);
 }
 
+/* Has another capture at the same place just shown this datagram? */
+static bool is_shown(struct source *source, const struct packet *packet)
+{
+    struct merge *merge = source->merge;
+    const struct recent now = {samples_hash(packet), packet->ts_ns, source->index, packet->point};
+
+    if (!packet_is_numbered(packet))
+        return false;
+    for (size_t i = 0; i < PLACES_RECENT; i++) {
+        struct recent *other = &merge->recent[i];
+
+        if (other->hash != now.hash || other->point != now.point || other->source == now.source ||
+            now.ts_ns - other->ts_ns >= PLACES_TWIN_NS)
+            continue;
+        other->hash = 0;
+        return true;
+    }
+    merge->recent[merge->next_recent++ % PLACES_RECENT] = now;
+    return false;
+}
+
 static void take_for_report(void *context, const struct packet *packet)
 {
     struct source *source = context;
 
+    if (is_shown(source, packet))
+        return;
     report_add(source->merge->report, packet, selection_take(&source->selection, packet));
 }
 
@@ -105,6 +82,8 @@ static void take_for_verdicts(void *context, const struct packet *packet)
 {
     struct source *source = context;
 
+    if (is_shown(source, packet))
+        return;
     analysis_add(verdicts_analysis(source->merge->verdicts), packet);
 }
 
@@ -145,194 +124,18 @@ static int read_whole(struct source *source, struct keys *keys, struct fail *fai
     return result;
 }
 
-/* ---- where each was taken, and what its clock shows ---- */
-
-/* A host's capture holds all that it sends and receives and, except for what a switch floods, nothing else. */
-static bool may_be_at(const struct source *source, size_t host)
-{
-    if (source->at != NONE)
-        return (size_t)source->at == host;
-    if (source->is_proved)
-        return vantage_at(&source->vantage, source->hosts[host].address.ip) != VANTAGE_NONE;
-    return source->hosts[host].datagrams * 20 >= (source->numbered - source->grouped) * 19;
-}
-
-static size_t candidates(const struct source *source)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < source->host_count; i++)
-        count += may_be_at(source, i);
-    return count;
-}
-
-static bool is_between(const struct sample *sample, const struct host *from, const struct host *to)
-{
-    return memcmp(sample->from, from->address.ip, sizeof sample->from) == 0 && memcmp(sample->to, to->address.ip, sizeof sample->to) == 0;
-}
-
-/* Compare two clocks as if the captures were taken at these hosts; false when they cannot have been. */
-static bool compare_at(struct merge *merge, const struct source *first, const struct host *at_first, const struct source *other,
-                       const struct host *at_other, struct clock_line *line)
-{
-    merge->there_count = merge->back_count = 0;
-    for (size_t i = 0; i < 2 * SAMPLES_MAX; i++) {
-        const struct sample *sample = &merge->samples.table[i];
-        struct clock_point point;
-
-        if (sample->hash == 0 || sample->ts_ns[first->index] == 0 || sample->ts_ns[other->index] == 0)
-            continue;
-        point.at_ns = (int64_t)sample->ts_ns[first->index];
-        point.difference_ns = (int64_t)(sample->ts_ns[other->index] - sample->ts_ns[first->index]);
-        if (is_between(sample, at_first, at_other))
-            merge->there[merge->there_count++] = point;
-        else if (is_between(sample, at_other, at_first))
-            merge->back[merge->back_count++] = point;
-    }
-    return clocks_compare(merge->there, merge->there_count, merge->back, merge->back_count, line);
-}
-
-/* The same, also finding out where they were taken. */
-static bool compare(struct merge *merge, struct source *first, struct source *other, struct clock_line *line)
-{
-    const bool is_sure = candidates(first) == 1 && candidates(other) == 1;
-
-    for (size_t i = 0; i < first->host_count; i++)
-        for (size_t k = 0; may_be_at(first, i) && k < other->host_count; k++) {
-            const struct host *a = &first->hosts[i], *b = &other->hosts[k];
-
-            if (!may_be_at(other, k) || memcmp(a->address.ip, b->address.ip, sizeof a->address.ip) == 0)
-                continue;
-            if (!compare_at(merge, first, a, other, b, line) || (!line->is_bounded && !is_sure))
-                continue;
-            first->at = (int)i;
-            other->at = (int)k;
-            return true;
-        }
-    line->is_known = false;
-    return false;
-}
-
-/* Align the capture that compares best with those already aligned. False: no more can be compared. */
-static bool align_next(struct merge *merge)
-{
-    struct clock_line best = {0}, line;
-    struct source *next = NULL;
-    int parent = NONE;
-
-    for (size_t i = 0; i < merge->count; i++)
-        for (size_t k = 0; merge->sources[i].is_aligned && k < merge->count; k++) {
-            if (merge->sources[k].is_aligned || !compare(merge, &merge->sources[i], &merge->sources[k], &line))
-                continue;
-            if (next != NULL &&
-                (best.is_bounded > line.is_bounded || (best.is_bounded == line.is_bounded && best.offset_error_ns <= line.offset_error_ns)))
-                continue;
-            best = line;
-            next = &merge->sources[k];
-            parent = (int)i;
-        }
-    if (next == NULL)
-        return false;
-    next->line = best;
-    next->parent = parent;
-    next->is_aligned = true;
-    return true;
-}
-
-static bool has_common(const struct merge *merge, const struct source *a, const struct source *b)
-{
-    for (size_t i = 0; i < 2 * SAMPLES_MAX; i++) {
-        const struct sample *sample = &merge->samples.table[i];
-
-        if (sample->hash != 0 && sample->ts_ns[a->index] != 0 && sample->ts_ns[b->index] != 0)
-            return true;
-    }
-    return false;
-}
-
-/* Are these two files of one capture (-C, -G)? One begins after the other has ended, nothing is in both, and both can have been taken at
- * the same place. With two nodes they may also be two hosts at two times; these have nothing to compare, so it makes no difference. */
-static bool is_series(const struct merge *merge, const struct source *a, const struct source *b)
-{
-    if (a->numbered == 0 || b->numbered == 0 || (a->last_ns > b->first_ns && b->last_ns > a->first_ns) || has_common(merge, a, b))
-        return false;
-    if (candidates(a) == 0 && candidates(b) == 0)
-        return true; /* at a switch */
-    for (size_t i = 0; i < a->host_count; i++)
-        for (size_t k = 0; may_be_at(a, i) && k < b->host_count; k++)
-            if (may_be_at(b, k) && memcmp(a->hosts[i].address.ip, b->hosts[k].address.ip, sizeof a->hosts[i].address.ip) == 0)
-                return true;
-    return false;
-}
-
-static void take_place(struct source *source, const struct source *from)
-{
-    for (size_t i = 0; source->at == NONE && from->at != NONE && i < source->host_count; i++)
-        if (memcmp(source->hosts[i].address.ip, from->hosts[from->at].address.ip, sizeof source->hosts[i].address.ip) == 0)
-            source->at = (int)i;
-}
-
-/* Captures whose clocks are not known yet may, compared with one another, show where they were taken. */
-static void find_places(struct merge *merge)
-{
-    struct clock_line line;
-
-    for (size_t i = 0; i < merge->count; i++)
-        for (size_t k = i + 1; k < merge->count; k++)
-            if (!merge->sources[i].is_aligned && !merge->sources[k].is_aligned)
-                compare(merge, &merge->sources[i], &merge->sources[k], &line);
-}
-
-/* A file that cannot be compared takes over the clock of another file of the same capture. */
-static bool merge_series(struct merge *merge)
-{
-    find_places(merge);
-    for (size_t k = 0; k < merge->count; k++)
-        for (size_t i = 0; !merge->sources[k].is_aligned && i < merge->count; i++) {
-            struct source *whole = &merge->sources[i], *part = &merge->sources[k];
-
-            if (!whole->is_aligned || !is_series(merge, whole, part))
-                continue;
-            part->series = whole->series != NONE ? whole->series : (int)i;
-            take_place(part, whole);
-            take_place(whole, part);
-            part->parent = whole->parent;
-            part->line = whole->line;
-            part->is_aligned = true;
-            return true;
-        }
-    return false;
-}
-
-static void align(struct merge *merge)
-{
-    merge->sources[0].is_aligned = true;
-    while (align_next(merge) || merge_series(merge))
-        ;
-    for (size_t i = 0; i < merge->count; i++)
-        for (size_t k = 0; merge->sources[i].at == NONE && candidates(&merge->sources[i]) == 1; k++)
-            if (may_be_at(&merge->sources[i], k))
-                merge->sources[i].at = (int)k;
-}
-
-static uint64_t by_first_clock(const struct merge *merge, const struct source *source, uint64_t ts_ns)
-{
-    for (; source->parent != NONE; source = &merge->sources[source->parent])
-        ts_ns = clocks_convert(&source->line, ts_ns);
-    return ts_ns;
-}
-
 /* ---- the second reading, and a third one where the filter asks for verdicts ---- */
 
 static unsigned new_point(struct links *links, const struct source *source)
 {
-    const struct host *host = source->at != NONE ? &source->hosts[source->at] : NULL;
+    const struct host *host = source->at != PLACES_NONE ? &source->hosts[source->at] : NULL;
     struct links_point *point = &links->points[links->point_count];
 
     for (unsigned i = 0; host != NULL && i < links->point_count; i++)
         if (links->points[i].is_known && memcmp(links->points[i].ip, host->address.ip, sizeof links->points[i].ip) == 0)
             return i;
     point->is_known = host != NULL;
+    point->is_proved = false;
     if (host != NULL)
         memcpy(point->ip, host->address.ip, sizeof point->ip);
     return (unsigned)links->point_count++;
@@ -341,10 +144,11 @@ static unsigned new_point(struct links *links, const struct source *source)
 /* Captures of one host are one point, and so are the files of one capture. */
 static unsigned point_of(struct links *links, struct source *source)
 {
-    struct source *first = source->series != NONE ? &source->merge->sources[source->series] : source;
+    struct source *first = source->series != PLACES_NONE ? &source->merge->sources[source->series] : source;
 
-    if (first->point == NONE)
+    if (first->point == PLACES_NONE)
         first->point = (int)new_point(links, first);
+    links->points[first->point].is_proved |= places_is_proved(source);
     return (unsigned)first->point;
 }
 
@@ -354,12 +158,16 @@ static void describe(struct merge *merge)
         const struct source *source = &merge->sources[i];
         struct report_capture capture = {.file = source->file, .datagrams = source->numbered, .is_aligned = source->is_aligned};
 
-        if (source->at != NONE)
+        if (source->at != PLACES_NONE)
             capture.host = &source->hosts[source->at].address;
-        capture.is_v6 = source->at != NONE && source->hosts[source->at].is_v6;
-        if (source->series != NONE) {
+        capture.is_v6 = source->at != PLACES_NONE && source->hosts[source->at].is_v6;
+        capture.is_proved = places_is_proved(source);
+        capture.is_between = source->vantage.is_between;
+        capture.is_twin = source->is_twin;
+        capture.has_common = source->has_common;
+        if (source->series != PLACES_NONE) {
             capture.series = merge->sources[source->series].file;
-        } else if (source->parent != NONE) {
+        } else if (source->parent != PLACES_NONE) {
             capture.line = &source->line;
             capture.against = merge->sources[source->parent].file;
         }
@@ -370,7 +178,7 @@ static void describe(struct merge *merge)
 static void fetch(struct source *source, struct fail *fail)
 {
     source->has_frame = capture_next(source->capture, &source->frame, fail) == 1;
-    source->frame.ts_ns = by_first_clock(source->merge, source, source->frame.ts_ns);
+    source->frame.ts_ns = places_first_clock(source->merge, source, source->frame.ts_ns);
 }
 
 static struct source *earliest(struct merge *merge)
@@ -417,7 +225,7 @@ static int read_together(struct merge *merge, bool for_report, struct keys *keys
 
     keys_rewind(keys);
     for (size_t i = 0; i < merge->count; i++)
-        merge->sources[i].point = NONE;
+        merge->sources[i].point = PLACES_NONE;
     for (size_t i = 0; result == 0 && i < merge->count; i++)
         result = begin_source(&merge->sources[i], for_report, keys, fail);
     while (result == 0 && !*merge->stop && frames < limit && (source = earliest(merge)) != NULL) {
@@ -456,8 +264,13 @@ static int prepare(struct merge *merge, struct fail *fail)
         if (!capture_is_repeatable(files->values[i]))
             return fail_set(fail, EXIT_USAGE, "-r %.200s: several captures with --analyze are read twice: give a file, not a pipe",
                             files->values[i]);
-        merge->sources[i] = (struct source){.merge = merge, .index = i, .file = files->values[i], .vantage = merge->settings->vantage};
-        merge->sources[i].at = merge->sources[i].parent = merge->sources[i].series = NONE;
+        merge->sources[i] = (struct source){
+            .merge = merge,
+            .index = i,
+            .file = files->values[i],
+        };
+        settings_place(merge->settings, i, &merge->sources[i].vantage);
+        merge->sources[i].at = merge->sources[i].parent = merge->sources[i].series = PLACES_NONE;
     }
     merge->count = files->count;
     merge->there = calloc(SAMPLES_MAX, sizeof *merge->there);
@@ -482,7 +295,7 @@ int merge_analyze(const struct settings *settings, struct keys *keys, struct rep
     for (size_t i = 0; result == 0 && i < merge->count; i++)
         result = read_whole(&merge->sources[i], keys, fail);
     if (result == 0) {
-        align(merge);
+        places_align(merge);
         describe(merge);
         result = read_verdicts(merge, keys, fail);
         if (result == 0)

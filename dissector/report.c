@@ -22,28 +22,43 @@ static void find_ends(const struct report *report, const struct link *link, bool
     *is_at_receiver = is_local || vantage_at(&report->vantage, link->to.ip) != VANTAGE_NONE;
 }
 
-/* The capture has it, or, where that is not known, has all that could be it: it vanished behind the place of the capture. */
-static enum findings_place place_behind(bool is_at_sender, bool is_at_receiver)
+/* Is it proved that the capture at that end of a link with captures at both was taken at the host, not on the way to it? */
+static bool is_proved(const struct report *report, int point)
 {
-    if (is_at_receiver)
+    return point >= 0 && report->analysis.links.points[point].is_proved;
+}
+
+/* The capture has it, or, where that is not known, has all that could be it: it vanished behind the place of the capture. */
+static enum findings_place place_behind(const struct report *report, const struct link *link, bool is_at_sender, bool is_at_receiver)
+{
+    const bool is_several = report->analysis.links.point_count > 0;
+
+    if (is_at_receiver && (!is_several || is_proved(report, link->at_receiver)))
         return FINDINGS_RECEIVER;
-    return is_at_sender ? FINDINGS_AFTER_SENDER : FINDINGS_UNKNOWN;
+    return is_at_receiver || is_at_sender ? FINDINGS_AFTER_SENDER : FINDINGS_UNKNOWN;
+}
+
+/* It has left no trace at the sender's end, whose capture is without gaps. */
+static enum findings_place place_unsent(const struct report *report, const struct link *link)
+{
+    return report->analysis.links.point_count == 0 || is_proved(report, link->at_sender) ? FINDINGS_SENDER : FINDINGS_BEFORE_RECEIVER;
 }
 
 /* The capture lacks it, so it vanished before the place of the capture. */
-static enum findings_place place_before(const struct analysis_loss *loss, bool is_at_sender, bool is_at_receiver)
+static enum findings_place place_before(const struct report *report, const struct analysis_loss *loss, bool is_at_sender,
+                                        bool is_at_receiver)
 {
     const struct link *link = loss->link;
 
     if (link->departures != NULL && loss->entry->is_sent)
         return FINDINGS_WIRE;
     if (link->departures != NULL)
-        return sender_capture_covers(link, loss->is_all, loss->entry->number) && link->missed_at_sender == 0 ? FINDINGS_SENDER
+        return sender_capture_covers(link, loss->is_all, loss->entry->number) && link->missed_at_sender == 0 ? place_unsent(report, link)
                                                                                                              : FINDINGS_UNKNOWN;
     if (link->counts.not_captured > 0 && !(loss->entry->is_passed && loss->entry->is_resent))
         return FINDINGS_UNKNOWN; /* the one that was lost may be another */
     if (is_at_sender && (link->at_receiver < 0 || link->at_receiver == link->at_sender))
-        return FINDINGS_SENDER;
+        return place_unsent(report, link);
     return is_at_receiver ? FINDINGS_BEFORE_RECEIVER : FINDINGS_UNKNOWN;
 }
 
@@ -55,8 +70,8 @@ static enum findings_place place_of(const struct report *report, const struct an
 
     find_ends(report, loss->link, &is_at_sender, &is_at_receiver);
     if (loss->entry == NULL || !loss->entry->is_missing)
-        return place_behind(is_at_sender, is_at_receiver);
-    return place_before(loss, is_at_sender, is_at_receiver);
+        return place_behind(report, loss->link, is_at_sender, is_at_receiver);
+    return place_before(report, loss, is_at_sender, is_at_receiver);
 }
 
 static const char *severity_of(const struct analysis_loss *loss)
@@ -219,6 +234,7 @@ static void capture_object(struct json *json, const struct report_capture *captu
     if (capture->host != NULL) {
         frame_address_text(capture->host, capture->is_v6, false, text);
         json_text(json, "host", text);
+        json_bool(json, "proved", capture->is_proved);
     }
     json_bool(json, "aligned", capture->is_aligned);
     if (capture->series != NULL)
@@ -243,12 +259,17 @@ static void capture_line(FILE *out, const struct report_capture *capture)
 
     if (capture->host != NULL)
         frame_address_text(capture->host, capture->is_v6, false, text);
-    fprintf(out, "%s: at %s, %" PRIu64 " datagrams of epochs\n", capture->file, text, capture->datagrams);
+    fprintf(out, "%s: at %s%s%s, %" PRIu64 " datagrams of epochs\n", capture->file,
+            capture->is_between ? "no host, as --at says, but on the way to " : "", text,
+            capture->host == NULL || capture->is_proved || capture->is_between ? "" : " or on the way to it", capture->datagrams);
     if (capture->series != NULL)
-        fprintf(out, "    another file of the capture in %s\n", capture->series);
+        fprintf(out, capture->is_twin ? "    at the place of %s; what is in both counts once\n" : "    another file of the capture in %s\n",
+                capture->series);
     if (line == NULL) {
         if (!capture->is_aligned)
-            fputs("    its clock cannot be compared: too little in common with the others, so times may be wrong\n", out);
+            fprintf(out, "    its clock cannot be compared: %s, so times may be wrong\n",
+                    capture->has_common ? "its times fit no datagrams that go from its host to that of another capture and back"
+                                        : "too little in common with the others");
         return;
     }
     fprintf(out, "    its clock minus that of %s: %+.6f ms", capture->against, (double)line->offset_ns / 1e6);

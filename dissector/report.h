@@ -32,7 +32,9 @@ struct report_capture {
     uint64_t datagrams;
     const struct frame_address *host; /* where it was taken; NULL: not known */
     bool is_v6, is_aligned;           /* aligned: its clock could be compared */
-    const char *series;               /* another file of the same capture; NULL: none */
+    bool is_proved, is_between;       /* the host is not only assumed; there is none, the user says */
+    bool is_twin, has_common;         /* what is in the series, too, counts once; some datagrams are in another capture, too */
+    const char *series;               /* another file of the same capture, or of one at the same place; NULL: none */
     const char *against;              /* the capture that its clock was compared with; NULL: it is the first, or could not be compared */
     const struct clock_line *line;    /* its clock against that one's; set with against */
 };

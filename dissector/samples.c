@@ -42,7 +42,7 @@ static uint64_t mix_address(uint64_t hash, const struct frame_address *address)
     return mix(mix(mix(hash, halves[0]), halves[1]), address->port);
 }
 
-static uint64_t hash_of(const struct packet *packet)
+uint64_t samples_hash(const struct packet *packet)
 {
     const struct mesh_header *header = &packet->message.header;
     uint64_t hash = mix(0x9e3779b97f4a7c15u, header->epoch);
@@ -94,7 +94,7 @@ static void thin(struct samples *samples)
 
 void samples_add(struct samples *samples, size_t capture, const struct packet *packet)
 {
-    const uint64_t hash = hash_of(packet);
+    const uint64_t hash = samples_hash(packet);
     struct sample *sample;
 
     if (hash & samples->skipped_bits)

@@ -28,6 +28,9 @@ struct samples {
 int samples_open(struct samples *samples, size_t captures, struct fail *fail);
 void samples_close(struct samples *samples);
 
+/* Of a numbered datagram: which one it is. Never 0. */
+uint64_t samples_hash(const struct packet *packet);
+
 /* Take a datagram of an epoch as a capture saw it: its first time counts. */
 void samples_add(struct samples *samples, size_t capture, const struct packet *packet);
 

@@ -41,7 +41,7 @@ static const struct option_spec specs[] = {
     {.name = "time", .short_name = 't', .kind = OPTION_COUNT, .target = &parsed.time_form, .help = "no time; -tt epoch, -ttt delta, -tttt date, -ttttt since first"},
     {.name = "number", .short_name = '#', .kind = OPTION_FLAG, .target = &parsed.numbered, .help = "print the frame's number first"},
     {.name = "analyze", .kind = OPTION_FLAG, .target = &parsed.analyze, .help = "report losses, repairs, duplicates, reordering and stalls"},
-    {.name = "at", .kind = OPTION_TEXT, .target = &parsed.at, .metavar = "ADDRESS", .help = "with --analyze: the host where the capture was taken"},
+    {.name = "at", .kind = OPTION_LIST, .target = &parsed.at, .metavar = "ADDRESS", .help = "with --analyze: the host of the capture, or once for each -r; - is a switch"},
     {.name = "ladder", .kind = OPTION_FLAG, .target = &parsed.ladder, .help = "draw the conversation: a column per rank, an arrow per datagram"},
     {.name = "steps", .kind = OPTION_TEXT, .target = &parsed.steps, .metavar = "A..B", .help = "with --ladder: only these steps"},
     {.name = "seconds", .kind = OPTION_TEXT, .target = &parsed.seconds, .metavar = "A..B", .help = "with --ladder: only these, since the first datagram"},
@@ -127,8 +127,12 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--qlog: with --analyze, --ladder or --import: give one of them at a time");
     if ((s->steps || s->seconds) && !s->ladder)
         return fail_set(fail, EXIT_USAGE, "--steps and --seconds: without --ladder: they choose what it shows");
-    if (s->at && !s->analyze)
+    if (s->at.count > 0 && !s->analyze)
         return fail_set(fail, EXIT_USAGE, "--at: without --analyze: the place of losses depends on it, and nothing else");
+    if (s->at.count > 1 && s->at.count != s->files.count)
+        return fail_set(fail, EXIT_USAGE,
+                        "--at: given %zu times for %zu captures: give it once, for all, or once for each -r, in their order", s->at.count,
+                        s->files.count);
     if (s->ladder && s->json)
         return fail_set(fail, EXIT_USAGE, "--ladder: with --json: it is a picture in text: leave one out");
     if (s->time_form > 5)
@@ -177,18 +181,40 @@ static int read_ladder_range(struct settings *s, struct fail *fail)
     return 0;
 }
 
-/* IPv4 is mapped into IPv6, as in frames. */
-static int read_place(struct settings *s, struct fail *fail)
+/* IPv4 is mapped into IPv6, as in frames. False: no address. */
+static bool read_address(const char *text, uint8_t out[16])
 {
     uint8_t ip[16] = {[10] = 0xff, [11] = 0xff};
 
-    s->vantage.is_stated = s->at != NULL;
-    if (s->at == NULL || inet_pton(AF_INET, s->at, ip + 12) == 1 || inet_pton(AF_INET6, s->at, ip) == 1) {
-        memcpy(s->vantage.stated, ip, sizeof ip);
-        return 0;
-    }
-    return fail_set(fail, EXIT_USAGE, "--at: %.100s: not an address: give the IPv4 or IPv6 address of the host where the capture was taken",
-                    s->at);
+    if (inet_pton(AF_INET, text, ip + 12) != 1 && inet_pton(AF_INET6, text, ip) != 1)
+        return false;
+    memcpy(out, ip, sizeof ip);
+    return true;
+}
+
+static int check_places(const struct settings *s, struct fail *fail)
+{
+    uint8_t ip[16];
+
+    for (size_t i = 0; i < s->at.count; i++)
+        if (strcmp(s->at.values[i], "-") != 0 && !read_address(s->at.values[i], ip))
+            return fail_set(
+                fail, EXIT_USAGE,
+                "--at: %.100s: not an address: give the IPv4 or IPv6 address of the host where the capture was taken, or - if it "
+                "was taken at none, but between them",
+                s->at.values[i]);
+    return 0;
+}
+
+void settings_place(const struct settings *settings, size_t file, struct vantage *vantage)
+{
+    const size_t index = settings->at.count > 1 ? file : 0;
+
+    memset(vantage, 0, sizeof *vantage);
+    if (settings->at.count == 0)
+        return;
+    vantage->is_stated = true;
+    vantage->is_between = !read_address(settings->at.values[index], vantage->stated);
 }
 
 int settings_parse(struct settings *settings, int argc, char *const *argv, struct fail *fail)
@@ -205,7 +231,7 @@ int settings_parse(struct settings *settings, int argc, char *const *argv, struc
         options_help(stdout, usage, specs, sizeof specs / sizeof *specs, examples);
     if (settings->help || settings->version)
         return 0;
-    if (check(settings, fail) < 0 || read_ladder_range(settings, fail) < 0 || read_place(settings, fail) < 0)
+    if (check(settings, fail) < 0 || read_ladder_range(settings, fail) < 0 || check_places(settings, fail) < 0)
         return -1;
     settings->analyze |= settings->ladder;
     settings->filter = calloc(1, EXPRESSION_BYTES_MAX);

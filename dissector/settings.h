@@ -14,9 +14,8 @@ struct settings {
     struct option_list interfaces; /* at most one */
     struct option_list files, keys;
     const char *cluster, *filter_file, *user;
-    bool has_cluster;       /* given */
-    const char *at;         /* NULL: not given */
-    struct vantage vantage; /* the host that it names; nothing is seen yet */
+    bool has_cluster;      /* given */
+    struct option_list at; /* one for all captures, or one for each */
     uint32_t snaplen, buffer_kib;
     bool not_promiscuous, is_immediate, list_interfaces;
     int direction;
@@ -40,5 +39,8 @@ struct settings {
 /* -1 with EXIT_USAGE or EXIT_ENVIRONMENT; then, and after help and version, nothing is to be released. */
 int settings_parse(struct settings *settings, int argc, char *const *argv, struct fail *fail);
 void settings_release(struct settings *settings);
+
+/* Where that file, or the only capture, was taken, as the user says; nothing is seen yet. */
+void settings_place(const struct settings *settings, size_t file, struct vantage *vantage);
 
 #endif

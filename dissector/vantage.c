@@ -70,7 +70,7 @@ enum vantage_proof vantage_at(const struct vantage *vantage, const uint8_t ip[16
     const struct vantage_host *host = find(vantage, ip);
 
     if (vantage->is_stated)
-        return memcmp(vantage->stated, ip, sizeof vantage->stated) == 0 ? VANTAGE_STATED : VANTAGE_NONE;
+        return !vantage->is_between && memcmp(vantage->stated, ip, sizeof vantage->stated) == 0 ? VANTAGE_STATED : VANTAGE_NONE;
     if (host == NULL)
         return VANTAGE_NONE;
     if (host->left > 0 && host->came == 0 && host->to_left == 0) /* a host that forwards sees both */

@@ -21,7 +21,7 @@ struct vantage_host {
 };
 
 struct vantage {
-    bool is_stated;
+    bool is_stated, is_between;    /* the user says where: at a host; at none, but on the way between them */
     uint8_t stated[16];            /* the host that the user names */
     uint64_t unfinished, finished; /* as of hosts, of all together */
     size_t host_count;
