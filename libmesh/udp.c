@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "addr.h"
@@ -26,14 +25,6 @@ struct mesh_udp {
     struct mesh_udp_receiver *group; /* what comes by the multicast group; NULL: there is none */
     struct mesh_addr group_addr;
 };
-
-uint64_t mesh_udp_now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* As large as root, or else the system's limit, allows. Returns the size by the kernel's accounting. */
 static uint64_t udp_enlarge(int fd, int forced_option, int option)
