@@ -45,6 +45,12 @@ static void log_change(const struct server *server, bool goes_on)
                   epoch_change_ms(change->suspected_ns, change->agreed_ns), epoch_change_ms(change->agreed_ns, change->loaded_ns), token);
 }
 
+static void note_failed(struct server *server, const struct epoch_run_result *result)
+{
+    serve_note(server, MESH_NODE_EVENT_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", result->request,
+               result->reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
+}
+
 void serve_take_results(struct server *server)
 {
     struct engine_figures figures;
@@ -57,8 +63,7 @@ void serve_take_results(struct server *server)
             job_take(job, &result);
         serve_record_result(server, &result);
         if (job != NULL && result.is_done && (result.reason == ENGINE_DONE_ERROR || result.reason == ENGINE_DONE_REFUSED))
-            serve_note(server, MESH_NODE_EVENT_REQUEST_FAILED, MESH_TELEMETRY_NOBODY, NULL, "request %016" PRIx64 ": %s", result.request,
-                       result.reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
+            note_failed(server, &result);
         if (!result.is_done && epoch_change_token(&server->change, result.when_ns)) {
             engine_figures(server->run->engine, &figures);
             server->change.recomputed = figures.recomputed;
@@ -149,17 +154,23 @@ static void prepare_next(struct server *server, const struct mesh_cluster_event 
 
 /* Keys and values are transferred 16 positions at a time; a request's remaining ones are computed again, while all wait. So the best moment
  * for the switch is soon after a multiple of 16, for as many requests as possible. */
-static bool is_good_moment(struct server *server)
+bool serve_is_good_moment(const struct engine_cached *cached, uint32_t count)
 {
-    struct engine_cached cached[ENGINE_SLOTS_MAX];
-    uint32_t first, heads, count, tail = 0;
+    uint32_t tail = 0;
 
-    if (server->cached == NULL || mesh_udp_now_ns() - server->next_since_ns > MOMENT_NS_MAX)
-        return true;
-    count = engine_cached(server->cached, cached, &first, &heads);
     for (uint32_t i = 0; i < count; i++)
         tail += cached[i].positions % KV_SOURCE_STEP;
     return count == 0 || (tail >= TAIL_MIN * count && tail <= TAIL_MAX * count);
+}
+
+static bool is_good_moment(struct server *server)
+{
+    struct engine_cached cached[ENGINE_SLOTS_MAX];
+    uint32_t first, heads;
+
+    if (server->cached == NULL || mesh_udp_now_ns() - server->next_since_ns > MOMENT_NS_MAX)
+        return true;
+    return serve_is_good_moment(cached, engine_cached(server->cached, cached, &first, &heads));
 }
 
 /* -1: it cannot become a member. Better no member than one for which all others wait. */
@@ -224,6 +235,18 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
     }
 }
 
+/* The others may have a plan already by which it comes back, and wait until it is ready for that. */
+static void take_eviction(struct server *server)
+{
+    serve_log(server, "the others have gone on without this node: joining them again");
+    serve_forget_lack(server);
+    if (server->next != NULL && atomic_load(&server->next->preparing) != EPOCH_RUN_LOADING)
+        give_up_next(server, "this one is over");
+    serve_end_run(server);
+    serve_watch_epoch(server);
+    serve_note(server, MESH_NODE_EVENT_EVICTED, MESH_TELEMETRY_NOBODY, NULL, "joining the others again");
+}
+
 static int take_event(struct server *server, const struct mesh_cluster_event *event, struct fail *fail)
 {
     switch (event->type) {
@@ -234,11 +257,7 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
     case MESH_CLUSTER_EPOCH:
         return begin_run(server, event, fail);
     case MESH_CLUSTER_EVICTED:
-        serve_log(server, "the others have gone on without this node: joining them again");
-        serve_forget_lack(server);
-        serve_end_epoch(server);
-        serve_watch_epoch(server);
-        serve_note(server, MESH_NODE_EVENT_EVICTED, MESH_TELEMETRY_NOBODY, NULL, "joining the others again");
+        take_eviction(server);
         break;
     case MESH_CLUSTER_JOINED:
         serve_note(server, MESH_NODE_EVENT_JOINED, MESH_TELEMETRY_NOBODY, &event->addr, "taken in");

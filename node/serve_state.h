@@ -134,12 +134,15 @@ void serve_take_results(struct server *server);
 int serve_run_cluster(struct server *server, struct fail *fail);
 void serve_watch_members(struct server *server);
 bool serve_is_rank(const struct server *server, uint16_t rank); /* of the run, if it is the same process in the cluster's epoch */
-bool serve_is_refused(const struct server *server);             /* alone, because the cluster that it is to join refuses it */
+bool serve_is_good_moment(const struct engine_cached *cached, uint32_t count); /* to begin an epoch in which these requests go on */
+bool serve_is_refused(const struct server *server); /* alone, because the cluster that it is to join refuses it */
 
-/* serve_transition.c. serve_end_epoch: also ends what is prepared for the next one. serve_reclaim: on a thread of its own, which keeps what
- * the epoch has computed; *run, whose threads have ended, is NULL afterwards. serve_take_reclaimer: such a thread, to be joined before
- * memory is needed; NULL: none. serve_open_run: server->run is that of the epoch afterwards; *old is to be reclaimed when nobody waits
- * for the new one any more. -1 with fail set. */
+/* serve_transition.c. serve_end_run: what is being loaded for the next one stays; a next one that is not that far has to be given up first,
+ * since it may wait for a thread that keeps what was computed. serve_end_epoch: also ends what is prepared. serve_reclaim: on a thread of
+ * its own, which keeps what the epoch has computed; *run, whose threads have ended, is NULL afterwards. serve_take_reclaimer: such a
+ * thread, to be joined before memory is needed; NULL: none. serve_open_run: server->run is that of the epoch afterwards; *old is to be
+ * reclaimed when nobody waits for the new one any more. -1 with fail set. */
+void serve_end_run(struct server *server);
 void serve_end_epoch(struct server *server);
 void serve_reclaim(struct server *server, struct epoch_run **run);
 struct pool *serve_take_reclaimer(struct server *server);

@@ -92,6 +92,12 @@ struct pool *serve_take_reclaimer(struct server *server)
     return reclaimer;
 }
 
+void serve_end_run(struct server *server)
+{
+    halt_run(server);
+    serve_reclaim(server, &server->run);
+}
+
 void serve_end_epoch(struct server *server)
 {
     halt_run(server);

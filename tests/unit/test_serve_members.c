@@ -1,0 +1,297 @@
+/* A serving node and its members: who is lost, comes back, leaves, or is left out; and the end of the node itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "node/kv_source.h"
+#include "served.h"
+#include "simquestion.h"
+
+static struct served served; /* too large for the stack */
+static struct server *const server = &served.server;
+
+uint64_t mesh_udp_now_ns(void)
+{
+    return served_now_ns();
+}
+
+void serve_send_outside(struct server *of)
+{
+    served_send(of);
+}
+
+void serve_send_rest(struct server *of)
+{
+    served_send(of);
+}
+
+static int open_node(void **state)
+{
+    (void)state;
+    served_open(&served, 0);
+    return 0;
+}
+
+static int open_seeker(void **state)
+{
+    (void)state;
+    served_open(&served, 1);
+    return 0;
+}
+
+static int close_node(void **state)
+{
+    (void)state;
+    served_close(&served);
+    return 0;
+}
+
+static void run_until(bool (*is_done)(const struct served *s))
+{
+    struct fail fail = {0};
+
+    if (!served_run(&served, 60 * SERVED_S, is_done, &fail))
+        fail_msg("%s", fail.text);
+    assert_true(is_done(&served));
+}
+
+static void run_for(uint64_t ns)
+{
+    struct fail fail = {0};
+
+    if (!served_run(&served, ns, NULL, &fail))
+        fail_msg("%s", fail.text);
+}
+
+static bool is_alone(const struct served *s)
+{
+    return s->server.run != NULL && s->server.run->count == 1;
+}
+
+static bool is_of_two(const struct served *s)
+{
+    return s->server.run != NULL && s->server.run->count == 2;
+}
+
+static bool is_preparing(const struct served *s)
+{
+    return s->server.next != NULL;
+}
+
+static bool is_in_no_epoch(const struct served *s)
+{
+    return s->server.run == NULL;
+}
+
+static bool has_lost(const struct served *s)
+{
+    return served_noted(s, MESH_NODE_EVENT_LOST) > 0;
+}
+
+static void form_two(void)
+{
+    run_until(is_alone);
+    served_start_other(&served, false);
+    run_until(is_of_two);
+}
+
+static void break_off(bool is_broken)
+{
+    served.other_is_deaf = served.other_is_mute = is_broken;
+}
+
+/* ---- members ---- */
+
+static void a_member_whose_port_is_gone_is_asked_and_lost(void **state)
+{
+    uint64_t begin_ns;
+
+    (void)state;
+    form_two();
+    break_off(true);
+    begin_ns = served_now_ns();
+    assert_true(packet_filter_tell_unreachable(&server->filter, served_addr(2)));
+    run_for(SERVED_MS);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_SUSPECTED), 1);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_SUSPECTED), "silent, or its port is unreachable");
+    assert_in_range(server->change.doubt_ns, begin_ns, begin_ns + SERVED_MS);
+    run_until(has_lost);
+    run_until(is_alone);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_LOST), "127.0.0.1:2");
+    assert_in_range(server->change.suspected_ns, begin_ns, begin_ns + SERVED_MS);
+    assert_true(server->change.agreed_ns > server->change.suspected_ns);
+    assert_true(served_now_ns() - begin_ns < 2 * SERVED_S);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_LEAVING), 0);
+    break_off(false);
+    run_until(is_of_two);
+    run_for(SERVED_S);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_BACK), 1);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_BACK), "127.0.0.1:2");
+}
+
+/* Anybody can forge such a report. */
+static void a_member_that_answers_is_not_lost_and_begins_no_change(void **state)
+{
+    (void)state;
+    form_two();
+    assert_true(packet_filter_tell_unreachable(&server->filter, served_addr(2)));
+    run_for(SERVED_MS);
+    assert_true(server->change.doubt_ns != 0);
+    run_for(5 * SERVED_S);
+    assert_int_equal(server->run->count, 2);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_SUSPECTED), 1);
+    assert_int_equal(server->change.doubt_ns, 0);
+    packet_filter_tell_unreachable(&server->filter, served_addr(1)); /* itself */
+    packet_filter_tell_unreachable(&server->filter, served_addr(3)); /* a stranger */
+    run_for(SERVED_MS);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_SUSPECTED), 1);
+}
+
+/* Other events stay visible. */
+static void suspicions_of_a_member_are_noted_once_a_second(void **state)
+{
+    (void)state;
+    form_two();
+    run_for(2 * SERVED_S);
+    for (unsigned i = 0; i < 4; i++) {
+        packet_filter_tell_unreachable(&server->filter, served_addr(2));
+        run_for(200 * SERVED_MS);
+    }
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_SUSPECTED), 1);
+}
+
+static void who_leaves_is_not_called_lost(void **state)
+{
+    (void)state;
+    form_two();
+    mesh_cluster_leave(served.other, served_now_ns());
+    run_until(is_alone);
+    run_for(SERVED_MS);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_LEAVING), 1);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_LEAVING), "127.0.0.1:2 has left");
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_LOST), 0);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_EPOCH), "1 member, prepared");
+}
+
+/* ---- the end ---- */
+
+static bool is_over(const struct served *s)
+{
+    return s->server.is_over;
+}
+
+static void a_node_that_leaves_tells_all_it_has_and_says_goodbye(void **state)
+{
+    const unsigned index = served_call(&served);
+    struct job *job;
+
+    (void)state;
+    form_two();
+    job = &server->jobs.job[0];
+    *job = (struct job){.id = 9, .session = served.client[index].session, .room = 8, .prompt_count = 1, .is_done = true};
+    job->token = calloc(job->room, sizeof *job->token);
+    job->digest = calloc(job->room, sizeof *job->digest);
+    job->count = 4;
+    mesh_cluster_leave(server->cluster, served_now_ns());
+    run_until(is_over);
+    assert_null(server->run);
+    assert_null(server->next);
+    assert_int_equal(server->leave_by_ns, served_now_ns() + 1500 * SERVED_MS);
+    for (unsigned i = 0; i < 100 && !served.client[index].is_over; i++) {
+        served_pump(&served);
+        served_let_pass(10 * SERVED_MS);
+    }
+    assert_int_equal(served.client[index].tokens, 3);
+    assert_int_equal(served.client[index].told[CLIENT_MESSAGE_DONE], 1);
+    assert_true(served.client[index].is_over);
+}
+
+static bool other_is_alone(const struct served *s)
+{
+    struct mesh_cluster_event now;
+
+    mesh_cluster_get_epoch(s->other, &now);
+    return now.member_count == 1;
+}
+
+/* The others may wait for it already: what it prepares for them it still does, and says so. */
+static void who_was_left_out_is_back_as_soon_as_it_is_ready(void **state)
+{
+    uint64_t begin_ns;
+
+    (void)state;
+    form_two();
+    break_off(true);
+    assert_int_equal(mesh_cluster_suspect(served.other, served_now_ns(), server->run->rank), 0);
+    run_until(other_is_alone);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_EVICTED), 0);
+    break_off(false);
+    begin_ns = served_now_ns();
+    run_until(is_in_no_epoch);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_EVICTED), 1);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_EVICTED), "joining the others again");
+    assert_int_equal(server->watching.watch.count, 0);
+    assert_null(server->cached);
+    run_until(is_of_two);
+    assert_in_range(served_now_ns() - begin_ns, 0, 10 * SERVED_S);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_EPOCH), "2 members, prepared");
+}
+
+static void who_is_left_out_while_it_opens_what_comes_next_loads_later(void **state)
+{
+    uint64_t begin_ns;
+
+    (void)state;
+    form_two();
+    break_off(true);
+    assert_int_equal(mesh_cluster_suspect(served.other, served_now_ns(), server->run->rank), 0);
+    run_until(other_is_alone);
+    break_off(false);
+    begin_ns = served_now_ns();
+    run_until(is_preparing);
+    run_for(SERVED_MS);
+    served.is_held = true;
+    atomic_store(&server->next->preparing, EPOCH_RUN_OPENING);
+    run_until(is_in_no_epoch);
+    assert_null(server->next);
+    run_until(is_of_two);
+    assert_in_range(served_now_ns() - begin_ns, 0, 10 * SERVED_S);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_EPOCH), "2 members");
+}
+
+static void who_is_taken_in_prepares_without_an_epoch_of_its_own(void **state)
+{
+    (void)state;
+    served_start_other(&served, false);
+    served_run_other(&served, 3 * SERVED_S);
+    assert_true(other_is_alone(&served));
+    run_until(is_of_two);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_EPOCH), 1);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_EPOCH), "2 members, prepared");
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_PREPARE), 1);
+    assert_int_equal(served_noted(&served, MESH_NODE_EVENT_JOINED), 1);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_JOINED), "taken in");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_member_whose_port_is_gone_is_asked_and_lost, open_node, close_node),
+        cmocka_unit_test_setup_teardown(a_member_that_answers_is_not_lost_and_begins_no_change, open_node, close_node),
+        cmocka_unit_test_setup_teardown(suspicions_of_a_member_are_noted_once_a_second, open_node, close_node),
+        cmocka_unit_test_setup_teardown(who_leaves_is_not_called_lost, open_node, close_node),
+        cmocka_unit_test_setup_teardown(a_node_that_leaves_tells_all_it_has_and_says_goodbye, open_node, close_node),
+        cmocka_unit_test_setup_teardown(who_was_left_out_is_back_as_soon_as_it_is_ready, open_node, close_node),
+        cmocka_unit_test_setup_teardown(who_is_left_out_while_it_opens_what_comes_next_loads_later, open_node, close_node),
+        cmocka_unit_test_setup_teardown(who_is_taken_in_prepares_without_an_epoch_of_its_own, open_seeker, close_node),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
