@@ -33,9 +33,10 @@ static void tell(struct epoch_run *run, const struct epoch_run_result *result)
             run->result_room = room;
         }
     }
-    /* Without memory a token is lost here; its request continues from what came before, in the next epoch. */
     if (run->result_count < run->result_room)
         run->result[run->result_count++] = *result;
+    else
+        run->has_lost_results = true;
     spin_unlock(&run->results_lock);
     eventcount_notify(run->workers.wakeup);
     if (run->count == 1)
@@ -54,6 +55,17 @@ bool epoch_run_next_result(struct epoch_run *run, struct epoch_run_result *resul
     }
     spin_unlock(&run->results_lock);
     return is_there;
+}
+
+bool epoch_run_has_lost_results(struct epoch_run *run)
+{
+    bool has_lost;
+
+    spin_lock(&run->results_lock);
+    has_lost = run->has_lost_results;
+    run->has_lost_results = false;
+    spin_unlock(&run->results_lock);
+    return has_lost;
 }
 
 static void on_token(void *app, uint64_t now_ns, const struct engine_token *token)

@@ -77,6 +77,7 @@ struct epoch_run {
     atomic_flag results_lock;
     struct epoch_run_result *result; /* (result_count) */
     size_t result_count, result_room;
+    bool has_lost_results;
     bool is_started;
     bool has_to_save;                           /* it was started, and epoch_run_save_kv has not been called */
     struct mesh_addr peer[EPOCH_RUN_PEERS_MAX]; /* peers to ask for rows that are missing on this node's disk */
@@ -152,6 +153,9 @@ void epoch_run_traffic(struct epoch_run *run, struct epoch_run_traffic *traffic)
 
 /* The oldest result; false when there is none. Main thread. */
 bool epoch_run_next_result(struct epoch_run *run, struct epoch_run_result *result);
+
+/* There was no memory for some results since the last call: tokens of any request, or its end, will never come. Main thread. */
+bool epoch_run_has_lost_results(struct epoch_run *run);
 
 /* Read what has arrived, whatever the workers are doing. */
 void epoch_run_read(struct epoch_run *run);

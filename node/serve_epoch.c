@@ -51,6 +51,23 @@ static void note_failed(struct server *server, const struct epoch_run_result *re
                result->reason == ENGINE_DONE_ERROR ? "a value that is not finite" : "no memory");
 }
 
+/* Which requests lack something is not known, and what lacks a token must not be taken for a whole answer. */
+static void fail_running(struct server *server)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        struct job *job = &server->jobs.job[i];
+        const struct epoch_run_result result = {
+            .request = job->id, .when_ns = mesh_udp_now_ns(), .is_done = true, .reason = ENGINE_DONE_REFUSED};
+
+        if (job->id == 0 || !job->is_submitted || job->is_done)
+            continue;
+        job_take(job, &result);
+        serve_record_result(server, &result);
+        note_failed(server, &result);
+        engine_cancel(server->run->engine, job->id);
+    }
+}
+
 void serve_take_results(struct server *server)
 {
     struct engine_figures figures;
@@ -70,6 +87,8 @@ void serve_take_results(struct server *server)
             log_change(server, job != NULL ? job->asked_ns < server->change.loaded_ns : figures.recomputed > 0);
         }
     }
+    if (server->run != NULL && epoch_run_has_lost_results(server->run))
+        fail_running(server);
 }
 
 static void log_epoch(const struct server *server)
