@@ -176,11 +176,6 @@ struct link *links_back(struct links *links, const struct packet *packet)
     return find(links, packet->message.header.epoch, &packet->frame->dst, &packet->frame->src);
 }
 
-const struct link *links_reverse(struct links *links, const struct link *link)
-{
-    return find(links, link->epoch, &link->to, &link->from);
-}
-
 static bool has_common_end(const struct link *a, const struct link *b)
 {
     return frame_address_equals(&a->from, &b->from) || frame_address_equals(&a->from, &b->to) || frame_address_equals(&a->to, &b->from) ||

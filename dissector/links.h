@@ -181,9 +181,6 @@ struct link *links_of(struct links *links, const struct packet *packet);
 /* The link in the other direction; NULL: none so far. */
 struct link *links_back(struct links *links, const struct packet *packet);
 
-/* The same for a link. */
-const struct link *links_reverse(struct links *links, const struct link *link);
-
 /* Is this the address of a host that is or was of the same mesh, and in the same epoch, as this one? */
 bool links_is_of_mesh(const struct links *links, const struct link_host *host, const struct frame_address *address);
 

@@ -144,28 +144,3 @@ int bulk_next(struct bulk *bulk, struct bulk_record *got, uint64_t timeout_ns, s
         return fail_set(fail, EXIT_ENVIRONMENT, "the node's answer does not match the request: run one release everywhere");
     return 1;
 }
-
-int64_t bulk_get(struct bulk *bulk, const struct bulk_want *want, uint8_t *out, uint64_t timeout_ns, struct fail *fail)
-{
-    struct bulk_record got;
-    char why[BULK_WHY_BYTES];
-    uint32_t tag;
-    int result;
-
-    assert(bulk->open_count == 0);
-    if (bulk_ask(bulk, want, &tag, fail) < 0)
-        return -1;
-    while ((result = bulk_next(bulk, &got, timeout_ns, fail)) > 0) {
-        if (got.kind == BULK_END)
-            return (int64_t)(got.offset - want->offset);
-        if (got.kind == BULK_REFUSED) {
-            bulk_why(&got, why);
-            return fail_set(fail, EXIT_ENVIRONMENT, "%s", why);
-        }
-        if (got.data_bytes > 0)
-            memcpy(out + (got.offset - want->offset), got.data, got.data_bytes);
-    }
-    if (result == 0)
-        fail_set(fail, EXIT_ENVIRONMENT, "nothing received for %g s: see whether the node is still there", (double)timeout_ns / 1e9);
-    return -1;
-}

@@ -84,8 +84,4 @@ int bulk_ask(struct bulk *bulk, const struct bulk_want *want, uint32_t *tag, str
  * the requested range. 0: nothing within the timeout. -1: the session is over, or the peer violated the protocol. */
 int bulk_next(struct bulk *bulk, struct bulk_record *got, uint64_t timeout_ns, struct fail *fail);
 
-/* Get all of one range, as far as it exists: returns its size, at most want->bytes, for which out has room. -1 with fail set: refused, the
- * session is over, or nothing came for timeout_ns. No other GET may be open. */
-int64_t bulk_get(struct bulk *bulk, const struct bulk_want *want, uint8_t *out, uint64_t timeout_ns, struct fail *fail);
-
 #endif

@@ -10,11 +10,6 @@ enum {
     RECORD_BYTES_MAX = BULK_DATA_BYTES_MAX + 64
 };
 
-void bulk_host_init(struct bulk_host *host)
-{
-    memset(host, 0, sizeof *host);
-}
-
 void bulk_provide(struct bulk_host *host, enum bulk_resource resource, bulk_read_function *read, void *app)
 {
     assert(resource > 0 && resource < BULK_RESOURCES);

@@ -34,6 +34,7 @@ struct bulk_answer {
     const char *why; /* REFUSED */
 };
 
+/* All zeros: nothing is provided. */
 struct bulk_host {
     struct bulk_source source[BULK_RESOURCES];
     struct bulk_answer answer[BULK_GETS_MAX];
@@ -41,8 +42,6 @@ struct bulk_host {
     uint64_t filled_ns, allowed_bytes; /* the budget */
     uint64_t sent_bytes;               /* since the start */
 };
-
-void bulk_host_init(struct bulk_host *host);
 
 /* Provide a resource from now on, or, with read NULL, no longer: its open GETs are then refused. */
 void bulk_provide(struct bulk_host *host, enum bulk_resource resource, bulk_read_function *read, void *app);

@@ -266,15 +266,6 @@ bool tokenizer_is_end(const struct tokenizer *tokenizer, uint32_t id)
     return id == tokenizer->eos || id == tokenizer->eot || id == tokenizer->eom;
 }
 
-uint32_t tokenizer_missing_bytes(const struct tokenizer *tokenizer)
-{
-    uint32_t missing = 0;
-
-    for (size_t byte = 0; byte < 256; byte++)
-        missing += tokenizer->byte_ids[byte] < 0;
-    return missing;
-}
-
 const char *tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id, size_t *size)
 {
     assert(id < tokenizer->count);

@@ -42,9 +42,6 @@ void tokenizer_encoding_close(struct tokenizer_encoding *encoding); /* NULL is f
 /* The least number of ids of a text of this size: no id stands for more bytes than the longest piece. */
 size_t tokenizer_ids_min(const struct tokenizer *tokenizer, size_t text_size);
 
-/* How many of the 256 byte tokens the vocabulary lacks; a character that would need one becomes the unknown token. Usually 0. */
-uint32_t tokenizer_missing_bytes(const struct tokenizer *tokenizer);
-
 /* The bytes of one token as generated text: U+2581 shown as a space, byte tokens as their byte, control and unknown tokens as nothing.
  * *size may be 0; the pointer is valid as long as the tokenizer. An id beyond the vocabulary is asserted. */
 const char *tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id, size_t *size);

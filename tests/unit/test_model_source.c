@@ -27,7 +27,7 @@ static void open_part(const uint8_t *hashes, const _Atomic uint8_t *have)
     gguf = gguf_open(model_path, &fail);
     assert_non_null(gguf);
     assert_int_equal(model_source_open(&source, gguf, hashes, have, &fail), 0);
-    bulk_host_init(&host);
+    memset(&host, 0, sizeof host);
     model_source_provide(&source, &host);
 }
 
@@ -165,7 +165,7 @@ static void others_get_the_open_file_though_its_name_is_another_ones_by_now(void
     assert_non_null(gguf);
     assert_int_equal(rename(other, name), 0);
     assert_int_equal(model_source_open(&source, gguf, NULL, NULL, &fail), 0);
-    bulk_host_init(&host);
+    memset(&host, 0, sizeof host);
     model_source_provide(&source, &host);
     read_info(&info);
     assert_memory_equal(info.id, right, sizeof right);

@@ -145,6 +145,9 @@ static void for_another_member_the_next_epoch_is_prepared_first(void **state)
     run_until(is_of_two);
     assert_true(server->run->engine != before && server->cached == server->run->engine);
     assert_null(server->next);
+    assert_non_null(server->reclaimer); /* frees what the epoch before had */
+    assert_int_equal(server->presence.count, 1);
+    assert_int_equal(server->shares.look_at_ns, served_now_ns() + 250 * SERVED_MS);
     assert_int_equal(server->prepared_epochs, 1);
     assert_string_equal(served_note(&served, MESH_NODE_EVENT_EPOCH), "2 members, prepared");
     assert_int_equal(served_noted(&served, MESH_NODE_EVENT_EPOCH), 2);
@@ -288,6 +291,7 @@ static void a_refused_node_says_by_whom_and_why_until_nobody_refuses_it(void **s
     (void)state;
     served_start_other(&served, true);
     run_until(has_been_refused);
+    assert_true(server->has_company);
     assert_memory_equal(server->refusal, "by 127.0.0.1:2: ", 16);
     assert_non_null(strstr(server->refusal, " (or other --ctx, --slots, --batch, --kv-type: all must be equal)"));
     assert_null(strstr(server->refusal, "; that member is "));

@@ -169,15 +169,33 @@ static void suspicions_of_a_member_are_noted_once_a_second(void **state)
 
 static void who_leaves_is_not_called_lost(void **state)
 {
+    uint64_t begin_ns;
+
     (void)state;
     form_two();
-    mesh_cluster_leave(served.other, served_now_ns());
+    begin_ns = served_now_ns();
+    mesh_cluster_leave(served.other, begin_ns);
     run_until(is_alone);
     run_for(SERVED_MS);
+    assert_true(server->next_since_ns > begin_ns);
     assert_int_equal(served_noted(&served, MESH_NODE_EVENT_LEAVING), 1);
     assert_string_equal(served_note(&served, MESH_NODE_EVENT_LEAVING), "127.0.0.1:2 has left");
     assert_int_equal(served_noted(&served, MESH_NODE_EVENT_LOST), 0);
     assert_string_equal(served_note(&served, MESH_NODE_EVENT_EPOCH), "1 member, prepared");
+}
+
+/* It has not enough memory for the whole model beside what it has now. */
+static void what_was_refused_alone_is_not_prepared_beside_something_else(void **state)
+{
+    (void)state;
+    form_two();
+    server->memory.is_refused = true;
+    server->memory.has_reported_refusal = true;
+    mesh_cluster_leave(served.other, served_now_ns());
+    run_until(is_alone);
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_EPOCH), "1 member");
+    assert_int_equal(server->prepared_epochs, 1); /* the first change */
+    assert_false(server->memory.has_reported_refusal);
 }
 
 /* ---- the end ---- */
@@ -287,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_member_that_answers_is_not_lost_and_begins_no_change, open_node, close_node),
         cmocka_unit_test_setup_teardown(suspicions_of_a_member_are_noted_once_a_second, open_node, close_node),
         cmocka_unit_test_setup_teardown(who_leaves_is_not_called_lost, open_node, close_node),
+        cmocka_unit_test_setup_teardown(what_was_refused_alone_is_not_prepared_beside_something_else, open_node, close_node),
         cmocka_unit_test_setup_teardown(a_node_that_leaves_tells_all_it_has_and_says_goodbye, open_node, close_node),
         cmocka_unit_test_setup_teardown(who_was_left_out_is_back_as_soon_as_it_is_ready, open_node, close_node),
         cmocka_unit_test_setup_teardown(who_is_left_out_while_it_opens_what_comes_next_loads_later, open_node, close_node),
