@@ -319,6 +319,15 @@ bool serve_is_refused(const struct server *server)
     return is_alone && server->config->seed_count > 0 && server->refused_ns != 0 && mesh_udp_now_ns() - server->refused_ns < refused_ns;
 }
 
+bool serve_note_suspect(struct server *server, uint64_t before, uint16_t rank, uint64_t received)
+{
+    const bool is_heard = (before >> rank & 1) != 0 && received > server->suspects_received[rank];
+
+    server->suspects |= UINT64_C(1) << rank;
+    server->suspects_received[rank] = received;
+    return is_heard;
+}
+
 /* A suspect whose tiles come is alive, even if its answer waits in a queue behind them. Of other members nothing is told: they are to be
  * asked for signs of life all the same, since the answers tell how long such a queue is. */
 static void tell_heard(struct server *server)
@@ -335,10 +344,8 @@ static void tell_heard(struct server *server)
         if (!serve_is_rank(server, rank) || mesh_cluster_get_peer_stats(server->cluster, rank, &peer) != MESH_OK || !peer.is_suspected)
             continue;
         engine_peer_stats(run->engine, rank, &stats);
-        if ((before >> rank & 1) != 0 && stats.datagrams_received > server->suspects_received[rank])
+        if (serve_note_suspect(server, before, rank, stats.datagrams_received))
             mesh_cluster_heard(server->cluster, mesh_udp_now_ns(), rank);
-        server->suspects |= UINT64_C(1) << rank;
-        server->suspects_received[rank] = stats.datagrams_received;
     }
 }
 

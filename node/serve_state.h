@@ -135,6 +135,7 @@ int serve_run_cluster(struct server *server, struct fail *fail);
 void serve_watch_members(struct server *server);
 bool serve_is_rank(const struct server *server, uint16_t rank); /* of the run, if it is the same process in the cluster's epoch */
 bool serve_is_good_moment(const struct engine_cached *cached, uint32_t count); /* to begin an epoch in which these requests go on */
+bool serve_note_suspect(struct server *server, uint64_t before, uint16_t rank, uint64_t received); /* heard since the last look? */
 bool serve_is_refused(const struct server *server); /* alone, because the cluster that it is to join refuses it */
 
 /* serve_transition.c. serve_end_run: what is being loaded for the next one stays; a next one that is not that far has to be given up first,

@@ -125,6 +125,7 @@ static void a_member_whose_port_is_gone_is_asked_and_lost(void **state)
     run_until(has_lost);
     run_until(is_alone);
     assert_string_equal(served_note(&served, MESH_NODE_EVENT_LOST), "127.0.0.1:2");
+    assert_true(server->presence.entry[0].is_lost);
     assert_in_range(server->change.suspected_ns, begin_ns, begin_ns + SERVED_MS);
     assert_true(server->change.agreed_ns > server->change.suspected_ns);
     assert_true(served_now_ns() - begin_ns < 2 * SERVED_S);
@@ -165,6 +166,23 @@ static void suspicions_of_a_member_are_noted_once_a_second(void **state)
         run_for(200 * SERVED_MS);
     }
     assert_int_equal(served_noted(&served, MESH_NODE_EVENT_SUSPECTED), 1);
+}
+
+/* What came before the suspicion proves nothing. */
+static void a_suspect_is_heard_when_more_has_come_since_the_last_look(void **state)
+{
+    (void)state;
+    assert_false(serve_note_suspect(server, 0, 0, 100));
+    assert_false(serve_note_suspect(server, 0, 5, 200));
+    assert_int_equal(server->suspects, 1 << 0 | 1 << 5);
+    server->suspects = 0;
+    assert_false(serve_note_suspect(server, 1 << 0 | 1 << 5, 0, 100));
+    assert_true(serve_note_suspect(server, 1 << 0 | 1 << 5, 5, 201));
+    assert_int_equal(server->suspects, 1 << 0 | 1 << 5);
+    assert_false(serve_note_suspect(server, 1 << 0 | 1 << 5, 5, 201));
+    assert_false(serve_note_suspect(server, 1 << 0, 5, 300)); /* not suspected then */
+    assert_false(serve_note_suspect(server, UINT64_C(1) << 62, 63, 1));
+    assert_true(serve_note_suspect(server, UINT64_C(1) << 63, 63, 2));
 }
 
 static void who_leaves_is_not_called_lost(void **state)
@@ -252,7 +270,9 @@ static void who_was_left_out_is_back_as_soon_as_it_is_ready(void **state)
     assert_int_equal(served_noted(&served, MESH_NODE_EVENT_EVICTED), 0);
     break_off(false);
     begin_ns = served_now_ns();
+    server->memory.missing_bytes = 1; /* as far as that epoch goes */
     run_until(is_in_no_epoch);
+    assert_int_equal(server->memory.missing_bytes, 0);
     assert_int_equal(served_noted(&served, MESH_NODE_EVENT_EVICTED), 1);
     assert_string_equal(served_note(&served, MESH_NODE_EVENT_EVICTED), "joining the others again");
     assert_int_equal(server->watching.watch.count, 0);
@@ -304,6 +324,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_member_whose_port_is_gone_is_asked_and_lost, open_node, close_node),
         cmocka_unit_test_setup_teardown(a_member_that_answers_is_not_lost_and_begins_no_change, open_node, close_node),
         cmocka_unit_test_setup_teardown(suspicions_of_a_member_are_noted_once_a_second, open_node, close_node),
+        cmocka_unit_test_setup_teardown(a_suspect_is_heard_when_more_has_come_since_the_last_look, open_node, close_node),
         cmocka_unit_test_setup_teardown(who_leaves_is_not_called_lost, open_node, close_node),
         cmocka_unit_test_setup_teardown(what_was_refused_alone_is_not_prepared_beside_something_else, open_node, close_node),
         cmocka_unit_test_setup_teardown(a_node_that_leaves_tells_all_it_has_and_says_goodbye, open_node, close_node),
