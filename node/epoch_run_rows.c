@@ -54,6 +54,17 @@ static bool is_there(const struct epoch_run *run)
     return is_there;
 }
 
+/* *wanted: NULL at first; to be freed by the caller. As model_fetch_more. */
+static int fetch_wanted(const struct epoch_run *run, const struct model_fetch_config *config, uint8_t **wanted, struct fail *fail)
+{
+    if (*wanted == NULL)
+        *wanted = list_wanted(run);
+    if (*wanted != NULL)
+        return model_fetch_more(config, run->config->part, *wanted, fail);
+    fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    return MODEL_FETCH_NO_ROOM;
+}
+
 bool epoch_run_rows_fetch(struct epoch_run *run, const atomic_bool *stops)
 {
     const struct epoch_run_config *c = run->config;
@@ -67,12 +78,12 @@ bool epoch_run_rows_fetch(struct epoch_run *run, const atomic_bool *stops)
         .stops = stops,
     };
     char said[sizeof(struct fail)] = "";
-    uint8_t *wanted = c->part != NULL ? list_wanted(run) : NULL;
+    uint8_t *wanted = NULL;
     bool is_done = c->part == NULL;
     struct fail fail = {0};
 
-    while (!is_done && wanted != NULL && !atomic_load(stops)) {
-        const int result = model_fetch_more(&config, c->part, wanted, &fail);
+    while (!is_done && !atomic_load(stops)) {
+        const int result = fetch_wanted(run, &config, &wanted, &fail);
 
         is_done = result == 0;
         if (result == MODEL_FETCH_NO_ROOM && run->is_joining) {
