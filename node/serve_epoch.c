@@ -62,9 +62,8 @@ static void fail_running(struct server *server)
         if (job->id == 0 || !job->is_submitted || job->is_done)
             continue;
         job_take(job, &result);
-        serve_record_result(server, &result);
         note_failed(server, &result);
-        engine_cancel(server->run->engine, job->id);
+        engine_cancel(server->run->engine, job->id); /* a recording has its end from there */
     }
 }
 
