@@ -1,4 +1,5 @@
 /* Traces named on the command line. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,10 +69,24 @@ int64_t trace_to_unix_ns(struct mesh_trace *trace)
 
 struct file {
     const char *path;
-    char recording[60]; /* when the recording began, by two clocks: the same in all its files and no others. "": not known */
-    int64_t first_ns;   /* of its first call */
+    char recording[60];            /* when the recording began, by two clocks: the same in all its files and no others. "": not known */
+    int64_t first_ns;              /* of its first call */
+    int64_t core, instance, first; /* of that call: its core, and its number there */
+    bool has_gaps;
     struct mesh_trace_ending ending;
 };
+
+static int take_first(void *context, const struct mesh_trace_value *values)
+{
+    struct file *file = context;
+
+    file->first_ns = values[0].integer;
+    file->core = values[1].integer;
+    file->instance = values[2].integer;
+    file->first = values[3].integer;
+    file->has_gaps = values[4].integer > 0;
+    return 0;
+}
 
 static int describe(struct file *file, const char *path, struct fail *fail)
 {
@@ -85,7 +100,8 @@ static int describe(struct file *file, const char *path, struct fail *fail)
     if (mesh_trace_get_meta(trace, "begun_ns", begun, sizeof begun) == 0 &&
         mesh_trace_get_meta(trace, "begun_unix_ns", unix_ns, sizeof unix_ns) == 0)
         snprintf(file->recording, sizeof file->recording, "%s %s", begun, unix_ns);
-    result = rows_number(path, trace, "SELECT coalesce(min(t_ns), 0) FROM chunks", &file->first_ns, fail);
+    result = rows_each(path, trace, "SELECT t_ns, core, instance, first, (SELECT count(*) FROM gaps) FROM chunks ORDER BY t_ns, id LIMIT 1",
+                       take_first, file, fail);
     if (result == 0 && (result = mesh_trace_get_ending(trace, &file->ending)) != 0)
         result = trace_failed(path, trace, result, fail);
     mesh_trace_close(trace);
@@ -107,14 +123,38 @@ static const char *name_of(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
+/* Does the later file begin with the call after the last one of the earlier? Where calls were lost, that is not known. */
+static bool is_next(const struct file *earlier, const struct file *later)
+{
+    struct fail fail;
+    struct mesh_trace *trace = later->has_gaps ? NULL : trace_open(earlier->path, &fail);
+    char sql[120];
+    int64_t end;
+    int result;
+
+    if (trace == NULL)
+        return true;
+    snprintf(sql, sizeof sql, "SELECT coalesce(max(first + count), 1) FROM chunks WHERE core = %" PRId64 " AND instance = %" PRId64,
+             later->core, later->instance);
+    result = rows_number(earlier->path, trace, sql, &end, &fail);
+    mesh_trace_close(trace);
+    return result != 0 || later->first == end;
+}
+
 /* The file may have another name now, or no calls, which give it a place. */
 static bool is_continued(const struct file *files, size_t count, size_t at)
 {
-    for (size_t i = 0; i < count; i++)
-        if (i != at && strcmp(files[i].recording, files[at].recording) == 0 &&
-            (files[i].first_ns > files[at].first_ns || strcmp(name_of(files[i].path), files[at].ending.next) == 0))
+    const struct file *later = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (i == at || strcmp(files[i].recording, files[at].recording) != 0)
+            continue;
+        if (strcmp(name_of(files[i].path), files[at].ending.next) == 0)
             return true;
-    return false;
+        if (files[i].first_ns > files[at].first_ns && (later == NULL || files[i].first_ns < later->first_ns))
+            later = &files[i];
+    }
+    return later != NULL && is_next(&files[at], later);
 }
 
 /* On stderr, where it disturbs no form of output. */

@@ -69,6 +69,14 @@ if [ -x "$BIN/mesh-replay" ]; then
     check_contains "info says where a recording continues" "$out" ", and continues in R-2.db"
     check_exit "verify says which file is missing" 0 "R.db: recorded until" "$BIN/mesh-replay" verify "$tmp/R.db"
     check_contains "verify gives the name of the missing file" "$err" "continues in R-2.db, which is not named"
+    check_exit "another large recording has three files at least" 0 "files" \
+        generate -n 400 --record "$tmp/M.db" --record-size 1 --local 2
+    run "$BIN/mesh-replay" verify "$tmp/M.db" "$tmp/M-3.db"
+    check_contains "a file that is missing between two others is named" "$err" "M.db: recorded until"
+    check_contains "with its name" "$err" "continues in M-2.db, which is not named"
+    for file in M M-2 M-3; do cp "$tmp/$file.db" "$tmp/a-$file.db"; done
+    run "$BIN/mesh-replay" verify "$tmp"/a-M*.db
+    check_equal "files with other names are known by their calls" "$(grep -c "a-M.db\|a-M-2.db" "$err")" 0
     check "verify has all files" "$BIN/mesh-replay" verify "$tmp"/R*.db
     check_equal "verify says nothing where all files are named" "$(cat "$err")" ""
     cp "$tmp/T.db" "$tmp/changed.db"
