@@ -208,21 +208,73 @@ static int put_datagram(struct pcap *pcap, const struct mesh_trace_datagram *row
     return result;
 }
 
-static int put_trace(struct pcap *pcap)
-{
+/* ---- the order of time: a node's rows are in the order in which its cores' calls were stored, some at a time ---- */
+
+enum { STREAMS = 4 }; /* a core each: 0 to 3 */
+
+struct stream {
     struct mesh_trace_cursor *cursor;
     struct mesh_trace_datagram row;
-    int result = find_own(pcap), got = 0;
+    int64_t core; /* MESH_TRACE_NULL: all */
+    int got;      /* 1: row is the next one; 0: there is none; else an error */
+};
 
-    if (result != 0)
-        return result;
-    got = mesh_trace_read(pcap->trace, MESH_TRACE_TABLE_DATAGRAM, 0, &cursor);
-    if (got != 0)
-        return trace_failed(pcap->path, pcap->trace, got, pcap->fail);
-    while (result == 0 && (got = mesh_trace_next(cursor, &row)) == 1)
-        result = put_datagram(pcap, &row);
-    mesh_trace_end(cursor);
-    return got < 0 ? trace_failed(pcap->path, pcap->trace, got, pcap->fail) : result;
+static void next_row(struct stream *stream)
+{
+    do
+        stream->got = mesh_trace_next(stream->cursor, &stream->row);
+    while (stream->got == 1 && stream->core != MESH_TRACE_NULL && stream->row.core != stream->core);
+}
+
+static struct stream *earliest(struct stream *streams, unsigned count)
+{
+    struct stream *found = NULL;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (streams[i].got < 0)
+            return &streams[i];
+        if (streams[i].got == 1 && (found == NULL || streams[i].row.t_ns < found->row.t_ns))
+            found = &streams[i];
+    }
+    return found;
+}
+
+static int put_streams(struct pcap *pcap, struct stream *streams, unsigned count)
+{
+    struct stream *stream;
+    int result = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        next_row(&streams[i]);
+    while (result == 0 && (stream = earliest(streams, count)) != NULL) {
+        if (stream->got < 0)
+            return trace_failed(pcap->path, pcap->trace, stream->got, pcap->fail);
+        result = put_datagram(pcap, &stream->row);
+        next_row(stream);
+    }
+    return result;
+}
+
+/* What a capture has stays in its order, which may say something. */
+static int put_trace(struct pcap *pcap)
+{
+    struct stream streams[STREAMS] = {{0}};
+    char source[8] = "";
+    const bool is_node = mesh_trace_get_meta(pcap->trace, "source", source, sizeof source) == 0 && strcmp(source, "node") == 0;
+    const unsigned count = is_node ? STREAMS : 1;
+    int result = find_own(pcap), err = 0;
+
+    for (unsigned i = 0; result == 0 && err == 0 && i < count; i++) {
+        streams[i].core = is_node ? (int64_t)i : MESH_TRACE_NULL;
+        err = mesh_trace_read(pcap->trace, MESH_TRACE_TABLE_DATAGRAM, 0, &streams[i].cursor);
+    }
+    if (err != 0)
+        result = trace_failed(pcap->path, pcap->trace, err, pcap->fail);
+    if (result == 0)
+        result = put_streams(pcap, streams, count);
+    for (unsigned i = 0; i < count; i++)
+        mesh_trace_end(streams[i].cursor);
+    return result;
 }
 
 int export_pcap(const struct export_traces *traces, FILE *out, uint64_t *without_data, struct fail *fail)

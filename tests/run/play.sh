@@ -40,6 +40,16 @@ print(min(e["ts"] for e in events if e["ph"] != "M") >= 0)
 PY
     check_equal "each serving node is exported as its rank, from the first event on" \
         "$(cat "$tmp/ranks")" $'rank 0, rank 1\ntiles from 0, tiles sent\nTrue'
+    "$mesh_replay" export "${served[0]}" --pcap "$tmp/served.pcap"
+    check "datagrams of a node's cores are exported in the order of time" python3 -c '
+import struct, sys
+frames, at, last, count = open(sys.argv[1], "rb").read(), 24, (0, 0), 0
+while at < len(frames):
+    seconds, ns, size, _ = struct.unpack_from("<4I", frames, at)
+    assert (seconds, ns) >= last, (seconds, ns, last)
+    at, last, count = at + 16 + size, (seconds, ns), count + 1
+assert count == int(sys.argv[2]), count' "$tmp/served.pcap" \
+        "$("$mesh_replay" query "${served[0]}" "SELECT count(*) FROM datagrams" | tail -n 1)"
     cp "$tmp/T.1.db" "$tmp/nothing.db"
     python3 - "$tmp/nothing.db" <<'PY'
 import sqlite3, sys
