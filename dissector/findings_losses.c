@@ -131,7 +131,7 @@ bool findings_tell_losses(const struct findings *findings, size_t index)
         used = put_place(findings, index, place, between, text, used);
         between = ";";
     }
-    if (findings->unknown[index] == lost)
+    if (findings->unknown[index] == lost && link->has_report)
         snprintf(text + used, sizeof text - used,
                  "; nobody asked for any of them: probes of sizes that the path does not carry look like that, and a capture at the sender "
                  "names them");

@@ -215,7 +215,7 @@ const struct fleet_link *fleet_link(const struct fleet *fleet, int from, int to)
 bool fleet_is_within(const struct fleet *fleet, uint64_t tick, unsigned back, unsigned ticks);
 
 /* Datagrams, without probes, that `from` sent to `to` and that did not arrive, in at most `ticks` ticks up to that one. The sender is told
- * of its probes, and reports them, later than the receiver counts them: in the last FLEET_PROBES_TICKS, up to FLEET_PROBES may be probes. */
+ * of its probes, and reports them, later than the receiver counts them: in the last FLEET_PROBES_TICKS up to FLEET_PROBES may be probes. */
 uint64_t fleet_lost(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
 
 /* The lost part of what `from` sent to `to` in at most `ticks` ticks up to that one; NAN: nothing was sent. Ticks in which an epoch began

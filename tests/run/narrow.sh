@@ -61,6 +61,7 @@ for i in 0 1; do
     analyze -r "$tmp/host$i.pcap"
     check_equal "so does a capture of host $i alone, of what that host sends" \
         "$(links "$(rank_of $i)" | awk '{ print ($2 > 5), ($1 - $2 <= 3) }')" "1 1"
-    check_equal "and of what it receives, it says that these may be probes" "$(grep -c 'nobody asked for any of them: probes of' "$tmp/analysis")" 1
+    check_equal "and of what it receives, it says that these may be probes" \
+        "$(grep -c 'nobody asked for any of them: probes of' "$tmp/analysis")" 1
 done
 finish
