@@ -57,11 +57,17 @@ cp "$model" "$tmp/copy.gguf"
 serve slow "$slow" -m "$tmp/copy.gguf" --lab delay=20ms
 becomes "a slow node that has the file serves, too" "$slow" 1 slow
 some_there() { [ "$(tr -d '\0' <"$(folder)/have" 2>/dev/null | wc -c)" -ge 2 ]; }
-serve killed "$second" --join "127.0.0.1:$slow"
-killed=$background_pid
-if wait_until 60 some_there; then ok "a node without one fetches it"; else not_ok "a node without one fetches it" "$(cat "$tmp/killed")"; fi
-kill -9 "$killed"
-wait "$killed" 2>/dev/null
+has_all() { [ "$(tr -d '\0' <"$(folder)/have" 2>/dev/null | wc -c)" -ge "$chunks" ]; }
+# On a busy machine it may have all before it is killed: then once more, at another port, as it became a member.
+for _ in 1 2 3 4 5; do
+    rm -rf "$(folder)"
+    serve killed "$(free_port)" --join "127.0.0.1:$slow"
+    wait_until 60 some_there
+    kill -9 "$background_pid"
+    wait "$background_pid" 2>/dev/null
+    if ! has_all; then break; fi
+done
+if some_there; then ok "a node without one fetches it"; else not_ok "a node without one fetches it" "$(cat "$tmp/killed")"; fi
 cmp -s "$(folder)/model.gguf" "$model"
 check_equal "a fetching node was killed before it had all" $? 1
 serve second "$second" --join "127.0.0.1:$first"
@@ -137,10 +143,20 @@ dying=$(free_port)
 serve dying "$dying" -m "$model" --lab delay=20ms
 node=$background_pid
 becomes "another slow one serves" "$dying" 1 dying
-serve sixth "$second" --join "127.0.0.1:$dying" --join "127.0.0.1:$first"
-if wait_until 60 some_there; then ok "a node fetches from it"; else not_ok "a node fetches from it" "$(cat "$tmp/sixth")"; fi
-kill -9 "$node"
-wait "$node" 2>/dev/null
+for _ in 1 2 3 4 5; do # as above
+    serve sixth "$second" --join "127.0.0.1:$dying" --join "127.0.0.1:$first"
+    wait_until 60 some_there
+    kill -9 "$node"
+    wait "$node" 2>/dev/null
+    if ! has_all; then break; fi
+    end "$background_pid"
+    rm -rf "$(folder)"
+    dying=$(free_port)
+    serve dying "$dying" -m "$model" --lab delay=20ms
+    node=$background_pid
+    wait_until 60 has "$dying" 1
+done
+if some_there; then ok "a node fetches from it"; else not_ok "a node fetches from it" "$(cat "$tmp/sixth")"; fi
 becomes "when it dies the other peer is asked" "$second" 3 sixth
 check_contains "the loss of a peer while fetching is reported" "$tmp/sixth" "127.0.0.1:$dying: nothing"
 check_same "the fetched file is whole" "$(folder)/model.gguf" "$model"
