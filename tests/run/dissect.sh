@@ -112,7 +112,8 @@ check "fields of display filters are listed" "$mesh_dissect" --export filter
 check "what is written can be read again" "$mesh_dissect" -r $captures/messages.pcap -w "$tmp/copy.pcap"
 check_same "a capture written with -w is the same" "$tmp/copy.pcap" $captures/messages.pcap
 check_equal "-c counts frames" "$(count -r $captures/messages.pcap -c 7)" "7 datagrams"
-check_equal "a capture comes from stdin" "$("$mesh_dissect" -r - --count <$captures/messages.pcap)" "$(wc -l <$captures/messages.txt) datagrams"
+check_equal "a capture comes from stdin" "$("$mesh_dissect" -r - --count <$captures/messages.pcap)" \
+    "$(wc -l <$captures/messages.txt) datagrams"
 
 # The same frames in the newer format.
 [ -z "${MESH_UPDATE:-}" ] || editcap -F pcapng $captures/lost.pcap $captures/lost.pcapng

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds without libsodium, libgcrypt, libipsec-mb, libmicrohttpd, ncurses and libpcap: the files that use them compile without them, and nothing else
-# needs them.
+# Builds without libsodium, libgcrypt, libipsec-mb, libmicrohttpd, ncurses and libpcap: the files that use them compile without them, and
+# nothing else needs them.
 # Runs beside others.
 # shellcheck source=tests/run/lib.sh
 . tests/run/lib.sh
@@ -12,7 +12,8 @@ mkdir -p "$tmp/none/pcap"
 for name in sodium.h gcrypt.h intel-ipsec-mb.h microhttpd.h ncurses.h curses.h pcap.h pcap/pcap.h; do
     echo "#error $name is not there" >"$tmp/none/$name"
 done
-mapfile -t files < <(grep -lE '#include <(sodium|gcrypt|intel-ipsec-mb|microhttpd|ncurses)\.h>' libmesh/*.c libmesh/program/*.c node/*.c monitor/*.c)
+mapfile -t files < <(grep -lE '#include <(sodium|gcrypt|intel-ipsec-mb|microhttpd|ncurses)\.h>' libmesh/*.c libmesh/program/*.c node/*.c \
+    monitor/*.c)
 check_equal "each library is used by one file" "${#files[@]}" 5
 for file in "${files[@]}"; do
     check "$file compiles without its library" "$CC" -std=c17 -Wall -Wextra -Werror -D_GNU_SOURCE -I "$tmp/none" \

@@ -71,8 +71,9 @@ int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security securit
 
 /* ---- AES ---- */
 
-/* AES-256-GCM instead of ChaCha20-Poly1305 takes a sixth to a third of the time where the processor has instructions for it, more elsewhere.
- * So members of an epoch use it when all of them have those (struct mesh_sealer sees to that). MESH_FLAG_AES tells the two apart. */
+/* AES-256-GCM instead of ChaCha20-Poly1305 takes a sixth to a third of the time where the processor has instructions for it, more
+ * elsewhere. So members of an epoch use it when all of them have those (struct mesh_sealer sees to that). MESH_FLAG_AES tells the two
+ * apart. */
 
 bool mesh_aes_is_available(void); /* built with a library for it, which opens datagrams. Starts it (libgcrypt: unless the program has) */
 bool mesh_aes_is_fast(void);      /* and it seals them (libgcrypt: not in FIPS mode), by this processor's instructions for AES and GCM */
