@@ -21,11 +21,12 @@ static const char *const advice[FINDINGS_PLACES] = {
     "in its capture, so on the wire or in the receiver's host: capture there, too",
 };
 
-static void note_probe(struct findings *findings, size_t index, const struct analysis_loss *loss)
+/* bytes: the size of the probe. */
+static void note_probe(struct findings *findings, size_t index, bool is_all, uint64_t bytes)
 {
-    findings->probes[index][loss->is_all]++;
-    if (!loss->is_all && (findings->probe_bytes[index] == 0 || loss->entry->step < findings->probe_bytes[index]))
-        findings->probe_bytes[index] = loss->entry->step;
+    findings->probes[index][is_all]++;
+    if (!is_all && (findings->probe_bytes[index] == 0 || bytes < findings->probe_bytes[index]))
+        findings->probe_bytes[index] = bytes;
 }
 
 void findings_note_loss(struct findings *findings, const struct analysis_loss *loss, enum findings_place place)
@@ -35,10 +36,11 @@ void findings_note_loss(struct findings *findings, const struct analysis_loss *l
 
     for (size_t i = 0; i < links->count; i++)
         if (links->links[i] == loss->link) {
-            const bool is_early = entry != NULL && entry->is_early, is_probe = !is_early && analysis_is_lost_probe(loss);
+            const bool is_early = entry != NULL && entry->is_early;
+            const bool is_probe = entry != NULL && !is_early && analysis_is_lost_probe(loss);
 
             if (is_probe)
-                note_probe(findings, i, loss);
+                note_probe(findings, i, loss->is_all, entry->step);
             else if (is_early)
                 findings->early[i]++;
             else

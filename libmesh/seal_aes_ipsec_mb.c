@@ -11,9 +11,7 @@
 
 #include "mesh/err.h"
 
-#if IMB_VERSION_NUM < 0x10000
-#error "libipsec-mb 1.0 or later is needed: make IPSEC_MB= builds without it"
-#endif
+_Static_assert(IMB_VERSION_NUM >= 0x10000, "libipsec-mb 1.0 or later is needed: make IPSEC_MB= builds without it");
 
 /* The library's functions, chosen for this processor. Its other state, for work in batches, is not used. */
 static IMB_MGR *multi_buffer;

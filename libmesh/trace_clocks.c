@@ -103,16 +103,12 @@ static int each(struct mesh_trace_clocks *c, size_t index, struct mesh_trace *tr
     return err;
 }
 
-/* Room for one more, of that size, in powers of two. */
-static bool grow(void **list, size_t count, size_t size)
+/* The list with room for one more, of that size; it grows in powers of two. NULL: no memory, and the list is as it was. */
+static void *grow(void *list, size_t count, size_t size)
 {
-    void *grown;
+    const bool is_full = (count & (count - 1)) == 0;
 
-    if (count > 0 && (count & (count - 1)) != 0)
-        return true;
-    grown = realloc(*list, (count > 0 ? 2 * count : 1) * size);
-    *list = grown != NULL ? grown : *list;
-    return grown != NULL;
+    return is_full ? realloc(list, (count > 0 ? 2 * count : 1) * size) : list;
 }
 
 /* Members of an epoch agree on its id, and on the list of its members where it was given on the command line. */
@@ -120,11 +116,14 @@ static int take_place(struct mesh_trace_clocks *c, size_t index, const struct me
 {
     const struct mesh_trace_value *id = values[2].size > 0 ? &values[2] : &values[3];
     uint64_t parts[2] = {(uint64_t)values[0].integer, 0};
+    struct place *place;
 
     if (id->size == 0)
         return 0;
-    if (!grow((void **)&c->place, c->place_count, sizeof *c->place))
+    place = grow(c->place, c->place_count, sizeof *place);
+    if (place == NULL)
         return MESH_ENOMEM;
+    c->place = place;
     parts[1] = mesh_trace_hash(id->bytes, id->size);
     c->place[c->place_count++] = (struct place){
         .epoch = mesh_trace_hash(parts, sizeof parts), .rank = values[1].integer, .number = values[0].integer, .trace = index};
@@ -134,14 +133,17 @@ static int take_place(struct mesh_trace_clocks *c, size_t index, const struct me
 static int take_estimate(struct mesh_trace_clocks *c, size_t index, const struct mesh_trace_value *values)
 {
     const struct place *own = NULL;
+    struct estimate *estimate;
 
     for (size_t i = c->place_count; i > 0 && own == NULL && c->place[i - 1].trace == index; i--)
         if (c->place[i - 1].number == values[0].integer)
             own = &c->place[i - 1];
     if (own == NULL || own->rank == values[1].integer)
         return 0;
-    if (!grow((void **)&c->estimate, c->estimate_count, sizeof *c->estimate))
+    estimate = grow(c->estimate, c->estimate_count, sizeof *estimate);
+    if (estimate == NULL)
         return MESH_ENOMEM;
+    c->estimate = estimate;
     c->estimate[c->estimate_count++] = (struct estimate){.of = {.epoch = own->epoch, .rank = values[1].integer, .trace = index},
                                                          .ahead_ns = values[2].integer,
                                                          .error_ns = (uint64_t)values[3].integer};
