@@ -187,6 +187,7 @@ struct mesh_peer {
     uint64_t ping_at_ns, ping_origin_ns, ping_answered_ns, pong_origin_ns, pong_received_ns;
     uint32_t ping_count;
     uint64_t rtt_ns, rtt_deviation_ns;
+    uint64_t clock_at_ns;                               /* when stats.clock_offset_ns was measured */
     uint32_t probe_bytes, probe_ack_bytes, probe_tries; /* probe_bytes 0: not probing */
     uint64_t probe_at_ns, probe_again_ns;               /* the next try; the time until three more, if these are not answered */
     uint32_t probes_open[2];                            /* of these tries neither answered nor reported as lost; [1]: to the group */

@@ -16,7 +16,8 @@ enum {
     TIMEOUT_NS_MIN = 500000,
     FLIGHT_NS_MIN = 100000,
     TIMEOUT_NS_UNKNOWN = 2000000,
-    TIMEOUT_NS_MAX = 1000000000
+    TIMEOUT_NS_MAX = 1000000000,
+    DRIFT_PPM = 50 /* of one machine's clock by another's: quartzes are specified to some 25 each */
 };
 
 void mesh_peer_up(struct mesh *mesh, struct mesh_peer *peer)
@@ -91,10 +92,25 @@ int mesh_pong_check(const struct mesh *mesh, const struct mesh_peer *peer, const
     return mesh_credit_check(mesh, peer, pong->seen_all, pong->seen_peer);
 }
 
-/* RTT after V. Jacobson; the offset is that of the sample with the shortest RTT (NTP's clock filter). */
-static void measure(struct mesh_peer *peer, uint64_t rtt_ns, int64_t offset_ns)
+/* The offset is that of the sample with the least error now: half of its RTT, and what the clocks may have drifted apart since (NTP's clock
+ * filter and dispersion, RFC 5905). By the shortest RTT alone it would be that of a lucky moment hours ago. */
+static void measure_clock(struct mesh *mesh, struct mesh_peer *peer, uint64_t rtt_ns, int64_t offset_ns)
+{
+    const uint64_t drift_ns = (mesh->now_ns - peer->clock_at_ns) / (1000000 / DRIFT_PPM);
+
+    if (peer->stats.rtt_ns_min && rtt_ns / 2 > peer->stats.clock_error_ns + drift_ns)
+        return;
+    peer->stats.clock_offset_ns = offset_ns;
+    peer->stats.clock_error_ns = rtt_ns / 2;
+    peer->clock_at_ns = mesh->now_ns;
+}
+
+/* RTT after V. Jacobson. */
+static void measure(struct mesh *mesh, struct mesh_peer *peer, uint64_t rtt_ns, int64_t offset_ns)
 {
     uint64_t error = rtt_ns > peer->rtt_ns ? rtt_ns - peer->rtt_ns : peer->rtt_ns - rtt_ns;
+
+    measure_clock(mesh, peer, rtt_ns, offset_ns);
 
     if (!peer->rtt_ns) {
         peer->rtt_ns = rtt_ns;
@@ -104,10 +120,8 @@ static void measure(struct mesh_peer *peer, uint64_t rtt_ns, int64_t offset_ns)
         peer->rtt_deviation_ns = (3 * peer->rtt_deviation_ns + error) / 4;
     }
     mesh_histogram_add(&peer->round_trip, rtt_ns);
-    if (!peer->stats.rtt_ns_min || rtt_ns < peer->stats.rtt_ns_min) {
+    if (!peer->stats.rtt_ns_min || rtt_ns < peer->stats.rtt_ns_min)
         peer->stats.rtt_ns_min = rtt_ns;
-        peer->stats.clock_offset_ns = offset_ns;
-    }
 }
 
 void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)
@@ -125,7 +139,7 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
         return;                               /* repeated, or overtaken by the answer to a later one */
     peer->ping_answered_ns = pong->origin_ns; /* earlier pings count, too, or no path slower than the pings would be measured */
     /* Half of each before the sum: the peer's clock may be as far away as its 64 bits allow. */
-    measure(peer, round_ns - held_ns ? round_ns - held_ns : 1,
+    measure(mesh, peer, round_ns - held_ns ? round_ns - held_ns : 1,
             (int64_t)(pong->received_ns - pong->origin_ns) / 2 + (int64_t)(message->header.sent_ns - mesh->now_ns) / 2);
 }
 

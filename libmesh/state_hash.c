@@ -79,6 +79,7 @@ static uint64_t hash_path(uint64_t hash, const struct mesh_peer *peer)
     hash = mix(mix(mix_range(hash, &peer->repeated.range), peer->group_naks), peer->group_seen);
     if (peer->probes_open[0] > 0 || peer->probes_open[1] > 0 || peer->stats.probes_lost > 0)
         hash = mix(mix(hash, (uint64_t)peer->probes_open[0] << 32 | peer->probes_open[1]), peer->stats.probes_lost);
+    hash = mix(mix(hash, peer->clock_at_ns), peer->stats.clock_error_ns);
     return mix(mix(hash, peer->stats.rtt_ns_min), (uint64_t)peer->stats.clock_offset_ns);
 }
 

@@ -259,7 +259,7 @@ static void take_link(struct node_metrics *m, const struct epoch_run *run, uint1
         .credit_waits = p.credit_waits,
         .loss_ppm = p.loss_ppm < 1000000 ? p.loss_ppm : 1000000,
         .clock_offset_ns = p.clock_offset_ns,
-        .clock_error_ns = p.rtt_ns_min / 2,
+        .clock_error_ns = p.clock_error_ns,
         .rtt_ns_min = p.rtt_ns_min,
         .rtt_ns = p.rtt_ns_smoothed,
         .silent_ns = p.silent_ns,

@@ -17,6 +17,8 @@ static struct mesh_peer_stats stats_of(struct net *net, uint16_t rank, uint16_t 
     return stats;
 }
 
+#define NET_S (UINT64_C(1000) * NET_MS)
+
 static void rtt_and_clock_offset_are_measured(void **state)
 {
     struct net *net = net_new(2);
@@ -52,6 +54,28 @@ static void an_asymmetric_path_looks_like_an_offset(void **state)
     net_free(net);
 }
 
+/* For two seconds the way there has a queue. */
+static uint64_t delay_a_while(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)to, (void)message;
+    return from == 0 && net->now_ns % (10 * NET_S) >= 5 * NET_S && net->now_ns % (10 * NET_S) < 7 * NET_S ? NET_MS : 0;
+}
+
+static void a_queue_that_passes_is_no_offset(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->delay = delay_a_while;
+    net_up(net);
+    for (int i = 0; i < 100; i++) {
+        net_run(net, 100 * NET_MS);
+        assert_in_range(stats_of(net, 0, 1).clock_offset_ns + 10 * NET_US, 0, 20 * NET_US);
+    }
+    assert_int_equal(stats_of(net, 0, 1).clock_error_ns, 100 * NET_US);
+    net_free(net);
+}
+
 /* What a drop rule returns whose datagram comes with other fields. */
 static bool deliver_instead(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *changed, size_t bytes)
 {
@@ -73,6 +97,49 @@ static bool move_the_clock_of_rank_1(struct net *net, uint16_t from, uint16_t to
     moved.as.pong.received_ns = INT64_MAX - 1000;
     moved.header.sent_ns = INT64_MAX - 900;
     return deliver_instead(net, from, to, &moved, bytes);
+}
+
+/* Rank 1's clock gains 30 millionths. */
+static int64_t gained(const struct net *net)
+{
+    return (int64_t)(net->now_ns / NET_MS * 30);
+}
+
+static bool let_the_clock_of_rank_1_gain(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
+{
+    struct mesh_message moved = *message;
+
+    if (from != 1 || message->header.type != MESH_TYPE_PONG)
+        return false;
+    moved.as.pong.received_ns += (uint64_t)gained(net);
+    moved.header.sent_ns += (uint64_t)gained(net);
+    return deliver_instead(net, from, to, &moved, bytes);
+}
+
+static uint64_t delay_later(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)from, (void)to, (void)message;
+    return net->now_ns > 10 * NET_S ? 60 * NET_US : 0;
+}
+
+/* The path was never as fast again as at the start. */
+static void an_offset_follows_clocks_that_drift(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net->delay = delay_later;
+    net->drop = let_the_clock_of_rank_1_gain;
+    net_up(net);
+    for (int s = 0; s < 60; s++) {
+        int64_t wrong;
+
+        net_run(net, NET_S);
+        wrong = stats_of(net, 0, 1).clock_offset_ns - gained(net);
+        assert_true(wrong > -100 * (int64_t)NET_US && wrong < 100 * (int64_t)NET_US);
+    }
+    assert_true(stats_of(net, 0, 1).rtt_ns_min < stats_of(net, 0, 1).rtt_ns_smoothed);
+    net_free(net);
 }
 
 static void a_clock_as_far_away_as_63_bits_allow_is_measured(void **state)
@@ -325,6 +392,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rtt_and_clock_offset_are_measured),
         cmocka_unit_test(an_asymmetric_path_looks_like_an_offset),
+        cmocka_unit_test(a_queue_that_passes_is_no_offset),
+        cmocka_unit_test(an_offset_follows_clocks_that_drift),
         cmocka_unit_test(a_clock_as_far_away_as_63_bits_allow_is_measured),
         cmocka_unit_test(a_peer_that_says_it_held_a_ping_longer_than_the_round_trip_measures_nothing),
         cmocka_unit_test(a_ping_that_is_answered_again_or_was_never_sent_measures_nothing),

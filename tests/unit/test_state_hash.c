@@ -207,6 +207,7 @@ static const struct member peer_members[] = {
     MEMBER(mesh_peer, ping_count, IN),
     MEMBER(mesh_peer, rtt_ns, IN),
     MEMBER(mesh_peer, rtt_deviation_ns, IN),
+    MEMBER(mesh_peer, clock_at_ns, IN),
     MEMBER(mesh_peer, probe_bytes, IN),
     MEMBER(mesh_peer, probe_ack_bytes, IN),
     MEMBER(mesh_peer, probe_tries, IN),
