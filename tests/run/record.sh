@@ -70,7 +70,7 @@ if [ -x "$BIN/mesh-replay" ]; then
     check_exit "verify says which file is missing" 0 "R.db: recorded until" "$BIN/mesh-replay" verify "$tmp/R.db"
     check_contains "verify gives the name of the missing file" "$err" "continues in R-2.db, which is not named"
     check_exit "another large recording has three files at least" 0 "files" \
-        generate -n 400 --record "$tmp/M.db" --record-size 1 --local 2
+        generate -n 400 --lab pace=60MB/s --record "$tmp/M.db" --record-size 1 --local 2 # sizes are looked at now and then
     run "$BIN/mesh-replay" verify "$tmp/M.db" "$tmp/M-3.db"
     check_contains "a file that is missing between two others is named" "$err" "M.db: recorded until"
     check_contains "with its name" "$err" "continues in M-2.db, which is not named"
