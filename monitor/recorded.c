@@ -37,8 +37,10 @@ struct recorded {
 
 static int failed(const struct source *s, int err, struct fail *fail)
 {
+    const char *reason = mesh_trace_reason(s->trace);
+
     return fail_set(fail, err == MESH_ESYSTEM || err == MESH_ENOMEM ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%.300s: %s", s->path,
-                    mesh_trace_reason(s->trace));
+                    reason[0] == 0 && err == MESH_ENOMEM ? "out of memory: close other programs" : reason);
 }
 
 /* ---- files ---- */

@@ -45,7 +45,10 @@ struct mesh_trace *trace_open(const char *path, struct fail *fail)
 
 int trace_failed(const char *path, const struct mesh_trace *trace, int err, struct fail *fail)
 {
-    return fail_set(fail, code_of(err), "%.300s: %s", path, mesh_trace_reason(trace));
+    const char *reason = mesh_trace_reason(trace);
+
+    return fail_set(fail, code_of(err), "%.300s: %s", path,
+                    reason[0] == 0 && err == MESH_ENOMEM ? "out of memory: close other programs" : reason);
 }
 
 /* ---- meta ---- */
