@@ -69,9 +69,11 @@ override LDLIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFL
 endif
 
 # Intel's library does the same faster, on x86-64 (docs/adr/0018): optional, too. Debian's package of it has no file for pkg-config, so it
-# is looked for where Debian has it, and only by builds for the machine itself. IPSEC_MB=yes: the compiler finds it elsewhere.
+# is looked for where Debian has it, and only by builds for the machine itself; versions 1 and 2 have the calls that are used. IPSEC_MB=yes:
+# the compiler finds it elsewhere.
 ifeq ($(origin IPSEC_MB),undefined)
-IPSEC_MB := $(if $(filter x86_64,$(filter $(HOST_ARCH),$(ARCH))),$(if $(MUSL),,$(if $(wildcard /usr/include/intel-ipsec-mb.h),yes)))
+IPSEC_MB_HEADER := $(if $(filter x86_64,$(filter $(HOST_ARCH),$(ARCH))),$(if $(MUSL),,/usr/include/intel-ipsec-mb.h))
+IPSEC_MB := $(if $(IPSEC_MB_HEADER),$(shell grep -qs "IMB_VERSION_NUM 0x[12]....$$" $(IPSEC_MB_HEADER) && echo yes))
 endif
 ifneq ($(IPSEC_MB),)
 override CPPFLAGS += -DMESH_HAVE_IPSEC_MB

@@ -11,7 +11,7 @@
 
 #include "mesh/err.h"
 
-_Static_assert(IMB_VERSION_NUM >= 0x10000, "libipsec-mb 1.0 or later is needed: make IPSEC_MB= builds without it");
+_Static_assert(IMB_VERSION_NUM >= 0x10000 && IMB_VERSION_NUM < 0x30000, "libipsec-mb 1 or 2 is needed: make IPSEC_MB= builds without it");
 
 /* The library's functions, chosen for this processor. Its other state, for work in batches, is not used. */
 static IMB_MGR *multi_buffer;
