@@ -33,8 +33,11 @@ static void (*ipsec_mb_implementation(void))(IMB_MGR *)
 static int ipsec_mb_start(void)
 {
     void (*const choose)(IMB_MGR *) = ipsec_mb_implementation();
-    IMB_MGR *made = choose != NULL ? alloc_mb_mgr(0) : NULL;
+    IMB_MGR *made;
 
+    if (multi_buffer != NULL)
+        return 0;
+    made = choose != NULL ? alloc_mb_mgr(0) : NULL;
     if (made == NULL)
         return MESH_EABSENT;
     choose(made); /* it tests itself, too */

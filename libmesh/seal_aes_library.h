@@ -8,8 +8,8 @@
 
 /* A struct mesh_aes stands for the library's own object, and is known to that library alone. */
 struct mesh_aes_library {
-    /* Called once in a process, and nothing else before. MESH_AGAIN: it lacks descriptors now, and may be called again; MESH_EABSENT: the
-     * library is of no use here. */
+    /* Before anything else; once it is started, another call does nothing. MESH_AGAIN: it lacks descriptors now; MESH_EABSENT: the library
+     * is of no use here. Not by two threads at once. */
     int (*start)(void);
     bool (*has_instructions)(void); /* it computes by the processor's instructions for AES and GCM */
     /* The rest may be called by several threads at once, each with a key of its own. They are as the functions of seal_aes.h. */
