@@ -17,7 +17,7 @@ enum {
     FLIGHT_NS_MIN = 100000,
     TIMEOUT_NS_UNKNOWN = 2000000,
     TIMEOUT_NS_MAX = 1000000000,
-    DRIFT_PPM = 50 /* of one machine's clock by another's: quartzes are specified to some 25 each */
+    DRIFT_PPM = 15 /* of one machine's clock by another's, as RFC 5905 has it */
 };
 
 void mesh_peer_up(struct mesh *mesh, struct mesh_peer *peer)
