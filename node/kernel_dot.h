@@ -1,7 +1,7 @@
 /* The dot products of kernel_scalar.c on vectors whose lanes are rows, for any instruction set.
  *
  * Included by one kernel_ISA.c after its kernel_dot_ISA.h, which says how wide a vector is, how many panels and tokens the registers hold
- * at once, and defines the four operations that C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16); the rest is the compiler's vector
+ * at once, and defines what C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16, dot_load_bf16); the rest is the compiler's vector
  * arithmetic. A panel is read in DOT_PARTS parts of DOT_LANES rows. Every lane does what the scalar kernel does for its row; integer
  * results may be computed differently, as all of them are exact: products with integer scales are computed in f32, where |isum| < 2^24
  * keeps them exact (bounds in kernel_scalar.c).
@@ -16,6 +16,7 @@ enum {
     DOT_PARTS = PANEL_ROWS / DOT_LANES,
     DOT_PART_BYTES = 4 * DOT_LANES,
     DOT_PANELS = DOT_VECTORS > DOT_PARTS ? DOT_VECTORS / DOT_PARTS : 1, /* unpacked at once */
+    DOT_PARTS_AT_ONCE = DOT_VECTORS / DOT_PANELS,                       /* of each */
     DOT_FEW = DOT_VECTORS > 1 ? DOT_TOKENS : 2 * DOT_TOKENS - 1         /* most tokens that go to kernel_dot_few.h: see dot_is_few */
 };
 
@@ -195,11 +196,6 @@ DOT_INLINE void dot_load_block(struct dot_type type, const uint8_t *panel, size_
 
 /* ---- computing ---- */
 
-DOT_INLINE const struct act_slice *dot_slice(const uint8_t *x, size_t x_stride, size_t token)
-{
-    return (const void *)(x + token * x_stride);
-}
-
 /* Block b's products summed, with integer scales applied: kernel_scalar.c's isum, of `tokens` slices with `vectors` parts of rows (both
  * constants). Vector v's part is w[v * SLICE_BLOCKS]; its isum of token t is isum[t * vectors + v]. */
 DOT_INLINE void dot_isums(struct dot_type type, const struct dot_block *w, size_t vectors, const uint8_t *x, size_t x_stride, size_t tokens,
@@ -298,22 +294,25 @@ DOT_INLINE void dot_prefetch_step(const uint8_t *panel, size_t panel_bytes, size
         __builtin_prefetch(panel + at + ahead, 0, 0);
 }
 
-/* Block b of `panels` (a constant) panels for one token. The distance was measured on Zen 5: 4 KiB is too late for types that compute more,
- * 12 KiB costs 3 to 5 per cent. */
+/* Block b of `parts` parts, from `part` on, of `panels` panels (both constants) for one token. The distance was measured on Zen 5: 4 KiB is
+ * too late for types that compute more, 12 KiB costs 3 to 5 per cent. */
 DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
-                                 const struct dot_head *head, size_t blocks, size_t b, const uint8_t *x, dot_floats *acc)
+                                 size_t parts, const struct dot_head *head, size_t blocks, size_t b, const uint8_t *x, dot_floats *acc)
 {
     enum { AHEAD_BYTES = 7 << 10 };
     const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
     struct dot_block w;
 
     DOT_UNROLL
-    for (size_t i = 0; i < panels; i++, panel += panel_bytes) {
-        if (part == 0 && in_order)
-            dot_prefetch_step(panel, panel_bytes, blocks, b, AHEAD_BYTES);
-        else if (part == 0)
-            dot_prefetch(panel + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
-        dot_load_block(type, panel, part, &head[i], blocks, b, &w);
+    for (size_t i = 0; i < panels * parts; i++) {
+        const uint8_t *at = panel + i / parts * panel_bytes;
+        const size_t p = part + i % parts;
+
+        if (p == 0 && in_order)
+            dot_prefetch_step(at, panel_bytes, blocks, b, AHEAD_BYTES);
+        else if (p == 0)
+            dot_prefetch(at + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
+        dot_load_block(type, at, p, &head[i], blocks, b, &w);
         if (in_order && !dot_is_k(type)) {
             w.d = head[i].block_d[b];
             if (type.minimum)
@@ -340,42 +339,51 @@ DOT_INLINE void dot_decode_head(struct dot_type type, bool in_order, const uint8
     }
 }
 
-/* One token, one part of `panels` panels; in_order: how to prefetch (constants). Blocks of K types are unrolled, as their scales stand at
- * constant places; but not when reading in order, where a loop gains more by avoiding bursts of prefetches (Zen 5: a token of Q4_K takes
- * 0.92 of the time, one of Q6_K 0.93, and one of Q4_0 would take 1.10 unrolled). */
+/* How many parts of a panel are read together. In order, all of a line has to be read at once: read in two turns, as half lines, memory has
+ * nothing to do in the second one, and Zen 5 reads Q8_0 at 0.62 instead of 0.98 of its speed. K types are unrolled where they are not read
+ * in order, and two parts of these are more than the registers hold. */
+DOT_INLINE size_t dot_decode_parts(struct dot_type type, bool in_order)
+{
+    return in_order || !dot_is_k(type) ? DOT_PARTS_AT_ONCE : 1;
+}
+
+/* One token, `part` and the parts read together with it, of `panels` panels; in_order: how to prefetch (constants). Blocks of K types are
+ * unrolled, as their scales stand at constant places; but not when reading in order, where a loop gains more by avoiding bursts of
+ * prefetches (Zen 5: a token of Q4_K takes 0.92 of the time, one of Q6_K 0.93, and one of Q4_0 would take 1.10 unrolled). */
 DOT_INLINE void dot_decode(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panels, size_t part,
                            size_t blocks, const uint8_t *x, float *out, bool accumulate)
 {
-    dot_floats acc[DOT_DECODE_PANELS] = {{0}};
-    struct dot_head head[DOT_DECODE_PANELS];
+    const size_t parts = dot_decode_parts(type, in_order);
+    dot_floats acc[DOT_DECODE_PANELS * DOT_PARTS_AT_ONCE] = {{0}};
+    struct dot_head head[DOT_DECODE_PANELS * DOT_PARTS_AT_ONCE];
 
-    for (size_t i = 0; i < panels; i++)
-        dot_decode_head(type, in_order, panel + i * panel_bytes, part, blocks, &head[i]);
+    for (size_t i = 0; i < panels * parts; i++)
+        dot_decode_head(type, in_order, panel + i / parts * panel_bytes, part + i % parts, blocks, &head[i]);
     if (dot_is_k(type) && !in_order) {
         DOT_UNROLL
         for (size_t b = 0; b < SLICE_BLOCKS; b++)
-            dot_decode_block(type, in_order, panel, panel_bytes, panels, part, head, SLICE_BLOCKS, b, x, acc);
+            dot_decode_block(type, in_order, panel, panel_bytes, panels, part, parts, head, SLICE_BLOCKS, b, x, acc);
     } else {
         for (size_t b = 0; b < blocks; b++)
-            dot_decode_block(type, in_order, panel, panel_bytes, panels, part, head, blocks, b, x, acc);
+            dot_decode_block(type, in_order, panel, panel_bytes, panels, part, parts, head, blocks, b, x, acc);
     }
-    for (size_t i = 0; i < panels; i++)
-        dot_put(out + i * PANEL_ROWS + part * DOT_LANES, acc[i], accumulate);
+    for (size_t i = 0; i < panels * parts; i++)
+        dot_put(out + i / parts * PANEL_ROWS + (part + i % parts) * DOT_LANES, acc[i], accumulate);
 }
 
 /* One token, any number of panels: DOT_DECODE_PANELS at once, or, in the order of memory, one after the other. */
 DOT_INLINE void dot_decode_panels(struct dot_type type, bool in_order, const uint8_t *panel, size_t panel_bytes, size_t panel_count,
                                   size_t blocks, const uint8_t *x, float *out, bool accumulate)
 {
-    const size_t together = in_order ? 1 : DOT_DECODE_PANELS;
+    const size_t together = in_order ? 1 : DOT_DECODE_PANELS, parts = dot_decode_parts(type, in_order);
 
     for (; together > 1 && panel_count >= together;
          panel_count -= together, panel += together * panel_bytes, out += together * PANEL_ROWS) {
-        for (size_t part = 0; part < DOT_PARTS; part++)
+        for (size_t part = 0; part < DOT_PARTS; part += parts)
             dot_decode(type, in_order, panel, panel_bytes, together, part, blocks, x, out, accumulate);
     }
     for (; panel_count > 0; panel_count--, panel += panel_bytes, out += PANEL_ROWS) {
-        for (size_t part = 0; part < DOT_PARTS; part++)
+        for (size_t part = 0; part < DOT_PARTS; part += parts)
             dot_decode(type, in_order, panel, panel_bytes, 1, part, blocks, x, out, accumulate);
     }
 }
@@ -384,10 +392,10 @@ DOT_INLINE void dot_decode_panels(struct dot_type type, bool in_order, const uin
 #include "kernel_dot_many.h"
 
 /* Does a step of this type take DOT_VECTORS parts straight from the registers that they are unpacked to? Then unpacking again for every
- * DOT_FEW_TOKENS tokens is cheaper than going through memory. */
+ * DOT_FEW_TOKENS tokens is cheaper than going through memory. Where a vector is part of a panel, there are too few registers for that. */
 DOT_INLINE bool dot_is_always_few(struct dot_type type)
 {
-    return DOT_VECTORS > 1 && !dot_is_k(type);
+    return DOT_PARTS == 1 && DOT_VECTORS > 1 && !dot_is_k(type);
 }
 
 DOT_INLINE bool dot_is_few(struct dot_type type, size_t token_count)

@@ -9,12 +9,11 @@
 #include "kernel_dot_inline.h"
 #include "panel.h"
 
-enum { DOT_LANES = 16, DOT_TOKENS = 8, DOT_VECTORS = 2, DOT_FLOAT_PANELS = 4, DOT_DECODE_PANELS = 2 };
+enum { DOT_LANES = 16, DOT_TOKENS = 8, DOT_VECTORS = 2, DOT_FLOAT_PANELS = 4, DOT_FLOAT_TOKENS = 8, DOT_DECODE_PANELS = 2 };
 
 typedef uint32_t dot_words __attribute__((vector_size(64)));
 typedef int32_t dot_ints __attribute__((vector_size(64)));
 typedef float dot_floats __attribute__((vector_size(64)));
-typedef uint16_t dot_shorts __attribute__((vector_size(32)));
 
 /* Whether one token's weights are best prefetched once, in the order of memory, rather than block by block and twice: measured on Zen 5,
  * where this reads Q6_K 1.5, Q4_0 1.2 and Q8_0 1.1 times as fast. */
@@ -38,6 +37,11 @@ DOT_INLINE dot_floats dot_nfma(dot_floats a, dot_floats b, dot_floats c)
 DOT_INLINE dot_floats dot_load_f16(const void *p)
 {
     return (dot_floats)_mm512_cvtph_ps(_mm256_loadu_si256(p));
+}
+
+DOT_INLINE dot_floats dot_load_bf16(const void *p)
+{
+    return (dot_floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16);
 }
 
 /* acc + the products of four columns */
@@ -101,21 +105,20 @@ DOT_INLINE void dot_put_group(const uint8_t *wire, size_t stride, uint32_t *to, 
 DOT_INLINE void dot_columns(const dot_words *const *weight, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens,
                             size_t first, int zero, int bits, dot_ints *out)
 {
-    const struct act_slice *slice;
     int32_t four;
 
     (void)bits;
     DOT_UNROLL
     for (size_t i = 0; i < tokens * vectors; i++) {
-        slice = (const void *)(x + i / vectors * x_stride);
+        const struct act_slice *slice = dot_slice(x, x_stride, i / vectors);
+
         out[i] = (dot_ints)_mm512_set1_epi32(groups == 8 ? slice->minus[first / BLOCK_COLUMNS] : -slice->sum[first / 16]) * zero;
     }
     DOT_UNROLL
     for (size_t g = 0; g < groups; g++) {
         DOT_UNROLL
         for (size_t i = 0; i < tokens * vectors; i++) {
-            slice = (const void *)(x + i / vectors * x_stride);
-            memcpy(&four, slice->q + first + 4 * g, sizeof four);
+            memcpy(&four, dot_slice(x, x_stride, i / vectors)->q + first + 4 * g, sizeof four);
             out[i] = (dot_ints)_mm512_dpbusd_epi32((__m512i)out[i], (__m512i)weight[i % vectors][g], _mm512_set1_epi32(four));
         }
     }

@@ -8,7 +8,7 @@
 #define NODE_KERNEL_DOT_FEW_H
 
 enum {
-    DOT_FEW_TOKENS = DOT_TOKENS / DOT_PANELS,      /* of a pass */
+    DOT_FEW_TOKENS = DOT_TOKENS / DOT_VECTORS,     /* of a pass */
     FEW_PREFETCH_BYTES = 2 * PANEL_PREFETCH_BYTES, /* as two panels are read at once */
     FEW_PREFETCH_PAST_BYTES = 10 << 10             /* past the second level: dot_prefetch_step */
 };
@@ -39,34 +39,37 @@ DOT_INLINE void dot_load_few(struct dot_type type, const uint8_t *panel, size_t 
 struct dot_few_job {
     size_t panel_bytes, blocks;
     size_t x_stride, out_stride;
-    size_t passes, share; /* bytes to prefetch with each block of a part */
+    size_t passes, share; /* bytes to prefetch with each block of such parts */
     bool reads_in_order;  /* dot_reads_in_order */
     bool is_in_order;     /* dot_few_in_order */
     bool in_fours;        /* passes of DOT_FEW_TOKENS, and what is left */
     bool accumulate;
 };
 
-/* One part of `panels` panels, `tokens` tokens (both constants); ahead: this part's share of what is prefetched, less the distance. */
-DOT_INLINE void dot_few_part(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels, size_t part,
-                             const uint8_t *x, size_t tokens, const uint8_t *ahead, float *out)
+/* DOT_PARTS_AT_ONCE parts, from `part` on, of `panels` panels, `tokens` tokens (both constants); ahead: these parts' share of what is
+ * prefetched, less the distance. */
+DOT_INLINE void dot_few_parts(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels, size_t part,
+                              const uint8_t *x, size_t tokens, const uint8_t *ahead, float *out)
 {
+    const size_t vectors = panels * DOT_PARTS_AT_ONCE;
     dot_floats acc[DOT_TOKENS] = {{0}};
-    struct dot_block scales[DOT_PANELS][SLICE_BLOCKS];
-    struct dot_head head[DOT_PANELS];
+    struct dot_block scales[DOT_VECTORS][SLICE_BLOCKS];
+    struct dot_head head[DOT_VECTORS];
 
     DOT_UNROLL
-    for (size_t i = 0; i < panels; i++) {
-        const uint8_t *at = panel + i * job->panel_bytes;
+    for (size_t v = 0; v < vectors; v++) {
+        const uint8_t *at = panel + v / DOT_PARTS_AT_ONCE * job->panel_bytes;
+        const size_t p = part + v % DOT_PARTS_AT_ONCE;
 
-        dot_load_head(type, at + part * DOT_PART_BYTES, at + part * DOT_PART_BYTES / 2, &head[i]);
+        dot_load_head(type, at + p * DOT_PART_BYTES, at + p * DOT_PART_BYTES / 2, &head[v]);
         if (!dot_is_k(type))
             continue;
         DOT_UNROLL
         for (size_t b = 0; b < SLICE_BLOCKS; b++)
-            dot_load_scales(type, &head[i], b, &scales[i][b]);
+            dot_load_scales(type, &head[v], b, &scales[v][b]);
     }
     for (size_t b = 0; b < job->blocks; b++) {
-        struct dot_block w[(DOT_PANELS - 1) * SLICE_BLOCKS + 1];
+        struct dot_block w[(DOT_VECTORS - 1) * SLICE_BLOCKS + 1];
 
         if (job->reads_in_order && (job->is_in_order || job->passes == 1))
             dot_prefetch_step(ahead, job->blocks * job->share, job->blocks, b, FEW_PREFETCH_PAST_BYTES);
@@ -75,21 +78,26 @@ DOT_INLINE void dot_few_part(struct dot_type type, const struct dot_few_job *job
         else
             dot_prefetch(ahead + b * job->share, job->share, PANEL_PREFETCH_BYTES);
         DOT_UNROLL
-        for (size_t i = 0; i < panels; i++)
-            dot_load_few(type, panel + i * job->panel_bytes, part, &head[i], job->blocks, b, scales[i], &w[i * SLICE_BLOCKS]);
-        dot_step(type, w, panels, x, job->x_stride, tokens, b, acc);
+        for (size_t v = 0; v < vectors; v++)
+            dot_load_few(type, panel + v / DOT_PARTS_AT_ONCE * job->panel_bytes, part + v % DOT_PARTS_AT_ONCE, &head[v], job->blocks, b,
+                         scales[v], &w[v * SLICE_BLOCKS]);
+        dot_step(type, w, vectors, x, job->x_stride, tokens, b, acc);
     }
     DOT_UNROLL
-    for (size_t i = 0; i < tokens * panels; i++)
-        dot_put(out + i / panels * job->out_stride + i % panels * PANEL_ROWS + part * DOT_LANES, acc[i], job->accumulate);
+    for (size_t i = 0; i < tokens * vectors; i++) {
+        const size_t v = i % vectors;
+
+        dot_put(out + i / vectors * job->out_stride + v / DOT_PARTS_AT_ONCE * PANEL_ROWS + (part + v % DOT_PARTS_AT_ONCE) * DOT_LANES,
+                acc[i], job->accumulate);
+    }
 }
 
 /* A pass. Returns where the next pass goes on prefetching. */
 DOT_INLINE const uint8_t *dot_few_pass(struct dot_type type, const struct dot_few_job *job, const uint8_t *panel, size_t panels,
                                        const uint8_t *x, size_t tokens, const uint8_t *ahead, float *out)
 {
-    for (size_t part = 0; part < DOT_PARTS; part++, ahead += job->blocks * job->share)
-        dot_few_part(type, job, panel, panels, part, x, tokens, ahead, out);
+    for (size_t part = 0; part < DOT_PARTS; part += DOT_PARTS_AT_ONCE, ahead += job->blocks * job->share)
+        dot_few_parts(type, job, panel, panels, part, x, tokens, ahead, out);
     return ahead;
 }
 
@@ -149,11 +157,11 @@ DOT_INLINE void dot_few(struct dot_type type, const uint8_t *panel, size_t panel
     };
 
     dot_few_cut(&job, token_count);
-    job.share = DOT_PANELS * job.panel_bytes / (job.passes * DOT_PARTS * job.blocks);
+    job.share = DOT_PANELS * job.panel_bytes / (job.passes * (DOT_PARTS / DOT_PARTS_AT_ONCE) * job.blocks);
     for (; !job.is_in_order && panel_count >= DOT_PANELS;
          panel_count -= DOT_PANELS, panel += DOT_PANELS * job.panel_bytes, out += DOT_PANELS * PANEL_ROWS)
         dot_few_panels(type, &job, panel, DOT_PANELS, x, token_count, out);
-    job.share = job.panel_bytes / (job.passes * DOT_PARTS * job.blocks);
+    job.share = job.panel_bytes / (job.passes * (DOT_PARTS / DOT_PARTS_AT_ONCE) * job.blocks);
     for (; (DOT_PANELS > 1 || job.is_in_order) && panel_count > 0; panel_count--, panel += job.panel_bytes, out += PANEL_ROWS)
         dot_few_panels(type, &job, panel, 1, x, token_count, out);
 }

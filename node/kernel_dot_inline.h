@@ -3,6 +3,8 @@
 #ifndef NODE_KERNEL_DOT_INLINE_H
 #define NODE_KERNEL_DOT_INLINE_H
 
+#include "kernel.h"
+
 #if defined(__has_feature) /* clang */
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define DOT_PLAIN 1
@@ -21,5 +23,11 @@
 #define DOT_UNROLL     _Pragma("GCC unroll 8")
 #define DOT_UNROLL_ALL _Pragma("GCC unroll 16")
 #endif
+
+/* A token's slice, of several that are x_stride bytes apart. */
+DOT_INLINE const struct act_slice *dot_slice(const uint8_t *x, size_t x_stride, size_t token)
+{
+    return (const void *)(x + token * x_stride);
+}
 
 #endif

@@ -10,12 +10,11 @@
 #include "kernel_dot_inline.h"
 #include "panel.h"
 
-enum { DOT_LANES = 4, DOT_TOKENS = 4, DOT_VECTORS = 1, DOT_FLOAT_PANELS = 1, DOT_DECODE_PANELS = 1 };
+enum { DOT_LANES = 4, DOT_TOKENS = 4, DOT_VECTORS = 1, DOT_FLOAT_PANELS = 1, DOT_FLOAT_TOKENS = 4, DOT_DECODE_PANELS = 1 };
 
 typedef uint32_t dot_words __attribute__((vector_size(16)));
 typedef int32_t dot_ints __attribute__((vector_size(16)));
 typedef float dot_floats __attribute__((vector_size(16)));
-typedef uint16_t dot_shorts __attribute__((vector_size(8)));
 
 DOT_INLINE bool dot_reads_in_order(void)
 {
@@ -40,6 +39,11 @@ DOT_INLINE dot_floats dot_load_f16(const void *p)
 
     memcpy(&halves, p, sizeof halves);
     return (dot_floats)vcvt_f32_f16(halves);
+}
+
+DOT_INLINE dot_floats dot_load_bf16(const void *p)
+{
+    return (dot_floats)vshll_n_u16(vld1_u16(p), 16);
 }
 
 /* acc + weight * q over the four groups of 16 columns. Weights are signed here. */
