@@ -148,6 +148,10 @@ FLAGS_panel := $(KERNEL_O)
 FLAGS_panel_gguf := $(KERNEL_O)
 ifeq ($(ARCH),x86_64)
 FLAGS_kernel_avx2 := $(KERNEL_O) -mavx2 -mfma -mf16c
+# Compilers older than gcc 11 and clang 12 lack this one; then there is no such kernel.
+AVXVNNI := $(shell $(CC) -mavxvnni -fsyntax-only -x c /dev/null 2>/dev/null && echo -mavxvnni)
+FLAGS_kernel := $(if $(AVXVNNI),-DNODE_HAVE_AVXVNNI)
+FLAGS_kernel_avxvnni := $(KERNEL_O) -mavx2 -mfma -mf16c $(AVXVNNI)
 FLAGS_kernel_avx512 := $(KERNEL_O) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512
 endif
 ifeq ($(ARCH),aarch64)
@@ -202,7 +206,7 @@ programs: $(PROGRAMS)
 
 # The flags of the last build: rewritten only when they change, and then newer than every object.
 FLAGS_NOW := $(strip $(CC) $(CPPFLAGS) $(NCURSES_CFLAGS) $(CFLAGS) $(LDFLAGS) $(NODE_LIBS) $(LDLIBS) / \
-	$(foreach v,$(sort $(filter FLAGS_kernel_%,$(.VARIABLES))),$(v) $($(v))))
+	$(foreach v,$(sort $(filter FLAGS_kernel%,$(.VARIABLES))),$(v) $($(v))))
 $(BUILD)/flags: FORCE
 	@command -v $(firstword $(CC)) >/dev/null || { echo "make: no compiler '$(CC)': type 'make deps' to install what is missing" >&2; exit 1; }
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || { \

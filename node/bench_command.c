@@ -49,7 +49,7 @@ static int parse(struct bench_arguments *a, const char **part, int argc, char *c
          .kind = OPTION_TEXT,
          .target = &a->kernel,
          .metavar = "NAME",
-         .help = "scalar, avx2, avx512 or neon (the fastest)"},
+         .help = "scalar, avx2, avxvnni, avx512 or neon (the fastest)"},
         {.name = "type",
          .kind = OPTION_TEXT,
          .target = &a->type,

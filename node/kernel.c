@@ -17,6 +17,9 @@ static const struct kernel *const kernels[] = {
     &kernel_scalar,
 #if defined(__x86_64__)
     &kernel_avx2,
+#ifdef NODE_HAVE_AVXVNNI
+    &kernel_avxvnni,
+#endif
     &kernel_avx512,
 #elif defined(__aarch64__)
     &kernel_neon,

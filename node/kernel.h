@@ -97,7 +97,7 @@ size_t kernel_attend_scratch_floats(uint32_t heads, uint32_t positions);
 struct kernel_train;
 
 struct kernel {
-    const char *name;                   /* "scalar", "avx2", "avx512", "neon" */
+    const char *name;                   /* "scalar", "avx2", "avxvnni", ... */
     bool (*supported)(void);            /* by this CPU */
     kernel_dot_fn *dot[TYPE_COUNT];     /* NULL where the type does not exist */
     const struct kernel_tokens *tokens; /* or NULL */

@@ -6,6 +6,7 @@
 
 extern const struct kernel kernel_scalar;
 extern const struct kernel kernel_avx2;
+extern const struct kernel kernel_avxvnni;
 extern const struct kernel kernel_avx512;
 extern const struct kernel kernel_neon;
 extern const struct kernel kernel_neon_dot;

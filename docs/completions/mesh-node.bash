@@ -9,7 +9,7 @@ _mesh_node()
         --cipher) mapfile -t COMPREPLY < <(compgen -W 'auto chacha20' -- "$word") && return ;;
         --security) mapfile -t COMPREPLY < <(compgen -W 'seal auth none' -- "$word") && return ;;
         --kv-type) mapfile -t COMPREPLY < <(compgen -W 'f16 f32 q8_0' -- "$word") && return ;;
-        --kernel) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512 neon neon_dot' -- "$word") && return ;;
+        --kernel) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avxvnni avx512 neon neon_dot' -- "$word") && return ;;
         -m | --model) mapfile -t COMPREPLY < <(compgen -f -X '!*.gguf' -- "$word"; compgen -d -- "$word") && return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
