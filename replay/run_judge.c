@@ -1,5 +1,6 @@
 #include "run_judge.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -35,6 +36,7 @@ void run_case_begin(struct run_cases *cases, const char *format, ...)
 {
     va_list list;
 
+    assert(cases->count < cases->capacity);
     va_start(list, format);
     vsnprintf(cases->names[cases->count], RUN_CASE_BYTES, format, list);
     va_end(list);
@@ -464,7 +466,8 @@ int run_judge_loss(struct run_judging *j, struct fail *fail)
 
 int run_judge(struct run_judging *j, struct fail *fail)
 {
-    int result = run_cases_reserve(&j->cases, j->play->count + j->path_count + 8, fail);
+    /* model, nodes, all tiles together, timing */
+    int result = run_cases_reserve(&j->cases, j->play->count + j->path_count + 4 + RUN_LIMITS, fail);
 
     if (result == 0)
         result = judge_model(j, fail);

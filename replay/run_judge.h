@@ -15,7 +15,10 @@ struct run_limits {
     bool has_p99, has_tokens_per_s, has_loss, has_slower;
 };
 
-enum { RUN_CASE_BYTES = 400 };
+enum {
+    RUN_LIMITS = 4, /* how many there are: a case each at most, of a cluster (run_judge) and of one real node (run_rank_judge) */
+    RUN_CASE_BYTES = 400
+};
 
 struct run_cases {
     struct verdict *verdicts; /* (count) */
@@ -42,7 +45,7 @@ void run_cases_release(struct run_cases *cases);
 int run_judge_latency(struct run_judging *judging, struct fail *fail);
 int run_judge_loss(struct run_judging *judging, struct fail *fail);
 
-/* Room for that many cases; then, for each, its name and its verdict. */
+/* Room for that many cases, and more are a mistake (asserted); then, for each, its name and its verdict. */
 int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fail);
 __attribute__((format(printf, 2, 3))) void run_case_begin(struct run_cases *cases, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void run_case_say(struct run_cases *cases, enum verdict_kind kind, const char *format, ...);

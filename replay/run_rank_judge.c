@@ -5,7 +5,10 @@
 #include "rows.h"
 #include "run_rank.h"
 
-enum { CASES_MAX = 9, SHOWN_BYTES = 8 };
+enum {
+    CASES_MAX = 5 + RUN_LIMITS, /* steps, tiles, end, tokens, timing */
+    SHOWN_BYTES = 8
+};
 
 /* Eight bytes from the first difference on. */
 static void bytes_text(const struct compute_difference *d, char was[2 * SHOWN_BYTES + 1], char is[2 * SHOWN_BYTES + 1])

@@ -9,10 +9,21 @@ play() { # TRACE... OPTION...: with real nodes
     TMPDIR=$tmp "$mesh_replay" run "$@" -- "$mesh_node" serve -m "$model" -t 1
 }
 
+# Every limit, so wide that nothing exceeds it.
+wide=(--max-p99-us 5e6 --min-tok-s 0.01 --max-loss 100 --max-slower 1e6)
+check_equal "those are all limits (if not: give the new one here, and judge it in run_judge.c and run_rank_judge.c)" \
+    "$(printf '%s\n' "${wide[@]}" | grep -e --m | sort)" "$("$mesh_replay" run --help | grep -oE -e '--(max|min)-[a-z0-9-]+' | sort -u)"
+judged() { # OUTPUT: each limit has a case
+    for limit in "${wide[@]}"; do
+        [[ $limit != --* ]] || grep -q "ok: $limit: " "$1" || echo "$limit"
+    done
+}
+
 check "two nodes record" "$mesh_node" run -m "$model" -p "Once upon a time" --temp 0.8 --seed 9 --ignore-eos -t 1 -n 16 --local 2 \
     --record "$tmp/T.db"
 check_exit "real nodes repeat the recording, within wide limits" 0 "" \
-    play "$tmp/T.db" "$tmp/T.1.db" --max-p99-us 5e6 --min-tok-s 0.01 --max-loss 100 --max-slower 1e6 --junit "$tmp/run.xml"
+    play "$tmp/T.db" "$tmp/T.1.db" "${wide[@]}" --junit "$tmp/run.xml"
+check_equal "each limit of a cluster is judged" "$(judged "$out")" ""
 check_contains "each token is the same" "$out" "tokens of request 1: the same: 16"
 check_contains "each tile of both nodes is the same" "$out" "tiles that rank 1 sent and received: the same: "
 check_contains "nothing is skipped" "$out" "8 passed, 0 failed, 0 skipped"
@@ -188,8 +199,7 @@ check_contains "the recording has the data of every block" "$out" "blocks; 0 tha
 check_contains "the real node samples the same tokens" "$out" "ok: tokens that rank 1 sampled: the same: 20"
 check_contains "JUnit has the four checks of a real node" "$tmp/rank.xml" 'tests="4" failures="0"'
 check_exit "another node with another kernel, at full speed, sends the same bits, within wide limits" 0 "" \
-    lone --node 2 --speed max --json \
-    --max-p99-us 5e6 --min-tok-s 0.01 --max-loss 100 --max-slower 1e6 -- "$mesh_node" run -m "$model" -t 1 --kernel scalar
+    lone --node 2 --speed max --json "${wide[@]}" -- "$mesh_node" run -m "$model" -t 1 --kernel scalar
 check_contains "JSON counts the played ranks" "$out" '"rank":2,"played":2,'
 check_contains "no check of that node fails or is skipped" "$out" '"different":0,"missing":0,"passed":8,"failed":0,"skipped":0'
 
@@ -235,7 +245,8 @@ PY
 else
     skip "no tile is under way for as long as their clocks differ" "sqlite3, python3 or a time namespace is missing"
 fi
-check_exit "a real rank 0 gets the recorded requests" 0 "" lone --node 0 -- "$mesh_node" run -m "$model" -t 1
+check_exit "a real rank 0 gets the recorded requests" 0 "" lone --node 0 "${wide[@]}" -- "$mesh_node" run -m "$model" -t 1
+check_equal "each limit of a real node is judged" "$(judged "$out")" ""
 check_contains "a real rank 0 plans the same steps" "$out" "ok: steps that rank 0 planned: the same: 22 records"
 check_contains "a real rank 0 sends the same bits" "$out" "ok: tiles that rank 0 sent: the same bits: "
 check_contains "the recording has the data of every block" "$out" "blocks; 0 that the recording has no data of"
