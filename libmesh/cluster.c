@@ -276,7 +276,7 @@ int mesh_cluster_receive(struct mesh_cluster *cluster, uint64_t now_ns, struct m
 
     enter(cluster, now_ns);
     err = cluster->is_left ? MESH_ESTATE : receive(cluster, from, packet, packet_bytes);
-    assert(err <= 0 && err != MESH_AGAIN && err > -(int)(sizeof cluster->stats.dropped / sizeof *cluster->stats.dropped));
+    assert(err <= 0 && err != MESH_AGAIN && err > -MESH_ERRS);
     if (err)
         cluster->stats.dropped[-err]++;
     else

@@ -28,6 +28,7 @@ const char *mesh_cluster_reason_name(unsigned reason)
         [MESH_DENY_VERSION] = "version",   [MESH_DENY_CLUSTER] = "cluster", [MESH_DENY_FINGERPRINT] = "fingerprint",
         [MESH_DENY_FEATURES] = "features", [MESH_DENY_FULL] = "full",       [MESH_DENY_BUSY] = "busy",
         [MESH_DENY_UNHEARD] = "unheard",   [MESH_DENY_NUMBER] = "number"};
+    _Static_assert(sizeof names / sizeof *names == MESH_CLUSTER_REASONS, "each reason has a word");
 
     return reason && reason < MESH_CLUSTER_REASONS ? names[reason] : "?";
 }

@@ -326,7 +326,7 @@ int mesh_receive(struct mesh *mesh, uint64_t now_ns, struct mesh_addr from, cons
     assert(now_ns >= mesh->now_ns);
     mesh->now_ns = now_ns;
     err = receive(mesh, from, packet, packet_bytes);
-    assert(err <= 0 && err > -(int)(sizeof mesh->stats.dropped / sizeof *mesh->stats.dropped));
+    assert(err <= 0 && err > -MESH_ERRS);
     if (err)
         mesh->stats.dropped[-err]++;
     if (mesh_is_tapped(mesh) && err != MESH_AGAIN)

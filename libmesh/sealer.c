@@ -11,7 +11,11 @@
 
 const char *mesh_seal_refusal_name(enum mesh_seal_refusal refusal)
 {
-    static const char *const names[MESH_SEAL_REFUSALS] = {"foreign", "plain", "mode", "epoch", "sender", "tag"};
+    static const char *const names[] = {
+        [MESH_SEAL_FOREIGN] = "foreign", [MESH_SEAL_PLAIN] = "plain",   [MESH_SEAL_MODE] = "mode",
+        [MESH_SEAL_EPOCH] = "epoch",     [MESH_SEAL_SENDER] = "sender", [MESH_SEAL_TAG] = "tag",
+    };
+    _Static_assert(sizeof names / sizeof *names == MESH_SEAL_REFUSALS, "each reason has a word");
 
     return (unsigned)refusal < MESH_SEAL_REFUSALS ? names[refusal] : "?";
 }

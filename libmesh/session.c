@@ -7,8 +7,13 @@
 
 const char *mesh_session_refusal_name(enum mesh_session_refusal refusal)
 {
-    static const char *const names[MESH_SESSION_REFUSALS] = {"form",   "plain",   "mode",   "tag",  "version", "cookie",
-                                                             "replay", "unknown", "sender", "full", "ending"};
+    static const char *const names[] = {
+        [MESH_SESSION_BY_FORM] = "form",     [MESH_SESSION_BY_PLAIN] = "plain",     [MESH_SESSION_BY_MODE] = "mode",
+        [MESH_SESSION_BY_TAG] = "tag",       [MESH_SESSION_BY_VERSION] = "version", [MESH_SESSION_BY_COOKIE] = "cookie",
+        [MESH_SESSION_BY_REPLAY] = "replay", [MESH_SESSION_BY_UNKNOWN] = "unknown", [MESH_SESSION_BY_SENDER] = "sender",
+        [MESH_SESSION_BY_FULL] = "full",     [MESH_SESSION_BY_ENDING] = "ending",
+    };
+    _Static_assert(sizeof names / sizeof *names == MESH_SESSION_REFUSALS, "each reason has a word");
 
     return (unsigned)refusal < MESH_SESSION_REFUSALS ? names[refusal] : "?";
 }

@@ -447,9 +447,19 @@ static void a_proposal_of_the_last_number_is_not_believed(void **state)
     assert_in_range(members.at[coordinator].number, 2, 1000);
 }
 
-static void every_reason_has_a_word(void **state)
+static void every_reason_of_the_wire_is_counted_and_has_a_word(void **state)
 {
+    const struct mesh_wire_part *deny = mesh_wire_message(MESH_TYPE_DENY);
+    uint64_t last = 0;
+
     (void)state;
+    for (unsigned i = 0; i < deny->field_count; i++)
+        if (strcmp(deny->fields[i].name, "reason") == 0)
+            last = deny->fields[i].max;
+    assert_int_equal(last + 1, MESH_CLUSTER_REASONS);
+    for (unsigned a = 1; a <= last; a++)
+        for (unsigned b = 0; b < a; b++)
+            assert_string_not_equal(mesh_cluster_reason_name(a), mesh_cluster_reason_name(b));
     assert_string_equal(mesh_cluster_reason_name(MESH_DENY_VERSION), "version");
     assert_string_equal(mesh_cluster_reason_name(MESH_DENY_UNHEARD), "unheard");
     assert_string_equal(mesh_cluster_reason_name(0), "?");
@@ -460,7 +470,7 @@ int main(void)
 {
 #define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_reason_has_a_word),
+        cmocka_unit_test(every_reason_of_the_wire_is_counted_and_has_a_word),
         MEMBERS_TEST(another_model_is_refused_in_words),
         MEMBERS_TEST(another_cluster_name_is_refused_in_words),
         MEMBERS_TEST(a_feature_that_is_required_is_missed_in_words),

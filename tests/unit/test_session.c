@@ -460,6 +460,10 @@ static void a_full_queue_says_again(void **state)
 static void every_reason_has_a_word(void **state)
 {
     (void)state;
+    for (unsigned a = 0; a < MESH_SESSION_REFUSALS; a++)
+        for (unsigned b = 0; b < a; b++)
+            assert_string_not_equal(mesh_session_refusal_name((enum mesh_session_refusal)a),
+                                    mesh_session_refusal_name((enum mesh_session_refusal)b));
     assert_string_equal(mesh_session_refusal_name(MESH_SESSION_BY_FORM), "form");
     assert_string_equal(mesh_session_refusal_name(MESH_SESSION_BY_ENDING), "ending");
     assert_string_equal(mesh_session_refusal_name(MESH_SESSION_REFUSALS), "?");

@@ -171,7 +171,7 @@ enum { MESH_CLUSTER_REASONS = 9 }; /* one more than the largest enum mesh_deny_r
 const char *mesh_cluster_reason_name(unsigned reason);
 
 struct mesh_cluster_stats {
-    uint64_t dropped[16];                  /* by -enum mesh_err */
+    uint64_t dropped[MESH_ERRS];           /* by -enum mesh_err */
     uint64_t denied[MESH_CLUSTER_REASONS]; /* answers to others */
     uint64_t refused[MESH_CLUSTER_REASONS];
     uint64_t received, sent;

@@ -34,6 +34,8 @@ enum mesh_err {
     MESH_EABSENT = -15  /* there is nothing of that name */
 };
 
+enum { MESH_ERRS = 16 }; /* how many codes there are, with MESH_OK: the size of counters by -enum mesh_err */
+
 /* A short English phrase for a code, never NULL; a string constant. */
 const char *mesh_strerror(int err);
 

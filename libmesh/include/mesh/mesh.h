@@ -249,7 +249,7 @@ struct mesh_peer_stats {
 };
 
 struct mesh_stats {
-    uint64_t dropped[16]; /* by -enum mesh_err */
+    uint64_t dropped[MESH_ERRS]; /* by -enum mesh_err */
     uint64_t gathers_opened, gathers_freed;
     uint64_t early; /* tiles that came before their gather was opened */
 };

@@ -103,7 +103,8 @@ struct mesh_sessions_config {
 
 struct mesh_sessions;
 
-/* Why a datagram had no effect. Where they apply, the reasons are those of mesh_seal_refusal. */
+/* Why a datagram had no effect. Where they apply, the reasons are those of mesh_seal_refusal. PLAIN to TAG lack a proof of the key, and are
+ * counted as that (refused_auth of mesh/telemetry.h). */
 enum mesh_session_refusal {
     MESH_SESSION_BY_FORM,    /* not of this protocol, or not in its form */
     MESH_SESSION_BY_PLAIN,   /* not authenticated at all */
