@@ -395,7 +395,9 @@ static void the_layout_is_that_of_its_version(void **state)
     if (hash != known)
         fail_msg(
             "the layout of telemetry is another one. If a release has the old one, raise MESH_TELEMETRY_VERSION (mesh/telemetry.h) and "
-            "MESH_TRACE_SCHEMA (mesh/trace.h). Record tests/golden/telemetry (tests/tools/record-telemetry, whose figures go to "
+            "MESH_TRACE_SCHEMA with MESH_TRACE_SCHEMA_MIN (mesh/trace.h). Record tests/golden/telemetry (tests/tools/record-telemetry, "
+            "whose "
+            "figures go to "
             "test_monitor_recorded) and tests/traces/lossy.db (tests/tools/record-lossy) anew. Then write UINT64_C(0x%016" PRIx64 ") here",
             hash);
 }

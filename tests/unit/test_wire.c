@@ -284,12 +284,11 @@ static void the_layout_is_that_of_its_version(void **state)
         hash = hash_part(hash, mesh_wire_message(type));
     assert_int_equal(MESH_WIRE_VERSION, 1);
     if (hash != known)
-        fail_msg(
-            "the layout of messages is another one. If a release has the old one, raise MESH_WIRE_VERSION (mesh/wire.h) and "
-            "MESH_TRACE_SCHEMA (mesh/trace.h), since old nodes would drop such messages as malformed, and old traces lack the columns; "
-            "for a new message that nodes can do without, the latter only. "
-            "Record tests/traces/lossy.db anew (tests/tools/record-lossy). Then write UINT64_C(0x%016" PRIx64 ") here",
-            hash);
+        fail_msg("the layout of messages is another one. If a release has the old one, raise MESH_WIRE_VERSION (mesh/wire.h) and "
+                 "MESH_TRACE_SCHEMA with MESH_TRACE_SCHEMA_MIN (mesh/trace.h), since old nodes would drop such messages as malformed, and "
+                 "old traces lack the columns; for a new message that nodes can do without, the latter two only. Record "
+                 "tests/traces/lossy.db anew (tests/tools/record-lossy). Then write UINT64_C(0x%016" PRIx64 ") here",
+                 hash);
 }
 
 int main(void)

@@ -41,7 +41,7 @@ extern "C" {
 
 enum {
     MESH_TRACE_SCHEMA = 2,     /* user_version */
-    MESH_TRACE_SCHEMA_MIN = 1, /* the first one that is read */
+    MESH_TRACE_SCHEMA_MIN = 1, /* the first one that is read: it has every table and column of today; nothing adds them to older traces */
     MESH_TRACE_REASON_BYTES = 200,
     MESH_TRACE_BLOB_BYTES_MAX = 1 << 24, /* of any blob or text; longer ones are refused */
     MESH_TRACE_DATAGRAM_BYTES_MAX = 65535
