@@ -101,6 +101,33 @@ if [ -x "$mesh_node" ]; then
     done <"$tmp/types" >"$tmp/unknown"
     check_equal "the documents name every type of tensor" "$(cat "$tmp/unknown")" ""
 fi
+# Words that the sources declare, and that users read in documents.
+sed -nE 's/^extern const struct kernel kernel_(.*);/\1/p' node/kernel_list.h | sort >"$tmp/kernels"
+check "there are kernels" [ "$(wc -l <"$tmp/kernels")" -gt 3 ]
+while read -r kernel; do
+    grep -qx " *&kernel_$kernel," node/kernel.c || echo "node/kernel.c: $kernel"
+    sed -n '/^\.BI .*kernel/,/^\.TP/p' docs/man/mesh-node.1 | grep -qw "$kernel" || echo "docs/man/mesh-node.1: $kernel"
+done <"$tmp/kernels" >"$tmp/unknown"
+check_equal "kernel.c chooses among all kernels, and the man page names them" "$(cat "$tmp/unknown")" ""
+check_equal "bash completes every kernel" "$(completed mesh-node run --kernel '')" "$(cat "$tmp/kernels")"
+words() { # FILE PREFIX: the words of an array by an enum, in their order
+    grep -oE "\[$2[A-Z_]+\] = \"[a-z_]+\"" "$1" | sed 's/.*"\(.*\)"/\1/'
+}
+rows() { sed -n "$1"'s/^| \(.*\) | .*/\1/p' docs/OPERATIONS.md | grep -oE '`[a-z_]+`' | tr -d '`'; } # LINES: their first column
+words node/troubles.c TROUBLE_ >"$tmp/words"
+check_equal "docs/OPERATIONS.md has a row for every kind of trouble" "$(rows '/^| kind | what is wrong/,/^$/')" "$(cat "$tmp/words")"
+{
+    words libmesh/sealer.c MESH_SEAL_
+    words libmesh/cluster_event.c MESH_DENY_ | sed 's/^/join_/'
+} | sort >"$tmp/words"
+check_equal "docs/OPERATIONS.md names every reason for which a datagram or node is refused" \
+    "$(sed -n '/^## Who is turned away/,/^## /p' docs/OPERATIONS.md | grep -oE '`[a-z_]+`' | tr -d '`' | sort -u |
+        comm -13 - "$tmp/words")" ""
+tr '\n' ' ' <docs/PROTOCOL.md | grep -oE 'counts drops by reason \([^)]*\)' | while read -r list; do
+    grep -oE '`[a-z]+`' <<<"$list" | tr -d '`'
+done >"$tmp/reasons"
+check_equal "docs/PROTOCOL.md names every reason for which a datagram is dropped" "$(cat "$tmp/reasons")" \
+    "$(words libmesh/sealer.c MESH_SEAL_ && words libmesh/session.c MESH_SESSION_BY_)"
 if [ -x "$BIN/mesh-replay" ]; then
     check_equal "bash completes every named query of mesh-replay" "$(completed mesh-replay query x.db --named '')" \
         "$("$BIN/mesh-replay" query --help | awk 'found && /^  / { print $1 } /^named queries:/ { found = 1 }' | sort)"
@@ -124,6 +151,17 @@ if [ -x "$BIN/mesh-dissect" ]; then
         grep -q -e "$option\\b" "$tmp/page" || echo "$option"
     done >"$tmp/unknown"
     check_equal "the man page of mesh-dissect names every option that its --help prints" "$(cat "$tmp/unknown")" ""
+fi
+if [ -x "$BIN/mesh-dissect" ]; then
+    {
+        for capture in tests/dissect/lost.pcap docs/captures/*.pcap; do "$BIN/mesh-dissect" -r "$capture" --analyze --json; done
+        "$BIN/mesh-dissect" -r docs/captures/host-host0.pcap -r docs/captures/host-host1.pcap --analyze --json
+    } 2>/dev/null | grep -oE '"[a-z0-9_]+":' | tr -d '":' | sort -u | grep -vxE 'schema_version|event' >"$tmp/keys"
+    "$BIN/mesh-dissect" --export wireshark | sed -nE 's/.*"mesh\.analysis\.([a-z_]+)".*/\1/p' | sort -u >>"$tmp/keys"
+    check "an analysis has keys" [ "$(wc -l <"$tmp/keys")" -gt 50 ]
+    while read -r key; do grep -qw -e "$key" "$tmp/page" || echo "$key"; done <"$tmp/keys" >"$tmp/unknown"
+    check_equal "the man page of mesh-dissect names every key of --analyze --json, and every field of the analysis in Wireshark" \
+        "$(cat "$tmp/unknown")" ""
 fi
 if [ -x "$BIN/mesh-replay" ]; then
     named mesh-replay < <(for command in $("$BIN/mesh-replay" --help | awk '/^  [a-z]+ +/ && $1 != "mesh-replay" { print $1 }'); do
