@@ -9,8 +9,9 @@ export HOME=$tmp # no plugins or preferences of this user
 "$mesh_dissect" --export wireshark >"$tmp/mesh.lua"
 # Names of single bits begin with the name of their field; JSON has only the field.
 "$mesh_dissect" --export fields | awk '{ field = $0; sub(/\.[^.]*$/, "", field) } field in all { print; next } { all[$0] }' >"$tmp/bits"
-{ "$mesh_dissect" --export fields | grep -vxFf "$tmp/bits" &&
-    printf 'mesh.analysis.%s\n' gap duplicate reordered late lost; } >"$tmp/fields"
+# Of the analysis, "missing" is known to the plugin alone, and JSON has a resend in the flags.
+sed -nE 's/.*"(mesh\.analysis\.[a-z_]+)".*/\1/p' "$tmp/mesh.lua" | grep -vE '\.(missing|resend)$' >"$tmp/analysis"
+{ "$mesh_dissect" --export fields | grep -vxFf "$tmp/bits" && cat "$tmp/analysis"; } >"$tmp/fields"
 
 # Both print lines "FRAME FIELD VALUE" for the fields present; several values of a field are separated by commas.
 by_tshark() { # CAPTURE
