@@ -443,7 +443,10 @@ static int stop_node(struct run_nodes *nodes, uint16_t i, struct fail *fail)
         if (++tries > STOP_TRIES)
             return fail_set(fail, EXIT_ENVIRONMENT, "node %u does not end: see its log with --keep", nodes->rank + i);
     nodes->pid[i] = 0;
-    return is_well(nodes, status) ? check_trace(nodes, i, fail) : tell_end(nodes, i, status, fail);
+    if (!is_well(nodes, status))
+        return tell_end(nodes, i, status, fail);
+    nodes->is_cut = nodes->peers != NULL && WIFSIGNALED(status);
+    return nodes->is_cut ? 0 : check_trace(nodes, i, fail); /* one that is killed leaves its -wal on any disk */
 }
 
 int run_nodes_stop(struct run_nodes *nodes, struct fail *fail)

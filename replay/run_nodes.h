@@ -27,6 +27,7 @@ struct run_nodes {
     const struct request *request; /* for rank 0; NULL: it is another rank */
     char record[RUN_PATH_BYTES], prompt[RUN_PATH_BYTES];
     unsigned seconds;     /* how long it waits for its peers */
+    bool is_cut;          /* set by run_nodes_stop: SIGTERM has killed that node, so its trace lacks its end */
     const char *security; /* the command's option; NULL: mesh-node's default */
 };
 

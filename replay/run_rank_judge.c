@@ -46,11 +46,13 @@ static void judge_tiles(const struct run_rank *run, struct run_cases *cases)
                      run->sum.compared, run->sum.unknown);
 }
 
-static void judge_end(const struct run_rank *run, struct run_cases *cases)
+static void judge_end(const struct run_rank *run, bool is_cut, struct run_cases *cases)
 {
     run_case_begin(cases, "all that was recorded");
     if (run->stuck != NULL)
         run_case_say(cases, VERDICT_FAIL, "rank %u was still waiting: %.300s", run->stuck_rank, run->stuck);
+    else if (is_cut)
+        run_case_say(cases, VERDICT_FAIL, "rank %u did not end after it: see its log with --keep", run->rank);
     else
         run_case_say(cases, VERDICT_PASS, "%" PRIu64 " calls of %u played ranks, at most %.1f ms after their time", run->calls,
                      run->rank_count - 1, (double)run->late_ns / 1e6);
@@ -139,9 +141,9 @@ int run_rank_judge(struct run_rank *run, struct run_judging *j, struct fail *fai
     if (run->rank == 0)
         judge_log(run, &j->cases);
     judge_tiles(run, &j->cases);
-    judge_end(run, &j->cases);
-    if (run->stuck != NULL && access(path, R_OK) != 0)
-        return 0; /* it has not even begun to record */
+    judge_end(run, j->nodes->is_cut, &j->cases);
+    if (j->nodes->is_cut || (run->stuck != NULL && access(path, R_OK) != 0))
+        return 0; /* its recording lacks its end, or even its beginning: what is not there proves nothing */
     result = judge_tokens(run, path, &j->cases, fail);
     if (result == 0)
         result = run_judge_latency(j, fail);

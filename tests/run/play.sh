@@ -284,6 +284,14 @@ chmod +x "$tmp/dumb" "$tmp/short"
 check_exit "a silent node is waited for as long as --wait says" 1 "" lone --node 1 --wait 1 -- "$tmp/dumb" run -m "$model"
 # For its answer, or for what rank 2 sends after that: as recorded.
 check_contains "it is reported what a played rank waited for" "$out" "NOT OK: all that was recorded: rank 0 was still waiting: r"
+check_exit "a node that computes for ever is no disk that is full" 1 "" \
+    lone --node 1 --wait 1 -- "$mesh_node" run -m "$model" -t 1 --lab pace=1kB/s
+check_contains "it is reported what a played rank waited for from it" "$out" \
+    " was still waiting: not all came of step 0, phase "
+printf '#!/bin/sh\n"%s" "$@"\nexec sleep 100\n' "$mesh_node" >"$tmp/lingering"
+chmod +x "$tmp/lingering"
+check_exit "a node that does not end is no success" 1 "" lone --node 1 --speed max --wait 1 -- "$tmp/lingering" run -m "$model" -t 1
+check_contains "it is reported that it does not end" "$out" "NOT OK: all that was recorded: rank 1 did not end after it"
 check_exit "a node that dies is reported" 4 "node 1 was ended by signal 9" lone --node 1 --speed 0.02 -- "$tmp/short" run -m "$model" -t 1
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 check_exit "options that the recording decides are not given twice" 2 "--ctx 77: recorded with 512: leave it out" \
