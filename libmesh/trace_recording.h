@@ -104,6 +104,8 @@ struct recording_store {
     bool has_init;
     bool has_begun;                                      /* what stands in every file is in this one */
     uint64_t written, begun_ns;                          /* of this file */
+    uint64_t refused_ns;                                 /* until then it could not be written; 0: it always could */
+    bool is_refused;                                     /* the last time */
     _Atomic uint64_t call_count, datagrams, gaps, bytes; /* of all files */
     _Atomic uint32_t files;
 };

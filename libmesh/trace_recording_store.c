@@ -141,7 +141,8 @@ static void add_gap(struct storing *s, uint16_t lane, const char *what, const st
 
     if (loss->count == 0)
         return;
-    snprintf(reason, sizeof reason, "%s: the disk or the processor did not keep up", lane_names[lane]);
+    snprintf(reason, sizeof reason, "%s: %s", lane_names[lane],
+             loss->first_ns <= s->store->refused_ns ? "the disk was full, or failed" : "the disk or the processor did not keep up");
     is_fine(s, mesh_trace_add_row_gap(s->trace, &row, NULL));
     s->gaps++;
     s->bytes += ROW_COST_BYTES;
@@ -380,6 +381,8 @@ int mesh_recording_store_write(void *app, struct mesh_recorder_batch *batch, cha
     struct recording_store *store = app;
     struct storing s = {.store = store, .trace = store->file.trace};
 
+    if (store->is_refused)
+        store->refused_ns = now_ns();
     s.err = mesh_recording_file_check(&store->file);
     if (s.err == 0 && !store->has_begun)
         begin_next_file(&s);
@@ -391,6 +394,7 @@ int mesh_recording_store_write(void *app, struct mesh_recorder_batch *batch, cha
         take_all(&s, batch);
     if (s.err == 0)
         s.err = mesh_trace_commit(s.trace);
+    store->is_refused = s.err != 0;
     if (s.err == 0) {
         count(&s);
         clear_helped(store);

@@ -206,7 +206,7 @@ static int run_epoch(struct run *run, const size_t *group, size_t count, struct 
     if (first->log_bytes == 0 || log_lost(run, group, count) > 0) {
         one->state = COMPUTE_SKIPPED;
         snprintf(one->what, sizeof one->what, "%s",
-                 first->log_bytes == 0 ? "no step was begun" : "a part of its step log was not recorded, as the disk was too slow");
+                 first->log_bytes == 0 ? "no step was begun" : "a part of its step log was not recorded: query --named gaps says why");
         return 0;
     }
     result = recompute_begin(run->recompute, &run->sources[first->path].setup, &hooks, fail);

@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 
 #include "mesh/recording.h"
+#include "mesh/udp.h"
 #include "trace_case.h"
 
 static const struct trace_place *place;
@@ -64,12 +65,13 @@ static void set_write(ssize_t (*call)(int, const void *, size_t, off_t))
 
 /* ---- recording ---- */
 
-static struct mesh_recording *open_recording(uint64_t file_bytes)
+static struct mesh_recording *open_with_ring(uint64_t file_bytes, uint64_t ring_bytes)
 {
     const struct mesh_recording_config config = {
         .path = place->path,
         .keeps_all = true,
         .file_bytes = file_bytes,
+        .ring_bytes = ring_bytes,
         .secret = {7},
         .node = {.rank = 0, .port = MESH_TRACE_NULL, .clock_offset_ns = MESH_TRACE_NULL, .clock_error_ns = MESH_TRACE_NULL},
     };
@@ -78,6 +80,11 @@ static struct mesh_recording *open_recording(uint64_t file_bytes)
     if (mesh_recording_open(&recording, &config, reason) != 0)
         fail_msg("%s", reason);
     return recording;
+}
+
+static struct mesh_recording *open_recording(uint64_t file_bytes)
+{
+    return open_with_ring(file_bytes, 0);
 }
 
 static void put_ticks(struct mesh_recording *recording, uint64_t from, uint64_t ticks)
@@ -270,6 +277,60 @@ static void what_was_to_go_into_a_removed_file_is_missing(void **state)
     assert_int_equal(stats.recorder.lost, 10);
 }
 
+/* The reasons of all gaps are the same one. */
+static void check_gaps(const char *expected)
+{
+    struct mesh_trace *trace = open_trace(place->path);
+    struct mesh_trace_cursor *cursor;
+    struct mesh_trace_gap gap;
+    unsigned gaps = 0;
+
+    assert_int_equal(mesh_trace_read(trace, MESH_TRACE_TABLE_GAP, 0, &cursor), 0);
+    for (; mesh_trace_next(cursor, &gap) == 1; gaps++)
+        assert_string_equal(gap.reason, expected);
+    mesh_trace_end(cursor);
+    mesh_trace_close(trace);
+    assert_true(gaps > 0);
+}
+
+static void lose_ticks(struct mesh_recording *recording)
+{
+    struct mesh_recording_stats stats;
+
+    do {
+        put_ticks(recording, mesh_udp_now_ns(), 1000);
+        mesh_recording_get_stats(recording, &stats);
+    } while (stats.recorder.lost == 0);
+}
+
+static void a_gap_names_the_disk_that_was_full(void **state)
+{
+    struct mesh_recording *recording;
+
+    (void)state;
+    set_write(write_or_refuse);
+    recording = open_with_ring(0, MESH_RECORDER_RING_BYTES_MIN);
+    refused = "is refused";
+    mesh_recording_set_meta(recording, "color", "is refused");
+    wait_for(recording, 0, 1);
+    lose_ticks(recording);
+    refused = NULL;
+    wait_for(recording, 1, 1);
+    mesh_recording_close(recording, NULL);
+    set_write(NULL);
+    check_gaps("cluster: the disk was full, or failed");
+}
+
+static void a_gap_names_no_full_disk_where_none_was(void **state)
+{
+    struct mesh_recording *recording = open_with_ring(0, MESH_RECORDER_RING_BYTES_MIN);
+
+    (void)state;
+    lose_ticks(recording);
+    mesh_recording_close(recording, NULL);
+    check_gaps("cluster: the disk or the processor did not keep up");
+}
+
 static void a_file_whose_wal_is_emptied_is_left_as_it_is(void **state)
 {
     struct mesh_recording *recording = open_recording(0);
@@ -306,10 +367,15 @@ static void a_file_whose_wal_is_emptied_is_left_as_it_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_next_file_gets_its_beginning_once_the_disk_takes_it), TEST(a_file_that_is_taken_away_is_a_failure_until_it_is_back),
-        TEST(a_recording_that_is_closed_is_marked_as_complete),      TEST(a_recording_whose_last_entries_the_disk_refuses_ends_early),
-        TEST(a_file_that_another_follows_is_marked_with_its_name),   TEST(what_was_to_go_into_a_removed_file_is_missing),
+        TEST(a_next_file_gets_its_beginning_once_the_disk_takes_it),
+        TEST(a_file_that_is_taken_away_is_a_failure_until_it_is_back),
+        TEST(a_recording_that_is_closed_is_marked_as_complete),
+        TEST(a_recording_whose_last_entries_the_disk_refuses_ends_early),
+        TEST(a_file_that_another_follows_is_marked_with_its_name),
+        TEST(what_was_to_go_into_a_removed_file_is_missing),
         TEST(a_file_whose_wal_is_emptied_is_left_as_it_is),
+        TEST(a_gap_names_the_disk_that_was_full),
+        TEST(a_gap_names_no_full_disk_where_none_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
