@@ -433,3 +433,10 @@ void analysis_end(struct analysis *analysis)
         end_link(analysis, analysis->links.links[i]);
     steps_end(&analysis->steps);
 }
+
+int analysis_check(const struct analysis *analysis, struct fail *fail)
+{
+    return analysis->links.lacks_memory
+               ? fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for links, not all of which are analysed: close other programs")
+               : 0;
+}

@@ -51,6 +51,9 @@ void analysis_add(struct analysis *analysis, const struct packet *packet);
 
 /* At the end of the capture: judges what is left, and sums up. */
 void analysis_end(struct analysis *analysis);
+
+/* -1 with EXIT_ENVIRONMENT: memory for its links was lacking, so something was not analysed. */
+int analysis_check(const struct analysis *analysis, struct fail *fail);
 void analysis_release(struct analysis *analysis);
 
 #endif

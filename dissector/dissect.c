@@ -352,8 +352,8 @@ static int dissect_opened(struct run *run, const char *file, struct fail *fail)
     run->import = NULL;
     if (run->settings->count_only)
         printf("%" PRIu64 " datagrams\n", run->selection.datagrams);
-    if (run->settings->analyze)
-        report_end(&run->report);
+    if (run->settings->analyze && report_end(&run->report, result == 0 ? fail : &(struct fail){0}) < 0)
+        result = -1;
     if (is_live)
         print_counts(run);
     return result;

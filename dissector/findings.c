@@ -117,6 +117,15 @@ static bool tell_left_out(const struct findings *findings)
     return true;
 }
 
+static bool tell_memory(const struct findings *findings)
+{
+    if (!findings->analysis->links.lacks_memory)
+        return false;
+    findings->on_finding(findings->context, "warning",
+                         "there was not enough memory for all links, so not everything is counted: close other programs");
+    return true;
+}
+
 static bool tell_renewed(const struct findings *findings)
 {
     const uint64_t count = findings->analysis->links.renewed;
@@ -449,6 +458,7 @@ void findings_tell(const struct findings *findings)
 
     is_any |= tell_closed(findings);
     is_any |= tell_left_out(findings);
+    is_any |= tell_memory(findings);
     for (size_t i = 0; i < findings->analysis->links.count; i++)
         is_any |= findings_tell_losses(findings, i);
     for (size_t i = 0; i < findings->analysis->links.count; i++)

@@ -371,6 +371,8 @@ int import_close(struct import *import, struct fail *fail)
         check(import, mesh_trace_commit(import->trace));
     }
     if (import->err == 0)
+        result = analysis_check(&import->analysis, fail);
+    if (import->err == 0 && result == 0)
         check(import, mesh_trace_end_here(import->trace, (int64_t)import->last_ns, NULL));
     if (import->err != 0)
         result = fail_set(fail, EXIT_ENVIRONMENT, "--import %.200s: %s", import->path, import->reason);

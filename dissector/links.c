@@ -55,8 +55,10 @@ static struct link_host *host_of(struct links *links, const struct packet *packe
     if (links->host_count == LINKS_MAX)
         return NULL;
     host = calloc(1, sizeof *host);
-    if (host == NULL)
+    if (host == NULL) {
+        links->lacks_memory = true;
         return NULL;
+    }
     host->epoch = epoch;
     host->address = *address;
     host->begun_ns = packet->ts_ns;
@@ -118,11 +120,16 @@ static struct link *make(struct links *links, const struct packet *packet, uint6
     const struct mesh_header *header = &packet->message.header;
     const bool is_session = header->epoch >> 31 != 0;
     const bool has_place = links->count < LINKS_MAX && (!is_session || links->session_count < LINKS_SESSIONS_MAX);
-    struct link *link = has_place ? calloc(1, sizeof *link) : NULL;
+    struct link *link;
 
-    if (link == NULL) {
+    if (!has_place) {
         links->left_out += !is_session;
         links->sessions_left_out += is_session;
+        return NULL;
+    }
+    link = calloc(1, sizeof *link);
+    if (link == NULL) {
+        links->lacks_memory = true;
         return NULL;
     }
     links->session_count += is_session;
@@ -139,8 +146,10 @@ static struct link *make(struct links *links, const struct packet *packet, uint6
     link->at_sender = point_at(links, &link->from);
     link->at_receiver = point_at(links, &link->to);
     link->point = link->at_receiver >= 0 ? (unsigned)link->at_receiver : link->at_sender >= 0 ? (unsigned)link->at_sender : packet->point;
-    if (link->at_sender >= 0 && link->at_receiver >= 0 && link->at_sender != link->at_receiver)
+    if (link->at_sender >= 0 && link->at_receiver >= 0 && link->at_sender != link->at_receiver) {
         link->departures = calloc(2, sizeof *link->departures);
+        links->lacks_memory |= link->departures == NULL;
+    }
     link->first_ns = link->last_ns = packet->ts_ns;
     links->links[links->count++] = link;
     if (!is_session) {

@@ -160,6 +160,7 @@ struct links {
     struct links_point points[LINKS_POINTS_MAX];
     uint64_t renewed;                     /* links begun anew because their processes were */
     uint64_t left_out, sessions_left_out; /* datagrams of links that had no place: of the mesh, of sessions */
+    bool lacks_memory;                    /* some of their state has no memory, so not everything is counted */
 };
 
 void links_release(struct links *links);
@@ -175,7 +176,7 @@ static inline void links_pass(struct links *links, const struct packet *packet)
         point->last_ns = packet->ts_ns;
 }
 
-/* The link of a datagram; NULL: no place or no memory (counted). */
+/* The link of a datagram; NULL: no place (counted) or no memory. */
 struct link *links_of(struct links *links, const struct packet *packet);
 
 /* The link in the other direction; NULL: none so far. */

@@ -249,8 +249,7 @@ static int read_verdicts(struct merge *merge, struct keys *keys, struct fail *fa
     if (merge->verdicts == NULL)
         return -1;
     result = read_together(merge, false, keys, fail);
-    verdicts_end(merge->verdicts);
-    return result;
+    return verdicts_end(merge->verdicts, result == 0 ? fail : &(struct fail){0}) < 0 ? -1 : result;
 }
 
 static int prepare(struct merge *merge, struct fail *fail)
@@ -300,7 +299,8 @@ int merge_analyze(const struct settings *settings, struct keys *keys, struct rep
         result = read_verdicts(merge, keys, fail);
         if (result == 0)
             result = read_together(merge, true, keys, fail);
-        report_end(report);
+        if (report_end(report, result == 0 ? fail : &(struct fail){0}) < 0)
+            result = -1;
     }
     if (result == 0 && merge->has_cut)
         result = -1;

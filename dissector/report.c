@@ -421,9 +421,8 @@ void report_add(struct report *report, const struct packet *packet, bool is_want
     analysis_add(&report->analysis, packet);
 }
 
-void report_end(struct report *report)
+static void print(struct report *report)
 {
-    analysis_end(&report->analysis);
     if (report->ladder != NULL) {
         ladder_print(report->ladder, report->out);
         return;
@@ -439,6 +438,13 @@ void report_end(struct report *report)
         link_object(&report->json, report->analysis.links.links[i]);
     findings_tell(&report->findings);
     summary_object(report);
+}
+
+int report_end(struct report *report, struct fail *fail)
+{
+    analysis_end(&report->analysis);
+    print(report);
+    return analysis_check(&report->analysis, fail);
 }
 
 void report_release(struct report *report)

@@ -45,7 +45,10 @@ void report_capture(struct report *report, const struct report_capture *capture)
 
 /* Losses are reported from here. is_wanted: a ladder shows it; nothing else depends on that. */
 void report_add(struct report *report, const struct packet *packet, bool is_wanted);
-void report_end(struct report *report);
+
+/* Print the rest. -1 with EXIT_ENVIRONMENT: memory was lacking, so it is not everything. */
+int report_end(struct report *report, struct fail *fail);
+
 void report_release(struct report *report);
 
 #endif

@@ -11,6 +11,7 @@ struct verdicts {
     struct datagrams datagrams;
     size_t count, capacity;
     uint64_t left_out, not_judged;
+    bool lacks_memory;                                                /* for the list */
     void (*on_loss)(void *context, const struct analysis_loss *loss); /* may be NULL */
     void *context;
     uint64_t *list; /* (count) datagram << BITS | verdict; owned */
@@ -27,7 +28,8 @@ static void add(struct verdicts *verdicts, const struct link_entry *entry, enum 
         uint64_t *list = capacity <= VERDICTS_MAX ? realloc(verdicts->list, capacity * sizeof *list) : NULL;
 
         if (list == NULL) {
-            verdicts->left_out++;
+            verdicts->left_out += capacity > VERDICTS_MAX;
+            verdicts->lacks_memory |= capacity <= VERDICTS_MAX;
             return;
         }
         verdicts->list = list;
@@ -93,13 +95,19 @@ struct analysis *verdicts_analysis(struct verdicts *verdicts)
     return &verdicts->analysis;
 }
 
-void verdicts_end(struct verdicts *verdicts)
+int verdicts_end(struct verdicts *verdicts, struct fail *fail)
 {
+    int result;
+
     analysis_end(&verdicts->analysis);
     verdicts->not_judged = verdicts->analysis.links.left_out + verdicts->analysis.links.sessions_left_out;
+    result = analysis_check(&verdicts->analysis, fail);
+    if (result == 0 && verdicts->lacks_memory)
+        result = fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the lost datagrams: close other programs");
     analysis_release(&verdicts->analysis);
     if (verdicts->count > 0)
         qsort(verdicts->list, verdicts->count, sizeof *verdicts->list, by_datagram);
+    return result;
 }
 
 struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys,
@@ -118,7 +126,10 @@ struct verdicts *verdicts_read(const struct capture_options *options, struct key
         return NULL;
     }
     datagrams_close(&verdicts->datagrams);
-    verdicts_end(verdicts);
+    if (verdicts_end(verdicts, fail) < 0) {
+        verdicts_free(verdicts);
+        return NULL;
+    }
     return verdicts;
 }
 

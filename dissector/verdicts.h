@@ -13,11 +13,11 @@ enum { VERDICTS_MAX = 4 << 20 };
 
 struct verdicts;
 
-/* For datagrams that the caller passes to analysis_add with unique numbers; after verdicts_end their verdicts can be asked for. NULL with
- * EXIT_ENVIRONMENT. */
+/* For datagrams that the caller passes to analysis_add with unique numbers; after verdicts_end their verdicts can be asked for. NULL, or
+ * -1, with EXIT_ENVIRONMENT. */
 struct verdicts *verdicts_open(struct fail *fail);
 struct analysis *verdicts_analysis(struct verdicts *verdicts);
-void verdicts_end(struct verdicts *verdicts);
+int verdicts_end(struct verdicts *verdicts, struct fail *fail);
 
 /* Read a whole file, and end. keys: borrowed, may be NULL. on_loss: called for each loss, too; may be NULL. NULL with EXIT_USAGE,
  * EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
