@@ -69,6 +69,11 @@ bool mesh_aes_is_available(void)
     return is_available;
 }
 
+const char *mesh_aes_library(void)
+{
+    return mesh_aes_is_available() ? aes_choice.library->name : NULL;
+}
+
 bool mesh_aes_is_fast(void)
 {
     return mesh_aes_is_available() && aes_choice.is_fast;

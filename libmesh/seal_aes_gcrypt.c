@@ -108,6 +108,7 @@ static int gcrypt_decrypt(struct mesh_aes *aes, uint8_t *text, size_t text_bytes
 }
 
 static const struct mesh_aes_library gcrypt_library = {
+    .name = "libgcrypt",
     .start = gcrypt_start,
     .has_instructions = gcrypt_has_instructions,
     .open = gcrypt_open,

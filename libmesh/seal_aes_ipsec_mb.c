@@ -110,6 +110,7 @@ static int ipsec_mb_decrypt(struct mesh_aes *aes, uint8_t *text, size_t text_byt
 }
 
 static const struct mesh_aes_library ipsec_mb_library = {
+    .name = "libipsec-mb",
     .start = ipsec_mb_start,
     .has_instructions = ipsec_mb_has_instructions,
     .open = ipsec_mb_open,

@@ -8,6 +8,7 @@
 
 /* A struct mesh_aes stands for the library's own object, and is known to that library alone. */
 struct mesh_aes_library {
+    const char *name; /* as mesh_aes_library() gives it */
     /* Before anything else; once it is started, another call does nothing. MESH_AGAIN: it lacks descriptors now; MESH_EABSENT: the library
      * is of no use here. Not by two threads at once. */
     int (*start)(void);

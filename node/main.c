@@ -11,6 +11,7 @@
 #include "mesh/program/standard_streams.h"
 #include "mesh/version.h"
 #include "run.h"
+#include "security.h"
 
 static const struct command {
     const char *name, *help;
@@ -38,7 +39,7 @@ static void print_help(void)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         printf("  %-9s %s\n", commands[i].name, commands[i].help);
     puts("\n  --help    this text; mesh-node COMMAND --help tells more\n"
-         "  --version the version\n\n"
+         "  --version the version, and how datagrams are sealed\n\n"
          "examples:\n"
          "  mesh-node run -m model.gguf -p \"Once upon a time\" --local 3\n"
          "  mesh-node plan -m model.gguf --nodes 4\n"
@@ -76,6 +77,14 @@ static int print_version(void)
     return EXIT_OK;
 }
 
+static int print_sealing(void)
+{
+    char text[SECURITY_MEANS_BYTES];
+
+    printf("sealing: %s\n", security_means(text));
+    return EXIT_OK;
+}
+
 static int run_named(int argc, char **argv, struct fail *fail)
 {
     for (size_t i = 0; i < COMMAND_COUNT; i++)
@@ -93,7 +102,7 @@ static int run(int argc, char **argv, struct fail *fail)
         return EXIT_OK;
     }
     if (asks(argv[1], "--version", "-V"))
-        return print_version();
+        return print_version(), print_sealing();
     return run_named(argc, argv, fail);
 }
 

@@ -1,6 +1,7 @@
 #include "security.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 const char *const security_words[] = {[MESH_SECURITY_NONE] = "none", [MESH_SECURITY_AUTH] = "auth", [MESH_SECURITY_SEAL] = "seal", NULL};
@@ -18,6 +19,21 @@ int security_check_key(bool has_security, int security, const char *key_path, st
 const char *security_cipher_name(const struct mesh_sealer *sealer)
 {
     return sealer->security == MESH_SECURITY_NONE ? "none" : mesh_sealer_uses_aes(sealer) ? "aes-256-gcm" : "chacha20-poly1305";
+}
+
+const char *security_means(char text[SECURITY_MEANS_BYTES])
+{
+    const char *library = mesh_aes_library();
+
+    if (!mesh_seal_is_available())
+        snprintf(text, SECURITY_MEANS_BYTES, "none (built without libsodium)");
+    else if (mesh_aes_is_fast())
+        snprintf(text, SECURITY_MEANS_BYTES, "AES-256-GCM by %s", library);
+    else if (library != NULL)
+        snprintf(text, SECURITY_MEANS_BYTES, "ChaCha20-Poly1305 (%s has no instructions for AES here, or is in FIPS mode)", library);
+    else
+        snprintf(text, SECURITY_MEANS_BYTES, "ChaCha20-Poly1305 (no library for AES)");
+    return text;
 }
 
 int security_draw(struct security *security, struct fail *fail)

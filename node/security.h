@@ -29,6 +29,10 @@ int security_check_key(bool has_security, int security, const char *key_path, st
 /* The cipher that a sealer uses now: "none", "chacha20-poly1305" or "aes-256-gcm". */
 const char *security_cipher_name(const struct mesh_sealer *sealer);
 
+/* What nodes with a key seal with at best, and which library computes it, in a few words. */
+enum { SECURITY_MEANS_BYTES = 120 };
+const char *security_means(char text[SECURITY_MEANS_BYTES]);
+
 /* Draw everything, for the maximum number of ranks. */
 int security_draw(struct security *security, struct fail *fail);
 

@@ -15,6 +15,7 @@
 #include "mesh/wire.h"
 #include "multicast.h"
 #include "notify.h"
+#include "security.h"
 #include "serve_state.h"
 #include "socket_hint.h"
 
@@ -324,6 +325,18 @@ static int open_sessions(struct server *server, const uint8_t incarnation[MESH_I
     return 0;
 }
 
+/* Which address was bound, and, unless --cipher has decided it, what seals. */
+static void say_listening(struct server *server)
+{
+    const struct epoch_run_config *config = &server->config->run;
+    char text[SECURITY_MEANS_BYTES];
+
+    mesh_addr_format(mesh_udp_local(config->udp), text);
+    serve_log(server, "listening on %s", text);
+    if (is_secure(server) && !config->has_no_aes)
+        serve_log(server, "%s: %s", security_words[config->security], security_means(text));
+}
+
 static int open_server(struct server *server, struct fail *fail)
 {
     struct serve_config *config = server->config;
@@ -363,8 +376,7 @@ static int open_server(struct server *server, struct fail *fail)
     packet_filter_init(&server->filter, config->run.security, &config->cluster_key, config->run.cluster, seed);
     mesh_udp_set_outside(config->run.udp, on_outside, server);
     mesh_udp_set_unreachable(config->run.udp, on_unreachable, server);
-    mesh_addr_format(mesh_udp_local(config->run.udp), address);
-    serve_log(server, "listening on %s", address);
+    say_listening(server);
     notify_manager("READY=1\nSTATUS=looking for the others");
     return 0;
 }

@@ -56,6 +56,7 @@ static void a_process_uses_the_first_library_that_starts(void **state)
     assert_true(seals && opens);
     assert_true(mesh_aes_ipsec_mb->has_instructions());
     assert_true(mesh_aes_is_fast());
+    assert_string_equal(mesh_aes_library(), "libipsec-mb");
 }
 
 static void fill(uint8_t *text, size_t bytes)

@@ -75,8 +75,9 @@ int mesh_open_packet(const struct mesh_seal_key *key, enum mesh_security securit
  * elsewhere. So members of an epoch use it when all of them have those (struct mesh_sealer sees to that). MESH_FLAG_AES tells the two
  * apart. */
 
-bool mesh_aes_is_available(void); /* built with a library for it, which opens datagrams. Starts it (libgcrypt: unless the program has) */
-bool mesh_aes_is_fast(void);      /* and it seals them (libgcrypt: not in FIPS mode), by this processor's instructions for AES and GCM */
+bool mesh_aes_is_available(void);   /* built with a library for it, which opens datagrams. Starts it (libgcrypt: unless the program has) */
+bool mesh_aes_is_fast(void);        /* and it seals them (libgcrypt: not in FIPS mode), by this processor's instructions for AES and GCM */
+const char *mesh_aes_library(void); /* which library that is: "libipsec-mb" or "libgcrypt"; NULL: not available */
 
 /* A sender's key made ready for AES, for one thread at a time: the AES key is derived from it, as no key may serve two ciphers. NULL: no
  * memory, or not available. */
