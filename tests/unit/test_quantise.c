@@ -11,6 +11,7 @@
 #include "node/quantise.h"
 #include "tests/unit/quantise_case.h"
 #include "tests/unit/sha256.h"
+#include "tests/unit/type_rows.h"
 
 enum { VALUES = 2048 };
 
@@ -73,6 +74,7 @@ static void too_large_values_become_the_largest_that_a_type_has(void **state)
     };
 
     (void)state;
+    TYPE_ROWS_EXPECT(cases, TYPE_ROWS_ROUNDED);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         memset(values, 0, sizeof values);
         values[5] = FLT_MAX;
@@ -143,6 +145,7 @@ static void errors_are_within_the_bounds_of_their_types(void **state)
     };
 
     (void)state;
+    TYPE_ROWS_EXPECT(cases, TYPE_ROWS_ROUNDED);
     memset(again, 0, sizeof again);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         quantise_case_fill(QUANTISE_BELL, 2, values, VALUES);
@@ -184,6 +187,7 @@ static void the_same_values_give_the_same_bytes_on_every_machine(void **state)
     char hex[65];
 
     (void)state;
+    TYPE_ROWS_EXPECT(expected, TYPE_ROWS_ROUNDED);
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const size_t bytes = tensor_type_bytes(expected[i].type, 256);
 

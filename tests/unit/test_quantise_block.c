@@ -11,6 +11,7 @@
 #include "node/quantise.h"
 #include "node/quantise_block.h"
 #include "tests/unit/quantise_case.h"
+#include "tests/unit/type_rows.h"
 
 enum { VALUES = 32, MANY = 4096, BLOCKS = 20000 };
 
@@ -53,6 +54,12 @@ static void make_block(size_t type, uint64_t block)
 
     for (uint64_t i = 0; i < VALUES; i++)
         values[i] = scale * (float)(first + (int)(draw(block, 6 + i) % (uint64_t)(span + 1))) + half;
+}
+
+static void every_type_of_such_blocks_is_tested(void **state)
+{
+    (void)state;
+    TYPE_ROWS_EXPECT(types, TYPE_ROWS_32);
 }
 
 static void what_is_a_block_already_comes_back_exactly(void **state)
@@ -144,11 +151,9 @@ static void q8_0_has_no_negative_scale(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_a_block_already_comes_back_exactly),
-        cmocka_unit_test(quantising_twice_changes_nothing),
-        cmocka_unit_test(no_block_is_worse_than_a_naive_one),
-        cmocka_unit_test(blocks_are_laid_out_as_published),
-        cmocka_unit_test(q8_0_has_no_negative_scale),
+        cmocka_unit_test(every_type_of_such_blocks_is_tested), cmocka_unit_test(what_is_a_block_already_comes_back_exactly),
+        cmocka_unit_test(quantising_twice_changes_nothing),    cmocka_unit_test(no_block_is_worse_than_a_naive_one),
+        cmocka_unit_test(blocks_are_laid_out_as_published),    cmocka_unit_test(q8_0_has_no_negative_scale),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

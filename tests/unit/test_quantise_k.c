@@ -11,6 +11,7 @@
 #include "node/quantise.h"
 #include "node/quantise_k.h"
 #include "tests/unit/quantise_case.h"
+#include "tests/unit/type_rows.h"
 
 enum { VALUES = 256, MANY = 4096, BLOCKS = 500 };
 
@@ -56,6 +57,12 @@ static void make_block(size_t type, uint64_t block)
     }
 }
 
+static void every_type_of_such_blocks_is_tested(void **state)
+{
+    (void)state;
+    TYPE_ROWS_EXPECT(types, TYPE_ROWS_256);
+}
+
 /* This also covers the place of every bit of scales, minima and levels. */
 static void what_is_a_super_block_already_comes_back_exactly(void **state)
 {
@@ -95,6 +102,7 @@ static void no_super_block_is_worse_than_a_naive_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_of_such_blocks_is_tested),
         cmocka_unit_test(what_is_a_super_block_already_comes_back_exactly),
         cmocka_unit_test(no_super_block_is_worse_than_a_naive_one),
     };

@@ -13,6 +13,7 @@
 #include "node/tensor_type.h"
 #include "tests/unit/model_folder.h"
 #include "tests/unit/sha256.h"
+#include "tests/unit/type_rows.h"
 
 #define F16_ONE 0x00, 0x3c
 #define F16_TWO 0x00, 0x40
@@ -57,11 +58,18 @@ static void other_types_have_a_name_and_no_info(void **state)
 
 static void files_of_a_type_have_the_published_number(void **state)
 {
+    static const struct {
+        enum tensor_type type;
+        uint32_t number;
+    } published[] = {
+        {TYPE_F32, 0},   {TYPE_F16, 1},   {TYPE_Q4_0, 2},  {TYPE_Q4_1, 3},  {TYPE_Q8_0, 7},  {TYPE_Q5_0, 8},  {TYPE_Q5_1, 9},
+        {TYPE_Q2_K, 10}, {TYPE_Q3_K, 11}, {TYPE_Q4_K, 14}, {TYPE_Q5_K, 16}, {TYPE_Q6_K, 18}, {TYPE_BF16, 32},
+    };
+
     (void)state;
-    assert_int_equal(tensor_type_file_number(TYPE_F32), 0);
-    assert_int_equal(tensor_type_file_number(TYPE_Q8_0), 7);
-    assert_int_equal(tensor_type_file_number(TYPE_Q4_K), 14);
-    assert_int_equal(tensor_type_file_number(TYPE_BF16), 32);
+    TYPE_ROWS_EXPECT(published, TYPE_ROWS_ALL);
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++)
+        assert_int_equal(tensor_type_file_number(published[i].type), published[i].number);
     for (uint32_t type = 0; type < TYPE_COUNT; type++)
         for (uint32_t other = 0; other < type; other++)
             if (tensor_type_info(type) != NULL && tensor_type_info(other) != NULL)
