@@ -22,7 +22,6 @@
 #include "rowmap.h"
 #include "rows.h"
 #include "saved_kv.h"
-#include "saved_requests.h"
 
 /* What is computed between two exchanges, named for the matrices that it begins with. */
 enum phase_kind { PHASE_ATTENTION, PHASE_WO, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD };
@@ -187,12 +186,6 @@ bool engine_follow(struct engine *engine, const uint8_t *record, size_t bytes);
 /* End a request, wherever it was submitted and whatever its progress; does nothing if it is unknown or over. False: too many cancels are
  * pending, try again. Any thread, and signal handlers. */
 bool engine_cancel(struct engine *engine, uint64_t request);
-
-/* All requests that are not over, with their tokens so far: running ones, by this node's position in the log, and waiting ones of this node
- * (on the sequencer: of all nodes). Each can be submitted to another engine unchanged; request.origin says where it was submitted. Two
- * nodes' snapshots differ by the few steps that one is ahead, and in what waits. Not from a hook. 0, or -1 with fail set: out of memory;
- * saved must be released in either case. */
-int engine_snapshot(struct engine *engine, struct saved_requests *saved, struct fail *fail);
 
 /* Send a short message to one peer's on_message, reliably. False: queue full, try again after some work. Any thread. */
 enum { ENGINE_MESSAGE_BYTES_MAX = 256 };

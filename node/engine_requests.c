@@ -1,4 +1,4 @@
-/* Requests as seen by the engine's users and its steps: submitted, cancelled, saved; started in a slot, ended. */
+/* Requests as seen by the engine's users and its steps: submitted, cancelled; started in a slot, ended. */
 #include <assert.h>
 
 #include "engine_state.h"
@@ -32,42 +32,6 @@ bool engine_follow(struct engine *e, const uint8_t *record, size_t bytes)
 bool engine_cancel(struct engine *e, uint64_t request)
 {
     return request_queue_cancel(&e->queue, request);
-}
-
-static int save_running(struct engine *e, struct saved_requests *saved)
-{
-    int err = 0;
-
-    for (uint16_t i = 0; i < e->config.slots && err == 0; i++) {
-        const struct sequence *s = &e->sequence[i];
-        struct request request = s->request;
-
-        if (!s->is_active)
-            continue;
-        request.prompt = s->token;
-        request.prompt_count = s->token_count;
-        request.generated_before = s->generated;
-        err = saved_requests_add(saved, &request);
-    }
-    return err;
-}
-
-int engine_snapshot(struct engine *e, struct saved_requests *saved, struct fail *fail)
-{
-    int err;
-
-    *saved = (struct saved_requests){0};
-    spin_lock(&e->advancing);
-    /* The queue is read again, for requests that move from it into the log meanwhile. */
-    err = save_running(e, saved);
-    if (err == 0)
-        err = steplog_save(&e->log, saved);
-    if (err == 0)
-        err = request_queue_save(&e->queue, saved);
-    if (err == 0)
-        err = steplog_save(&e->log, saved);
-    spin_unlock(&e->advancing);
-    return err == 0 ? 0 : fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for a copy of the requests: close other programs");
 }
 
 /* ---- for the steps ---- */

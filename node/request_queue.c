@@ -6,13 +6,6 @@
 
 #include "spin.h"
 
-struct request_queue_node {
-    struct request_queue_node *next;
-    struct arriving arriving; /* complete once the node is in the list */
-    bool is_taken;
-    uint32_t token[];
-};
-
 void request_queue_init(struct request_queue *queue, uint32_t ctx, uint32_t vocab)
 {
     *queue = (struct request_queue){.ctx = ctx, .vocab = vocab};
@@ -144,17 +137,6 @@ bool request_queue_remove(struct request_queue *queue, uint64_t id)
     spin_unlock(&queue->lock);
     free(node);
     return node != NULL;
-}
-
-int request_queue_save(struct request_queue *queue, struct saved_requests *saved)
-{
-    int err = 0;
-
-    spin_lock(&queue->lock);
-    for (const struct request_queue_node *node = queue->first; node != NULL && err == 0; node = node->next)
-        err = saved_requests_add(saved, &node->arriving.request);
-    spin_unlock(&queue->lock);
-    return err;
 }
 
 /* ---- records of other ranks ---- */

@@ -12,11 +12,15 @@
 
 #include "mesh/mesh.h"
 #include "record.h"
-#include "saved_requests.h"
 
 enum { REQUEST_QUEUE_WAITING_MAX = 64 /* of one rank */, REQUEST_QUEUE_CANCELS_MAX = 256 };
 
-struct request_queue_node;
+struct request_queue_node {
+    struct request_queue_node *next;
+    struct arriving arriving; /* complete once the node is in the list */
+    bool is_taken;
+    uint32_t token[];
+};
 
 struct request_queue {
     uint32_t ctx, vocab;
@@ -60,8 +64,5 @@ static inline bool request_queue_has_cancels(const struct request_queue *queue)
 }
 uint64_t request_queue_cancel_at(struct request_queue *queue, uint32_t cell);
 void request_queue_cancel_done(struct request_queue *queue, uint32_t cell);
-
-/* Copy all. 0, or -1: out of memory. Any thread. */
-int request_queue_save(struct request_queue *queue, struct saved_requests *saved);
 
 #endif

@@ -108,24 +108,6 @@ bool steplog_start(struct steplog *log, struct sequence *sequence, uint64_t requ
     return is_there;
 }
 
-int steplog_save(struct steplog *log, struct saved_requests *saved)
-{
-    int err = 0;
-
-    spin_lock(&log->lock);
-    for (uint16_t i = 0; i < log->limits.slots && err == 0; i++) {
-        struct arriving *a = &log->arriving[i];
-
-        if (!arriving_is_complete(a))
-            continue;
-        struct request request = a->request;
-        request.prompt = a->token;
-        err = saved_requests_add(saved, &request);
-    }
-    spin_unlock(&log->lock);
-    return err;
-}
-
 /* ---- records ---- */
 
 static int take_request(struct steplog *log, struct bytes *in)

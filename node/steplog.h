@@ -14,7 +14,6 @@
 
 #include "mesh/program/fail.h"
 #include "record.h"
-#include "saved_requests.h"
 
 enum {
     STEPLOG_ENTRIES_MAX = 64,
@@ -61,8 +60,5 @@ bool steplog_start(struct steplog *log, struct sequence *sequence, uint64_t requ
 
 /* Take a record of the log. 0, or -1: malformed, or not possible now. *complete: the request whose last token it brought, else 0. */
 int steplog_take_record(struct steplog *log, const uint8_t *record, size_t bytes, uint64_t *complete);
-
-/* Save the requests that have not started, as far as they are here. 0, or -1: out of memory. */
-int steplog_save(struct steplog *log, struct saved_requests *saved);
 
 #endif

@@ -11,6 +11,7 @@
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"
+#include "tests/unit/simsaved.h"
 #include "tests/unit/simscenario.h"
 
 enum { RANKS_MAX = 9, VIRTUAL_S_MAX = 300, MODELS = 8, PROMPT_MAX = 100, REQUESTS_MAX = 5, PREDICT_MAX = 12, CTX = 128 };
@@ -196,22 +197,21 @@ static void plan_actions(struct run *run)
 }
 
 /* Saves the combined state of all nodes but one; of a single node, its own. False when there is no memory. */
-static bool save(struct run *run, struct saved_requests *all)
+static bool save(struct run *run, struct simsaved *all)
 {
     uint16_t ranks = run->config.rank_count, dead = ranks == 1 ? 1 : (uint16_t)pick(run->seed, DRAW_DEAD, 0, ranks);
     bool is_whole = true;
 
-    *all = (struct saved_requests){0};
+    *all = (struct simsaved){0};
     for (uint16_t r = 0; r < ranks; r++) {
-        struct saved_requests saved;
-        struct fail fail;
+        struct simsaved saved;
 
         if (r == dead)
             continue;
-        is_whole &= engine_snapshot(run->cluster.node[r].engine, &saved, &fail) == 0;
+        is_whole &= simsaved_take(&saved, run->cluster.node[r].engine) == 0;
         for (size_t i = 0; i < saved.count; i++)
-            is_whole &= saved_requests_add(all, &saved.request[i]) == 0;
-        saved_requests_release(&saved);
+            is_whole &= simsaved_add(all, &saved.request[i]) == 0;
+        simsaved_release(&saved);
     }
     return is_whole;
 }
@@ -219,7 +219,7 @@ static bool save(struct run *run, struct saved_requests *all)
 /* The cluster stops at some time; its requests continue in a cluster of other nodes, on another network. */
 static void run_two_epochs(struct run *run)
 {
-    struct saved_requests saved;
+    struct simsaved saved;
 
     if (run_until(run, pick_time(run->seed, DRAW_STOP_TIME, 0)) || !compare(run))
         return;
@@ -234,7 +234,7 @@ static void run_two_epochs(struct run *run)
             simcluster_submit_at(&run->cluster, 0, (uint16_t)(i % run->config.rank_count), &saved.request[i]);
         run_to_the_end(run);
     }
-    saved_requests_release(&saved);
+    simsaved_release(&saved);
 }
 
 static void describe(struct run *run, uint64_t shape, bool is_stopped)

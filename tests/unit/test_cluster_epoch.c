@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "libmesh/mix.h"
-#include "node/saved_requests.h"
 #include "node/steplog.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"
+#include "tests/unit/simsaved.h"
 
 #define SECONDS(n) ((uint64_t)(n)*1000000000u)
 
@@ -60,14 +60,12 @@ static void open_cluster(const struct simcluster_config *config)
         fail_msg("%s", cluster.reason);
 }
 
-static void save(uint16_t rank, struct saved_requests *saved)
+static void save(uint16_t rank, struct simsaved *saved)
 {
-    struct fail fail;
-
-    assert_int_equal(engine_snapshot(cluster.node[rank].engine, saved, &fail), 0);
+    assert_int_equal(simsaved_take(saved, cluster.node[rank].engine), 0);
 }
 
-static void assert_saved_as_alone(const struct saved_requests *saved)
+static void assert_saved_as_alone(const struct simsaved *saved)
 {
     for (size_t i = 0; i < saved->count; i++) {
         const struct request *r = &saved->request[i];
@@ -84,23 +82,23 @@ static void assert_saved_as_alone(const struct saved_requests *saved)
 }
 
 /* The combined state of the remaining nodes; dead: a rank, or none. */
-static void save_all(uint16_t dead, struct saved_requests *all)
+static void save_all(uint16_t dead, struct simsaved *all)
 {
-    *all = (struct saved_requests){0};
+    *all = (struct simsaved){0};
     for (uint16_t rank = 0; rank < cluster.config.rank_count; rank++) {
-        struct saved_requests saved;
+        struct simsaved saved;
 
         if (rank == dead)
             continue;
         save(rank, &saved);
         assert_saved_as_alone(&saved);
         for (size_t i = 0; i < saved.count; i++)
-            assert_int_equal(saved_requests_add(all, &saved.request[i]), 0);
-        saved_requests_release(&saved);
+            assert_int_equal(simsaved_add(all, &saved.request[i]), 0);
+        simsaved_release(&saved);
     }
 }
 
-static void run_saved_to_the_end(const struct saved_requests *saved, uint16_t ranks)
+static void run_saved_to_the_end(const struct simsaved *saved, uint16_t ranks)
 {
     struct simcluster_config config = config_of(ranks);
 
@@ -184,7 +182,7 @@ static void requests_go_on_wherever_the_cluster_stops(void **state)
     for (uint64_t seed = 0; seed < 24; seed++) {
         uint16_t ranks = (uint16_t)(1 + seed % 4), next = (uint16_t)(1 + mesh_draw_below(mesh_draw(seed, 1, 0), 5));
         struct simcluster_config config = config_of(ranks);
-        struct saved_requests saved;
+        struct simsaved saved;
 
         open_cluster(&config);
         for (uint64_t i = 0; i < REQUESTS; i++)
@@ -195,7 +193,7 @@ static void requests_go_on_wherever_the_cluster_stops(void **state)
             *(saved.request[i].generated_before > 0 ? &begun : &waiting) += 1;
         simcluster_close(&cluster);
         run_saved_to_the_end(&saved, next);
-        saved_requests_release(&saved);
+        simsaved_release(&saved);
     }
     assert_true(begun >= 10 && waiting >= 10);
 }
@@ -205,7 +203,7 @@ static void nothing_that_has_started_is_lost_with_the_sequencer(void **state)
     (void)state;
     for (uint64_t at_ms = 0; at_ms < 40; at_ms += 4) {
         struct simcluster_config config = config_of(3);
-        struct saved_requests saved;
+        struct simsaved saved;
 
         /* All were submitted on ranks that live on, so none may be lost, whether begun or not. */
         open_cluster(&config);
@@ -215,7 +213,7 @@ static void nothing_that_has_started_is_lost_with_the_sequencer(void **state)
         save_all(0, &saved);
         for (uint64_t i = 0; i < REQUESTS; i++) {
             const struct simcluster_result *result = simcluster_result(&cluster, (uint16_t)(1 + i % 2), i + 1);
-            const struct request *found = saved_requests_find(&saved, i + 1);
+            const struct request *found = simsaved_find(&saved, i + 1);
 
             assert_true(result->is_done || found != NULL);
             /* And no token that may have been shown to a client is lost. */
@@ -224,7 +222,7 @@ static void nothing_that_has_started_is_lost_with_the_sequencer(void **state)
         }
         simcluster_close(&cluster);
         run_saved_to_the_end(&saved, 2);
-        saved_requests_release(&saved);
+        simsaved_release(&saved);
     }
 }
 
@@ -233,7 +231,7 @@ static void nodes_differ_by_no_more_than_the_steps_on_their_way(void **state)
     (void)state;
     for (uint64_t at_ms = 1; at_ms < 60; at_ms += 5) {
         struct simcluster_config config = config_of(4);
-        struct saved_requests saved[4];
+        struct simsaved saved[4];
 
         open_cluster(&config);
         for (uint64_t i = 0; i < 3; i++)
@@ -243,14 +241,14 @@ static void nodes_differ_by_no_more_than_the_steps_on_their_way(void **state)
             save(rank, &saved[rank]);
         for (uint16_t rank = 1; rank < 4; rank++) {
             for (size_t i = 0; i < saved[rank].count; i++) {
-                const struct request *one = &saved[rank].request[i], *other = saved_requests_find(&saved[0], one->id);
+                const struct request *one = &saved[rank].request[i], *other = simsaved_find(&saved[0], one->id);
 
                 if (other != NULL)
                     assert_true((uint32_t)abs((int)one->prompt_count - (int)other->prompt_count) <= STEPLOG_AHEAD);
             }
         }
         for (uint16_t rank = 0; rank < 4; rank++)
-            saved_requests_release(&saved[rank]);
+            simsaved_release(&saved[rank]);
         simcluster_close(&cluster);
     }
 }
@@ -259,13 +257,13 @@ static void requests_outlive_one_epoch_after_another(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < 4; seed++) {
-        struct saved_requests saved = {0};
+        struct simsaved saved = {0};
 
         for (uint64_t i = 0; i < REQUESTS; i++)
-            assert_int_equal(saved_requests_add(&saved, &requests[i].request), 0);
+            assert_int_equal(simsaved_add(&saved, &requests[i].request), 0);
         for (uint64_t epoch = 0; epoch < 6; epoch++) {
             struct simcluster_config config = config_of((uint16_t)(1 + mesh_draw_below(mesh_draw(seed, 4, epoch), 4)));
-            struct saved_requests before = saved;
+            struct simsaved before = saved;
 
             open_cluster(&config);
             for (size_t i = 0; i < before.count; i++)
@@ -273,16 +271,16 @@ static void requests_outlive_one_epoch_after_another(void **state)
             simcluster_run(&cluster, (2 + mesh_draw_below(mesh_draw(seed, 5, epoch), 8)) * MS);
             save_all(config.rank_count, &saved);
             for (size_t i = 0; i < before.count; i++) {
-                const struct request *now = saved_requests_find(&saved, before.request[i].id);
+                const struct request *now = simsaved_find(&saved, before.request[i].id);
 
                 assert_true(now != NULL || simcluster_result(&cluster, 0, before.request[i].id)->is_done);
                 assert_true(now == NULL || now->prompt_count >= before.request[i].prompt_count);
             }
             simcluster_close(&cluster);
-            saved_requests_release(&before);
+            simsaved_release(&before);
         }
         run_saved_to_the_end(&saved, 2);
-        saved_requests_release(&saved);
+        simsaved_release(&saved);
     }
 }
 

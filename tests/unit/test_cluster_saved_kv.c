@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "libmesh/mix.h"
-#include "node/saved_requests.h"
 #include "node/steplog.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"
+#include "tests/unit/simsaved.h"
 
 #define SECONDS(n) ((uint64_t)(n)*1000000000u)
 
@@ -28,7 +28,7 @@ static struct simcluster cluster;
 static struct simrequest requests[REQUESTS];
 
 /* The state passed from one cluster to the next. */
-static struct saved_requests saved;
+static struct simsaved saved;
 static struct saved_kv saved_kv[RANKS_MAX];
 static uint64_t digest_before[REQUESTS]; /* of the saved tokens */
 static uint32_t positions_before;        /* computed for them on rank 0 */
@@ -79,20 +79,19 @@ static void open_cluster(const struct simcluster_config *config)
 static void run_until(uint16_t ranks, const uint32_t *share, uint64_t until_ns)
 {
     struct simcluster_config config = config_of(ranks, share);
-    struct fail fail;
 
     open_cluster(&config);
     for (uint64_t i = 0; i < REQUESTS; i++)
         simcluster_submit_at(&cluster, 0, (uint16_t)(i % ranks), &requests[i].request);
     simcluster_run(&cluster, until_ns);
-    saved = (struct saved_requests){0};
+    saved = (struct simsaved){0};
     for (uint16_t rank = 0; rank < ranks; rank++) {
-        struct saved_requests own;
+        struct simsaved own;
 
-        assert_int_equal(engine_snapshot(cluster.node[rank].engine, &own, &fail), 0);
+        assert_int_equal(simsaved_take(&own, cluster.node[rank].engine), 0);
         for (size_t i = 0; i < own.count; i++)
-            assert_int_equal(saved_requests_add(&saved, &own.request[i]), 0);
-        saved_requests_release(&own);
+            assert_int_equal(simsaved_add(&saved, &own.request[i]), 0);
+        simsaved_release(&own);
         engine_save_kv(cluster.node[rank].engine, &saved_kv[rank]);
     }
     positions_before = 0;
@@ -134,7 +133,7 @@ static uint64_t go_on(uint16_t ranks, const uint32_t *share)
         most = figures.recomputed > most ? figures.recomputed : most;
     }
     simcluster_close(&cluster);
-    saved_requests_release(&saved);
+    simsaved_release(&saved);
     for (uint16_t rank = 0; rank < RANKS_MAX; rank++)
         saved_kv_release(&saved_kv[rank]);
     return most;

@@ -15,6 +15,7 @@
 #include "node/pool.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"
+#include "tests/unit/simsaved.h"
 
 enum { REQUESTS = 12, WORKERS = 3, CTX = 80, BATCH = 20, PHASES = 2 * 4 + 1 };
 
@@ -217,12 +218,11 @@ static void cancelling_and_saving_while_workers_compute_does_no_harm(void **stat
     (void)state;
     submit_all(engine);
     for (uint64_t id = 2; id <= REQUESTS; id += 3) {
-        struct saved_requests saved;
-        struct fail fail;
+        struct simsaved saved;
 
         assert_true(engine_cancel(engine, id));
-        assert_int_equal(engine_snapshot(engine, &saved, &fail), 0);
-        saved_requests_release(&saved);
+        assert_int_equal(simsaved_take(&saved, engine), 0);
+        simsaved_release(&saved);
     }
     wait_for(REQUESTS);
     stop(&workers, pool);
@@ -239,13 +239,12 @@ static void what_is_saved_in_the_middle_goes_on_in_another_engine(void **state)
     struct worker_pool workers;
     struct engine *engine = open_engine(&map, 4);
     struct pool *pool = start(&workers, engine);
-    struct saved_requests saved;
-    struct fail fail;
+    struct simsaved saved;
 
     (void)state;
     submit_all(engine);
     wait_for(REQUESTS / 3);
-    assert_int_equal(engine_snapshot(engine, &saved, &fail), 0);
+    assert_int_equal(simsaved_take(&saved, engine), 0);
     stop(&workers, pool);
     engine_close(engine);
     engine = open_engine(&map, 3);
@@ -261,7 +260,7 @@ static void what_is_saved_in_the_middle_goes_on_in_another_engine(void **state)
         assert_int_equal(heard.result[id - 1].index_first, saved.request[i].generated_before);
     }
     engine_close(engine);
-    saved_requests_release(&saved);
+    simsaved_release(&saved);
 }
 
 int main(void)

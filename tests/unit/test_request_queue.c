@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "node/request_queue.h"
+#include "tests/unit/simsaved.h"
 
 enum { CTX = 10000, VOCAB = 500 };
 
@@ -137,17 +138,17 @@ static void of_two_histories_the_longer_one_waits_in_the_place_of_the_first(void
 
 static void all_that_wait_are_saved_taken_or_not(void **state)
 {
-    struct saved_requests saved = {0};
+    struct simsaved saved = {0};
 
     (void)state;
     submit(1, 5, 0);
     submit(2, 6, 1);
     request_queue_take(&queue);
-    assert_int_equal(request_queue_save(&queue, &saved), 0);
+    assert_int_equal(simsaved_add_queue(&saved, &queue), 0);
     assert_int_equal(saved.count, 2);
-    assert_int_equal(saved_requests_find(&saved, 1)->prompt_count, 5);
-    assert_int_equal(saved_requests_find(&saved, 2)->origin, 1);
-    saved_requests_release(&saved);
+    assert_int_equal(simsaved_find(&saved, 1)->prompt_count, 5);
+    assert_int_equal(simsaved_find(&saved, 2)->origin, 1);
+    simsaved_release(&saved);
 }
 
 /* ---- of other ranks ---- */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "node/steplog.h"
+#include "tests/unit/simsaved.h"
 
 enum { CTX = 20000, SLOTS = 3, BATCH = 64 };
 
@@ -130,7 +131,7 @@ static void as_many_requests_wait_as_there_are_slots_and_start_in_any_order(void
 
 static void requests_that_have_not_started_are_saved(void **state)
 {
-    struct saved_requests saved = {0};
+    struct simsaved saved = {0};
     struct request one = request_of(1, 5), two = request_of(2, 7), half = request_of(3, RECORD_TOKENS_MAX + 1);
 
     (void)state;
@@ -138,11 +139,11 @@ static void requests_that_have_not_started_are_saved(void **state)
     arrive(&two, 0);
     arrive(&half, 1);
     assert_true(steplog_start(&steplog, &sequence, 1));
-    assert_int_equal(steplog_save(&steplog, &saved), 0);
+    assert_int_equal(simsaved_add_log(&saved, &steplog), 0);
     assert_int_equal(saved.count, 1);
     assert_true(saved.request[0].id == 2);
     assert_memory_equal(saved.request[0].prompt, prompt, 7 * sizeof *prompt);
-    saved_requests_release(&saved);
+    simsaved_release(&saved);
 }
 
 /* ---- entries ---- */
