@@ -116,24 +116,6 @@ static uint16_t parse_link(struct frame *frame, enum frame_link link, struct cur
     }
 }
 
-void frame_parse(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured, size_t size)
-{
-    struct cursor c = cursor_over(bytes, captured < size ? captured : size);
-    size_t before;
-
-    memset(frame, 0, sizeof *frame);
-    before = c.left;
-    frame->ethertype = parse_link(frame, link, &c);
-    if (cursor_failed(&c)) {
-        frame_end(frame, FRAME_SHORT, "link header");
-        return;
-    }
-    if (frame->ethertype == TYPE_IPV4 || frame->ethertype == TYPE_IPV6)
-        frame_parse_ip(frame, c.at, c.left, size - (before - c.left));
-    else
-        frame_end(frame, FRAME_FOREIGN, frame->ethertype == TYPE_ARP ? "ARP" : "no IP");
-}
-
 /* ---- transport ---- */
 
 enum { EXTENSION_HOP = 0, EXTENSION_ROUTING = 43, EXTENSION_FRAGMENT = 44, EXTENSION_AUTH = 51, EXTENSION_DESTINATION = 60 };
@@ -332,7 +314,8 @@ static void parse_ipv6(struct frame *frame, struct cursor *c, size_t size)
     parse_payload(frame, c, rest - (before - c->left));
 }
 
-void frame_parse_ip(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size)
+/* IP of either version. */
+static void parse_ip(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size)
 {
     struct cursor c = cursor_over(bytes, captured < size ? captured : size);
 
@@ -340,6 +323,24 @@ void frame_parse_ip(struct frame *frame, const uint8_t *bytes, size_t captured, 
         parse_ipv6(frame, &c, size);
     else
         parse_ipv4(frame, &c, size);
+}
+
+void frame_parse(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured, size_t size)
+{
+    struct cursor c = cursor_over(bytes, captured < size ? captured : size);
+    size_t before;
+
+    memset(frame, 0, sizeof *frame);
+    before = c.left;
+    frame->ethertype = parse_link(frame, link, &c);
+    if (cursor_failed(&c)) {
+        frame_end(frame, FRAME_SHORT, "link header");
+        return;
+    }
+    if (frame->ethertype == TYPE_IPV4 || frame->ethertype == TYPE_IPV6)
+        parse_ip(frame, c.at, c.left, size - (before - c.left));
+    else
+        frame_end(frame, FRAME_FOREIGN, frame->ethertype == TYPE_ARP ? "ARP" : "no IP");
 }
 
 /* ---- text ---- */

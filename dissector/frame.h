@@ -68,9 +68,6 @@ struct frame {
 /* Take a frame apart. captured: bytes of the frame in the capture; size: bytes that were sent. */
 void frame_parse(struct frame *frame, enum frame_link link, const uint8_t *bytes, size_t captured, size_t size);
 
-/* IP alone, of either version. */
-void frame_parse_ip(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size);
-
 /* Parse what an IP datagram carries once its fragments are reassembled; frame keeps its addresses. */
 void frame_parse_transport(struct frame *frame, const uint8_t *bytes, size_t captured, size_t size);
 
