@@ -4,27 +4,7 @@
  * answers to strangers change; events that wait; what only follows from hashed members (peer_of). tests/unit/test_state_hash.c lists every
  * member. */
 #include "cluster_parts.h"
-
-#include <string.h>
-
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 29;
-}
-
-static uint64_t mix_bytes(uint64_t hash, const uint8_t bytes[16])
-{
-    uint64_t words[2];
-
-    memcpy(words, bytes, sizeof words);
-    return mix(mix(hash, words[0]), words[1]);
-}
-
-static uint64_t mix_addr(uint64_t hash, const struct mesh_addr *addr)
-{
-    return mix(mix_bytes(hash, addr->ip), (uint64_t)addr->scope << 16 | addr->port);
-}
+#include "state_mix.h"
 
 static uint64_t mix_ballot(uint64_t hash, const struct cluster_ballot *ballot)
 {

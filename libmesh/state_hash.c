@@ -7,31 +7,12 @@
 
 #include <string.h>
 
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 29;
-}
-
-static uint64_t mix_words(uint64_t hash, const uint64_t *words, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        hash = mix(hash, words[i]);
-    return hash;
-}
+#include "state_mix.h"
 
 static uint64_t mix_range(uint64_t hash, const struct mesh_range *range)
 {
     hash = mix(hash, (uint64_t)range->token_first << 32 | range->token_count);
     return mix(hash, (uint64_t)range->block_first << 32 | range->block_count);
-}
-
-static uint64_t mix_addr(uint64_t hash, const struct mesh_addr *addr)
-{
-    uint64_t ip[2];
-
-    memcpy(ip, addr->ip, sizeof ip);
-    return mix(mix_words(hash, ip, 2), (uint64_t)addr->scope << 16 | addr->port);
 }
 
 /* Costs of numbers that are on their way. */
