@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 
 enum { ALIGNMENT = 64 };
 

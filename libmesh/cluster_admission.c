@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 
 #define JOINER_NS      CLUSTER_S          /* a joiner that is silent for so long is forgotten */
 #define SILENT_NS      (100 * CLUSTER_MS) /* how long one is kept out that did not answer */

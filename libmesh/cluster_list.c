@@ -1,8 +1,8 @@
 /* Lists of members: which ballot is higher, parts on the wire, and the id that is a hash of it all.
  *
  * Invariant: a complete assembly names each incarnation once. */
-#include "byte_order.h"
 #include "cluster_parts.h"
+#include "mesh/program/byte_order.h"
 
 #include <assert.h>
 #include <string.h>

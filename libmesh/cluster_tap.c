@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "tap.h"
 
 static void put(struct mesh_cluster *cluster, struct mesh_tape_entry *entry, enum mesh_tape_kind kind, int err)

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "mix.h"
 
 enum { DELAY_NS = 5000000, DELAY_NS_MAX = 200000000, REFUSED_DELAY_NS = 1000000000 };

@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "mesh/wire.h"
 #include "mix.h"
 #include "seal_aes.h"

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "session_parts.h"
 
 enum { COOKIE_BYTES = 16 };

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 
 void mesh_telemetry_write_watch(const struct mesh_telemetry_watch *watch, uint8_t record[MESH_TELEMETRY_WATCH_BYTES])
 {

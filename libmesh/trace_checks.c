@@ -5,7 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "trace_parts.h"
 
 enum { ENTRIES_MAX = 1 << 16 /* of a check */ };

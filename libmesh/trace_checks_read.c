@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "trace_parts.h"
 
 typedef void checks_tell(void *user, const struct mesh_trace_finding *finding);

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "mesh/tape.h"
 
 #include "trace_compact.h"

@@ -1,7 +1,7 @@
 /* Datagrams in the trace store: taken apart into columns by the wire schema, and put together again. */
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "trace_parts.h"
 
 static const struct trace_table *const datagrams = &mesh_trace_tables[MESH_TRACE_TABLE_DATAGRAM];

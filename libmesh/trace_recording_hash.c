@@ -1,7 +1,7 @@
 /* Hashes in the place of what a recording does not keep. */
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "mesh/seal.h"
 #include "trace_recording.h"
 

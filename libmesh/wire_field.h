@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "byte_order.h"
+#include "mesh/program/byte_order.h"
 #include "mesh/wire.h"
 
 #define MESH_FIELD(part, name, type, min, max, unit, meaning) \

@@ -5,26 +5,23 @@
 #ifndef NODE_BYTES_H
 #define NODE_BYTES_H
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "mesh/program/byte_order.h"
+
 /* The number in the next 1 to 8 bytes, at any alignment. */
 static inline uint64_t bytes_load(const uint8_t *at, size_t count)
 {
-    uint64_t value = 0;
-
-    memcpy(&value, at, count);
-    return le64toh(value);
+    return mesh_little_get(at, count);
 }
 
 /* Write the lowest 1 to 8 bytes of a number. */
 static inline void bytes_store(uint8_t *at, uint64_t value, size_t count)
 {
-    value = htole64(value);
-    memcpy(at, &value, count);
+    mesh_little_put(at, value, count);
 }
 
 struct bytes {

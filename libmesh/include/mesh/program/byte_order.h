@@ -1,6 +1,7 @@
-/* Whole numbers in memory, in a byte order that does not depend on the machine. Everything the project stores or sends is little-endian. */
-#ifndef MESH_BYTE_ORDER_H
-#define MESH_BYTE_ORDER_H
+/* Whole numbers in memory, in a byte order that does not depend on the machine. Everything the project stores or sends is little-endian.
+ * For libmesh itself, too. */
+#ifndef MESH_PROGRAM_BYTE_ORDER_H
+#define MESH_PROGRAM_BYTE_ORDER_H
 
 #include <endian.h>
 #include <stddef.h>
