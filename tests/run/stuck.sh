@@ -57,7 +57,9 @@ node 0 --record "$disk/T.db" 2>"$tmp/recorded"
 recorded=$background_pid
 check "a node that records is a member" wait_until 20 is_whole
 fsfreeze -f "$disk"
-background sh -c "sleep 60 && fsfreeze -u '$disk'"
+mkfifo "$tmp/silence"
+# shellcheck disable=SC2016 # for the inner shell, which waits without a process of its own that would outlive it
+background bash -c 'read -rt 60 <>"$1"; exec fsfreeze -u "$2"' bash "$tmp/silence" "$disk"
 check "when the recording's disk hangs it answers" ask "${ports[0]}"
 check_same "the answer is the same when the recording's disk hangs" "$tmp/answer" "$out"
 check "it prints that its recording's disk does not respond" \
