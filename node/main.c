@@ -11,7 +11,6 @@
 #include "mesh/program/standard_streams.h"
 #include "mesh/version.h"
 #include "run.h"
-#include "security.h"
 
 static const struct command {
     const char *name, *help;
@@ -39,7 +38,7 @@ static void print_help(void)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         printf("  %-9s %s\n", commands[i].name, commands[i].help);
     puts("\n  --help    this text; mesh-node COMMAND --help tells more\n"
-         "  --version the version, and how datagrams are sealed\n\n"
+         "  --version the version\n\n"
          "examples:\n"
          "  mesh-node run -m model.gguf -p \"Once upon a time\" --local 3\n"
          "  mesh-node plan -m model.gguf --nodes 4\n"
@@ -77,14 +76,6 @@ static int print_version(void)
     return EXIT_OK;
 }
 
-static int print_sealing(void)
-{
-    char text[SECURITY_MEANS_BYTES];
-
-    printf("sealing: %s\n", security_means(text));
-    return EXIT_OK;
-}
-
 static int run_named(int argc, char **argv, struct fail *fail)
 {
     for (size_t i = 0; i < COMMAND_COUNT; i++)
@@ -102,7 +93,7 @@ static int run(int argc, char **argv, struct fail *fail)
         return EXIT_OK;
     }
     if (asks(argv[1], "--version", "-V"))
-        return print_version(), print_sealing();
+        return print_version();
     return run_named(argc, argv, fail);
 }
 

@@ -27,7 +27,7 @@ int main(void)
     return puts(mesh_strerror(MESH_AGAIN)) < 0 || printf("%s\n%s\n", MESH_VERSION, mesh_version()) < 0;
 }
 C
-version=$("$prefix/bin/mesh-node" --version | sed -n 's/^mesh-node //p')
+version=$("$prefix/bin/mesh-node" --version | sed 's/^mesh-node //')
 if command -v pkg-config >/dev/null; then
     read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-prefix --cflags --libs libmesh)
     check "a program compiles with what pkg-config says" "${CC:-cc}" -o "$tmp/user" "$tmp/user.c" "${flags[@]}"
