@@ -468,10 +468,8 @@ int dissect(const struct settings *settings, struct fail *fail)
     struct run *run = calloc(1, sizeof *run); /* too large for a stack */
     int result;
 
-    if (run == NULL) {
-        fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the tables: close other programs");
-        return (int)fail->exit_code;
-    }
+    if (run == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the tables: close other programs");
     run->settings = settings;
     catch_signals();
     result = start(run, fail);
@@ -483,5 +481,5 @@ int dissect(const struct settings *settings, struct fail *fail)
         result = dissect_one(run, settings->files.values[i], fail);
     stop(run);
     free(run);
-    return result < 0 ? (int)fail->exit_code : EXIT_OK;
+    return result;
 }

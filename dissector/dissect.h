@@ -4,7 +4,6 @@
 
 #include "settings.h"
 
-/* The exit code; where it is not EXIT_OK, fail says why. */
 int dissect(const struct settings *settings, struct fail *fail);
 
 #endif

@@ -12,9 +12,9 @@
 static int run(const struct settings *settings, struct fail *fail)
 {
     if (settings->list_interfaces)
-        return capture_list(stdout, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+        return capture_list(stdout, fail);
     if (settings->has_export)
-        return export_write((enum export_kind)settings->export, stdout, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+        return export_write((enum export_kind)settings->export, stdout, fail);
     return dissect(settings, fail);
 }
 
@@ -22,21 +22,20 @@ int main(int argc, char **argv)
 {
     struct settings settings = {0};
     struct fail fail = {0};
-    int code = EXIT_OK;
+    int result;
 
     standard_streams_occupy();
-    if (settings_parse(&settings, argc - 1, argv + 1, &fail) < 0)
-        code = (int)fail.exit_code;
-    else if (settings.version)
+    result = settings_parse(&settings, argc - 1, argv + 1, &fail);
+    if (result == 0 && settings.version)
         puts("mesh-dissect " MESH_VERSION);
-    else if (!settings.help)
-        code = run(&settings, &fail);
+    else if (result == 0 && !settings.help)
+        result = run(&settings, &fail);
     settings_release(&settings);
-    if (code == EXIT_OK && standard_streams_flush(&fail) < 0)
-        code = EXIT_ENVIRONMENT;
-    if (code != EXIT_OK) {
-        fflush(stdout);
-        fprintf(stderr, "mesh-dissect: %s\n", fail.text);
-    }
-    return code;
+    if (result >= 0)
+        result = standard_streams_flush(&fail);
+    if (result == 0)
+        return EXIT_OK;
+    fflush(stdout);
+    fprintf(stderr, "mesh-dissect: %s\n", fail.text);
+    return (int)fail.exit_code;
 }

@@ -333,20 +333,20 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
     const size_t count = sizeof specs / sizeof *specs;
 
     if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (a.target.help) {
         options_help(stdout, usage, specs, count, examples);
-        return EXIT_OK;
+        return 0;
     }
     if ((a.prompt == NULL) == (a.prompt_ids == NULL))
-        return fail_set(fail, EXIT_USAGE, "ask: %s: give one, with -p TEXT", a.prompt == NULL ? "no prompt" : "two prompts"), EXIT_USAGE;
+        return fail_set(fail, EXIT_USAGE, "ask: %s: give one, with -p TEXT", a.prompt == NULL ? "no prompt" : "two prompts");
     if (a.target.json && a.ids)
-        return fail_set(fail, EXIT_USAGE, "ask: --json and --ids together: JSON has the ids: give one of them"), EXIT_USAGE;
+        return fail_set(fail, EXIT_USAGE, "ask: --json and --ids together: JSON has the ids: give one of them");
     a.ask.want_digest = a.digest || a.target.json;
     if (sampler_check(s, fail) < 0 || draw_seed(&a, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     json_init(&a.out, stdout);
-    return end_events(&a, ask_node(&a, fail), fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return end_events(&a, ask_node(&a, fail), fail);
 }
 
 /* ---- status ---- */
@@ -413,10 +413,10 @@ int status_command(int argc, char *const *argv, struct fail *fail)
     const size_t count = sizeof specs / sizeof *specs;
 
     if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (target.help) {
         options_help(stdout, usage, specs, count, examples);
-        return EXIT_OK;
+        return 0;
     }
-    return status(&target, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return status(&target, fail);
 }

@@ -130,15 +130,13 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
     const char *part = "all";
 
     if (parse(&arguments, &part, argc, argv, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (arguments.help)
-        return EXIT_OK;
-    if (!is_known(part)) {
-        fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of " PART_NAMES, part);
-        return EXIT_USAGE;
-    }
+        return 0;
+    if (!is_known(part))
+        return fail_set(fail, EXIT_USAGE, "bench %s: no such part: give one of " PART_NAMES, part);
     if (check_options(&arguments, part, fail) < 0)
-        return EXIT_USAGE;
+        return -1;
     struct bench bench = {
         .kernel = kernel_option(arguments.kernel, fail),
         .type = arguments.type == NULL ? -1 : tensor_type_from_name(arguments.type),
@@ -150,12 +148,10 @@ int bench_command(int argc, char *const *argv, struct fail *fail)
         .shows_progress = isatty(STDERR_FILENO) == 1,
     };
     if (bench.kernel == NULL)
-        return EXIT_USAGE;
-    if (arguments.type != NULL && bench.type < 0) {
-        fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", arguments.type, TENSOR_TYPE_NAMES);
-        return EXIT_USAGE;
-    }
+        return -1;
+    if (arguments.type != NULL && bench.type < 0)
+        return fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", arguments.type, TENSOR_TYPE_NAMES);
     kernel_thread_init();
     json_init(&bench.json, stdout);
-    return run_parts(&bench, part, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return run_parts(&bench, part, fail);
 }

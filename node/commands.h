@@ -1,4 +1,4 @@
-/* The smaller subcommands of mesh-node: each takes what stands after its name and returns an exit code, with fail set when not EXIT_OK. */
+/* The smaller subcommands of mesh-node: each takes what stands after its name and returns 0, or -1 with fail set. */
 #ifndef NODE_COMMANDS_H
 #define NODE_COMMANDS_H
 

@@ -18,10 +18,10 @@ int inspect_command(int argc, char *const *argv, struct fail *fail)
     struct options_operands operands = {.metavar = "MODEL.gguf", .min = 1, .max = 1, .values = &path};
 
     if (options_parse(specs, count, argc, argv, &operands, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (help) {
         options_help(stdout, usage, specs, count, examples);
-        return EXIT_OK;
+        return 0;
     }
-    return inspect_run(path, json, stdout, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return inspect_run(path, json, stdout, fail);
 }

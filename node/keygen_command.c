@@ -42,20 +42,16 @@ int keygen_command(int argc, char *const *argv, struct fail *fail)
     struct mesh_key key;
 
     if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (help) {
         options_help(stdout, usage, specs, count, examples);
-        return EXIT_OK;
+        return 0;
     }
-    if (path != NULL && path[0] == '\0') {
-        fail_set(fail, EXIT_USAGE, "keygen -o: no name: give a file, or leave -o out");
-        return EXIT_USAGE;
-    }
-    if (mesh_random(&key, sizeof key) != MESH_OK) {
-        fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s: no key can be made without", strerror(errno));
-        return EXIT_ENVIRONMENT;
-    }
+    if (path != NULL && path[0] == '\0')
+        return fail_set(fail, EXIT_USAGE, "keygen -o: no name: give a file, or leave -o out");
+    if (mesh_random(&key, sizeof key) != MESH_OK)
+        return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none: %s: no key can be made without", strerror(errno));
     int err = write_key(&key, path, fail);
     mesh_wipe(&key, sizeof key);
-    return err < 0 ? (int)fail->exit_code : EXIT_OK;
+    return err;
 }

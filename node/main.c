@@ -59,10 +59,8 @@ static int refuse(const char *name, struct fail *fail)
     names[count] = NULL;
     const char *nearest = options_nearest(name, names);
     if (nearest == NULL)
-        fail_set(fail, EXIT_USAGE, "'%.60s': no such command: mesh-node --help lists them", name);
-    else
-        fail_set(fail, EXIT_USAGE, "'%.60s': no such command: did you mean %s? mesh-node --help lists them", name, nearest);
-    return EXIT_USAGE;
+        return fail_set(fail, EXIT_USAGE, "'%.60s': no such command: mesh-node --help lists them", name);
+    return fail_set(fail, EXIT_USAGE, "'%.60s': no such command: did you mean %s? mesh-node --help lists them", name, nearest);
 }
 
 static bool asks(const char *argument, const char *name, const char *short_name)
@@ -73,7 +71,7 @@ static bool asks(const char *argument, const char *name, const char *short_name)
 static int print_version(void)
 {
     puts("mesh-node " MESH_VERSION);
-    return EXIT_OK;
+    return 0;
 }
 
 static int run_named(int argc, char **argv, struct fail *fail)
@@ -87,10 +85,10 @@ static int run_named(int argc, char **argv, struct fail *fail)
 static int run(int argc, char **argv, struct fail *fail)
 {
     if (argc < 2)
-        return fail_set(fail, EXIT_USAGE, "no command: nothing to do: mesh-node --help lists them"), EXIT_USAGE;
+        return fail_set(fail, EXIT_USAGE, "no command: nothing to do: mesh-node --help lists them");
     if (asks(argv[1], "--help", "-h")) {
         print_help();
-        return EXIT_OK;
+        return 0;
     }
     if (asks(argv[1], "--version", "-V"))
         return print_version();
@@ -103,12 +101,12 @@ int main(int argc, char **argv)
 
     standard_streams_occupy();
     gguf_guard_program("mesh-node");
-    int code = run(argc, argv, &fail);
+    int result = run(argc, argv, &fail);
 
-    if (code == EXIT_OK && standard_streams_flush(&fail) < 0)
-        code = EXIT_ENVIRONMENT;
-    if (code != EXIT_OK)
+    if (result >= 0)
+        result = standard_streams_flush(&fail);
+    if (result < 0)
         log_line("mesh-node: %s", fail.text);
     log_stop();
-    return code;
+    return result < 0 ? (int)fail.exit_code : EXIT_OK;
 }

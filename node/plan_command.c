@@ -158,10 +158,10 @@ int plan_command(int argc, char *const *argv, struct fail *fail)
     const size_t count = sizeof specs / sizeof *specs;
 
     if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (o.help) {
         options_help(stdout, usage, specs, count, examples);
-        return EXIT_OK;
+        return 0;
     }
-    return plan_nodes(&o, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return plan_nodes(&o, fail);
 }

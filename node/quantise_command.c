@@ -167,8 +167,8 @@ int quantise_command(int argc, char *const *argv, struct fail *fail)
     struct arguments arguments = {0};
 
     if (parse(&arguments, argc, argv, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (arguments.help)
-        return EXIT_OK;
-    return run(&arguments, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+        return 0;
+    return run(&arguments, fail);
 }

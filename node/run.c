@@ -470,10 +470,10 @@ int run_command(int argc, char *const *argv, struct fail *fail)
 
     run = (struct run){0};
     if (run_options_parse(&run.options, argc, argv, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (run.options.help) {
         run_options_help();
-        return EXIT_OK;
+        return 0;
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* exceeding a file size limit becomes a write error, reported in words */
@@ -488,5 +488,5 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     err = release(&run, err, fail);
     if (run_interrupt_signal != 0 && !run.has_begun)
         run_interrupt_die();
-    return err == 0 ? EXIT_OK : (int)fail->exit_code;
+    return err;
 }

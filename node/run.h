@@ -4,7 +4,7 @@
 
 #include "mesh/program/fail.h"
 
-/* argv: what stands after "run". Returns an exit code; fail is set when it is not EXIT_OK. In a child process (a further local node) it
+/* argv: what stands after "run". Returns 0, or -1 with fail set. In a child process (a further local node) it
  * also returns, when that node has finished. */
 int run_command(int argc, char *const *argv, struct fail *fail);
 

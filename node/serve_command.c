@@ -459,11 +459,11 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
     signal(SIGPIPE, SIG_IGN); /* the reader of stderr may go away; a member stays */
     signal(SIGXFSZ, SIG_IGN); /* exceeding a file size limit becomes a write error, reported in words */
     if (parse(&a, argc, argv, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (a.help)
-        return EXIT_OK;
+        return 0;
     if (log_start(STDERR_FILENO, fail) < 0) /* until main says why it ends */
-        return (int)fail->exit_code;
+        return -1;
     kernel_thread_init();
     result = take_options(&a, &config, fail);
     if (result == 0 && a.lab != NULL)
@@ -474,5 +474,5 @@ int serve_command(int argc, char *const *argv, struct fail *fail)
         result = serve_model(&a, &config, fail);
     model_part_release(&part);
     mesh_wipe(&config.cluster_key, sizeof config.cluster_key);
-    return result < 0 ? (int)fail->exit_code : EXIT_OK;
+    return result;
 }

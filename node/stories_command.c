@@ -32,14 +32,12 @@ int stories_command(int argc, char *const *argv, struct fail *fail)
     const size_t spec_count = sizeof specs / sizeof *specs;
 
     if (options_parse(specs, spec_count, argc, argv, NULL, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (help) {
         options_help(stdout, usage, specs, spec_count, examples);
-        return EXIT_OK;
+        return 0;
     }
-    if (path == NULL) {
-        fail_set(fail, EXIT_USAGE, "stories: no file to write: give one with -o FILE");
-        return EXIT_USAGE;
-    }
-    return stories_file_write(path, seed, count, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    if (path == NULL)
+        return fail_set(fail, EXIT_USAGE, "stories: no file to write: give one with -o FILE");
+    return stories_file_write(path, seed, count, fail);
 }

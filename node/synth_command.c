@@ -32,20 +32,16 @@ int synth_command(int argc, char *const *argv, struct fail *fail)
     const size_t count = sizeof specs / sizeof *specs;
 
     if (options_parse(specs, count, argc, argv, NULL, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (help) {
         options_help(stdout, usage, specs, count, examples);
-        return EXIT_OK;
+        return 0;
     }
-    if (path == NULL) {
-        fail_set(fail, EXIT_USAGE, "synth: no file to write: give one with -o FILE.gguf");
-        return EXIT_USAGE;
-    }
+    if (path == NULL)
+        return fail_set(fail, EXIT_USAGE, "synth: no file to write: give one with -o FILE.gguf");
     int number = tensor_type_from_name(type);
-    if (number < 0) {
-        fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", type, TENSOR_TYPE_NAMES);
-        return EXIT_USAGE;
-    }
+    if (number < 0)
+        return fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", type, TENSOR_TYPE_NAMES);
     o.type = (enum tensor_type)number;
-    return synth_write(&o, path, fail) < 0 ? (int)fail->exit_code : EXIT_OK;
+    return synth_write(&o, path, fail);
 }

@@ -151,21 +151,21 @@ int train_command(int argc, char *const *argv, struct fail *fail)
     int result;
 
     if (parse(&a, argc, argv, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (a.help)
-        return EXIT_OK;
+        return 0;
     if (check(&a, fail) < 0)
-        return (int)fail->exit_code;
+        return -1;
     if (a.train.checkpoint == NULL) {
         const size_t room = strlen(a.train.output) + sizeof ".ckpt";
 
         checkpoint = malloc(room);
         if (checkpoint == NULL)
-            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs"), (int)fail->exit_code;
+            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
         snprintf(checkpoint, room, "%s.ckpt", a.train.output);
         a.train.checkpoint = checkpoint;
     }
     result = train_run(&a.train, fail);
     free(checkpoint);
-    return result < 0 ? (int)fail->exit_code : EXIT_OK;
+    return result;
 }
