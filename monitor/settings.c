@@ -155,9 +155,5 @@ int settings_save(const struct settings *settings, const char *path, struct fail
 
     if (make_folders(path, fail) < 0 || replace_file_open(&file, path, fail) < 0)
         return -1;
-    if (replace_file_write(&file, text, size, fail) < 0) {
-        replace_file_abandon(&file);
-        return -1;
-    }
-    return replace_file_commit(&file, fail);
+    return replace_file_end(&file, replace_file_write(&file, text, size, fail), fail);
 }

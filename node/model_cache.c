@@ -318,11 +318,10 @@ int model_cache_set_hashes(struct model_cache *cache, const uint8_t *hashes, str
     bytes_put_u8(&bytes, cache->info.is_strong);
     memcpy(head + bytes_size(&bytes), cache->info.fingerprint, MODEL_HASH_BYTES);
     if (replace_file_open(&file, path, fail) == 0) {
-        if (replace_file_write(&file, head, sizeof head, fail) == 0 &&
-            replace_file_write(&file, hashes, (size_t)cache->count * MODEL_HASH_BYTES, fail) == 0)
-            result = replace_file_commit(&file, fail);
-        else
-            replace_file_abandon(&file);
+        result = replace_file_write(&file, head, sizeof head, fail);
+        if (result == 0)
+            result = replace_file_write(&file, hashes, (size_t)cache->count * MODEL_HASH_BYTES, fail);
+        result = replace_file_end(&file, result, fail);
     }
     free(path);
     if (result < 0)
@@ -439,12 +438,8 @@ void model_cache_remember(const char *root, const char *name, const uint8_t id[M
     struct replace_file file;
     struct fail ignored;
 
-    if (path != NULL && replace_file_open(&file, path, &ignored) == 0) {
-        if (replace_file_write(&file, id, MODEL_HASH_BYTES, &ignored) == 0)
-            replace_file_commit(&file, &ignored);
-        else
-            replace_file_abandon(&file);
-    }
+    if (path != NULL && replace_file_open(&file, path, &ignored) == 0)
+        replace_file_end(&file, replace_file_write(&file, id, MODEL_HASH_BYTES, &ignored), &ignored);
     free(path);
 }
 

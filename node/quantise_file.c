@@ -1,6 +1,5 @@
 #include "quantise_file.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -217,11 +216,7 @@ static int convert(struct job *job, struct fail *fail)
     const int result = write_all(job, fail);
 
     progress_end(&job->progress);
-    if (result < 0) {
-        replace_file_abandon(&job->out);
-        return -1;
-    }
-    return replace_file_commit(&job->out, fail);
+    return replace_file_end(&job->out, result, fail);
 }
 
 int quantise_file(const struct quantise_file_options *options, struct quantise_file_report *report, struct fail *fail)

@@ -73,12 +73,7 @@ static int write_to(struct output *output, const char *path, uint64_t seed, uint
     const int result = write_all(output, seed, count, fail);
 
     progress_end(&output->progress);
-    if (output->is_stdout)
-        return result;
-    if (result == 0)
-        return replace_file_commit(&output->file, fail);
-    replace_file_abandon(&output->file);
-    return result;
+    return output->is_stdout ? result : replace_file_end(&output->file, result, fail);
 }
 
 int stories_file_write(const char *path, uint64_t seed, uint64_t count, struct fail *fail)

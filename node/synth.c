@@ -298,12 +298,8 @@ static int write_described(const struct synth_options *options, const struct ggu
                      : write_file(options, description, &output, fail);
 
     progress_end(&output.progress);
-    if (result == 0) {
-        assert(output.written_bytes == output.total_bytes);
-        result = replace_file_commit(&output.file, fail);
-    } else {
-        replace_file_abandon(&output.file);
-    }
+    assert(result < 0 || output.written_bytes == output.total_bytes);
+    result = replace_file_end(&output.file, result, fail);
     free(output.buffer);
     return result;
 }

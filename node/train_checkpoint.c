@@ -127,15 +127,15 @@ static int write_state(struct writer *writer, const struct train_state *state, s
 int train_checkpoint_save(const struct train_state *state, const char *path, struct fail *fail)
 {
     struct writer writer = {.name = shown(path)};
+    int result;
 
     assert(state->step <= state->setup.steps && (state->step == 0 || state->record != NULL));
     if (replace_file_open(&writer.file, path, fail) < 0)
         return -1;
-    if (write_state(&writer, state, fail) < 0 || replace_file_sync(&writer.file, fail) < 0) {
-        replace_file_abandon(&writer.file);
-        return -1;
-    }
-    return replace_file_commit(&writer.file, fail);
+    result = write_state(&writer, state, fail);
+    if (result == 0)
+        result = replace_file_sync(&writer.file, fail);
+    return replace_file_end(&writer.file, result, fail);
 }
 
 /* ---- reading ---- */

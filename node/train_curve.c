@@ -340,11 +340,7 @@ static int write_file(const char *text, size_t size, const char *path, struct fa
     assert(size <= TRAIN_CURVE_BYTES_MAX);
     if (replace_file_open(&file, path, fail) < 0)
         return -1;
-    if (replace_file_write(&file, text, size, fail) < 0) {
-        replace_file_abandon(&file);
-        return -1;
-    }
-    return replace_file_commit(&file, fail);
+    return replace_file_end(&file, replace_file_write(&file, text, size, fail), fail);
 }
 
 /* The picture in memory; NULL when there is none. The caller frees it. */

@@ -123,10 +123,7 @@ int train_export_write(const struct train_state *state, const struct train_layou
         result = replace_file_write(&file, writer.bytes, writer.size, fail);
         if (result == 0)
             result = write_data(state, layout, type, &writer, &file, fail);
-        if (result == 0)
-            result = replace_file_commit(&file, fail);
-        else
-            replace_file_abandon(&file);
+        result = replace_file_end(&file, result, fail);
     }
     gguf_write_release(&writer);
     return result;

@@ -77,9 +77,5 @@ int train_log_write(const struct train_record *record, size_t count, const char 
 
     if (replace_file_open(&writer.file, path, fail) < 0)
         return -1;
-    if (write_records(&writer, record, count, fail) < 0) {
-        replace_file_abandon(&writer.file);
-        return -1;
-    }
-    return replace_file_commit(&writer.file, fail);
+    return replace_file_end(&writer.file, write_records(&writer, record, count, fail), fail);
 }

@@ -50,10 +50,7 @@ int export_to_file(const char *path, int (*write)(void *context, FILE *out, stru
     result = write(context, out, fail);
     if (fclose(out) != 0 && result == 0)
         result = fail_set(fail, EXIT_ENVIRONMENT, "%.300s: cannot write: %s: free some space", path, strerror(errno));
-    if (result == 0)
-        return replace_file_commit(&file, fail);
-    replace_file_abandon(&file);
-    return result;
+    return replace_file_end(&file, result, fail);
 }
 
 static int write_perfetto(void *context, FILE *out, struct fail *fail)

@@ -130,12 +130,8 @@ int verdict_save_junit(const char *path, const char *suite, const struct verdict
     verdict_write_junit(out, suite, verdicts, count);
     fclose(out);
     result = replace_file_open(&file, path, fail);
-    if (result == 0 && replace_file_write(&file, text, bytes, fail) != 0) {
-        replace_file_abandon(&file);
-        result = -1;
-    } else if (result == 0) {
-        result = replace_file_commit(&file, fail);
-    }
+    if (result == 0)
+        result = replace_file_end(&file, replace_file_write(&file, text, bytes, fail), fail);
     free(text);
     return result;
 }

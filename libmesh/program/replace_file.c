@@ -217,3 +217,11 @@ void replace_file_abandon(struct replace_file *file)
         unlink(file->temporary);
     release(file);
 }
+
+int replace_file_end(struct replace_file *file, int result, struct fail *fail)
+{
+    if (result == 0)
+        return replace_file_commit(file, fail);
+    replace_file_abandon(file);
+    return result;
+}

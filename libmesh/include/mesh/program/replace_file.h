@@ -29,8 +29,10 @@ int replace_file_sync(struct replace_file *file, struct fail *fail);
  * other. */
 bool replace_file_is_same(const char *path, const char *other);
 
-/* Either of these ends it; commit also after a failure of its own. */
+/* Any of these ends it; commit also after a failure of its own. */
 int replace_file_commit(struct replace_file *file, struct fail *fail);
 void replace_file_abandon(struct replace_file *file);
+int replace_file_end(struct replace_file *file, int result,
+                     struct fail *fail); /* commit if that of writing is 0; else abandon, return it */
 
 #endif
