@@ -15,8 +15,8 @@
 #include "bench_memory.h"
 #include "bench_model.h"
 #include "engine.h"
-#include "mesh/udp.h"
 #include "pool.h"
+#include "udp_driver.h"
 
 enum {
     PROMPT_TOKENS = 128,
@@ -212,12 +212,6 @@ static void work(void *app, uint16_t worker)
         run_context(d, worker, made);
 }
 
-static uint64_t clock_ns(void *clock)
-{
-    (void)clock;
-    return mesh_udp_now_ns();
-}
-
 static int run_threads(struct decode *d, const struct model *model, struct fail *fail)
 {
     struct engine_hooks hooks = {.on_token = on_token, .app = d};
@@ -241,7 +235,7 @@ static int run_threads(struct decode *d, const struct model *model, struct fail 
         engine_close(d->engine);
         return -1;
     }
-    engine_attach(d->engine, NULL, NULL, clock_ns, NULL);
+    engine_attach(d->engine, NULL, NULL, udp_driver_now_ns, NULL);
     struct pool *pool = pool_start(d->threads, work, d, fail);
     pool_join(pool);
     engine_close(d->engine);

@@ -3,7 +3,6 @@
  *
  * Two threads each have a port, an endpoint and a driver, as a node with one worker has; on one machine they share a clock. Both have been
  * polling without result for a while when the last tile is handed over. */
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +12,8 @@
 #include "bench_udp.h"
 #include "mesh/wire.h"
 #include "pool.h"
-#include "port.h"
 #include "security.h"
+#include "udp_driver.h"
 
 enum { RANKS = 2, BATCHES = 40, BATCHES_QUICK = 3, STEPS = 100 /* of a batch */, WARM_STEPS = 20, PAUSE_NS = 20000 };
 
@@ -58,19 +57,13 @@ static int flush_udp(void *driver, struct mesh *mesh)
     return mesh_udp_flush(driver, mesh);
 }
 
-static uint64_t clock_ns(void *clock)
-{
-    (void)clock;
-    return mesh_udp_now_ns();
-}
-
 static void open_port(struct exchange *x, uint16_t rank)
 {
     struct bench_rank *r = &x->ranks.rank[rank];
 
     x->port[rank] = (struct port){.mesh = r->mesh,
                                   .driver = {.poll = poll_udp, .flush = flush_udp, .driver = r->udp},
-                                  .now_ns = clock_ns,
+                                  .now_ns = udp_driver_now_ns,
                                   .on_owned = on_owned,
                                   .on_event = on_event,
                                   .on_consume = on_consume,

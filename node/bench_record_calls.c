@@ -4,10 +4,10 @@
 #include "bench_record_calls.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench_cluster.h"
+#include "bench_memory.h"
 
 #ifdef MESH_HAVE_TRACE
 #include "mesh/recording.h"
@@ -70,14 +70,6 @@ static int hear_all(struct heard *heard, struct mesh_trace *trace)
     return err;
 }
 
-static uint64_t own_ns(void)
-{
-    struct timespec used;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-}
-
 /* In batches, so that the clock is not read for each call. Returns the caller's time. */
 static uint64_t tell(const struct heard *heard, const struct mesh_tap *tap)
 {
@@ -86,11 +78,11 @@ static uint64_t tell(const struct heard *heard, const struct mesh_tap *tap)
     size_t i = 0;
 
     while (i < heard->count) {
-        const uint64_t past_ns = mesh_udp_now_ns() - begun_ns, from_ns = own_ns();
+        const uint64_t past_ns = mesh_udp_now_ns() - begun_ns, from_ns = bench_memory_thread_ns();
 
         for (; i < heard->count && heard->call[i].call.at_ns - first_ns <= past_ns; i++)
             tap->put(tap->user, &heard->call[i]);
-        took_ns += own_ns() - from_ns;
+        took_ns += bench_memory_thread_ns() - from_ns;
         usleep(SLICE_US);
     }
     return took_ns;

@@ -3,17 +3,16 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gguf_guard.h"
 #include "head.h"
-#include "mesh/udp.h"
 #include "pool.h"
 #include "recompute_state.h"
 #include "run_options.h"
 #include "spin.h"
+#include "udp_driver.h"
 
 /* ---- opening ---- */
 
@@ -161,12 +160,6 @@ static bool is_end(const void *tokenizer, uint32_t id)
     return tokenizer_is_end(tokenizer, id);
 }
 
-static uint64_t clock_ns(void *clock)
-{
-    (void)clock;
-    return mesh_udp_now_ns();
-}
-
 static int kv_type_of(const char *name)
 {
     for (int i = 0; run_kv_words[i] != NULL; i++)
@@ -232,7 +225,7 @@ int recompute_begin(struct recompute *r, const struct recompute_setup *setup, co
     if (engine_allocate(r->engine, fail) < 0)
         return -1;
     team_run(r->team, engine_load_count(r->engine), load, r);
-    engine_attach(r->engine, NULL, NULL, clock_ns, NULL);
+    engine_attach(r->engine, NULL, NULL, udp_driver_now_ns, NULL);
     return 0;
 }
 

@@ -1,6 +1,5 @@
 /* What a serving node records, besides the calls of its cores: --record. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "pool.h"
 #include "run_options.h"
@@ -147,14 +146,11 @@ void serve_record_result(struct server *server, const struct epoch_run_result *r
 
 void serve_record_piece(struct server *server, const struct mesh_telemetry_head *head, const uint8_t *piece, size_t bytes)
 {
-    struct timespec now;
-
     /* Watchers may want reports more often; all pieces of a report have the same serial number. */
     if (server->recording == NULL || (head->serial != server->record_serial && head->now_ns < server->record_at_ns))
         return;
     if (head->serial != server->record_serial)
         server->record_at_ns = head->now_ns + SERVE_RECORD_NS;
     server->record_serial = head->serial;
-    clock_gettime(CLOCK_REALTIME, &now);
-    recording_report(server->recording, head->now_ns, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, piece, bytes);
+    recording_report(server->recording, head->now_ns, serve_unix_ms(), piece, bytes);
 }

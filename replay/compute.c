@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "compute_epoch.h"
 #include "mesh/program/json.h"
+#include "mesh/udp.h"
 
 enum { SETUP_WORD_BYTES = 16 };
 
@@ -27,14 +27,6 @@ struct run {
     struct compute_tokens *tokens; /* (path_count) */
     struct compute_tapes tapes;
 };
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static int no_memory(struct fail *fail)
 {
@@ -197,7 +189,7 @@ static int run_epoch(struct run *run, const size_t *group, size_t count, struct 
     const struct recompute_hooks hooks = {.on_blocks = compute_epoch_blocks, .on_token = compute_epoch_token, .app = &epoch};
     const struct compute_tape *first = &run->tapes.tapes[group[0]];
     struct compute_case *one = add_case(run->compute);
-    const uint64_t begun_ns = clock_ns();
+    const uint64_t begun_ns = mesh_udp_now_ns();
     int result;
 
     if (one == NULL)
@@ -212,7 +204,7 @@ static int run_epoch(struct run *run, const size_t *group, size_t count, struct 
     result = recompute_begin(run->recompute, &run->sources[first->path].setup, &hooks, fail);
     if (result == 0)
         result = compute_epoch_run(&epoch, fail);
-    one->took_ns = clock_ns() - begun_ns;
+    one->took_ns = mesh_udp_now_ns() - begun_ns;
     if (result == 0)
         describe_epoch(one, &epoch);
     compute_epoch_release(&epoch);
@@ -238,7 +230,7 @@ static int run_requests(struct run *run, size_t index, struct fail *fail)
     struct compute_epoch epoch = {
         .recompute = run->recompute, .tapes = &tapes, .tokens = &run->tokens[index], .is_used = (bool *)(uintptr_t)&used};
     const struct recompute_hooks hooks = {.on_token = compute_epoch_token, .app = &epoch};
-    const uint64_t before = compute_tokens_compared(&run->tokens[index]), begun_ns = clock_ns();
+    const uint64_t before = compute_tokens_compared(&run->tokens[index]), begun_ns = mesh_udp_now_ns();
     struct compute_case *one;
     struct request request;
     size_t next = 0, count = 0;
@@ -255,7 +247,7 @@ static int run_requests(struct run *run, size_t index, struct fail *fail)
             return -1;
         count++;
     } while (!epoch.token.is_set && compute_tokens_next_request(&run->tokens[index], &next, &request));
-    one->took_ns = clock_ns() - begun_ns;
+    one->took_ns = mesh_udp_now_ns() - begun_ns;
     epoch.tokens_compared = compute_tokens_compared(&run->tokens[index]) - before;
     describe_epoch(one, &epoch);
     if (one->state == COMPUTE_SAME)

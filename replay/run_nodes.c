@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +9,10 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mesh/program/signals.h"
+#include "mesh/udp.h"
 #include "run_folder.h"
 
 enum { TRY_US = 50000, SHORT_TRY_US = 2000, SHORT_SECONDS = 60, STOP_TRIES = 600, STATUS_BYTES = 65536, NOT_FOUND = 127 };
@@ -61,14 +60,6 @@ void run_last_line(const char *path, char *line, size_t capacity)
         fclose(file);
 }
 
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* Run a short program to its end, or kill it at that time; its exit code, or -1. */
 static int run_short(const char *const *words, const char *out_path, const char *err_path, uint64_t until_ns, struct fail *fail)
 {
@@ -79,7 +70,7 @@ static int run_short(const char *const *words, const char *out_path, const char 
     if (pid < 0)
         return -1;
     for (; (ended = waitpid(pid, &status, WNOHANG)) == 0; usleep(SHORT_TRY_US))
-        if (clock_ns() >= until_ns) {
+        if (mesh_udp_now_ns() >= until_ns) {
             kill(pid, SIGKILL);
             ended = waitpid(pid, &status, 0);
             break;
@@ -130,7 +121,7 @@ static int make_key(struct run_nodes *nodes, struct fail *fail)
     }
     snprintf(nodes->key, sizeof nodes->key, "%s/key", nodes->folder);
     snprintf(log, sizeof log, "%s/keygen", nodes->folder);
-    code = run_short(words, "/dev/null", log, clock_ns() + SHORT_SECONDS * UINT64_C(1000000000), fail);
+    code = run_short(words, "/dev/null", log, mesh_udp_now_ns() + SHORT_SECONDS * UINT64_C(1000000000), fail);
     if (code == NOT_FOUND) {
         run_last_line(log, log, sizeof log);
         return fail_set(fail, EXIT_ENVIRONMENT, "%.100s: name mesh-node with its path after --", log);
@@ -369,12 +360,12 @@ int run_nodes_start(struct run_nodes *nodes, unsigned seconds, struct fail *fail
     for (uint16_t i = 0; i < nodes->count; i++)
         if (start_node(nodes, i, fail) < 0)
             return -1;
-    until_ns = clock_ns() + seconds * UINT64_C(1000000000);
+    until_ns = mesh_udp_now_ns() + seconds * UINT64_C(1000000000);
     for (uint16_t i = 0; i < nodes->count; i++)
         for (; !is_ready(nodes, i, until_ns); usleep(TRY_US)) {
             if (run_nodes_check(nodes, fail) < 0)
                 return -1;
-            if (clock_ns() >= until_ns)
+            if (mesh_udp_now_ns() >= until_ns)
                 return fail_set(fail, EXIT_ENVIRONMENT, "%u nodes have not become a cluster within %u s: see their logs with --keep",
                                 nodes->count, seconds);
         }

@@ -7,15 +7,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "mesh/udp.h"
+
 enum { LOOK_NS = 5000000 };
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void path_of(const struct run_nodes *nodes, size_t index, const char *name, char path[RUN_PATH_BYTES])
 {
@@ -153,7 +147,7 @@ static void stop_asking(struct run_play *play)
 static int ask_due(struct run_play *play, const struct run_nodes *nodes, uint64_t begun_ns, size_t *next, size_t *running,
                    struct fail *fail)
 {
-    const uint64_t now_ns = clock_ns();
+    const uint64_t now_ns = mesh_udp_now_ns();
 
     while (*next < play->count && due_ns(play, begun_ns, *next) <= now_ns && (play->speed > 0 || *running < play->together)) {
         struct run_request *r = &play->requests[*next];
@@ -169,14 +163,14 @@ static int ask_due(struct run_play *play, const struct run_nodes *nodes, uint64_
 
 static int play_all(struct run_play *play, struct run_nodes *nodes, struct fail *fail)
 {
-    const uint64_t begun_ns = clock_ns();
+    const uint64_t begun_ns = mesh_udp_now_ns();
     uint64_t heard_ns = begun_ns, now_ns, until_ns;
     size_t next = 0, running = 0;
 
     while (next < play->count || running > 0) {
         if (ask_due(play, nodes, begun_ns, &next, &running, fail) < 0 || run_nodes_check(nodes, fail) < 0)
             return -1;
-        now_ns = clock_ns();
+        now_ns = mesh_udp_now_ns();
         for (size_t i = 0; i < next; i++)
             if (look_at(nodes, &play->requests[i], i)) {
                 running--;

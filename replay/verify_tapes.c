@@ -3,18 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "mesh/seal.h"
+#include "mesh/udp.h"
 #include "tape_reader.h"
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static struct verify_core *add_core(struct verify *verify, const char *path, const struct mesh_trace_chunk *chunk)
 {
@@ -90,7 +82,7 @@ static int feed_one(struct verify_core *core, const struct mesh_tape_entry *entr
 
 static int feed_records(struct verify_core *core, const struct mesh_trace_chunk *chunk, const uint8_t *records, struct fail *fail)
 {
-    const uint64_t begun_ns = clock_ns();
+    const uint64_t begun_ns = mesh_udp_now_ns();
     uint64_t count = 0;
     int result = 0;
 
@@ -108,7 +100,7 @@ static int feed_records(struct verify_core *core, const struct mesh_trace_chunk 
     if (result == 0 && core->state == VERIFY_RUNNING && count != chunk->count)
         return fail_set(fail, EXIT_BAD_FILE, "%.200s: chunk %" PRIu64 ": %" PRIu64 " calls where %" PRIu64 " should be: record again",
                         core->path, chunk->id, count, chunk->count);
-    core->took_ns += clock_ns() - begun_ns;
+    core->took_ns += mesh_udp_now_ns() - begun_ns;
     return result;
 }
 
