@@ -7,41 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* Length of the character that this byte begins; 0: none. */
-static size_t length_of(unsigned char first)
-{
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* Can the next byte follow? The second byte of some characters is restricted: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static bool continues(const struct utf8_stream *stream, unsigned char next)
-{
-    unsigned char low = 0x80, high = 0xbf;
-
-    if (stream->held_size == 1) {
-        switch (stream->held[0]) {
-        case 0xe0:
-            low = 0xa0;
-            break;
-        case 0xed:
-            high = 0x9f;
-            break;
-        case 0xf0:
-            low = 0x90;
-            break;
-        case 0xf4:
-            high = 0x8f;
-            break;
-        default:
-            break;
-        }
-    }
-    return next >= low && next <= high;
-}
+#include "mesh/program/text_decode.h"
 
 static char *put_replacement(char *out)
 {
@@ -50,14 +16,20 @@ static char *put_replacement(char *out)
 
 static char *push_byte(struct utf8_stream *stream, unsigned char byte, char *out)
 {
-    if (stream->held_size > 0 && !continues(stream, byte)) {
+    const char *held = (const char *)stream->held;
+    uint32_t code_point;
+
+    stream->held[stream->held_size] = byte;
+    if (stream->held_size > 0 &&
+        text_decode(held, stream->held_size + 1u, &code_point) <= stream->held_size) { /* byte does not continue it */
         out = put_replacement(out);
         stream->held_size = 0;
     }
-    if (stream->held_size == 0 && (byte == 0 || length_of(byte) == 0))
+    if (stream->held_size == 0 && (byte == 0 || (byte >= 0x80 && byte < 0xc2) || byte > 0xf4))
         return put_replacement(out);
     stream->held[stream->held_size++] = byte;
-    if (stream->held_size == length_of(stream->held[0])) {
+    text_decode(held, stream->held_size, &code_point);
+    if (code_point != TEXT_DECODE_INVALID) {
         out = mempcpy(out, stream->held, stream->held_size);
         stream->held_size = 0;
     }
