@@ -110,15 +110,14 @@ static bool field_at(unsigned index, struct filter_field *out)
 
 /* ---- finding ---- */
 
-static bool skip_prefix(const char **name, size_t *length, const char *prefix)
+static void skip_prefix(const char **name, size_t *length, const char *prefix)
 {
     const size_t size = strlen(prefix);
 
     if (*length <= size || memcmp(*name, prefix, size) != 0)
-        return false;
+        return;
     *name += size;
     *length -= size;
-    return true;
 }
 
 static bool is_name(const char *name, const char *text, size_t length)

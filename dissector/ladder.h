@@ -9,7 +9,7 @@
 
 #include "analysis.h"
 
-enum { LADDER_ROWS_MAX = 1 << 14, LADDER_RANKS_MAX = 16, LADDER_COLUMNS = 100 };
+enum { LADDER_ROWS_MAX = 1 << 14, LADDER_RANKS_MAX = 16 };
 
 /* What is shown: within this time, all that belongs to these steps or lies between their tiles. */
 struct ladder_range {

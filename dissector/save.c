@@ -57,14 +57,6 @@ int save_check(const struct save *save, struct fail *fail)
                     strerror(errno));
 }
 
-static int close_file(struct save *save, struct fail *fail)
-{
-    struct capture_writer *writer = save->writer;
-
-    save->writer = NULL;
-    return capture_writer_close(writer, fail);
-}
-
 /* Is it time for another file? */
 static bool is_over(const struct save *save, uint64_t ts_ns)
 {
@@ -85,14 +77,14 @@ int save_add(struct save *save, const struct capture_frame *frame, struct fail *
     const struct save_options *o = &save->options;
 
     if (save->writer && is_over(save, frame->ts_ns)) {
-        if (close_file(save, fail) < 0)
+        if (save_close(save, fail) < 0)
             return -1;
         save->number = 0;
         save->began_ns = 0;
         if (o->file_count && ++save->periods >= o->file_count && !o->file_mb)
             return 1;
     } else if (save->writer && is_full(save)) {
-        if (close_file(save, fail) < 0)
+        if (save_close(save, fail) < 0)
             return -1;
         if (o->file_count && ++save->number >= o->file_count)
             save->number = 0;
@@ -113,5 +105,8 @@ int save_flush(struct save *save, struct fail *fail)
 
 int save_close(struct save *save, struct fail *fail)
 {
-    return close_file(save, fail);
+    struct capture_writer *writer = save->writer;
+
+    save->writer = NULL;
+    return capture_writer_close(writer, fail);
 }

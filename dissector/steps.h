@@ -8,7 +8,7 @@
 #include "mesh/histogram.h"
 #include "mesh/wire.h"
 
-enum { STEPS_KEPT = 16, STEPS_RANKS_MAX = 64, STEPS_NOBODY = UINT16_MAX };
+enum { STEPS_KEPT = 16, STEPS_RANKS_MAX = 64 };
 
 struct steps_rank {
     uint64_t begin_ns, end_ns; /* first tile sent, last gather whole; end 0: nothing is known of this rank */

@@ -32,7 +32,6 @@ enum {
     CLUSTER_ANSWERS = 8,   /* times of answering that are remembered */
     CLUSTER_NUMBERS = 512, /* received numbers remembered per sender */
     CLUSTER_ASKED = 1024,  /* times of questions that are remembered: four seconds of the largest epoch */
-    CLUSTER_PARTS_MAX = (MESH_RANKS_MAX + MESH_PART_MEMBERS_MAX - 1) / MESH_PART_MEMBERS_MAX
 };
 
 #define CLUSTER_MS UINT64_C(1000000)

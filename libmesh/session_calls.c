@@ -2,7 +2,6 @@
  *
  * Invariant: until a call has brought back the cookie that its own address was given, nothing of it is kept but an answer that waits to be
  * sent, in a short queue. An incarnation opens one session, ever: a closed one is remembered as long as its cookie is valid. */
-#include <assert.h>
 #include <string.h>
 
 #include "mesh/program/byte_order.h"
@@ -121,16 +120,15 @@ static struct mesh_session_answer *push_answer(struct mesh_sessions *s, const st
     return answer;
 }
 
-static int answer_refusal(struct mesh_sessions *s, const struct mesh_addr *to, uint64_t nonce, enum mesh_call_reason reason)
+static void answer_refusal(struct mesh_sessions *s, const struct mesh_addr *to, uint64_t nonce, enum mesh_call_reason reason)
 {
     struct mesh_session_answer *answer = push_answer(s, to, MESH_TYPE_CALL_REFUSE);
 
-    if (answer) {
-        memcpy(answer->as.refuse.incarnation, s->config.incarnation, sizeof answer->as.refuse.incarnation);
-        answer->as.refuse.nonce = nonce;
-        answer->as.refuse.reason = (uint16_t)reason;
-    }
-    return MESH_EREFUSED;
+    if (!answer)
+        return;
+    memcpy(answer->as.refuse.incarnation, s->config.incarnation, sizeof answer->as.refuse.incarnation);
+    answer->as.refuse.nonce = nonce;
+    answer->as.refuse.reason = (uint16_t)reason;
 }
 
 static void answer_cookie(struct mesh_sessions *s, const struct mesh_addr *to, const struct mesh_calling *call)

@@ -98,8 +98,7 @@ struct recording_store {
     unsigned taking; /* which of `helped` is filled; the other is to be written */
     struct recording_meta meta[MESH_RECORDING_META_MAX];
     unsigned meta_count;
-    uint8_t *epoch; /* the last row of that table, packed; NULL: none yet */
-    size_t epoch_bytes;
+    uint8_t *epoch;                                    /* the last row of that table, packed; NULL: none yet */
     uint8_t init[sizeof(struct mesh_tape_init_bytes)]; /* record of the last endpoint's INIT */
     bool has_init;
     bool has_begun;                                      /* what stands in every file is in this one */

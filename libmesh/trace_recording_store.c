@@ -202,7 +202,6 @@ static void take_row(struct storing *s, const struct mesh_recorder_entry *entry)
         memcpy(kept, entry->content, entry->bytes);
         free(store->epoch);
         store->epoch = kept;
-        store->epoch_bytes = entry->bytes;
     }
     add_row(s, table, entry->content);
     s->bytes += entry->bytes + ROW_COST_BYTES;

@@ -113,22 +113,17 @@ static void comparable_speeds(const struct balance_member *member, uint16_t coun
 
 /* ---- what a step costs ---- */
 
-static uint64_t row_bytes(const struct gguf_tensor *tensor)
-{
-    return model_row_bytes(tensor);
-}
-
 void balance_load_init(struct balance_load *load, const struct model *model)
 {
-    *load = (struct balance_load){.model = model, .output_bytes = row_bytes(model->output)};
+    *load = (struct balance_load){.model = model, .output_bytes = model_row_bytes(model->output)};
     for (uint32_t i = 0; i < model->layers; i++) {
         const struct model_layer *layer = &model->layer[i];
 
-        load->head_bytes += row_bytes(layer->q) * model->head_dim;
-        load->kv_head_bytes += (row_bytes(layer->k) + row_bytes(layer->v)) * model->head_dim;
-        load->wo_bytes += row_bytes(layer->wo);
-        load->gate_up_bytes += row_bytes(layer->gate) + row_bytes(layer->up);
-        load->down_bytes += row_bytes(layer->down);
+        load->head_bytes += model_row_bytes(layer->q) * model->head_dim;
+        load->kv_head_bytes += (model_row_bytes(layer->k) + model_row_bytes(layer->v)) * model->head_dim;
+        load->wo_bytes += model_row_bytes(layer->wo);
+        load->gate_up_bytes += model_row_bytes(layer->gate) + model_row_bytes(layer->up);
+        load->down_bytes += model_row_bytes(layer->down);
     }
     load->bytes = load->head_bytes * model->heads + load->kv_head_bytes * model->kv_heads +
                   (load->wo_bytes + load->down_bytes) * model->dim + load->gate_up_bytes * model->hidden +

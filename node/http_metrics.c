@@ -126,7 +126,7 @@ static void be_quiet(void *app, const char *format, va_list list)
     (void)list;
 }
 
-static socklen_t socket_address(struct mesh_addr addr, struct sockaddr_storage *out)
+static void socket_address(struct mesh_addr addr, struct sockaddr_storage *out)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
@@ -136,13 +136,12 @@ static socklen_t socket_address(struct mesh_addr addr, struct sockaddr_storage *
         v4->sin_family = AF_INET;
         v4->sin_port = htons(addr.port);
         memcpy(&v4->sin_addr, addr.ip + 12, 4);
-        return sizeof *v4;
+        return;
     }
     v6->sin6_family = AF_INET6;
     v6->sin6_port = htons(addr.port);
     v6->sin6_scope_id = addr.scope;
     memcpy(&v6->sin6_addr, addr.ip, 16);
-    return sizeof *v6;
 }
 
 struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct http_metrics_source *source, struct fail *fail)

@@ -24,7 +24,7 @@ static const char *const examples[] = {"mesh-node serve -m model.gguf          (
                                        "mesh-node serve -m model.gguf --key mesh.key --listen 10.0.0.2:7411 --join 10.0.0.1:7411",
                                        "mesh-node serve -c cluster.conf --node attic", NULL};
 
-enum { PORT_DEFAULT = 7411, DRAIN_DEFAULT = 30, DRAIN_MAX = 86400, FETCH_WAIT_S_DEFAULT = 60, FETCH_WAIT_S_MAX = 86400 };
+enum { DRAIN_DEFAULT = 30, DRAIN_MAX = 86400, FETCH_WAIT_S_DEFAULT = 60, FETCH_WAIT_S_MAX = 86400 };
 
 enum { FETCH_ROWS, FETCH_ALL };
 static const char *const fetch_words[] = {"rows", "all", NULL};
