@@ -1,7 +1,6 @@
 /* From an expression to a program in one pass of recursive descent, as deep as parentheses may be nested.
  *
  *   either  = both { or both }        both = negated { and negated }        negated = { not } ( "(" either ")" | test ) */
-#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

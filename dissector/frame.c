@@ -1,7 +1,6 @@
 #include "frame.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cursor.h"

@@ -31,8 +31,6 @@ int import_close(struct import *import, struct fail *fail)
 
 #else
 
-#include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

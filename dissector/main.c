@@ -1,6 +1,5 @@
 /* mesh-dissect: parses the command line, and maps the result to an exit code. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "capture.h"
 #include "dissect.h"

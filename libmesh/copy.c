@@ -8,8 +8,6 @@
  * it more. */
 #include "core.h"
 
-#include <assert.h>
-
 enum {
     TOKENS_MAX = 16,
     SAMPLE_NUMBERS = 256, /* in the peer's reports: fewer are not yet a measure */

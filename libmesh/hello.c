@@ -4,7 +4,6 @@
  * with REFUSE, so both sides can tell their users. A refused peer is asked again now and then, since its process may be started anew. */
 #include "core.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "mesh/program/byte_order.h"

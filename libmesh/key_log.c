@@ -1,7 +1,6 @@
 /* The key log: keys of senders as lines of text, in the manner of browsers' SSLKEYLOGFILE. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -5,8 +5,6 @@
  * report. */
 #include "core.h"
 
-#include <assert.h>
-
 enum {
     FIRST_PINGS = 8,
     FIRST_PING_NS = 2000000,

@@ -6,8 +6,6 @@
 
 #include "bits.h"
 
-#include <assert.h>
-
 static struct mesh_range range_of(const struct mesh_tile *tile)
 {
     return (struct mesh_range){tile->token_first, tile->token_count, tile->block_first, tile->block_count};

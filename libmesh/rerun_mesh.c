@@ -1,7 +1,6 @@
 /* The calls of an endpoint, given again. */
 #include "rerun_parts.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

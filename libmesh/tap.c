@@ -1,7 +1,6 @@
 /* Telling the tap of an endpoint about its calls. Nothing here changes protocol state. */
 #include "tap.h"
 
-#include <assert.h>
 #include <string.h>
 
 void mesh_tap_set_body(struct mesh_tape_entry *entry, const void *body, size_t bytes)

@@ -1,5 +1,4 @@
 /* Telemetry in the trace store: each piece as it is, and its items in a table for each kind. */
-#include <assert.h>
 #include <string.h>
 
 #include "trace_parts.h"

@@ -2,7 +2,6 @@
  *
  * The database is SQLite's own, a file without a name that goes when the trace is closed. Its tables take the place of the file's by views
  * that come first when a name is looked up; main.datagrams and so on are the file's. */
-#include <assert.h>
 #include <string.h>
 
 #include "trace_parts.h"

@@ -1,6 +1,5 @@
 /* Reports taken into a fleet: every item is a node's claim, in range but otherwise arbitrary. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "engine_state.h"
-#include "kernel_kv.h"
 
 size_t attention_head_floats(const struct engine *e)
 {

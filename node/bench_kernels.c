@@ -2,7 +2,6 @@
  *
  * A run goes over many chunks: plain read, dot product, plain read, ... and takes the median chunk of each, so that an interrupt or another
  * program does not count. Times are the thread's processor time. */
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,6 @@
  * on a real network a switch and the receivers do. So the same is measured with an interface that discards all datagrams: the cost of a
  * sender with a network card, without its driver. A node in a group polls one more socket: that cost is a row, too. */
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>

@@ -4,9 +4,7 @@
 
 #include "bench.h"
 #include "bench_memory.h"
-#include "bench_model.h"
 #include "engine.h"
-#include "tensor_type.h"
 
 enum { NODES = 3, RUNS = 9, RUNS_QUICK = 3, CONTEXT = 512, BATCH = 128, SLOTS = 4 };
 

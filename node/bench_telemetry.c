@@ -6,7 +6,6 @@
  * counting, which is always on, and their receiving of datagrams. Bounds are 95 % bounds of the median. */
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>

@@ -11,7 +11,6 @@
 #include "engine_state.h"
 #include "hash.h"
 #include "head.h"
-#include "idle.h"
 
 enum {
     LOOK_NS = 200000,       /* between two polls: each is a system call, and a worker that needs input polls anyway */

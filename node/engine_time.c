@@ -1,6 +1,5 @@
 #include "engine_time.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "engine_state.h"

@@ -1,7 +1,6 @@
 /* Finishing a tile's sums: scaled by the norm factor, added to the residual, turned into blocks for the next matmul, sent. */
 #include <string.h>
 
-#include "canon.h"
 #include "engine_state.h"
 
 /* The first non-finite of count values, or -1. */

@@ -1,7 +1,5 @@
 #include "member.h"
 
-#include <assert.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,5 @@
 #include "model_fetch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,6 +1,5 @@
 #include "plan.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "memory_text.h"

@@ -1,7 +1,5 @@
 #include "request.h"
 
-#include <inttypes.h>
-
 static int check_tokens(const struct request *r, uint32_t vocab, struct fail *fail)
 {
     for (uint32_t i = 0; i < r->prompt_count; i++)

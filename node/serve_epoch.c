@@ -7,7 +7,6 @@
 
 #include "log.h"
 #include "mesh/udp.h"
-#include "mesh/wire.h"
 #include "notify.h"
 #include "serve_state.h"
 

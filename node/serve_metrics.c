@@ -1,5 +1,4 @@
 /* A serving node's answers to /metrics and /health. */
-#include <inttypes.h>
 
 #include "mesh/program/json.h"
 #include "metrics.h"

@@ -1,6 +1,5 @@
 #include "telemetry_lines.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "client_message.h"

@@ -1,6 +1,5 @@
 #include "train.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>

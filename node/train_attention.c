@@ -1,5 +1,4 @@
 /* Attention in training: one task per row of the batch and KV head, TRAIN_BLOCK positions at a time. */
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "node/recompute.h"
-#include "rows.h"
 
 /* ---- the log of a tape ---- */
 

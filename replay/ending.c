@@ -1,6 +1,5 @@
 #include "ending.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 

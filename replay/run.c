@@ -1,6 +1,5 @@
 /* mesh-replay run: recorded requests made again to real nodes, or recorded ranks played to one, with the results compared with the
  * recording. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

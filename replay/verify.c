@@ -1,5 +1,4 @@
 /* mesh-replay verify: does the same input still give the same output? */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
