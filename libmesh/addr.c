@@ -25,18 +25,14 @@ const char *mesh_addr_fault(struct mesh_addr addr)
     const bool is_v4 = mesh_addr_is_v4(&addr);
     const uint8_t *v4 = addr.ip + 12;
 
-    if (addr.port == 0) {
+    if (addr.port == 0)
         return "port 0 is any port: give the one at which the node listens";
-    }
-    if (is_v4 ? v4[0] == 0 : mesh_addr_is_any(&addr)) {
+    if (is_v4 ? v4[0] == 0 : mesh_addr_is_any(&addr))
         return "a wildcard address is no machine's: give the one by which others reach it";
-    }
-    if (is_v4 ? v4[0] >= 224 : addr.ip[0] == 0xff) {
+    if (is_v4 ? v4[0] >= 224 : addr.ip[0] == 0xff)
         return "no single machine has it: give the one by which others reach it";
-    }
-    if (!is_v4 && addr.ip[0] == 0xfe && (addr.ip[1] & 0xc0) == 0x80 && addr.scope == 0) {
+    if (!is_v4 && addr.ip[0] == 0xfe && (addr.ip[1] & 0xc0) == 0x80 && addr.scope == 0)
         return "a link-local address needs its interface: give it as in [fe80::1%eth0]:7411";
-    }
     return NULL;
 }
 
@@ -88,11 +84,10 @@ static int addr_refuse(char *reason, size_t reason_bytes, const char *text, cons
 /* Nobody knows the name, or the interface, now: the network or its name server may be down, and come up. */
 static int addr_refuse_name(char *reason, size_t reason_bytes, const char *text, const char *why)
 {
-    if (strchr(text, '%') != NULL) {
+    if (strchr(text, '%') != NULL)
         snprintf(reason, reason_bytes, "'%.60s': this machine has no such interface, or this is no IPv6 address: see ip link", text);
-    } else {
+    else
         snprintf(reason, reason_bytes, "'%.60s': %s: check the name, the network and its name server", text, why);
-    }
     return MESH_ESYSTEM;
 }
 
@@ -101,13 +96,11 @@ static int addr_parse_port(const char *text, uint16_t *port)
     char *end;
     unsigned long value;
 
-    if (*text < '0' || *text > '9') {
+    if (*text < '0' || *text > '9')
         return MESH_EINVAL;
-    }
     value = strtoul(text, &end, 10);
-    if (*end != '\0' || value > UINT16_MAX) {
+    if (*end != '\0' || value > UINT16_MAX)
         return MESH_EINVAL;
-    }
     *port = (uint16_t)value;
     return 0;
 }
@@ -125,11 +118,9 @@ static int addr_resolve(const char *host, struct mesh_addr *addr, const char **w
         errno = err == EAI_NONAME || err == EAI_NODATA ? ENOENT : EAGAIN;
         return MESH_ESYSTEM;
     }
-    for (struct addrinfo *one = list; one != NULL; one = one->ai_next) {
-        if (best == NULL || (best->ai_family != AF_INET && one->ai_family == AF_INET)) {
+    for (struct addrinfo *one = list; one != NULL; one = one->ai_next)
+        if (best == NULL || (best->ai_family != AF_INET && one->ai_family == AF_INET))
             best = one;
-        }
-    }
     assert(best != NULL); /* success gives at least one */
     memcpy(&found, best->ai_addr, best->ai_addrlen);
     freeaddrinfo(list);
@@ -151,9 +142,8 @@ static int addr_parse_host(const char *host, bool bracketed, struct mesh_addr *a
         memcpy(addr->ip, addr_mapped, sizeof addr_mapped);
         return 0;
     }
-    if (bracketed && inet_pton(AF_INET6, host, addr->ip) == 1) {
+    if (bracketed && inet_pton(AF_INET6, host, addr->ip) == 1)
         return 0;
-    }
     return addr_resolve(host, addr, why);
 }
 
@@ -168,29 +158,23 @@ int mesh_addr_parse(const char *text, struct mesh_addr *addr, char *reason, size
     uint16_t port;
     int err;
 
-    if (colon == NULL) {
+    if (colon == NULL)
         return addr_refuse(reason, reason_bytes, text, "no port");
-    }
     size = (size_t)(colon - text);
-    if (bracketed && (size < 2 || text[size - 1] != ']')) {
+    if (bracketed && (size < 2 || text[size - 1] != ']'))
         return addr_refuse(reason, reason_bytes, text, "no port after the closing bracket");
-    }
-    if (!bracketed && memchr(text, ':', size) != NULL) {
+    if (!bracketed && memchr(text, ':', size) != NULL)
         return addr_refuse(reason, reason_bytes, text, "an IPv6 address needs brackets");
-    }
-    if (addr_parse_port(colon + 1, &port) != 0) {
+    if (addr_parse_port(colon + 1, &port) != 0)
         return addr_refuse(reason, reason_bytes, text, "the port is not a number from 0 to 65535");
-    }
     size -= bracketed ? 2 : 0;
-    if (size >= sizeof host) {
+    if (size >= sizeof host)
         return addr_refuse(reason, reason_bytes, text, "the name is longer than 255 bytes");
-    }
     memcpy(host, text + (bracketed ? 1 : 0), size);
     host[size] = '\0';
     err = addr_parse_host(host, bracketed, &parsed, &why);
-    if (err != 0) {
+    if (err != 0)
         return err == MESH_ESYSTEM ? addr_refuse_name(reason, reason_bytes, text, why) : addr_refuse(reason, reason_bytes, text, why);
-    }
     parsed.port = port;
     *addr = parsed;
     return 0;
@@ -206,9 +190,8 @@ void mesh_addr_format(struct mesh_addr addr, char out[MESH_ADDR_TEXT_BYTES])
         return;
     }
     inet_ntop(AF_INET6, addr.ip, ip, sizeof ip);
-    if (addr.scope != 0) {
+    if (addr.scope != 0)
         snprintf(out, MESH_ADDR_TEXT_BYTES, "[%.39s%%%u]:%u", ip, addr.scope, addr.port);
-    } else {
+    else
         snprintf(out, MESH_ADDR_TEXT_BYTES, "[%.45s]:%u", ip, addr.port);
-    }
 }

@@ -31,9 +31,8 @@ static int heap_grow(struct mesh_heap *heap)
     const size_t capacity = heap->capacity == 0 ? HEAP_CAPACITY_FIRST : heap->capacity * 2;
     struct mesh_heap_entry *entries = realloc(heap->entries, capacity * sizeof *entries);
 
-    if (entries == NULL) {
+    if (entries == NULL)
         return MESH_ENOMEM;
-    }
     heap->entries = entries;
     heap->capacity = capacity;
     return 0;
@@ -44,12 +43,10 @@ int mesh_heap_push(struct mesh_heap *heap, uint64_t time_ns, void *item)
     const struct mesh_heap_entry entry = {time_ns, heap->sequence, item};
     size_t at = heap->count;
 
-    if (heap->count == heap->limit) {
+    if (heap->count == heap->limit)
         return MESH_AGAIN;
-    }
-    if (heap->count == heap->capacity && heap_grow(heap) != 0) {
+    if (heap->count == heap->capacity && heap_grow(heap) != 0)
         return MESH_ENOMEM;
-    }
     heap->sequence++;
     heap->count++;
     while (at > 0 && heap_is_before(&entry, &heap->entries[(at - 1) / 2])) {
@@ -70,18 +67,15 @@ bool mesh_heap_pop(struct mesh_heap *heap, struct mesh_heap_entry *entry)
     struct mesh_heap_entry last;
     size_t at = 0;
 
-    if (heap->count == 0) {
+    if (heap->count == 0)
         return false;
-    }
     *entry = heap->entries[0];
     last = heap->entries[--heap->count];
     for (size_t child = 1; child < heap->count; child = 2 * at + 1) {
-        if (child + 1 < heap->count && heap_is_before(&heap->entries[child + 1], &heap->entries[child])) {
+        if (child + 1 < heap->count && heap_is_before(&heap->entries[child + 1], &heap->entries[child]))
             child++;
-        }
-        if (!heap_is_before(&heap->entries[child], &last)) {
+        if (!heap_is_before(&heap->entries[child], &last))
             break;
-        }
         heap->entries[at] = heap->entries[child];
         at = child;
     }

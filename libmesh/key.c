@@ -26,9 +26,8 @@ int mesh_random(void *out, size_t bytes)
     while (bytes > 0) {
         const ssize_t got = getrandom(at, bytes, 0);
 
-        if (got < 0 && errno != EINTR) {
+        if (got < 0 && errno != EINTR)
             return MESH_ESYSTEM;
-        }
         at += got > 0 ? got : 0;
         bytes -= got > 0 ? (size_t)got : 0;
     }
@@ -57,12 +56,10 @@ void mesh_key_format(const struct mesh_key *key, char out[MESH_KEY_LINE_BYTES])
 
 static int key_digit(char c)
 {
-    if (c >= '0' && c <= '9') {
+    if (c >= '0' && c <= '9')
         return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
+    if (c >= 'a' && c <= 'f')
         return c - 'a' + 10;
-    }
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
@@ -76,15 +73,12 @@ int mesh_key_parse(const char *text, size_t bytes, struct mesh_key *key, char *r
 {
     struct mesh_key parsed;
 
-    if (bytes > 0 && text[bytes - 1] == '\n') {
+    if (bytes > 0 && text[bytes - 1] == '\n')
         bytes--;
-    }
-    if (bytes < KEY_PREFIX_BYTES || memcmp(text, key_prefix, KEY_PREFIX_BYTES) != 0) {
+    if (bytes < KEY_PREFIX_BYTES || memcmp(text, key_prefix, KEY_PREFIX_BYTES) != 0)
         return key_refuse(reason, reason_bytes, "no key: it does not begin with 'mesh-key-1 '");
-    }
-    if (bytes < KEY_TEXT_BYTES) {
+    if (bytes < KEY_TEXT_BYTES)
         return key_refuse(reason, reason_bytes, "a key that is too short: 64 hexadecimal digits are needed");
-    }
     for (size_t i = 0; i < MESH_KEY_BYTES; i++) {
         const int high = key_digit(text[KEY_PREFIX_BYTES + 2 * i]), low = key_digit(text[KEY_PREFIX_BYTES + 2 * i + 1]);
 
@@ -136,12 +130,10 @@ static int key_check_file(const char *path, int fd, char *reason, size_t reason_
 {
     struct stat status;
 
-    if (fstat(fd, &status) != 0) {
+    if (fstat(fd, &status) != 0)
         return key_system(reason, reason_bytes, "cannot be examined", "give a key file");
-    }
-    if (!S_ISREG(status.st_mode)) {
+    if (!S_ISREG(status.st_mode))
         return key_refuse(reason, reason_bytes, "no regular file");
-    }
     if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !key_is_credential(path, &status)) {
         snprintf(reason, reason_bytes,
                  "others than its owner may use this key (mode %04o): type chmod 600 and, if it was read, make another",
@@ -159,15 +151,12 @@ static ssize_t key_read_all(int fd, char *text, size_t room)
     while (bytes < room) {
         const ssize_t got = read(fd, text + bytes, room - bytes);
 
-        if (got < 0 && errno == EINTR) {
+        if (got < 0 && errno == EINTR)
             continue;
-        }
-        if (got < 0) {
+        if (got < 0)
             return -1;
-        }
-        if (got == 0) {
+        if (got == 0)
             break;
-        }
         bytes += (size_t)got;
     }
     return (ssize_t)bytes;
@@ -180,9 +169,8 @@ int mesh_key_read(const char *path, struct mesh_key *key, char *reason, size_t r
     ssize_t bytes;
     int err;
 
-    if (fd < 0) {
+    if (fd < 0)
         return key_system(reason, reason_bytes, "cannot be opened", "give a key file, or make one with mesh-node keygen -o FILE");
-    }
     err = key_check_file(path, fd, reason, reason_bytes);
     if (err == 0) {
         bytes = key_read_all(fd, text, sizeof text);
@@ -208,15 +196,12 @@ int mesh_key_write_new(const char *path, const struct mesh_key *key, char *reaso
     }
     mesh_key_format(key, text);
     errno = ENOSPC; /* of a write that is short */
-    if (write(fd, text, (size_t)size) != size || fsync(fd) != 0) {
+    if (write(fd, text, (size_t)size) != size || fsync(fd) != 0)
         err = key_system(reason, reason_bytes, "writing failed", "make room, or write to another disk");
-    }
-    if (close(fd) != 0 && err == 0) {
+    if (close(fd) != 0 && err == 0)
         err = key_system(reason, reason_bytes, "writing failed", "make room, or write to another disk");
-    }
-    if (err != 0) {
+    if (err != 0)
         unlink(path);
-    }
     mesh_wipe(text, sizeof text);
     return err;
 }

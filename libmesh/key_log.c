@@ -41,12 +41,10 @@ static int key_log_write(struct mesh_key_log *log, char *lines, size_t bytes)
     errno = ENOSPC; /* of a write that is short */
     written = write(log->fd, lines, bytes);
     mesh_wipe(lines, bytes);
-    if (written == (ssize_t)bytes) {
+    if (written == (ssize_t)bytes)
         return 0;
-    }
-    if (!log->has_failed) {
+    if (!log->has_failed)
         log->error = errno;
-    }
     log->has_failed = true;
     return MESH_ESYSTEM;
 }
@@ -56,12 +54,10 @@ int mesh_key_log_epoch(struct mesh_key_log *log, const struct mesh_sealer *seale
     char lines[MESH_RANKS_MAX * KEY_LOG_LINE_BYTES];
     size_t used = 0;
 
-    if (sealer->security == MESH_SECURITY_NONE) {
+    if (sealer->security == MESH_SECURITY_NONE)
         return 0;
-    }
-    for (uint16_t rank = 0; rank < sealer->rank_count; rank++) {
+    for (uint16_t rank = 0; rank < sealer->rank_count; rank++)
         used += key_log_epoch_line(lines + used, sealer, rank);
-    }
     return key_log_write(log, lines, used);
 }
 
@@ -107,9 +103,8 @@ int mesh_key_log_open(struct mesh_key_log *log, const char *path, char *reason, 
     struct stat status;
     int err = 0;
 
-    if (fd < 0) {
+    if (fd < 0)
         return key_log_system(reason, reason_bytes, "cannot be opened");
-    }
     if (fstat(fd, &status) != 0) {
         err = key_log_system(reason, reason_bytes, "cannot be examined");
     } else if (status.st_uid != geteuid() && status.st_uid != 0 && !S_ISCHR(status.st_mode)) {
@@ -131,9 +126,8 @@ int mesh_key_log_open(struct mesh_key_log *log, const char *path, char *reason, 
 
 void mesh_key_log_close(struct mesh_key_log *log)
 {
-    if (close(log->fd) != 0) {
+    if (close(log->fd) != 0)
         log->has_failed = true;
-    }
     log->fd = -1;
 }
 
@@ -142,13 +136,11 @@ int mesh_key_log_append(const char *path, const struct mesh_sealer *sealer, char
     struct mesh_key_log log;
     int err;
 
-    if (sealer->security == MESH_SECURITY_NONE) {
+    if (sealer->security == MESH_SECURITY_NONE)
         return 0;
-    }
     err = mesh_key_log_open(&log, path, reason, reason_bytes);
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     err = mesh_key_log_epoch(&log, sealer);
     mesh_key_log_close(&log);
     return err == 0 && !log.has_failed ? 0 : key_log_system(reason, reason_bytes, "writing failed");

@@ -59,11 +59,9 @@ static bool lab_text_is(struct lab_text text, const char *word)
 
 static const struct lab_part *lab_find(struct lab_text name)
 {
-    for (size_t i = 0; i < LAB_PARTS; i++) {
-        if (lab_text_is(name, lab_parts[i].name)) {
+    for (size_t i = 0; i < LAB_PARTS; i++)
+        if (lab_text_is(name, lab_parts[i].name))
             return &lab_parts[i];
-        }
-    }
     return NULL;
 }
 
@@ -80,9 +78,8 @@ static bool lab_whole(struct lab_text *text, uint64_t scale, uint64_t *value)
     while (text->size > 0 && lab_is_digit(*text->begin)) {
         const uint64_t digit = (uint64_t)(*text->begin - '0');
 
-        if (__builtin_mul_overflow(whole, 10u, &whole) || __builtin_add_overflow(whole, digit, &whole)) {
+        if (__builtin_mul_overflow(whole, 10u, &whole) || __builtin_add_overflow(whole, digit, &whole))
             return false;
-        }
         text->begin++;
         text->size--;
     }
@@ -95,9 +92,8 @@ static bool lab_fraction(struct lab_text *text, uint64_t scale, uint64_t *value)
     size_t digits = 0;
 
     for (; text->size > 0 && lab_is_digit(*text->begin); text->begin++, text->size--) {
-        if (++digits > LAB_FRACTION_DIGITS_MAX) {
+        if (++digits > LAB_FRACTION_DIGITS_MAX)
             return false;
-        }
         parts = parts * 10 + (uint64_t)(*text->begin - '0');
         divisor *= 10;
     }
@@ -109,14 +105,11 @@ static const struct lab_unit *lab_unit_of(const struct lab_part *part, struct la
 {
     size_t number = 0;
 
-    while (number < value.size && (lab_is_digit(value.begin[number]) || value.begin[number] == '.')) {
+    while (number < value.size && (lab_is_digit(value.begin[number]) || value.begin[number] == '.'))
         number++;
-    }
-    for (const struct lab_unit *unit = part->units; unit->name != NULL; unit++) {
-        if (lab_text_is((struct lab_text){value.begin + number, value.size - number}, unit->name)) {
+    for (const struct lab_unit *unit = part->units; unit->name != NULL; unit++)
+        if (lab_text_is((struct lab_text){value.begin + number, value.size - number}, unit->name))
             return unit;
-        }
-    }
     return NULL;
 }
 
@@ -126,28 +119,22 @@ static const char *lab_number(const struct lab_part *part, struct lab_text value
     const struct lab_unit *unit = lab_unit_of(part, value);
     uint64_t whole = 0, fraction = 0;
 
-    if (value.size == 0 || !lab_is_digit(*value.begin)) {
+    if (value.size == 0 || !lab_is_digit(*value.begin))
         return "is not a number";
-    }
-    if (unit == NULL) {
+    if (unit == NULL)
         return "has a wrong or no unit";
-    }
-    if (!lab_whole(&value, unit->scale, &whole)) {
+    if (!lab_whole(&value, unit->scale, &whole))
         return "is too large";
-    }
     if (value.size > 0 && *value.begin == '.') {
         value.begin++;
         value.size--;
-        if (unit->scale == 1 || !lab_fraction(&value, unit->scale, &fraction)) {
+        if (unit->scale == 1 || !lab_fraction(&value, unit->scale, &fraction))
             return "is too precise";
-        }
     }
-    if (value.size != strlen(unit->name)) {
+    if (value.size != strlen(unit->name))
         return "is not a number";
-    }
-    if (whole > part->max || fraction > part->max - whole) {
+    if (whole > part->max || fraction > part->max - whole)
         return "is too large";
-    }
     *number = whole + fraction;
     return NULL;
 }
@@ -176,9 +163,8 @@ static int lab_part_parse(struct lab_text text, struct mesh_lab *lab, unsigned *
         return MESH_EINVAL;
     }
     wrong = lab_number(part, value, &number);
-    if (wrong == NULL && (*seen & 1u << (part - lab_parts)) != 0) {
+    if (wrong == NULL && (*seen & 1u << (part - lab_parts)) != 0)
         wrong = "is given twice";
-    }
     if (wrong != NULL) {
         snprintf(reason, reason_bytes, "%s: '%.*s' %s: allowed is %s", part->name, (int)(value.size < 40 ? value.size : 40), value.begin,
                  wrong, part->allowed);
@@ -198,9 +184,8 @@ int mesh_lab_parse(const char *text, struct mesh_lab *lab, char *reason, size_t 
         const size_t size = strcspn(text, ",");
         const int err = lab_part_parse((struct lab_text){text, size}, &parsed, &seen, reason, reason_bytes);
 
-        if (err != 0) {
+        if (err != 0)
             return err;
-        }
         text += size;
         if (*text == ',' && *++text == '\0') {
             snprintf(reason, reason_bytes, "ends with a comma: another part is expected after it");

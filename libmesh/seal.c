@@ -83,9 +83,8 @@ static void seal_stream_xor(const struct seal_stream *stream, uint8_t *text, siz
         a ^= b;
         memcpy(text + i, &a, 8);
     }
-    for (; i < head; i++) {
+    for (; i < head; i++)
         text[i] ^= with[i];
-    }
     if (text_bytes > head) {
         crypto_stream_chacha20_ietf_xor_ic(text + head, text + head, text_bytes - head, nonce, SEAL_STREAM_BYTES_MAX / SEAL_BLOCK_BYTES,
                                            key->bytes);
@@ -132,9 +131,8 @@ static int seal_decrypt(uint8_t *text, size_t text_bytes, const uint8_t tag[SEAL
     seal_stream_make(&stream, text_bytes, nonce, key);
     seal_tag(&stream, covered, covered_bytes, text, text_bytes, expected);
     err = crypto_verify_16(tag, expected) == 0 ? 0 : MESH_EAUTH; /* in constant time */
-    if (err == 0) {
+    if (err == 0)
         seal_stream_xor(&stream, text, text_bytes, nonce, key);
-    }
     sodium_memzero(stream.at, stream.bytes);
     return err;
 }
@@ -216,12 +214,10 @@ static int seal_input_begin(struct seal_input *input, const char *purpose, const
 {
     const size_t cluster_bytes = strlen(cluster);
 
-    if (!mesh_seal_is_available()) {
+    if (!mesh_seal_is_available())
         return MESH_ESYSTEM;
-    }
-    if (cluster_bytes > MESH_CLUSTER_NAME_BYTES_MAX) {
+    if (cluster_bytes > MESH_CLUSTER_NAME_BYTES_MAX)
         return MESH_EINVAL;
-    }
     seal_purpose(input, purpose);
     seal_field(input, cluster, cluster_bytes);
     return 0;
@@ -234,9 +230,8 @@ int mesh_seal_key_of_epoch(struct mesh_seal_key *out, const struct mesh_key *key
     struct seal_input input;
     const int err = seal_input_begin(&input, "epoch", cluster);
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     seal_field(&input, number, sizeof number);
     seal_field(&input, epoch_id, MESH_EPOCH_ID_BYTES);
     seal_field(&input, incarnation, MESH_INCARNATION_BYTES);
@@ -250,9 +245,8 @@ int mesh_seal_key_of_process(struct mesh_seal_key *out, const struct mesh_key *k
     struct seal_input input;
     const int err = seal_input_begin(&input, "cluster", cluster);
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     seal_field(&input, incarnation, MESH_INCARNATION_BYTES);
     seal_hash(out->bytes, input.bytes, input.used, key);
     return 0;
@@ -264,9 +258,8 @@ int mesh_seal_key_of_session(struct mesh_seal_key *out, const struct mesh_key *k
     struct seal_input input;
     const int err = seal_input_begin(&input, "client", cluster);
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     seal_field(&input, sender, MESH_INCARNATION_BYTES);
     seal_field(&input, receiver, MESH_INCARNATION_BYTES);
     seal_hash(out->bytes, input.bytes, input.used, key);
@@ -280,9 +273,8 @@ struct mesh_aes *mesh_aes_new(const struct mesh_seal_key *key)
     struct mesh_seal_key made;
     struct mesh_aes *aes;
 
-    if (!mesh_seal_is_available()) {
+    if (!mesh_seal_is_available())
         return NULL;
-    }
     memcpy(with.bytes, key->bytes, sizeof with.bytes);
     seal_purpose(&input, "aes-256-gcm");
     seal_hash(made.bytes, input.bytes, input.used, &with);
@@ -307,20 +299,17 @@ static bool seal_lay_out(const uint8_t *packet, size_t bytes, struct seal_layout
     bool is_to_all, has_epoch;
     uint32_t space;
 
-    if (bytes < MESH_HEADER_BYTES) {
+    if (bytes < MESH_HEADER_BYTES)
         return false;
-    }
     has_epoch = mesh_little_get(packet + SEAL_AT(epoch), 4) != 0;
     space = (uint32_t)mesh_little_get(packet + SEAL_AT(dst), 2);
     is_to_all = (packet[SEAL_AT(flags)] & MESH_FLAG_ALL) != 0;
     layout->readable = MESH_HEADER_BYTES + (has_epoch ? 0 : MESH_INCARNATION_BYTES);
     if (bytes < layout->readable || mesh_little_get(packet + SEAL_AT(number), 8) == 0 ||
-        (has_epoch && is_to_all != (space == MESH_DST_ALL))) {
+        (has_epoch && is_to_all != (space == MESH_DST_ALL)))
         return false;
-    }
-    if (!has_epoch) {
+    if (!has_epoch)
         space = 0;
-    }
     mesh_little_put(layout->nonce, space, 4);
     memcpy(layout->nonce + 4, packet + SEAL_AT(number), 8);
     return true;
@@ -342,15 +331,12 @@ static int seal_packet(const struct mesh_seal_key *key, struct mesh_aes *aes, en
     size_t covered = bytes;
     int err;
 
-    if (security == MESH_SECURITY_NONE) {
+    if (security == MESH_SECURITY_NONE)
         return 0;
-    }
-    if (!seal_lay_out(packet, bytes, &layout)) {
+    if (!seal_lay_out(packet, bytes, &layout))
         return MESH_EINVAL;
-    }
-    if (security == MESH_SECURITY_SEAL) {
+    if (security == MESH_SECURITY_SEAL)
         covered = layout.readable;
-    }
     packet[SEAL_AT(flags)] |= seal_flags(security, aes != NULL);
     memset(packet + SEAL_AT(tag), 0, sizeof tag);
     err = aes != NULL ? mesh_aes_encrypt(aes, packet + covered, bytes - covered, tag, packet, covered, layout.nonce)
@@ -367,15 +353,12 @@ static int open_packet(const struct mesh_seal_key *key, struct mesh_aes *aes, en
     size_t covered = bytes;
     int err;
 
-    if (security == MESH_SECURITY_NONE) {
+    if (security == MESH_SECURITY_NONE)
         return 0;
-    }
-    if (!seal_lay_out(packet, bytes, &layout) || (packet[SEAL_AT(flags)] & kind) != seal_flags(security, aes != NULL)) {
+    if (!seal_lay_out(packet, bytes, &layout) || (packet[SEAL_AT(flags)] & kind) != seal_flags(security, aes != NULL))
         return MESH_EAUTH;
-    }
-    if (security == MESH_SECURITY_SEAL) {
+    if (security == MESH_SECURITY_SEAL)
         covered = layout.readable;
-    }
     memcpy(tag, packet + SEAL_AT(tag), sizeof tag);
     memset(packet + SEAL_AT(tag), 0, sizeof tag);
     err = aes != NULL ? mesh_aes_decrypt(aes, packet + covered, bytes - covered, tag, packet, covered, layout.nonce)

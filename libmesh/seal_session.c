@@ -18,13 +18,11 @@ static int session_open_outside(void *app, uint8_t *packet, size_t bytes)
     struct mesh_seal_key key;
     int err;
 
-    if (bytes < MESH_HEADER_BYTES + MESH_INCARNATION_BYTES) {
+    if (bytes < MESH_HEADER_BYTES + MESH_INCARNATION_BYTES)
         return MESH_EAUTH;
-    }
     err = mesh_seal_key_of_process(&key, &seal->key, seal->cluster, packet + MESH_HEADER_BYTES);
-    if (err == 0) {
+    if (err == 0)
         err = mesh_open_packet(&key, seal->guard.security, packet, bytes);
-    }
     mesh_wipe(&key, sizeof key);
     return err;
 }
@@ -34,12 +32,10 @@ static void session_log(struct mesh_session_seal *seal, unsigned slot, const uin
 {
     struct mesh_seal_key caller;
 
-    if (seal->log == NULL || seal->guard.security == MESH_SECURITY_NONE) {
+    if (seal->log == NULL || seal->guard.security == MESH_SECURITY_NONE)
         return;
-    }
-    if (mesh_seal_key_of_process(&caller, &seal->key, seal->cluster, other) == 0) {
+    if (mesh_seal_key_of_process(&caller, &seal->key, seal->cluster, other) == 0)
         mesh_key_log_process(seal->log, other, &caller);
-    }
     mesh_key_log_session(seal->log, own, other, &seal->keys[slot][0]);
     mesh_key_log_session(seal->log, other, own, &seal->keys[slot][1]);
     mesh_wipe(&caller, sizeof caller);
@@ -52,12 +48,10 @@ static int session_begin(void *app, unsigned slot, const uint8_t own[MESH_INCARN
 
     assert(slot < MESH_SESSIONS_MAX);
     err = mesh_seal_key_of_session(&seal->keys[slot][0], &seal->key, seal->cluster, own, other);
-    if (err == 0) {
+    if (err == 0)
         err = mesh_seal_key_of_session(&seal->keys[slot][1], &seal->key, seal->cluster, other, own);
-    }
-    if (err == 0) {
+    if (err == 0)
         session_log(seal, slot, own, other);
-    }
     return err;
 }
 
@@ -98,9 +92,8 @@ int mesh_session_seal_init(struct mesh_session_seal *seal, enum mesh_security se
         .end = session_end,
         .app = seal,
     };
-    if (security == MESH_SECURITY_NONE) {
+    if (security == MESH_SECURITY_NONE)
         return 0;
-    }
     err = mesh_seal_key_of_process(&seal->process, key, cluster, incarnation);
     if (err != 0) {
         mesh_session_seal_release(seal);

@@ -46,37 +46,32 @@ int mesh_sealer_init(struct mesh_sealer *sealer, const struct mesh_sealer_config
     int err = 0;
 
     memset(sealer, 0, sizeof *sealer);
-    if (config->rank_count == 0 || config->rank_count > MESH_RANKS_MAX || config->rank >= config->rank_count) {
+    if (config->rank_count == 0 || config->rank_count > MESH_RANKS_MAX || config->rank >= config->rank_count)
         return MESH_EINVAL;
-    }
     sealer->security = config->security;
     sealer->epoch = config->epoch;
     sealer->rank = config->rank;
     sealer->rank_count = config->rank_count;
-    if (config->security == MESH_SECURITY_NONE) {
+    if (config->security == MESH_SECURITY_NONE)
         return 0;
-    }
-    if (config->epoch == 0) {
+    if (config->epoch == 0)
         return MESH_EINVAL;
-    }
     memcpy(sealer->epoch_id, config->epoch_id, sizeof sealer->epoch_id);
     for (uint16_t rank = 0; rank < config->rank_count && err == 0; rank++) {
         err = mesh_seal_key_of_epoch(&sealer->keys[rank], config->key, config->cluster, config->epoch, config->epoch_id,
                                      config->incarnation[rank]);
     }
-    if (err != 0) {
+    if (err != 0)
         mesh_sealer_release(sealer);
-    } else if (!config->has_no_aes && mesh_aes_is_fast()) {
+    else if (!config->has_no_aes && mesh_aes_is_fast())
         sealer_make_aes(sealer);
-    }
     return err;
 }
 
 void mesh_sealer_release(struct mesh_sealer *sealer)
 {
-    for (uint16_t rank = 0; rank < sealer->rank_count; rank++) {
+    for (uint16_t rank = 0; rank < sealer->rank_count; rank++)
         mesh_aes_free(sealer->aes[rank]);
-    }
     mesh_wipe(sealer, sizeof *sealer);
 }
 
@@ -88,9 +83,8 @@ int mesh_sealer_seal(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes)
     if (mesh_sealer_uses_aes(sealer)) {
         err = mesh_seal_packet_aes(aes, sealer->security, packet, bytes);
     } else {
-        if (aes != NULL && bytes >= MESH_HEADER_BYTES) {
+        if (aes != NULL && bytes >= MESH_HEADER_BYTES)
             packet[offsetof(struct mesh_header_bytes, flags)] |= MESH_FLAG_AES_READY;
-        }
         err = mesh_seal_packet(&sealer->keys[sealer->rank], sealer->security, packet, bytes);
     }
     sealer->sealed += err == 0;
@@ -113,9 +107,8 @@ static void sealer_note_aes(struct mesh_sealer *sealer, uint16_t rank)
 {
     const uint64_t ranks = __atomic_load_n(&sealer->aes_ranks, __ATOMIC_RELAXED);
 
-    if ((ranks >> rank & 1) == 0) {
+    if ((ranks >> rank & 1) == 0)
         __atomic_store_n(&sealer->aes_ranks, ranks | UINT64_C(1) << rank, __ATOMIC_RELAXED);
-    }
 }
 
 /* Of a rank whose flags are those of header. */
@@ -124,14 +117,12 @@ static int sealer_unseal(struct mesh_sealer *sealer, const struct mesh_header *h
     struct mesh_aes *aes = sealer->aes[header->src];
     int err;
 
-    if ((header->flags & MESH_FLAG_AES) == 0) {
+    if ((header->flags & MESH_FLAG_AES) == 0)
         err = mesh_open_packet(&sealer->keys[header->src], sealer->security, packet, bytes);
-    } else {
+    else
         err = aes != NULL ? mesh_open_packet_aes(aes, sealer->security, packet, bytes) : MESH_EAUTH;
-    }
-    if (err == 0 && aes != NULL && (header->flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY)) != 0) {
+    if (err == 0 && aes != NULL && (header->flags & (MESH_FLAG_AES | MESH_FLAG_AES_READY)) != 0)
         sealer_note_aes(sealer, header->src);
-    }
     return err;
 }
 
@@ -141,29 +132,22 @@ int mesh_sealer_open(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes)
     struct mesh_header header;
     int err;
 
-    if (sealer->security == MESH_SECURITY_NONE) {
+    if (sealer->security == MESH_SECURITY_NONE)
         return 0;
-    }
     err = mesh_wire_decode_header(packet, bytes, &header);
-    if (err != 0) {
+    if (err != 0)
         return sealer_refuse(sealer, MESH_SEAL_FOREIGN, err);
-    }
-    if ((header.flags & MESH_FLAG_AUTHENTICATED) == 0) {
+    if ((header.flags & MESH_FLAG_AUTHENTICATED) == 0)
         return sealer_refuse(sealer, MESH_SEAL_PLAIN, MESH_EAUTH);
-    }
-    if (((header.flags & MESH_FLAG_SEALED) != 0) != expects_sealed) {
+    if (((header.flags & MESH_FLAG_SEALED) != 0) != expects_sealed)
         return sealer_refuse(sealer, MESH_SEAL_MODE, MESH_EAUTH);
-    }
-    if (header.epoch != sealer->epoch) {
+    if (header.epoch != sealer->epoch)
         return sealer_refuse(sealer, MESH_SEAL_EPOCH, MESH_EEPOCH);
-    }
-    if (header.src >= sealer->rank_count || header.src == sealer->rank || (header.dst != sealer->rank && header.dst != MESH_DST_ALL)) {
+    if (header.src >= sealer->rank_count || header.src == sealer->rank || (header.dst != sealer->rank && header.dst != MESH_DST_ALL))
         return sealer_refuse(sealer, MESH_SEAL_SENDER, MESH_ESENDER);
-    }
     err = sealer_unseal(sealer, &header, packet, bytes);
-    if (err != 0) {
+    if (err != 0)
         return sealer_refuse(sealer, MESH_SEAL_TAG, err);
-    }
     sealer->opened++;
     return 0;
 }

@@ -18,9 +18,8 @@ void mesh_sim_abort(const struct mesh_sim *sim, const char *what)
 void mesh_sim_schedule(struct mesh_sim *sim, uint64_t time_ns, struct sim_item *item)
 {
     assert(time_ns >= sim->now_ns);
-    if (mesh_heap_push(&sim->heap, time_ns, item) != 0) {
+    if (mesh_heap_push(&sim->heap, time_ns, item) != 0)
         mesh_sim_abort(sim, "more events under way than MESH_SIM_EVENTS_MAX, or out of memory");
-    }
 }
 
 struct mesh_addr mesh_sim_addr(uint16_t rank)
@@ -37,12 +36,10 @@ static uint64_t sim_charge(size_t bytes)
     const uint64_t needed = bytes + 384;
     uint64_t block = 512;
 
-    if (needed > 8192) {
+    if (needed > 8192)
         return (needed + 4095) / 4096 * 4096 + 256;
-    }
-    while (block < needed) {
+    while (block < needed)
         block *= 2;
-    }
     return block + 256;
 }
 
@@ -69,11 +66,10 @@ static bool sim_arrive(struct mesh_sim *sim, struct mesh_sim_packet *packet)
     }
     node->buffer_used += charge;
     packet->next = NULL;
-    if (node->first == NULL) {
+    if (node->first == NULL)
         node->first = packet;
-    } else {
+    else
         node->last->next = packet;
-    }
     node->last = packet;
     return true;
 }
@@ -117,9 +113,8 @@ static void sim_send(struct mesh_sim *sim, uint16_t from, const struct mesh_outp
         mesh_sim_wire_send_at(sim, by_group ? group_ns : mesh_sim_port_pass(port, sim->now_ns, output->bytes), from, to, by_group,
                               sim->packet, output->bytes);
     }
-    if (output->ranks == 0) {
+    if (output->ranks == 0)
         mesh_sim_wire_send(sim, from, output->addr.port, false, sim->packet, output->bytes);
-    }
 }
 
 /* Put on the wire what the core has to say. Returns the datagrams taken. */
@@ -129,12 +124,10 @@ static uint32_t sim_take_output(struct mesh_sim *sim, struct mesh_sim_node *node
     uint32_t count = 0;
 
     while (node->endpoint.next_datagram(node->endpoint.core, sim->now_ns, sim->packet, sizeof sim->packet, &output)) {
-        if (node->sealer == NULL || mesh_sealer_seal(node->sealer, sim->packet, output.bytes) == 0) {
+        if (node->sealer == NULL || mesh_sealer_seal(node->sealer, sim->packet, output.bytes) == 0)
             sim_send(sim, sim_rank(sim, node), &output);
-        }
-        if (++count > MESH_SIM_EVENTS_MAX) {
+        if (++count > MESH_SIM_EVENTS_MAX)
             mesh_sim_abort(sim, "an endpoint does not stop sending");
-        }
     }
     return count;
 }
@@ -142,9 +135,8 @@ static uint32_t sim_take_output(struct mesh_sim *sim, struct mesh_sim_node *node
 /* Only once: a datagram that stayed in line has been opened already. */
 static bool sim_open_packet(struct mesh_sim_node *node, struct mesh_sim_packet *packet)
 {
-    if (!packet->is_opened) {
+    if (!packet->is_opened)
         packet->is_opened = node->sealer == NULL || mesh_sealer_open(node->sealer, packet->data, packet->bytes) == 0;
-    }
     return packet->is_opened;
 }
 
@@ -153,18 +145,16 @@ static void sim_feed(struct mesh_sim *sim, struct mesh_sim_node *node)
     while (node->first != NULL) {
         struct mesh_sim_packet *packet = node->first;
 
-        if (!sim_open_packet(node, packet)) {
+        if (!sim_open_packet(node, packet))
             sim->stats.refused++;
-        } else if (node->endpoint.receive(node->endpoint.core, sim->now_ns, mesh_sim_addr(packet->from), packet->data, packet->bytes) ==
-                   MESH_AGAIN) {
+        else if (node->endpoint.receive(node->endpoint.core, sim->now_ns, mesh_sim_addr(packet->from), packet->data, packet->bytes) ==
+                 MESH_AGAIN)
             break; /* stays first in line, as in the UDP driver */
-        }
         sim->stats.delivered++;
         sim_buffer_pop(node);
     }
-    if (node->endpoint.timeout(node->endpoint.core) <= sim->now_ns) {
+    if (node->endpoint.timeout(node->endpoint.core) <= sim->now_ns)
         node->endpoint.tick(node->endpoint.core, sim->now_ns);
-    }
 }
 
 /* True when the work takes time. The application is asked again after its output was taken: it may have waited for room. */
@@ -173,9 +163,8 @@ static bool sim_work(struct mesh_sim *sim, struct mesh_sim_node *node)
     do {
         const uint64_t work_ns = node->work != NULL ? node->work(node->app, sim->now_ns) : 0;
 
-        if (node->endpoint.core == NULL) {
+        if (node->endpoint.core == NULL)
             return true; /* the application crashed its own node */
-        }
         if (work_ns > 0) {
             node->is_working = true;
             node->busy_ns = sim->now_ns + work_ns;
@@ -188,9 +177,8 @@ static bool sim_work(struct mesh_sim *sim, struct mesh_sim_node *node)
 
 static void sim_step(struct mesh_sim *sim, struct mesh_sim_node *node)
 {
-    if (node->endpoint.core == NULL || node->is_paused) {
+    if (node->endpoint.core == NULL || node->is_paused)
         return;
-    }
     if (sim->now_ns < node->busy_ns) {
         sim_wake_at(sim, node, node->busy_ns);
         return;
@@ -201,9 +189,8 @@ static void sim_step(struct mesh_sim *sim, struct mesh_sim_node *node)
     }
     sim_feed(sim, node);
     sim_take_output(sim, node);
-    if (!sim_work(sim, node)) {
+    if (!sim_work(sim, node))
         sim_wake_at(sim, node, node->first != NULL ? sim->now_ns : node->endpoint.timeout(node->endpoint.core));
-    }
 }
 
 /* ---- public ---- */
@@ -212,13 +199,11 @@ int mesh_sim_open(struct mesh_sim **sim, uint16_t rank_count, uint64_t seed, con
 {
     struct mesh_sim *opened;
 
-    if (rank_count == 0 || rank_count > MESH_RANKS_MAX || link == NULL || !mesh_sim_link_is_valid(link)) {
+    if (rank_count == 0 || rank_count > MESH_RANKS_MAX || link == NULL || !mesh_sim_link_is_valid(link))
         return MESH_EINVAL;
-    }
     opened = calloc(1, sizeof *opened);
-    if (opened == NULL) {
+    if (opened == NULL)
         return MESH_ENOMEM;
-    }
     opened->wires = calloc((size_t)rank_count * rank_count, sizeof *opened->wires);
     if (opened->wires == NULL) {
         free(opened);
@@ -230,11 +215,9 @@ int mesh_sim_open(struct mesh_sim **sim, uint16_t rank_count, uint64_t seed, con
     for (uint16_t from = 0; from < rank_count; from++) {
         opened->nodes[from].item.kind = SIM_NODE;
         opened->nodes[from].wake_ns = UINT64_MAX;
-        for (uint16_t to = 0; to < rank_count; to++) {
-            if (from != to) {
+        for (uint16_t to = 0; to < rank_count; to++)
+            if (from != to)
                 mesh_sim_set_link(opened, from, to, link);
-            }
-        }
     }
     *sim = opened;
     return 0;
@@ -244,18 +227,15 @@ void mesh_sim_close(struct mesh_sim *sim)
 {
     struct mesh_heap_entry entry;
 
-    if (sim == NULL) {
+    if (sim == NULL)
         return;
-    }
-    for (uint16_t rank = 0; rank < sim->rank_count; rank++) {
+    for (uint16_t rank = 0; rank < sim->rank_count; rank++)
         mesh_sim_crash(sim, rank);
-    }
     while (mesh_heap_pop(&sim->heap, &entry)) {
         struct sim_item *item = entry.item;
 
-        if (item->kind == SIM_PACKET) {
+        if (item->kind == SIM_PACKET)
             free(item); /* the packet's first member */
-        }
     }
     mesh_heap_release(&sim->heap);
     free(sim->wires);
@@ -304,29 +284,25 @@ void mesh_sim_attach(struct mesh_sim *sim, uint16_t rank, struct mesh *mesh, mes
 {
     const struct mesh_sim_endpoint endpoint = {mesh, sim_mesh_receive, sim_mesh_tick, sim_mesh_timeout, sim_mesh_next_datagram};
 
-    for (uint16_t peer = 0; peer < sim->rank_count; peer++) {
-        if (peer != rank) {
+    for (uint16_t peer = 0; peer < sim->rank_count; peer++)
+        if (peer != rank)
             mesh_set_peer(mesh, peer, mesh_sim_addr(peer));
-        }
-    }
     mesh_sim_attach_endpoint(sim, rank, &endpoint, work, app);
 }
 
 void mesh_sim_wake(struct mesh_sim *sim, uint16_t rank)
 {
     assert(rank < sim->rank_count);
-    if (sim->nodes[rank].endpoint.core != NULL) {
+    if (sim->nodes[rank].endpoint.core != NULL)
         sim_wake_at(sim, &sim->nodes[rank], sim->now_ns);
-    }
 }
 
 void mesh_sim_pause(struct mesh_sim *sim, uint16_t rank, bool paused)
 {
     assert(rank < sim->rank_count);
     sim->nodes[rank].is_paused = paused;
-    if (!paused) {
+    if (!paused)
         mesh_sim_wake(sim, rank);
-    }
 }
 
 void mesh_sim_set_deaf(struct mesh_sim *sim, uint16_t rank, bool deaf)
@@ -369,9 +345,8 @@ static void sim_advance(struct mesh_sim *sim, uint64_t time_ns)
     sim->stats.events++;
     sim->events_now = time_ns > sim->now_ns ? 0 : sim->events_now + 1;
     sim->now_ns = time_ns;
-    if (sim->events_now > MESH_SIM_EVENTS_MAX) {
+    if (sim->events_now > MESH_SIM_EVENTS_MAX)
         mesh_sim_abort(sim, "livelock: time does not advance");
-    }
 }
 
 static void sim_dispatch(struct mesh_sim *sim, const struct mesh_heap_entry *entry)
@@ -391,9 +366,8 @@ static void sim_dispatch(struct mesh_sim *sim, const struct mesh_heap_entry *ent
                 return;
             }
         }
-        if (sim_arrive(sim, packet)) {
+        if (sim_arrive(sim, packet))
             sim_step(sim, &sim->nodes[to]);
-        }
     } else {
         struct mesh_sim_node *node = (struct mesh_sim_node *)item;
 
@@ -408,20 +382,17 @@ bool mesh_sim_run(struct mesh_sim *sim, uint64_t deadline_ns, bool (*done)(void 
 {
     const struct mesh_heap_entry *first;
 
-    for (uint16_t rank = 0; rank < sim->rank_count; rank++) {
-        if (sim->nodes[rank].endpoint.core != NULL) {
+    for (uint16_t rank = 0; rank < sim->rank_count; rank++)
+        if (sim->nodes[rank].endpoint.core != NULL)
             sim_wake_at(sim, &sim->nodes[rank], sim->now_ns); /* the caller may have given it something to say */
-        }
-    }
     while ((first = mesh_heap_first(&sim->heap)) != NULL && first->time_ns <= deadline_ns) {
         struct mesh_heap_entry entry;
 
         mesh_heap_pop(&sim->heap, &entry);
         sim_advance(sim, entry.time_ns);
         sim_dispatch(sim, &entry);
-        if (done != NULL && done(app)) {
+        if (done != NULL && done(app))
             return true;
-        }
     }
     if (deadline_ns != UINT64_MAX && deadline_ns > sim->now_ns) {
         sim->now_ns = deadline_ns;

@@ -20,11 +20,9 @@ bool mesh_sim_link_is_valid(const struct mesh_sim_link *link)
 {
     const uint32_t ppm[] = {link->loss_ppm, link->duplicate_ppm, link->reorder_ppm, link->bit_flip_ppm};
 
-    for (unsigned i = 0; i < sizeof ppm / sizeof *ppm; i++) {
-        if (ppm[i] > 1000000) {
+    for (unsigned i = 0; i < sizeof ppm / sizeof *ppm; i++)
+        if (ppm[i] > 1000000)
             return false;
-        }
-    }
     return link->rate_bits_per_s == 0 || link->rate_bits_per_s >= 1000;
 }
 
@@ -52,9 +50,8 @@ static uint64_t sim_send_ns(uint64_t rate_bits_per_s, size_t bytes)
 
 uint64_t mesh_sim_port_pass(struct mesh_sim_port *port, uint64_t now_ns, size_t bytes)
 {
-    if (port->rate_bits_per_s == 0) {
+    if (port->rate_bits_per_s == 0)
         return now_ns;
-    }
     port->free_ns = (port->free_ns > now_ns ? port->free_ns : now_ns) + sim_send_ns(port->rate_bits_per_s, bytes);
     return port->free_ns;
 }
@@ -78,9 +75,8 @@ static bool sim_wire_queue(struct mesh_sim_wire *wire, uint64_t now_ns, size_t b
     }
     send_ns = sim_send_ns(link->rate_bits_per_s, bytes);
     queue_ns = (uint64_t)link->queue_bytes * 8000000 / (link->rate_bits_per_s / 1000);
-    if (link->queue_bytes != 0 && free_ns + send_ns - now_ns > queue_ns) {
+    if (link->queue_bytes != 0 && free_ns + send_ns - now_ns > queue_ns)
         return false;
-    }
     wire->free_ns = free_ns + send_ns;
     return true;
 }
@@ -94,24 +90,18 @@ static uint64_t *sim_wire_lose(struct mesh_sim *sim, uint64_t at_ns, struct mesh
     const bool too_large = link->datagram_bytes_max != 0 && bytes > link->datagram_bytes_max;
 
     wire->drop_mask >>= 1;
-    if (too_large) {
+    if (too_large)
         return &sim->stats.lost_too_large;
-    }
-    if (!sim_wire_queue(wire, at_ns, bytes)) {
+    if (!sim_wire_queue(wire, at_ns, bytes))
         return &sim->stats.lost_in_queue;
-    }
-    if (masked) {
+    if (masked)
         return &sim->stats.lost_by_mask;
-    }
-    if (wire->is_blocked || is_unheard) {
+    if (wire->is_blocked || is_unheard)
         return &sim->stats.lost_blocked;
-    }
-    if (mesh_draw_ppm(draws[SIM_LOSS], link->loss_ppm)) {
+    if (mesh_draw_ppm(draws[SIM_LOSS], link->loss_ppm))
         return &sim->stats.lost_at_random;
-    }
-    if (mesh_draw_ppm(draws[SIM_FLIP], link->bit_flip_ppm) && !link->checksum_off) {
+    if (mesh_draw_ppm(draws[SIM_FLIP], link->bit_flip_ppm) && !link->checksum_off)
         return &sim->stats.lost_checksum;
-    }
     return NULL;
 }
 
@@ -120,9 +110,8 @@ static void sim_wire_deliver(struct mesh_sim *sim, uint64_t arrives_ns, const st
 {
     struct mesh_sim_packet *copy = malloc(sizeof *copy + model->bytes);
 
-    if (copy == NULL) {
+    if (copy == NULL)
         mesh_sim_abort(sim, "out of memory");
-    }
     *copy = *model;
     memcpy(copy->data, packet, model->bytes);
     if (flipped_bit != NULL && model->bytes > 0) {
@@ -143,15 +132,13 @@ void mesh_sim_wire_send_at(struct mesh_sim *sim, uint64_t at_ns, uint16_t from, 
     uint64_t draws[SIM_DRAWS], arrives_ns, *reason;
     bool flipped;
 
-    for (uint64_t i = 0; i < SIM_DRAWS; i++) {
+    for (uint64_t i = 0; i < SIM_DRAWS; i++)
         draws[i] = mesh_draw(sim->seed, ((uint64_t)from << 32 | (uint64_t)to << 16) + i, wire->ordinal);
-    }
     wire->ordinal++;
     sim->stats.sent++;
     reason = sim_wire_lose(sim, at_ns, wire, by_group && sim->nodes[to].is_deaf, draws, bytes);
-    if (sim->watch != NULL) {
+    if (sim->watch != NULL)
         sim->watch(sim->watch_app, sim->now_ns, from, to, packet, bytes, reason != NULL);
-    }
     if (reason != NULL) {
         ++*reason;
         sim->stats.lost++;

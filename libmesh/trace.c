@@ -67,9 +67,8 @@ int mesh_trace_error(struct mesh_trace *trace, const char *doing)
     case SQLITE_DONE:
         return mesh_trace_fail(trace, MESH_ENOMEM, "%s: " TRACE_NO_MEMORY, doing);
     case SQLITE_FULL:
-        if (is_of_rows(trace)) {
+        if (is_of_rows(trace))
             return no_room_for_rows(trace);
-        }
         return mesh_trace_fail(trace, MESH_ESYSTEM, "%s: the disk is full: make room, or give a file elsewhere", doing);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -78,9 +77,8 @@ int mesh_trace_error(struct mesh_trace *trace, const char *doing)
     case SQLITE_PERM:
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
-        if (is_of_rows(trace)) {
+        if (is_of_rows(trace))
             return no_room_for_rows(trace);
-        }
         return full_or_broken(trace, doing);
     case SQLITE_NOTADB:
         return mesh_trace_fail(trace, MESH_ETYPE,
@@ -114,12 +112,10 @@ int mesh_trace_prepare(struct mesh_trace *trace, sqlite3_stmt **statement, char 
 {
     int err = 0;
 
-    if (!sql) {
+    if (!sql)
         return mesh_trace_no_memory(trace);
-    }
-    if (sqlite3_prepare_v3(trace->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v3(trace->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK)
         err = mesh_trace_error(trace, "reading the tables");
-    }
     sqlite3_free(sql);
     return err;
 }
@@ -151,11 +147,10 @@ int mesh_trace_number(struct mesh_trace *trace, const char *sql, int64_t *value)
     sqlite3_stmt *statement = NULL;
     int err = 0;
 
-    if (sqlite3_prepare_v2(trace->db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW) {
+    if (sqlite3_prepare_v2(trace->db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW)
         err = mesh_trace_error(trace, "cannot be read");
-    } else {
+    else
         *value = sqlite3_column_int64(statement, 0);
-    }
     sqlite3_finalize(statement);
     return err;
 }
@@ -185,9 +180,8 @@ int mesh_trace_open_database(struct mesh_trace **trace, const char *path, const 
     int err = 0;
 
     *trace = NULL;
-    if (made) {
+    if (made)
         made->path = strdup(path);
-    }
     if (!made || !made->path) {
         free(made);
         snprintf(reason, MESH_TRACE_REASON_BYTES, TRACE_NO_MEMORY);
@@ -215,9 +209,8 @@ static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
     char *sql = mesh_trace_schema_sql(), *numbers;
     int err;
 
-    if (!sql) {
+    if (!sql)
         return mesh_trace_no_memory(trace);
-    }
     /* The application id is written before anything else, so that what a killed recorder leaves is known as a trace. */
     numbers = sqlite3_mprintf("PRAGMA page_size=%u; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%u; PRAGMA application_id=%d;",
                               page_bytes, WAL_BYTES / page_bytes, MESH_TRACE_APPLICATION_ID);
@@ -232,9 +225,8 @@ static int make_tables(struct mesh_trace *trace, unsigned page_bytes)
     err = err ? err : mesh_trace_set_meta(trace, TRACE_END_KEY, TRACE_END_OPEN);
     err = err ? err : mesh_trace_checks_add(trace);
     err = err ? err : mesh_trace_execute(trace, "COMMIT;", doing);
-    if (err == 0) {
+    if (err == 0)
         mesh_trace_checks_keep(trace);
-    }
     sqlite3_free(sql);
     return err;
 }
@@ -245,11 +237,10 @@ static int open_named(struct mesh_trace **trace, const char *path, char reason[M
     char *name = sqlite3_mprintf("%s%s", path[0] == '/' ? "" : "./", path);
     int err = MESH_ENOMEM;
 
-    if (name) {
+    if (name)
         err = mesh_trace_open_database(trace, path, name, SQLITE_OPEN_READWRITE, NULL, reason);
-    } else {
+    else
         snprintf(reason, MESH_TRACE_REASON_BYTES, TRACE_NO_MEMORY);
-    }
     sqlite3_free(name);
     return err;
 }
@@ -315,42 +306,35 @@ static void finalize_all(sqlite3 *db)
 {
     sqlite3_stmt *statement;
 
-    while ((statement = sqlite3_next_stmt(db, NULL)) != NULL) {
+    while ((statement = sqlite3_next_stmt(db, NULL)) != NULL)
         sqlite3_finalize(statement);
-    }
 }
 
 /* Rows that were added without a transaction have no checks yet. */
 static void check_rest(struct mesh_trace *trace)
 {
-    if (mesh_trace_checks_has_new(&trace->checks) && mesh_trace_begin(trace) == 0 && mesh_trace_commit(trace) != 0) {
+    if (mesh_trace_checks_has_new(&trace->checks) && mesh_trace_begin(trace) == 0 && mesh_trace_commit(trace) != 0)
         mesh_trace_rollback(trace);
-    }
 }
 
 void mesh_trace_close(struct mesh_trace *trace)
 {
-    if (!trace) {
+    if (!trace)
         return;
-    }
     if (trace->db) {
-        if (trace->is_written) {
+        if (trace->is_written)
             mesh_trace_rollback(trace);
-        }
-        if (trace->is_written && !trace->is_wal_lost) {
+        if (trace->is_written && !trace->is_wal_lost)
             check_rest(trace);
-        }
         finalize_all(trace->db);
-        if (trace->is_wal_lost) { /* what SQLite would put into the file is not there */
+        if (trace->is_wal_lost) /* what SQLite would put into the file is not there */
             sqlite3_db_config(trace->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        } else if (trace->is_written) {
+        else if (trace->is_written)
             sqlite3_exec(trace->db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL); /* not while somebody reads: then it stays WAL */
-        }
     }
     sqlite3_close(trace->db);
-    if (trace->file >= 0) {
+    if (trace->file >= 0)
         close(trace->file);
-    }
     mesh_trace_pack_release(trace);
     mesh_trace_checks_release(&trace->checks);
     free(trace->path);
@@ -368,14 +352,12 @@ int mesh_trace_begin(struct mesh_trace *trace)
 {
     int err = mesh_trace_check_writable(trace);
 
-    if (err == 0 && !sqlite3_get_autocommit(trace->db)) {
+    if (err == 0 && !sqlite3_get_autocommit(trace->db))
         err = mesh_trace_fail(trace, MESH_ESTATE, "a transaction is open already: commit it, or roll it back, before the next");
-    }
     err = err ? err : mesh_trace_execute(trace, "BEGIN", "writing");
     trace->has_begun |= err == 0;
-    if (err == 0) {
+    if (err == 0)
         trace->checks.chunks_kept = trace->checks.chunks_bytes;
-    }
     return err;
 }
 
@@ -383,33 +365,28 @@ int mesh_trace_commit(struct mesh_trace *trace)
 {
     int err;
 
-    if (!trace->has_begun) {
+    if (!trace->has_begun)
         return mesh_trace_fail(trace, MESH_ESTATE, "no transaction is open: begin one before its rows");
-    }
-    if (trace->is_asked) {
+    if (trace->is_asked)
         return mesh_trace_fail(trace, MESH_ESTATE, "a query of it is open: end that, then commit");
-    }
     /* SQLite rolls back by itself when a row cannot be written. */
     err = sqlite3_get_autocommit(trace->db) ? mesh_trace_fail(trace, MESH_ESYSTEM, "writing: rows were lost by an earlier error")
                                             : mesh_trace_checks_add(trace);
     err = err ? err : mesh_trace_execute(trace, "COMMIT", "writing");
-    if (err == 0) {
+    if (err == 0)
         mesh_trace_checks_keep(trace);
-    } else {
+    else
         mesh_trace_rollback(trace);
-    }
     trace->has_begun = false;
     return err;
 }
 
 void mesh_trace_rollback(struct mesh_trace *trace)
 {
-    if (trace->has_begun) {
+    if (trace->has_begun)
         mesh_trace_checks_drop(trace);
-    }
-    if (!sqlite3_get_autocommit(trace->db)) {
+    if (!sqlite3_get_autocommit(trace->db))
         sqlite3_exec(trace->db, "ROLLBACK", NULL, NULL, NULL);
-    }
     trace->has_begun = trace->has_begun && !sqlite3_get_autocommit(trace->db); /* while a question is open */
 }
 
@@ -419,12 +396,10 @@ int mesh_trace_set_meta(struct mesh_trace *trace, const char *key, const char *v
 {
     int err = mesh_trace_check_writable(trace);
 
-    if (err == 0 && !trace->set_meta) {
+    if (err == 0 && !trace->set_meta)
         err = mesh_trace_prepare(trace, &trace->set_meta, sqlite3_mprintf("INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)"));
-    }
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     sqlite3_bind_text(trace->set_meta, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_text(trace->set_meta, 2, value, -1, SQLITE_STATIC);
     trace->checks.is_meta_new = true;
@@ -435,12 +410,10 @@ int mesh_trace_get_meta(struct mesh_trace *trace, const char *key, char *out, si
 {
     int err = 0, step;
 
-    if (!trace->get_meta) {
+    if (!trace->get_meta)
         err = mesh_trace_prepare(trace, &trace->get_meta, sqlite3_mprintf("SELECT value FROM meta WHERE key = ?1"));
-    }
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     sqlite3_bind_text(trace->get_meta, 1, key, -1, SQLITE_STATIC);
     step = sqlite3_step(trace->get_meta);
     if (step == SQLITE_ROW) {

@@ -10,9 +10,8 @@ static const struct trace_table *const datagrams = &mesh_trace_tables[MESH_TRACE
 
 static void add_places(sqlite3_str *sql, int count)
 {
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         sqlite3_str_appendf(sql, i ? ",?" : ") VALUES(?");
-    }
     sqlite3_str_appendf(sql, ")");
 }
 
@@ -20,11 +19,9 @@ static int add_names(sqlite3_str *sql, const struct mesh_wire_part *part, const 
 {
     int count = 0;
 
-    for (unsigned i = 0; i < part->field_count; i++) {
-        if (part != &mesh_wire_header || mesh_trace_header_has(i)) {
+    for (unsigned i = 0; i < part->field_count; i++)
+        if (part != &mesh_wire_header || mesh_trace_header_has(i))
             sqlite3_str_appendf(sql, "%s\"%s\"", count++ ? "," : before, part->fields[i].name);
-        }
-    }
     return count;
 }
 
@@ -34,9 +31,8 @@ static char *insert_datagram_sql(const char *into)
     int count = datagrams->column_count;
 
     sqlite3_str_appendf(sql, "INSERT INTO %sdatagrams(", into);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         sqlite3_str_appendf(sql, "%s%s", i ? "," : "", datagrams->columns[i].name);
-    }
     count += add_names(sql, &mesh_wire_header, ",");
     add_places(sql, count);
     return sqlite3_str_finish(sql);
@@ -79,18 +75,16 @@ static void take_apart(struct taken_apart *apart, const uint8_t *packet, size_t 
     apart->form = MESH_TRACE_OPAQUE;
     apart->data = packet;
     apart->data_bytes = packet_bytes;
-    if (mesh_wire_decode_header(packet, packet_bytes, &message->header) != 0) {
+    if (mesh_wire_decode_header(packet, packet_bytes, &message->header) != 0)
         return;
-    }
     part = mesh_wire_message(message->header.type);
     apart->form = MESH_TRACE_HEADER;
     apart->data = packet + MESH_HEADER_BYTES;
     apart->data_bytes = packet_bytes - MESH_HEADER_BYTES;
     if (is_cut || (message->header.flags & MESH_FLAG_SEALED) != 0 || message->header.version != MESH_WIRE_VERSION ||
         mesh_wire_decode_body(packet, packet_bytes, message) != 0 ||
-        (part->tail == MESH_TAIL_PADDING && !mesh_trace_is_zero(message->data, message->data_bytes))) {
+        (part->tail == MESH_TAIL_PADDING && !mesh_trace_is_zero(message->data, message->data_bytes)))
         return;
-    }
     apart->form = MESH_TRACE_WHOLE;
     apart->data = message->data;
     apart->data_bytes = part->tail == MESH_TAIL_PADDING ? 0 : message->data_bytes;
@@ -109,18 +103,14 @@ static int add_row(struct mesh_trace *trace, const struct mesh_trace_datagram *r
     sqlite3_stmt **statement = &trace->add[MESH_TRACE_TABLE_DATAGRAM];
     int err = *statement ? 0 : mesh_trace_prepare(trace, statement, insert_datagram_sql(trace->into));
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
-    for (int i = 0; i < datagrams->column_count; i++) {
+    for (int i = 0; i < datagrams->column_count; i++)
         mesh_trace_bind(*statement, i + 1, datagrams->columns[i].type, (const char *)row + datagrams->columns[i].offset);
-    }
-    if (row->id == 0) {
+    if (row->id == 0)
         sqlite3_bind_null(*statement, 1);
-    }
-    if (apart->form != MESH_TRACE_OPAQUE) {
+    if (apart->form != MESH_TRACE_OPAQUE)
         mesh_trace_bind_fields(*statement, datagrams->column_count + 1, &mesh_wire_header, &apart->message.header);
-    }
     trace->checks.is_new[MESH_TRACE_TABLE_DATAGRAM] = true;
     return mesh_trace_run(trace, *statement);
 }
@@ -136,9 +126,8 @@ static int add_message(struct mesh_trace *trace, uint64_t id, const struct mesh_
         mesh_trace_part_name(name, "message", part->name);
         err = mesh_trace_prepare(trace, statement, insert_part_sql(trace->into, name, "datagram", 1, part));
     }
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     sqlite3_bind_int64(*statement, 1, (int64_t)id);
     mesh_trace_bind_fields(*statement, 2, part, &message->as);
     trace->checks.is_new[CHECKED_MESSAGES + message->header.type] = true;
@@ -182,15 +171,12 @@ static int add(struct mesh_trace *trace, const struct mesh_trace_datagram *row, 
     int err = add_row(trace, row, apart);
     const uint64_t own_id = (uint64_t)sqlite3_last_insert_rowid(trace->db);
 
-    if (err == 0 && apart->form == MESH_TRACE_WHOLE) {
+    if (err == 0 && apart->form == MESH_TRACE_WHOLE)
         err = add_message(trace, own_id, &apart->message);
-    }
-    if (err == 0 && is_list(apart)) {
+    if (err == 0 && is_list(apart))
         err = add_list(trace, own_id, &apart->message);
-    }
-    if (err == 0 && id) {
+    if (err == 0 && id)
         *id = own_id;
-    }
     return err;
 }
 
@@ -201,24 +187,20 @@ static int add_datagram(struct mesh_trace *trace, const struct mesh_trace_datagr
     struct taken_apart apart;
     const int err = mesh_trace_check_writable(trace);
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
-    if (packet_bytes > MESH_TRACE_DATAGRAM_BYTES_MAX) {
+    if (packet_bytes > MESH_TRACE_DATAGRAM_BYTES_MAX)
         return mesh_trace_fail(trace, MESH_EINVAL, "a datagram of %zu bytes: give at most %d", packet_bytes, MESH_TRACE_DATAGRAM_BYTES_MAX);
-    }
     take_apart(&apart, packet, packet_bytes, row->bytes > (int64_t)packet_bytes);
-    if (row->bytes < (int64_t)packet_bytes) {
+    if (row->bytes < (int64_t)packet_bytes)
         made.bytes = (int64_t)packet_bytes;
-    }
     made.form = apart.form;
     made.data_bytes = (int64_t)apart.data_bytes;
     made.data_hash = hash ? *hash : mesh_trace_hash(apart.data, apart.data_bytes);
     made.payload = (struct mesh_trace_bytes){NULL, 0};
     made.coding = MESH_TRACE_NOT_STORED;
-    if ((keep_payload || is_list(&apart)) && apart.data_bytes > 0) {
+    if ((keep_payload || is_list(&apart)) && apart.data_bytes > 0)
         pack(trace, &apart, &made);
-    }
     return add(trace, &made, &apart, id);
 }
 
@@ -256,9 +238,8 @@ static int put_fields(struct mesh_trace *trace, sqlite3_stmt *statement, const s
                 return mesh_trace_fail(trace, MESH_ERANGE, "%s of a datagram has %zu bytes, expected %u: the file is damaged", field->name,
                                        size, field->size);
             }
-            if (bytes) {
+            if (bytes)
                 memcpy(out + field->wire_offset, bytes, size);
-            }
             continue;
         } else {
             value = (uint64_t)sqlite3_column_int64(statement, column++);
@@ -274,9 +255,8 @@ static int get_part(struct mesh_trace *trace, sqlite3_stmt **statement, const ch
     int err = *statement ? 0 : mesh_trace_prepare(trace, statement, select_part_sql(table, key, part));
     int step;
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     sqlite3_bind_int64(*statement, 1, (int64_t)id);
     step = sqlite3_step(*statement);
     if (step == SQLITE_ROW) {
@@ -296,18 +276,15 @@ static int get_columns(struct mesh_trace *trace, const struct mesh_trace_datagra
     int err;
 
     *used = 0;
-    if (row->form != MESH_TRACE_HEADER && row->form != MESH_TRACE_WHOLE) {
+    if (row->form != MESH_TRACE_HEADER && row->form != MESH_TRACE_WHOLE)
         return 0;
-    }
     err = get_part(trace, &trace->get_header, "datagrams", "id", &mesh_wire_header, row->id, packet);
     *used = MESH_HEADER_BYTES;
-    if (err != 0 || row->form == MESH_TRACE_HEADER) {
+    if (err != 0 || row->form == MESH_TRACE_HEADER)
         return err;
-    }
     part = mesh_wire_message(packet[offsetof(struct mesh_header_bytes, type)]);
-    if (!part) {
+    if (!part)
         return mesh_trace_fail(trace, MESH_ERANGE, "a datagram of no known type: the file is damaged");
-    }
     mesh_trace_part_name(name, "message", part->name);
     *used += part->wire_bytes;
     return get_part(trace, &trace->get_message[part->number], name, "datagram", part, row->id, packet + MESH_HEADER_BYTES);
@@ -344,9 +321,8 @@ int mesh_trace_get_packet(struct mesh_trace *trace, const struct mesh_trace_data
     size_t used, data_bytes, left;
     int err = get_columns(trace, row, packet, &used);
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     data_bytes = (size_t)row->data_bytes;
     if (row->bytes < (int64_t)used || row->bytes > MESH_TRACE_DATAGRAM_BYTES_MAX || row->data_bytes < 0 ||
         row->data_bytes > row->bytes - (int64_t)used) {

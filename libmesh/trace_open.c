@@ -27,9 +27,8 @@ static int check_kind(struct mesh_trace *trace)
     int err = mesh_trace_number(trace, "PRAGMA application_id", &application);
 
     err = err ? err : mesh_trace_number(trace, "PRAGMA user_version", &version);
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     if (application != MESH_TRACE_APPLICATION_ID) {
         return mesh_trace_fail(trace, MESH_ETYPE,
                                "an SQLite file of another program (application_id %lld): give a trace that mesh-node --record or "
@@ -69,9 +68,8 @@ int mesh_trace_check_table(struct mesh_trace *trace, const char *table, bool *is
     const int err = sql ? mesh_trace_number(trace, sql, &count) : mesh_trace_no_memory(trace);
 
     sqlite3_free(sql);
-    if (err == 0) {
+    if (err == 0)
         *is_table = count == 1;
-    }
     return err;
 }
 
@@ -119,9 +117,8 @@ static int check_file(const char *path, char reason[MESH_TRACE_REASON_BYTES])
 {
     struct stat status;
 
-    if (stat(path, &status) != 0 || access(path, R_OK) != 0) {
+    if (stat(path, &status) != 0 || access(path, R_OK) != 0)
         return say_errno(reason);
-    }
     if (!S_ISREG(status.st_mode)) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "no file, but a folder, device or pipe: give a trace");
         return MESH_ETYPE;
@@ -148,9 +145,8 @@ static enum how choose(const char *path, int fd, bool *is_live)
     uint8_t head[HEAD_BYTES];
 
     *is_live = false;
-    if (pread(fd, head, sizeof head, 0) != sizeof head || head[WRITE_VERSION_AT] != WAL_VERSION) {
+    if (pread(fd, head, sizeof head, 0) != sizeof head || head[WRITE_VERSION_AT] != WAL_VERSION)
         return HOW_SHARED;
-    }
     if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
         *is_live = errno == EWOULDBLOCK; /* some file systems have no such locks */
         return HOW_SHARED;
@@ -206,15 +202,13 @@ int mesh_trace_open(struct mesh_trace **trace, const char *path, char reason[MES
     bool is_live = false;
 
     *trace = NULL;
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     fd = open(path, O_RDONLY | O_CLOEXEC);
     err = fd < 0 ? say_errno(reason) : open_as(trace, path, choose(path, fd, &is_live), reason);
     if (err != 0) {
-        if (fd >= 0) {
+        if (fd >= 0)
             close(fd);
-        }
         return err;
     }
     assert(*trace);

@@ -46,12 +46,10 @@ static bool make_room(struct packing_room *of, size_t bytes)
 
 static size_t compress(struct packing *packing, const uint8_t *data, size_t size, uint8_t *out, size_t room)
 {
-    if (!packing->compress) {
+    if (!packing->compress)
         packing->compress = ZSTD_createCCtx();
-    }
-    if (!packing->compress) {
+    if (!packing->compress)
         return 0;
-    }
     const size_t packed = ZSTD_compressCCtx(packing->compress, out, room, data, size, PACK_LEVEL);
 
     return ZSTD_isError(packed) ? 0 : packed;
@@ -67,9 +65,8 @@ bool mesh_trace_pack(struct mesh_trace *trace, const uint8_t *data, size_t size,
     struct packing *packing = size < PACK_BYTES_MIN ? NULL : packing_of(trace);
     size_t packed_bytes;
 
-    if (!packing || !make_room(&packing->packed, ZSTD_compressBound(size))) {
+    if (!packing || !make_room(&packing->packed, ZSTD_compressBound(size)))
         return false;
-    }
     packed_bytes = compress(packing, data, size, packing->packed.bytes, packing->packed.room);
     *packed = (struct mesh_trace_bytes){packing->packed.bytes, packed_bytes};
     return is_worth_it(packed_bytes, size);
@@ -93,15 +90,12 @@ int mesh_trace_unpack(struct mesh_trace *trace, struct mesh_trace_bytes packed, 
 {
     struct packing *packing = packing_of(trace);
 
-    if (packing && !packing->decompress) {
+    if (packing && !packing->decompress)
         packing->decompress = ZSTD_createDCtx();
-    }
-    if (!packing || !packing->decompress) {
+    if (!packing || !packing->decompress)
         return mesh_trace_no_memory(trace);
-    }
-    if (!packed.bytes || ZSTD_decompressDCtx(packing->decompress, data, size, packed.bytes, packed.size) != size) {
+    if (!packed.bytes || ZSTD_decompressDCtx(packing->decompress, data, size, packed.bytes, packed.size) != size)
         return mesh_trace_fail(trace, MESH_ETRUNCATED, "a payload cannot be unpacked to its %zu bytes: the file is damaged", size);
-    }
     return 0;
 }
 

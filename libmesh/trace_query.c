@@ -77,9 +77,8 @@ static bool is_rest_empty(struct mesh_trace *trace, const char *rest)
     sqlite3_stmt *second = NULL;
     bool is_empty = true;
 
-    while (is_empty && *rest != '\0') {
+    while (is_empty && *rest != '\0')
         is_empty = sqlite3_prepare_v2(trace->db, rest, -1, &second, &rest) == SQLITE_OK && second == NULL;
-    }
     sqlite3_finalize(second);
     return is_empty;
 }
@@ -89,18 +88,14 @@ static int prepare(struct mesh_trace *trace, struct mesh_trace_query *query, con
     const char *rest = NULL;
 
     sqlite3_set_authorizer(trace->db, authorize, query);
-    if (sqlite3_prepare_v2(trace->db, sql, -1, &query->statement, &rest) != SQLITE_OK) {
+    if (sqlite3_prepare_v2(trace->db, sql, -1, &query->statement, &rest) != SQLITE_OK)
         return query_error(trace);
-    }
-    if (!query->statement) {
+    if (!query->statement)
         return mesh_trace_fail(trace, MESH_EINVAL, "there is no query in it: give a SELECT");
-    }
-    if (!is_rest_empty(trace, rest)) {
+    if (!is_rest_empty(trace, rest))
         return mesh_trace_fail(trace, MESH_EINVAL, "more than one query: give one at a time");
-    }
-    if (!sqlite3_stmt_readonly(query->statement) || sqlite3_stmt_isexplain(query->statement) != 0) {
+    if (!sqlite3_stmt_readonly(query->statement) || sqlite3_stmt_isexplain(query->statement) != 0)
         return mesh_trace_fail(trace, MESH_EINVAL, "no query: a trace can only be read: use SELECT");
-    }
     return 0;
 }
 
@@ -109,9 +104,8 @@ static int prepare_with_rows(struct mesh_trace *trace, struct mesh_trace_query *
 {
     int err = prepare(trace, query, sql);
 
-    if (err != 0 || !query->wants_calls || trace->has_rows) {
+    if (err != 0 || !query->wants_calls || trace->has_rows)
         return err;
-    }
     sqlite3_finalize(query->statement);
     query->statement = NULL;
     sqlite3_set_authorizer(trace->db, NULL, NULL);
@@ -135,13 +129,11 @@ int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds
     int err;
 
     *query = NULL;
-    if (trace->is_asked) {
+    if (trace->is_asked)
         return mesh_trace_fail(trace, MESH_ESTATE, "another query of it is open: end that first, or open the trace once more");
-    }
     made = calloc(1, sizeof *made);
-    if (!made) {
+    if (!made)
         return mesh_trace_no_memory(trace);
-    }
     made->trace = trace;
     trace->is_asked = true;
     sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);
@@ -202,18 +194,16 @@ int mesh_trace_query_next(struct mesh_trace_query *query, struct mesh_trace_valu
 {
     int step;
 
-    if (query->is_over) {
+    if (query->is_over)
         return query->err; /* SQLite would begin again */
-    }
     step = sqlite3_step(query->statement);
     if (step != SQLITE_ROW) {
         query->is_over = true;
         query->err = step == SQLITE_DONE ? 0 : query_error(query->trace);
         return query->err;
     }
-    for (int i = 0; i < sqlite3_column_count(query->statement); i++) {
+    for (int i = 0; i < sqlite3_column_count(query->statement); i++)
         get_value(query->statement, i, &values[i]);
-    }
     return 1;
 }
 

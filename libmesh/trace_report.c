@@ -10,13 +10,11 @@ static char *insert_item_sql(const struct mesh_telemetry_part *part)
 
     mesh_trace_part_name(name, "telemetry", part->name);
     sqlite3_str_appendf(sql, "INSERT INTO %s(report", name);
-    for (unsigned i = 0; i < part->field_count; i++) {
+    for (unsigned i = 0; i < part->field_count; i++)
         sqlite3_str_appendf(sql, ",\"%s\"", part->fields[i].name);
-    }
     sqlite3_str_appendf(sql, ",tail) VALUES(?");
-    for (unsigned i = 0; i < part->field_count; i++) {
+    for (unsigned i = 0; i < part->field_count; i++)
         sqlite3_str_appendf(sql, ",?");
-    }
     sqlite3_str_appendf(sql, ",?)");
     return sqlite3_str_finish(sql);
 }
@@ -28,25 +26,22 @@ static int add_item(struct mesh_trace *trace, uint64_t report, const struct mesh
     int err = *statement ? 0 : mesh_trace_prepare(trace, statement, insert_item_sql(part));
     int place = 2;
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     sqlite3_bind_int64(*statement, 1, (int64_t)report);
     for (unsigned i = 0; i < part->field_count; i++, place++) {
         const struct mesh_metric *field = &part->fields[i];
         const void *decoded = &item->node; /* all items begin at the same place */
 
-        if (field->type == MESH_TELEMETRY_b16) {
+        if (field->type == MESH_TELEMETRY_b16)
             mesh_trace_bind_blob(*statement, place, (const uint8_t *)decoded + field->offset, 16);
-        } else {
+        else
             sqlite3_bind_int64(*statement, place, (int64_t)mesh_metric_get(field, decoded));
-        }
     }
-    if (part->tail == MESH_TELEMETRY_TAIL_TEXT) {
+    if (part->tail == MESH_TELEMETRY_TAIL_TEXT)
         sqlite3_bind_text(*statement, place, (const char *)item->tail, (int)item->tail_bytes, SQLITE_STATIC);
-    } else {
+    else
         mesh_trace_bind_blob(*statement, place, item->tail_bytes ? item->tail : NULL, item->tail_bytes);
-    }
     trace->checks.is_new[CHECKED_ITEMS + item->kind] = true;
     return mesh_trace_run(trace, *statement);
 }
@@ -59,17 +54,14 @@ int mesh_trace_add_report(struct mesh_trace *trace, const struct mesh_trace_repo
     uint64_t report;
     int err = mesh_trace_add(trace, MESH_TRACE_TABLE_REPORT, row, &report);
 
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     if (mesh_telemetry_check(row->piece.bytes, row->piece.size) == 0) {
         err = mesh_telemetry_open(&reader, row->piece.bytes, row->piece.size, &head);
-        while (err == 0 && mesh_telemetry_next(&reader, &item) == 1) {
+        while (err == 0 && mesh_telemetry_next(&reader, &item) == 1)
             err = add_item(trace, report, &item);
-        }
     }
-    if (err == 0 && id) {
+    if (err == 0 && id)
         *id = report;
-    }
     return err;
 }

@@ -28,9 +28,8 @@ int mesh_trace_bind(sqlite3_stmt *statement, int place, enum trace_type type, co
 
 bool mesh_trace_is_zero(const uint8_t *bytes, size_t size)
 {
-    while (size > 0 && bytes[size - 1] == 0) {
+    while (size > 0 && bytes[size - 1] == 0)
         size--;
-    }
     return size == 0;
 }
 
@@ -40,14 +39,12 @@ void mesh_trace_bind_fields(sqlite3_stmt *statement, int place, const struct mes
         const struct mesh_wire_field *field = &part->fields[i];
         const uint8_t *at = (const uint8_t *)decoded + field->struct_offset;
 
-        if (part == &mesh_wire_header && !mesh_trace_header_has(i)) {
+        if (part == &mesh_wire_header && !mesh_trace_header_has(i))
             continue;
-        }
-        if (field->size > 8) {
+        if (field->size > 8)
             mesh_trace_bind_blob(statement, place++, mesh_trace_is_zero(at, field->size) ? NULL : at, field->size);
-        } else {
+        else
             sqlite3_bind_int64(statement, place++, (int64_t)mesh_wire_get(field, decoded));
-        }
     }
 }
 
@@ -68,12 +65,10 @@ static char *insert_sql(const char *into, const struct trace_table *table)
     sqlite3_str *sql = sqlite3_str_new(NULL);
 
     sqlite3_str_appendf(sql, "INSERT INTO %s%s(", into, table->name);
-    for (unsigned i = 0; i < table->column_count; i++) {
+    for (unsigned i = 0; i < table->column_count; i++)
         sqlite3_str_appendf(sql, "%s%s", i ? "," : "", table->columns[i].name);
-    }
-    for (unsigned i = 0; i < table->column_count; i++) {
+    for (unsigned i = 0; i < table->column_count; i++)
         sqlite3_str_appendf(sql, i ? ",?" : ") VALUES(?");
-    }
     sqlite3_str_appendf(sql, ")");
     return sqlite3_str_finish(sql);
 }
@@ -97,9 +92,8 @@ static int note_row(struct mesh_trace *trace, enum mesh_trace_table number, cons
     struct mesh_trace_chunk chunk;
 
     trace->checks.is_new[number] = true;
-    if (number != MESH_TRACE_TABLE_CHUNK) {
+    if (number != MESH_TRACE_TABLE_CHUNK)
         return 0;
-    }
     memcpy(&chunk, row, sizeof chunk);
     chunk.id = id;
     return mesh_trace_checks_take_chunk(trace, &chunk);
@@ -112,25 +106,20 @@ static int add_row(struct mesh_trace *trace, enum mesh_trace_table number, const
     uint64_t own_id;
     int err = 0;
 
-    if (!*statement) {
+    if (!*statement)
         err = mesh_trace_prepare(trace, statement, insert_sql(trace->into, table));
-    }
     err = err ? err : bind_row(trace, *statement, table, row);
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     memcpy(&own_id, row, sizeof own_id);
-    if (own_id == 0) {
+    if (own_id == 0)
         sqlite3_bind_null(*statement, 1);
-    }
     err = mesh_trace_run(trace, *statement);
     own_id = (uint64_t)sqlite3_last_insert_rowid(trace->db);
-    if (err == 0 && trace->is_written) {
+    if (err == 0 && trace->is_written)
         err = note_row(trace, number, row, own_id);
-    }
-    if (err == 0 && id) {
+    if (err == 0 && id)
         *id = own_id;
-    }
     return err;
 }
 
@@ -139,9 +128,8 @@ int mesh_trace_add(struct mesh_trace *trace, enum mesh_trace_table table, const 
     int err = mesh_trace_check_writable(trace);
 
     err = err ? err : check_table(trace, table);
-    if (err == 0 && table == MESH_TRACE_TABLE_DATAGRAM) {
+    if (err == 0 && table == MESH_TRACE_TABLE_DATAGRAM)
         err = mesh_trace_fail(trace, MESH_EINVAL, "datagrams are taken apart into several tables: add them with mesh_trace_add_datagram");
-    }
     return err ? err : add_row(trace, table, row, id);
 }
 
@@ -170,11 +158,10 @@ int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint
 
     err = err ? err : mesh_trace_prepare(trace, &statement, sqlite3_mprintf("SELECT count(*) FROM %s", mesh_trace_tables[table].name));
 
-    if (err == 0 && sqlite3_step(statement) == SQLITE_ROW) {
+    if (err == 0 && sqlite3_step(statement) == SQLITE_ROW)
         *count = (uint64_t)sqlite3_column_int64(statement, 0);
-    } else if (err == 0) {
+    else if (err == 0)
         err = mesh_trace_error(trace, "reading");
-    }
     sqlite3_finalize(statement);
     return err;
 }
@@ -185,13 +172,11 @@ int mesh_trace_read(struct mesh_trace *trace, enum mesh_trace_table table, uint6
     struct mesh_trace_cursor *made;
 
     *cursor = NULL;
-    if (err != 0) {
+    if (err != 0)
         return err;
-    }
     made = calloc(1, sizeof *made);
-    if (!made) {
+    if (!made)
         return mesh_trace_no_memory(trace);
-    }
     made->trace = trace;
     made->table = &mesh_trace_tables[table];
     err = mesh_trace_prepare(trace, &made->statement, mesh_trace_select_sql(made->table, "WHERE id >= ?1 ORDER BY id"));
@@ -218,16 +203,14 @@ static void get_column(sqlite3_stmt *statement, int place, enum trace_type type,
     case TRACE_blob:
         blob.bytes = sqlite3_column_blob(statement, place);
         blob.size = (size_t)sqlite3_column_bytes(statement, place);
-        if (!blob.bytes && sqlite3_column_type(statement, place) != SQLITE_NULL) {
+        if (!blob.bytes && sqlite3_column_type(statement, place) != SQLITE_NULL)
             blob.bytes = ""; /* empty, and not NULL */
-        }
         memcpy(out, &blob, sizeof blob);
         return;
     default:
         number = sqlite3_column_int64(statement, place);
-        if (type == TRACE_n64 && sqlite3_column_type(statement, place) == SQLITE_NULL) {
+        if (type == TRACE_n64 && sqlite3_column_type(statement, place) == SQLITE_NULL)
             number = MESH_TRACE_NULL;
-        }
         memcpy(out, &number, sizeof number);
     }
 }
@@ -236,18 +219,16 @@ int mesh_trace_next(struct mesh_trace_cursor *cursor, void *row)
 {
     int step;
 
-    if (cursor->is_over) {
+    if (cursor->is_over)
         return cursor->err; /* SQLite would begin again */
-    }
     step = sqlite3_step(cursor->statement);
     if (step != SQLITE_ROW) {
         cursor->is_over = true;
         cursor->err = step == SQLITE_DONE ? 0 : mesh_trace_error(cursor->trace, "reading");
         return cursor->err;
     }
-    for (int i = 0; i < cursor->table->column_count; i++) {
+    for (int i = 0; i < cursor->table->column_count; i++)
         get_column(cursor->statement, i, cursor->table->columns[i].type, (char *)row + cursor->table->columns[i].offset);
-    }
     return 1;
 }
 

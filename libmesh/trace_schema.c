@@ -30,9 +30,8 @@ const struct trace_table mesh_trace_tables[MESH_TRACE_TABLE_COUNT] = {MESH_TRACE
 void mesh_trace_part_name(char out[TRACE_NAME_BYTES], const char *prefix, const char *part_name)
 {
     snprintf(out, TRACE_NAME_BYTES, "%s_%s", prefix, part_name);
-    for (char *at = out; *at; at++) {
+    for (char *at = out; *at; at++)
         *at = (char)tolower((unsigned char)*at);
-    }
 }
 
 bool mesh_trace_header_has(unsigned field)
@@ -60,12 +59,10 @@ static void add_table(sqlite3_str *sql, const char *into, enum mesh_trace_table 
     const struct trace_table *table = &mesh_trace_tables[number];
 
     sqlite3_str_appendf(sql, "CREATE TABLE %s%s(\n  id INTEGER PRIMARY KEY", into, table->name);
-    for (unsigned i = 1; i < table->column_count; i++) {
+    for (unsigned i = 1; i < table->column_count; i++)
         sqlite3_str_appendf(sql, ",\n  %s %s", table->columns[i].name, column_types[table->columns[i].type]);
-    }
-    if (number == MESH_TRACE_TABLE_DATAGRAM) {
+    if (number == MESH_TRACE_TABLE_DATAGRAM)
         add_wire_columns(sql, &mesh_wire_header, true);
-    }
     sqlite3_str_appendf(sql, "\n) STRICT;\n");
 }
 
@@ -119,15 +116,12 @@ static void add_indexes_and_views(sqlite3_str *sql)
     add_index(sql, "");
     sqlite3_str_appendf(sql, "CREATE INDEX tokens_by_request ON tokens(request, position);\n");
     sqlite3_str_appendf(sql, "CREATE VIEW types(type, name) AS VALUES");
-    for (unsigned type = 1, count = 0; type < MESH_TYPE_COUNT; type++) {
-        if (mesh_wire_message(type)) {
+    for (unsigned type = 1, count = 0; type < MESH_TYPE_COUNT; type++)
+        if (mesh_wire_message(type))
             sqlite3_str_appendf(sql, "%s(%u, '%s')", count++ ? ", " : " ", type, mesh_wire_message(type)->name);
-        }
-    }
     sqlite3_str_appendf(sql, ";\n");
-    for (const struct trace_view *view = mesh_trace_views; view->name; view++) {
+    for (const struct trace_view *view = mesh_trace_views; view->name; view++)
         sqlite3_str_appendf(sql, "CREATE VIEW %s AS\n%s;\n", view->name, view->select);
-    }
 }
 
 char *mesh_trace_schema_sql(void)
@@ -135,9 +129,8 @@ char *mesh_trace_schema_sql(void)
     sqlite3_str *sql = sqlite3_str_new(NULL);
 
     sqlite3_str_appendf(sql, "CREATE TABLE meta(\n  key TEXT PRIMARY KEY NOT NULL,\n  value TEXT NOT NULL\n) STRICT, WITHOUT ROWID;\n");
-    for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT; i++) {
+    for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT; i++)
         add_table(sql, "", (enum mesh_trace_table)i);
-    }
     add_messages(sql, "");
     add_items(sql);
     add_indexes_and_views(sql);
@@ -174,9 +167,8 @@ char *mesh_trace_select_sql(const struct trace_table *table, const char *rest)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
 
-    for (unsigned i = 0; i < table->column_count; i++) {
+    for (unsigned i = 0; i < table->column_count; i++)
         sqlite3_str_appendf(sql, "%s%s", i ? "," : "SELECT ", table->columns[i].name);
-    }
     sqlite3_str_appendf(sql, " FROM %s %s", table->name, rest);
     return sqlite3_str_finish(sql);
 }

@@ -37,13 +37,11 @@ size_t mesh_trace_write_tables(char *out, size_t capacity)
 {
     struct mesh_long_text text = {out, capacity, 0};
 
-    for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT; i++) {
+    for (unsigned i = 0; i < MESH_TRACE_TABLE_COUNT; i++)
         add_table(&text, &mesh_trace_tables[i]);
-    }
     add_parts(&text);
     mesh_long_text_print(&text, "\n### Views\n\n| view | what it answers |\n|---|---|\n| `types` | Names of the types of messages. |\n");
-    for (const struct trace_view *view = mesh_trace_views; view->name; view++) {
+    for (const struct trace_view *view = mesh_trace_views; view->name; view++)
         mesh_long_text_print(&text, "| `%s` | %s |\n", view->name, view->meaning);
-    }
     return text.size;
 }

@@ -33,9 +33,8 @@ static uint64_t udp_enlarge(int fd, int forced_option, int option)
     int got = 0;
     socklen_t got_bytes = sizeof got;
 
-    if (setsockopt(fd, SOL_SOCKET, forced_option, &wanted, sizeof wanted) != 0) {
+    if (setsockopt(fd, SOL_SOCKET, forced_option, &wanted, sizeof wanted) != 0)
         setsockopt(fd, SOL_SOCKET, option, &wanted, sizeof wanted);
-    }
     getsockopt(fd, SOL_SOCKET, option, &got, &got_bytes);
     return got > 0 ? (uint64_t)got : 0;
 }
@@ -49,9 +48,8 @@ static void udp_set(int fd, int level, int option, int value)
 static uint64_t udp_set_receiving(int fd, bool stamps)
 {
     udp_set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-    if (stamps) {
+    if (stamps)
         udp_set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
-    }
     return udp_enlarge(fd, SO_RCVBUFFORCE, SO_RCVBUF);
 }
 
@@ -64,9 +62,8 @@ static void udp_set_options(struct mesh_udp *udp, bool stamps)
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
     }
     udp_set(udp->fd, IPPROTO_IP, IP_RECVERR, 1);
-    if (udp->sender.family == AF_INET6) {
+    if (udp->sender.family == AF_INET6)
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
-    }
     udp->sender.segments = mesh_udp_segment_is_known(udp->fd);
     udp_enlarge(udp->fd, SO_SNDBUFFORCE, SO_SNDBUF);
     udp->receive_buffer_bytes = udp_set_receiving(udp->fd, stamps);
@@ -76,9 +73,8 @@ int mesh_udp_set_busy_poll(struct mesh_udp *udp, uint32_t us)
 {
     const int value = (int)us;
 
-    if (setsockopt(udp->fd, SOL_SOCKET, SO_BUSY_POLL, &value, sizeof value) != 0) {
+    if (setsockopt(udp->fd, SOL_SOCKET, SO_BUSY_POLL, &value, sizeof value) != 0)
         return MESH_ESYSTEM;
-    }
     udp_set(udp->fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
     return 0;
 }
@@ -99,12 +95,10 @@ static int udp_socket(struct mesh_udp *udp, struct mesh_addr *local)
         family = AF_INET;
         udp->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     }
-    if (udp->fd < 0) {
+    if (udp->fd < 0)
         return MESH_ESYSTEM;
-    }
-    if (family == AF_INET6) {
+    if (family == AF_INET6)
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    }
     udp->sender.fd = udp->errors.fd = udp->fd;
     udp->sender.told = udp->receiver.told = &udp->errors;
     udp->sender.family = family;
@@ -116,13 +110,11 @@ static int udp_bind(struct mesh_udp *udp, struct mesh_addr local)
     struct sockaddr_storage name;
     socklen_t name_bytes = mesh_addr_to_sockaddr(&local, udp->sender.family, &name);
 
-    if (bind(udp->fd, (struct sockaddr *)&name, name_bytes) != 0) {
+    if (bind(udp->fd, (struct sockaddr *)&name, name_bytes) != 0)
         return MESH_ESYSTEM;
-    }
     name_bytes = sizeof name;
-    if (getsockname(udp->fd, (struct sockaddr *)&name, &name_bytes) != 0) {
+    if (getsockname(udp->fd, (struct sockaddr *)&name, &name_bytes) != 0)
         return MESH_ESYSTEM;
-    }
     mesh_addr_from_sockaddr(&name, &udp->local);
     return 0;
 }
@@ -140,17 +132,15 @@ static int udp_open_sleep(struct mesh_udp *udp)
     udp->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     udp->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (udp->event_fd < 0 || udp->epoll_fd < 0 || udp_epoll_add(udp, udp->fd) != 0 || udp_epoll_add(udp, udp->event_fd) != 0 ||
-        (udp->group != NULL && udp_epoll_add(udp, udp->group->fd) != 0)) {
+        (udp->group != NULL && udp_epoll_add(udp, udp->group->fd) != 0))
         return MESH_ESYSTEM;
-    }
     return 0;
 }
 
 static void udp_close_fd(int *fd)
 {
-    if (*fd >= 0) {
+    if (*fd >= 0)
         close(*fd);
-    }
     *fd = -1;
 }
 
@@ -160,9 +150,8 @@ int mesh_udp_open(struct mesh_udp **udp, struct mesh_addr local, const struct me
     struct mesh_udp *opened = calloc(1, sizeof *opened);
     int err;
 
-    if (opened == NULL) {
+    if (opened == NULL)
         return MESH_ENOMEM;
-    }
     opened->fd = opened->epoll_fd = opened->event_fd = -1;
     err = udp_socket(opened, &local);
     if (err == 0) {
@@ -171,9 +160,8 @@ int mesh_udp_open(struct mesh_udp **udp, struct mesh_addr local, const struct me
         udp_set_options(opened, opened->receiver.lab.spec.delay_ns > 0);
         err = udp_bind(opened, local);
     }
-    if (err == 0) {
+    if (err == 0)
         err = udp_open_sleep(opened);
-    }
     if (err != 0) {
         const int reason = errno;
 
@@ -187,9 +175,8 @@ int mesh_udp_open(struct mesh_udp **udp, struct mesh_addr local, const struct me
 
 void mesh_udp_close(struct mesh_udp *udp)
 {
-    if (udp == NULL) {
+    if (udp == NULL)
         return;
-    }
     udp_close_fd(&udp->epoll_fd);
     udp_close_fd(&udp->event_fd);
     udp_close_fd(&udp->fd);
@@ -244,9 +231,8 @@ uint32_t mesh_udp_group_bytes(const struct mesh_udp *udp)
 int mesh_udp_reseed(struct mesh_udp *udp, uint64_t seed)
 {
     udp->receiver.lab.spec.seed = seed;
-    if (udp->group != NULL) {
+    if (udp->group != NULL)
         udp->group->lab.spec.seed = seed + GROUP_SEED;
-    }
     udp_close_fd(&udp->epoll_fd);
     udp_close_fd(&udp->event_fd);
     return udp_open_sleep(udp);
@@ -275,20 +261,17 @@ void mesh_udp_set_peer(struct mesh_udp *udp, uint16_t rank, struct mesh_addr add
     mesh_udp_sender_set_peer(&udp->sender, rank, &addr); /* asserts that there is such a rank */
     bit = UINT64_C(1) << rank;
     udp->sender.segment_ranks &= ~bit;
-    if (udp->sender.segments && mesh_udp_segment_pays(mesh_udp_path_bytes(addr))) {
+    if (udp->sender.segments && mesh_udp_segment_pays(mesh_udp_path_bytes(addr)))
         udp->sender.segment_ranks |= bit;
-    }
-    if (udp->group != NULL && memcmp(addr.ip, udp->local.ip, sizeof addr.ip) == 0) {
+    if (udp->group != NULL && memcmp(addr.ip, udp->local.ip, sizeof addr.ip) == 0)
         mesh_udp_group_loop(udp->fd, &udp->group_addr); /* another node of this machine */
-    }
 }
 
 void mesh_udp_set_sealer(struct mesh_udp *udp, struct mesh_sealer *sealer)
 {
     udp->sender.sealer = udp->receiver.sealer = sealer;
-    if (udp->group != NULL) {
+    if (udp->group != NULL)
         udp->group->sealer = sealer;
-    }
 }
 
 void mesh_udp_set_outside(struct mesh_udp *udp,
@@ -329,12 +312,10 @@ int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
     const uint64_t now_ns = udp_was_in_vain(udp, begin_ns) ? begin_ns : mesh_udp_now_ns();
 
     mesh_udp_errors_run(&udp->errors);
-    if (received < 0) {
+    if (received < 0)
         return received;
-    }
-    if (mesh != NULL && mesh_timeout(mesh) <= now_ns) {
+    if (mesh != NULL && mesh_timeout(mesh) <= now_ns)
         mesh_tick(mesh, now_ns);
-    }
     return received + mesh_udp_sender_run(&udp->sender, mesh, now_ns);
 }
 
@@ -348,13 +329,11 @@ static void udp_watch_room(struct mesh_udp *udp)
     const bool wanted = mesh_udp_sender_is_blocked(&udp->sender) && mesh_udp_sender_next_ns(&udp->sender) == 0;
     struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0u), .data.fd = udp->fd};
 
-    if (wanted == udp->waits_for_room) {
+    if (wanted == udp->waits_for_room)
         return;
-    }
     udp_count_wait(udp);
-    if (epoll_ctl(udp->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event) == 0) {
+    if (epoll_ctl(udp->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event) == 0)
         udp->waits_for_room = wanted;
-    }
 }
 
 static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
@@ -363,11 +342,9 @@ static void udp_sleep(struct mesh_udp *udp, uint64_t sleep_ns)
     const int count = mesh_udp_epoll_wait(udp->epoll_fd, events, 3, sleep_ns);
 
     udp_count_wait(udp);
-    for (int i = 0; i < count; i++) {
-        if ((events[i].events & EPOLLERR) != 0) {
+    for (int i = 0; i < count; i++)
+        if ((events[i].events & EPOLLERR) != 0)
             atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed);
-        }
-    }
     if (count < 0) {
         udp_count_wait(udp);
         atomic_store_explicit(&udp->errors.is_due, true, memory_order_relaxed); /* it does not tell of events */
@@ -403,9 +380,8 @@ void mesh_udp_wait(struct mesh_udp *udp, const struct mesh *mesh, uint64_t max_n
     uint64_t due_ns = udp_due_ns(udp, mesh);
 
     due_ns = due_ns < end_ns ? due_ns : end_ns;
-    if (due_ns <= now_ns) {
+    if (due_ns <= now_ns)
         return;
-    }
     udp_watch_room(udp);
     udp_sleep(udp, due_ns - now_ns);
     udp_take_wake(udp);

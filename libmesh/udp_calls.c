@@ -11,9 +11,8 @@ static bool is_lacking(void)
 
 bool mesh_udp_batches_are_known(int fd)
 {
-    if (recvmmsg(fd, NULL, 0, MSG_DONTWAIT, NULL) < 0 && is_lacking()) {
+    if (recvmmsg(fd, NULL, 0, MSG_DONTWAIT, NULL) < 0 && is_lacking())
         return false;
-    }
     return sendmmsg(fd, NULL, 0, MSG_DONTWAIT) >= 0 || !is_lacking();
 }
 
@@ -24,17 +23,14 @@ int mesh_udp_receive_singly(int fd, struct mmsghdr *messages, unsigned count, st
     for (; done < count; done++) {
         const ssize_t bytes = recvmsg(fd, &messages[done].msg_hdr, MSG_DONTWAIT);
 
-        if (bytes < 0) {
+        if (bytes < 0)
             break;
-        }
         messages[done].msg_len = (unsigned)bytes;
     }
-    if (done == 0) {
+    if (done == 0)
         return -1;
-    }
-    if (done < count) {
+    if (done < count)
         (void)mesh_udp_errors_note(told, errno); /* it is not told again */
-    }
     return (int)done;
 }
 
@@ -42,8 +38,7 @@ int mesh_udp_send_singly(int fd, const struct mmsghdr *messages, unsigned count,
 {
     unsigned done = 0;
 
-    while (done < count && sendmsg(fd, &messages[done].msg_hdr, flags) >= 0) {
+    while (done < count && sendmsg(fd, &messages[done].msg_hdr, flags) >= 0)
         done++;
-    }
     return done > 0 ? (int)done : -1; /* an error after the first one comes again, with the message that it is about */
 }

@@ -20,9 +20,8 @@ bool mesh_udp_errors_note(struct mesh_udp_errors *errors, int reason)
                             reason == EHOSTDOWN || reason == ENONET || reason == EPROTO || reason == ENOPROTOOPT || reason == EOPNOTSUPP ||
                             reason == EACCES;
 
-    if (is_earlier) {
+    if (is_earlier)
         atomic_store_explicit(&errors->is_due, true, memory_order_relaxed);
-    }
     return is_earlier;
 }
 
@@ -33,9 +32,8 @@ static bool is_unreachable(struct msghdr *header)
         struct sock_extended_err error;
 
         if (!(part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR) &&
-            !(part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR)) {
+            !(part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR))
             continue;
-        }
         memcpy(&error, CMSG_DATA(part), sizeof error);
         return (error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6) &&
                (error.ee_errno == ECONNREFUSED || error.ee_errno == EHOSTUNREACH);
@@ -45,9 +43,8 @@ static bool is_unreachable(struct msghdr *header)
 
 void mesh_udp_errors_run(struct mesh_udp_errors *errors)
 {
-    if (!atomic_load_explicit(&errors->is_due, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&errors->is_due, memory_order_relaxed))
         return;
-    }
     atomic_store_explicit(&errors->is_due, false, memory_order_relaxed);
     for (int i = 0; i < ERRORS_PER_RUN; i++) {
         _Alignas(struct cmsghdr) uint8_t control[512];
@@ -64,17 +61,14 @@ void mesh_udp_errors_run(struct mesh_udp_errors *errors)
 
         memset(&name, 0, sizeof name);
         errors->system_calls++;
-        if (recvmsg(errors->fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+        if (recvmsg(errors->fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
             return;
-        }
-        if (!is_unreachable(&header) || (name.ss_family != AF_INET && name.ss_family != AF_INET6)) {
+        if (!is_unreachable(&header) || (name.ss_family != AF_INET && name.ss_family != AF_INET6))
             continue;
-        }
         errors->unreachable++;
         mesh_addr_from_sockaddr(&name, &to);
-        if (errors->tell != NULL) {
+        if (errors->tell != NULL)
             errors->tell(errors->app, to);
-        }
     }
     atomic_store_explicit(&errors->is_due, true, memory_order_relaxed); /* there may be more */
 }

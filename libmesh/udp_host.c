@@ -35,9 +35,8 @@ bool mesh_udp_is_cut_off(struct mesh_addr from, struct mesh_addr to)
     bool is_cut_off;
     int fd;
 
-    if (!mesh_addr_is_loopback(from) || mesh_addr_is_loopback(to) || mesh_addr_is_v4(&from) != mesh_addr_is_v4(&to)) {
+    if (!mesh_addr_is_loopback(from) || mesh_addr_is_loopback(to) || mesh_addr_is_v4(&from) != mesh_addr_is_v4(&to))
         return false;
-    }
     fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     from.port = 0;
     is_cut_off = fd >= 0 && bind(fd, (struct sockaddr *)&name, mesh_addr_to_sockaddr(&from, family, &name)) == 0 &&

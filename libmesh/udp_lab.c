@@ -19,9 +19,8 @@ void mesh_udp_lab_release(struct mesh_udp_lab *lab)
 {
     struct mesh_heap_entry entry;
 
-    while (mesh_heap_pop(&lab->held, &entry)) {
+    while (mesh_heap_pop(&lab->held, &entry))
         free(entry.item);
-    }
     mesh_heap_release(&lab->held);
 }
 

@@ -43,9 +43,8 @@ static uint64_t udp_receiver_control(struct mesh_udp_receiver *receiver, struct 
     uint64_t received_ns = now_ns;
 
     for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL; part = CMSG_NXTHDR(header, part)) {
-        if (part->cmsg_level != SOL_SOCKET) {
+        if (part->cmsg_level != SOL_SOCKET)
             continue;
-        }
         if (part->cmsg_type == SO_RXQ_OVFL) {
             uint32_t overflow;
 
@@ -89,9 +88,8 @@ static bool udp_receiver_is_own(const struct mesh_udp_receiver *receiver, uint32
 {
     struct mesh_addr from;
 
-    if (receiver->own.port == 0) {
+    if (receiver->own.port == 0)
         return false;
-    }
     mesh_addr_from_sockaddr(&receiver->names[i], &from);
     return from.port == receiver->own.port && memcmp(from.ip, receiver->own.ip, sizeof from.ip) == 0;
 }
@@ -148,12 +146,10 @@ static int udp_receiver_feed(struct mesh_udp_receiver *receiver, struct mesh *me
 
         mesh_addr_from_sockaddr(&receiver->names[receiver->next], &from);
         if (!udp_receiver_is_refused(receiver) &&
-            udp_receiver_give(receiver, mesh, now_ns, from, receiver->packets[receiver->next], message->msg_len) == MESH_AGAIN) {
+            udp_receiver_give(receiver, mesh, now_ns, from, receiver->packets[receiver->next], message->msg_len) == MESH_AGAIN)
             break;
-        }
-        if (message->msg_hdr.msg_controllen > 0) {
+        if (message->msg_hdr.msg_controllen > 0)
             udp_receiver_control(receiver, &message->msg_hdr, now_ns, 0);
-        }
     }
     return taken;
 }
@@ -172,9 +168,8 @@ static void udp_receiver_hold(struct mesh_udp_receiver *receiver)
         struct mesh_addr from;
 
         mesh_addr_from_sockaddr(&receiver->names[receiver->next], &from);
-        if (!udp_receiver_is_refused(receiver)) {
+        if (!udp_receiver_is_refused(receiver))
             mesh_udp_lab_take(&receiver->lab, received_ns, from, receiver->packets[receiver->next], message->msg_len);
-        }
     }
 }
 
@@ -185,9 +180,8 @@ static int udp_receiver_feed_held(struct mesh_udp_receiver *receiver, struct mes
     int taken = 0;
 
     while ((held = mesh_udp_lab_due(&receiver->lab, now_ns)) != NULL) {
-        if (udp_receiver_give(receiver, mesh, now_ns, held->from, held->packet, held->bytes) == MESH_AGAIN) {
+        if (udp_receiver_give(receiver, mesh, now_ns, held->from, held->packet, held->bytes) == MESH_AGAIN)
             break;
-        }
         mesh_udp_lab_drop(&receiver->lab);
         taken++;
     }
@@ -211,30 +205,25 @@ int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh,
     receiver->vain_ns = 0;
     if (receiver->next < receiver->count) {
         taken = udp_receiver_feed(receiver, mesh);
-        if (receiver->next < receiver->count) {
+        if (receiver->next < receiver->count)
             return taken;
-        }
     }
     for (int batch = 0; batch < UDP_RECEIVE_BATCHES && count == UDP_BATCH; batch++) {
         count = udp_receiver_fetch(receiver, most);
-        if (count < 0) {
+        if (count < 0)
             return count;
-        }
         if (is_lab) {
             udp_receiver_hold(receiver);
         } else if (count > 0) {
             taken += udp_receiver_feed(receiver, mesh);
-            if (receiver->next < receiver->count) {
+            if (receiver->next < receiver->count)
                 return taken;
-            }
         }
     }
-    if (is_lab) {
+    if (is_lab)
         return taken + udp_receiver_feed_held(receiver, mesh);
-    }
-    if (count == 0 && taken == 0) {
+    if (count == 0 && taken == 0)
         receiver->vain_ns = now_ns;
-    }
     return taken;
 }
 

@@ -47,9 +47,8 @@ bool mesh_udp_segment_join(struct mesh_udp_sender *sender, struct msghdr *header
     const size_t count = header->msg_iovlen;
 
     if (first + count != way || way->iov_len > first->iov_len || first[count - 1].iov_len != first->iov_len ||
-        first->iov_len > UDP_SEGMENT_BYTES_MAX || count * first->iov_len + way->iov_len > UDP_JOINED_BYTES_MAX) {
+        first->iov_len > UDP_SEGMENT_BYTES_MAX || count * first->iov_len + way->iov_len > UDP_JOINED_BYTES_MAX)
         return false;
-    }
     header->msg_iovlen++;
     set_control(sender, header);
     return true;
@@ -60,9 +59,8 @@ bool mesh_udp_segment_split(struct mesh_udp_sender *sender, int reason)
     uint32_t at = UDP_MESSAGES;
 
     if (sender->messages[sender->messages_next].msg_hdr.msg_iovlen == 1 ||
-        (reason != EINVAL && reason != EIO && reason != EMSGSIZE && reason != EOPNOTSUPP && reason != ENOBUFS)) {
+        (reason != EINVAL && reason != EIO && reason != EMSGSIZE && reason != EOPNOTSUPP && reason != ENOBUFS))
         return false;
-    }
     for (uint32_t i = sender->messages_count; i-- > sender->messages_next;) {
         const struct msghdr joined = sender->messages[i].msg_hdr; /* its place may be the first that is written to */
 

@@ -38,16 +38,14 @@ int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct m
     ssize_t sent;
     int tries = 0;
 
-    if (sender->family == AF_INET && !mesh_addr_is_v4(to)) {
+    if (sender->family == AF_INET && !mesh_addr_is_v4(to))
         return MESH_EINVAL;
-    }
     name_bytes = mesh_addr_to_sockaddr(to, sender->family, &name);
     do {
         sent = sendto(sender->fd, packet, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&name, name_bytes);
     } while (sent < 0 && (errno == EINTR || (mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)));
-    if (sent < 0) {
+    if (sent < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? MESH_AGAIN : MESH_ESYSTEM;
-    }
     return 0;
 }
 
@@ -62,12 +60,10 @@ static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_sto
     }
     assert(sender->pairs < UDP_MESSAGES);
     sender->pairs++;
-    if (last != NULL && *last != 0 && mesh_udp_segment_join(sender, &sender->messages[*last - 1].msg_hdr)) {
+    if (last != NULL && *last != 0 && mesh_udp_segment_join(sender, &sender->messages[*last - 1].msg_hdr))
         return;
-    }
-    if (last != NULL) {
+    if (last != NULL)
         *last = (uint16_t)(sender->messages_count + 1);
-    }
     memset(message, 0, sizeof *message);
     message->msg_hdr.msg_name = to;
     message->msg_hdr.msg_namelen = to_bytes;
@@ -93,9 +89,8 @@ static void udp_sender_queue_ranks(struct mesh_udp_sender *sender, uint64_t rank
     from = from != 0 ? from : ranks;
     udp_sender_queue_some(sender, from);
     udp_sender_queue_some(sender, ranks & ~from);
-    if ((ranks & (ranks - 1)) != 0) {
+    if ((ranks & (ranks - 1)) != 0)
         sender->turn = ((unsigned)__builtin_ctzll(from) + 1) % MESH_RANKS_MAX;
-    }
 }
 
 static void udp_sender_queue_stranger(struct mesh_udp_sender *sender, const struct mesh_addr *addr)
@@ -117,9 +112,8 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
         uint8_t *packet = sender->arena + sender->arena_used;
         struct mesh_output output;
 
-        if (!mesh_next_datagram(mesh, now_ns, packet, UDP_DATAGRAM_BYTES_MAX, &output)) {
+        if (!mesh_next_datagram(mesh, now_ns, packet, UDP_DATAGRAM_BYTES_MAX, &output))
             break;
-        }
         assert(output.bytes <= UDP_DATAGRAM_BYTES_MAX);
         if (sender->sealer != NULL && mesh_sealer_seal(sender->sealer, packet, output.bytes) != 0) {
             sender->errors++; /* the answer to a stranger: only members are spoken to */
@@ -211,9 +205,8 @@ int mesh_udp_sender_run(struct mesh_udp_sender *sender, struct mesh *mesh, uint6
 
     while (udp_sender_push(sender, now_ns) && mesh != NULL) {
         udp_sender_fill(sender, mesh, now_ns);
-        if (sender->datagrams == 0) {
+        if (sender->datagrams == 0)
             break;
-        }
     }
     return (int)(sender->sent - before);
 }
