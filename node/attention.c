@@ -138,8 +138,8 @@ bool attention_run(struct engine *e, struct worker *w)
     uint32_t own_first = e->config.map->heads[e->config.rank], own_end = e->config.map->heads[e->config.rank + 1];
     uint32_t head = own_first + w->unit->item / segment->chunks * e->attend_heads;
     uint32_t heads = own_end - head < e->attend_heads ? own_end - head : e->attend_heads;
-    uint32_t from = w->unit->item % segment->chunks * segment->chunk_tokens;
-    uint32_t left = segment->row_count - from, count = left < segment->chunk_tokens ? left : segment->chunk_tokens;
+    uint32_t from = w->unit->item % segment->chunks * ATTEND_CHUNK_TOKENS;
+    uint32_t left = segment->row_count - from, count = left < ATTEND_CHUNK_TOKENS ? left : ATTEND_CHUNK_TOKENS;
     uint32_t values = heads * e->model->head_dim, blocks = (values + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
     uint32_t first = (head - own_first) * e->model->head_dim / BLOCK_COLUMNS + e->config.map->z[e->config.rank];
     float *out = w->scratch + attention_head_floats(e);

@@ -17,7 +17,8 @@
 #include "steplog.h"
 
 enum {
-    EAGER_TOKENS = 8, /* up to this many tokens slices are multiplied in order of arrival */
+    EAGER_TOKENS = 8,        /* up to this many tokens slices are multiplied in order of arrival */
+    ATTEND_CHUNK_TOKENS = 8, /* of a unit of attention, at most */
     ENGINE_INBOXES = MESH_GATHERS_OPEN_MAX,
     ENGINE_PHASES_PER_LAYER = 4,
     ENGINE_MESSAGES_MAX = 64,
@@ -46,7 +47,7 @@ struct segment {
     uint16_t row_first, row_count;     /* of its output: the same, except in the last layer's attention */
     uint32_t unit_first;
     uint32_t eager_units, tile_units, kv_units, attend_units, candidate_units;
-    uint16_t chunk_tokens, chunks; /* of attention */
+    uint16_t chunks; /* of attention */
     _Atomic uint32_t kv_done;
 };
 

@@ -7,8 +7,6 @@
 #include "head.h"
 #include "spin.h"
 
-enum { ATTEND_CHUNK_TOKENS = 8 };
-
 void engine_note_fault(struct engine *e, struct part *part, const struct engine_fault *fault)
 {
     spin_lock(&e->fault_lock);
@@ -73,8 +71,7 @@ static void count_units(struct engine *e, struct segment *s)
         uint32_t heads = e->config.map->heads[e->config.rank + 1] - e->config.map->heads[e->config.rank];
 
         s->kv_units = e->kv_count;
-        s->chunk_tokens = ATTEND_CHUNK_TOKENS;
-        s->chunks = (uint16_t)((s->row_count + s->chunk_tokens - 1) / s->chunk_tokens);
+        s->chunks = (uint16_t)((s->row_count + ATTEND_CHUNK_TOKENS - 1) / ATTEND_CHUNK_TOKENS);
         if (e->sample_count > 0 || !engine_is_last_layer(e, s->phase))
             s->attend_units = (heads + e->attend_heads - 1) / e->attend_heads * s->chunks;
     }
