@@ -1,6 +1,7 @@
 #include "findings.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "findings_losses.h"
@@ -32,6 +33,19 @@ void findings_note(struct findings *findings, const struct packet *packet)
     }
 }
 
+/* True, for those that tell something. */
+__attribute__((format(printf, 3, 4))) static bool tell(const struct findings *findings, const char *severity, const char *format, ...)
+{
+    char text[FINDINGS_BYTES];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    findings->on_finding(findings->context, severity, text);
+    return true;
+}
+
 /* Losses named by the receiver's count alone on links of which the capture lacks other datagrams, too. */
 static uint64_t count_guessed(const struct links *links)
 {
@@ -46,7 +60,7 @@ static uint64_t count_guessed(const struct links *links)
 static bool tell_not_captured(const struct findings *findings)
 {
     const uint64_t guessed = count_guessed(&findings->analysis->links);
-    char text[FINDINGS_BYTES], guess[150] = "";
+    char guess[150] = "";
 
     if (findings->analysis->sum.not_captured == 0)
         return false;
@@ -55,12 +69,11 @@ static bool tell_not_captured(const struct findings *findings)
                  "; so of %" PRIu64
                  " lost one%s that %s not in it either, the number and place may be another's: only the count is certain",
                  guessed, guessed == 1 ? "" : "s", guessed == 1 ? "is" : "are");
-    snprintf(text, sizeof text,
-             "%" PRIu64 " datagrams arrived and are not in the capture: it lost them, not the network: capture with a larger -B%s%s",
-             findings->analysis->sum.not_captured,
-             findings->analysis->cut_tiles > 0 ? ", and -s: frames that hold several datagrams were cut off after the first" : "", guess);
-    findings->on_finding(findings->context, "note", text);
-    return true;
+    return tell(findings, "note",
+                "%" PRIu64 " datagrams arrived and are not in the capture: it lost them, not the network: capture with a larger -B%s%s",
+                findings->analysis->sum.not_captured,
+                findings->analysis->cut_tiles > 0 ? ", and -s: frames that hold several datagrams were cut off after the first" : "",
+                guess);
 }
 
 /* ---- reasons why nothing else can be told ---- */
@@ -68,7 +81,7 @@ static bool tell_not_captured(const struct findings *findings)
 static bool tell_empty(const struct findings *findings)
 {
     const struct findings_seen *seen = &findings->seen;
-    char text[FINDINGS_BYTES], cut[150] = "";
+    char cut[150] = "";
 
     if (findings->analysis->sum.datagrams > 0)
         return false;
@@ -76,45 +89,37 @@ static bool tell_empty(const struct findings *findings)
         snprintf(cut, sizeof cut, ": does the expression let them through? for frames with a VLAN tag write 'vlan and udp port 7411'");
     else if (seen->cut > 0)
         snprintf(cut, sizeof cut, ", %" PRIu64 " of them cut short before their header ends: capture with -s 400", seen->cut);
-    snprintf(text, sizeof text, "no datagram of an epoch in the capture, and %" PRIu64 " of others%s", seen->foreign, cut);
-    findings->on_finding(findings->context, "warning", text);
-    return true;
+    return tell(findings, "warning", "no datagram of an epoch in the capture, and %" PRIu64 " of others%s", seen->foreign, cut);
 }
 
 static bool tell_closed(const struct findings *findings)
 {
     const struct findings_seen *seen = &findings->seen;
-    char text[FINDINGS_BYTES];
 
     if (!seen->has_key || seen->closed == 0)
         return false;
     if (seen->closed_aes > 0 && !mesh_aes_is_available())
-        snprintf(text, sizeof text,
-                 "--key opens none of %" PRIu64 " datagrams that are sealed with AES: this program was built without libgcrypt: "
-                 "install it and build again",
-                 seen->closed_aes);
-    else if (seen->opened == 0)
-        snprintf(text, sizeof text,
-                 "--key opens none of %" PRIu64 " datagrams: it is the key, or --name, of another cluster, or the key file of this one, "
-                 "and the capture begins after its epochs did: give a key log",
-                 seen->closed);
-    else
-        return false;
-    findings->on_finding(findings->context, "warning", text);
-    return true;
+        return tell(findings, "warning",
+                    "--key opens none of %" PRIu64 " datagrams that are sealed with AES: this program was built without libgcrypt: "
+                    "install it and build again",
+                    seen->closed_aes);
+    if (seen->opened == 0)
+        return tell(findings, "warning",
+                    "--key opens none of %" PRIu64 " datagrams: it is the key, or --name, of another cluster, or the key file of this one, "
+                    "and the capture begins after its epochs did: give a key log",
+                    seen->closed);
+    return false;
 }
 
 static bool tell_left_out(const struct findings *findings)
 {
     const uint64_t count = findings->analysis->links.left_out;
-    char text[FINDINGS_BYTES];
 
     if (count == 0)
         return false;
-    snprintf(text, sizeof text, "%" PRIu64 " datagrams of links beyond the first %d are not counted: select fewer hosts, or a shorter time",
-             count, LINKS_MAX);
-    findings->on_finding(findings->context, "warning", text);
-    return true;
+    return tell(findings, "warning",
+                "%" PRIu64 " datagrams of links beyond the first %d are not counted: select fewer hosts, or a shorter time", count,
+                LINKS_MAX);
 }
 
 static bool tell_memory(const struct findings *findings)
@@ -129,71 +134,57 @@ static bool tell_memory(const struct findings *findings)
 static bool tell_renewed(const struct findings *findings)
 {
     const uint64_t count = findings->analysis->links.renewed;
-    char text[FINDINGS_BYTES];
 
     if (count == 0)
         return false;
-    snprintf(text, sizeof text, "%" PRIu64 " link%s again in an epoch of the same number: nodes were restarted; each link has its own line",
-             count, count == 1 ? " begins" : "s begin");
-    findings->on_finding(findings->context, "note", text);
-    return true;
+    return tell(findings, "note",
+                "%" PRIu64 " link%s again in an epoch of the same number: nodes were restarted; each link has its own line", count,
+                count == 1 ? " begins" : "s begin");
 }
 
 static bool tell_cut(const struct findings *findings)
 {
     const uint64_t count = findings->analysis->cut_tiles;
-    char text[FINDINGS_BYTES];
 
     if (count == 0)
         return false;
-    snprintf(text, sizeof text,
-             "%" PRIu64 " tile%s cut short by the capture, so their contents are unknown: steps, waiting and stalls cover the others "
-             "alone: capture with a larger -s",
-             count, count == 1 ? " was" : "s were");
-    findings->on_finding(findings->context, "note", text);
-    return true;
+    return tell(findings, "note",
+                "%" PRIu64 " tile%s cut short by the capture, so their contents are unknown: steps, waiting and stalls cover the others "
+                "alone: capture with a larger -s",
+                count, count == 1 ? " was" : "s were");
 }
 
 static bool tell_backward(const struct findings *findings)
 {
     const uint64_t count = findings->analysis->backward;
-    char text[FINDINGS_BYTES];
 
     if (count == 0)
         return false;
-    snprintf(text, sizeof text,
-             "%" PRIu64 " datagram%s clearly earlier than the one before: a clock was set, or several queues captured: times may be wrong; "
-             "reordercap(1) puts frames in order",
-             count, count == 1 ? " is" : "s are");
-    findings->on_finding(findings->context, "note", text);
-    return true;
+    return tell(findings, "note",
+                "%" PRIu64
+                " datagram%s clearly earlier than the one before: a clock was set, or several queues captured: times may be wrong; "
+                "reordercap(1) puts frames in order",
+                count, count == 1 ? " is" : "s are");
 }
 
 /* So many duplicates come from capturing a host that forwards, not from the network. */
 static bool tell_duplicates(const struct findings *findings)
 {
     const struct link_counts *sum = &findings->analysis->sum;
-    char text[FINDINGS_BYTES];
 
     if (100 * sum->duplicate < DUPLICATE_PERCENT * sum->datagrams || sum->duplicate == 0)
         return false;
-    snprintf(text, sizeof text,
-             "%" PRIu64 " of %" PRIu64 " datagrams are in the capture twice, as on 'any' of a host that forwards them, or on a bridge "
-             "and its ports: each counts as lost or resent once; capture on one interface to avoid this",
-             sum->duplicate, sum->datagrams);
-    findings->on_finding(findings->context, "note", text);
-    return true;
+    return tell(findings, "note",
+                "%" PRIu64 " of %" PRIu64 " datagrams are in the capture twice, as on 'any' of a host that forwards them, or on a bridge "
+                "and its ports: each counts as lost or resent once; capture on one interface to avoid this",
+                sum->duplicate, sum->datagrams);
 }
 
 static bool tell_meshes(const struct findings *findings, unsigned count)
 {
-    char text[FINDINGS_BYTES];
-
     if (count == 0)
         return false;
-    snprintf(text, sizeof text, "the capture has %u meshes at once: figures of a rank mix all of them: select the hosts of one", count);
-    findings->on_finding(findings->context, "note", text);
-    return true;
+    return tell(findings, "note", "the capture has %u meshes at once: figures of a rank mix all of them: select the hosts of one", count);
 }
 
 /* ---- nodes without which the next epoch began ---- */
@@ -249,7 +240,7 @@ static bool tell_gone(const struct findings *findings, const struct link_host *h
     const struct links *links = &findings->analysis->links;
     const struct link *link = link_from(links, host);
     const uint64_t tile_ns = last_tile_ns(links, host);
-    char address[FRAME_ADDRESS_TEXT_BYTES], stood[80] = "", text[FINDINGS_BYTES];
+    char address[FRAME_ADDRESS_TEXT_BYTES], stood[80] = "";
     uint64_t begun_ns;
 
     if (link == NULL || host->next_ns < host->sent_ns + SILENCE_NS || goes_on(links, host, &begun_ns))
@@ -257,12 +248,10 @@ static bool tell_gone(const struct findings *findings, const struct link_host *h
     frame_address_text(&host->address, link->is_v6, false, address);
     if (tile_ns != 0 && begun_ns > tile_ns)
         snprintf(stood, sizeof stood, ", and %.1f ms passed between the tiles of the two", (double)(begun_ns - tile_ns) / 1e6);
-    snprintf(text, sizeof text,
-             "epoch %" PRIu32 " began without rank %u (%s) of epoch %" PRIu32 ", which had been silent for %.1f ms%s: "
-             "was its process stopped or ended, its host overloaded, or its link cut? its log and that host's tell",
-             host->next_epoch, link->src, address, host->epoch, (double)(host->next_ns - host->sent_ns) / 1e6, stood);
-    findings->on_finding(findings->context, "error", text);
-    return true;
+    return tell(findings, "error",
+                "epoch %" PRIu32 " began without rank %u (%s) of epoch %" PRIu32 ", which had been silent for %.1f ms%s: "
+                "was its process stopped or ended, its host overloaded, or its link cut? its log and that host's tell",
+                host->next_epoch, link->src, address, host->epoch, (double)(host->next_ns - host->sent_ns) / 1e6, stood);
 }
 
 /* ---- whom the others wait for ---- */
@@ -427,7 +416,7 @@ static void tell_why(const struct findings *findings, unsigned rank, char *out, 
 static bool tell_slow(const struct findings *findings)
 {
     uint64_t for_ns[STEPS_RANKS_MAX] = {0}, total_ns = 0, next_ns = 0;
-    char text[FINDINGS_BYTES], why[FINDINGS_BYTES - 160];
+    char why[FINDINGS_BYTES - 160];
     unsigned most = 0;
 
     for (unsigned rank = 0; rank < STEPS_RANKS_MAX; rank++) {
@@ -444,11 +433,9 @@ static bool tell_slow(const struct findings *findings)
     if (for_ns[most] == 0 || 100 * for_ns[most] < WAITING_PERCENT * total_ns || for_ns[most] < 3 * next_ns)
         return false;
     tell_why(findings, most, why, sizeof why);
-    snprintf(text, sizeof text,
-             "the others wait for rank %u: %.1f ms in all, at most %.1f ms for any other, %.1f ms of all waiting for losses: %s", most,
-             (double)for_ns[most] / 1e6, (double)next_ns / 1e6, findings->analysis->stall_ms, why);
-    findings->on_finding(findings->context, "warning", text);
-    return true;
+    return tell(findings, "warning",
+                "the others wait for rank %u: %.1f ms in all, at most %.1f ms for any other, %.1f ms of all waiting for losses: %s", most,
+                (double)for_ns[most] / 1e6, (double)next_ns / 1e6, findings->analysis->stall_ms, why);
 }
 
 void findings_tell(const struct findings *findings)
@@ -476,5 +463,5 @@ void findings_tell(const struct findings *findings)
     if (findings->analysis->cut_tiles == 0 && meshes == 0)
         is_any |= tell_slow(findings);
     if (!is_any)
-        findings->on_finding(findings->context, "note", "nothing unusual");
+        tell(findings, "note", "nothing unusual");
 }
