@@ -1,22 +1,6 @@
 #include "packet_json.h"
 
 #include <ctype.h>
-#include <string.h>
-
-enum { HEX_BYTES = 65 };
-
-static void bytes_value(struct json *json, const struct mesh_wire_field *field, const void *decoded)
-{
-    static const char digits[] = "0123456789abcdef";
-    const uint8_t *bytes = (const uint8_t *)decoded + field->struct_offset;
-    char hex[HEX_BYTES];
-
-    for (unsigned i = 0; i < field->size; i++) {
-        hex[2 * i] = digits[bytes[i] >> 4];
-        hex[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    json_string(json, field->name, hex, 2u * field->size);
-}
 
 void packet_json_fields(struct json *json, const struct packet_part *part)
 {
@@ -24,7 +8,7 @@ void packet_json_fields(struct json *json, const struct packet_part *part)
         const struct mesh_wire_field *field = &part->part->fields[i];
 
         if (field->type == MESH_WIRE_b16 || field->type == MESH_WIRE_b32)
-            bytes_value(json, field, part->decoded);
+            json_hex(json, field->name, (const uint8_t *)part->decoded + field->struct_offset, field->size);
         else
             json_uint(json, field->name, mesh_wire_get(field, part->decoded));
     }

@@ -1,7 +1,5 @@
 #include "telemetry_lines.h"
 
-#include <string.h>
-
 #include "client_message.h"
 #include "mesh/program/json.h"
 #include "mesh/telemetry.h"
@@ -11,19 +9,10 @@
 
 enum { INTERVAL_MS = 100, LEASE_MS = 5000, AGAIN_S = 2 };
 
-static void write_bytes(struct json *json, const char *key, const uint8_t bytes[16])
-{
-    char hex[33];
-
-    for (int i = 0; i < 16; i++)
-        snprintf(hex + 2 * (size_t)i, 3, "%02x", bytes[i]);
-    json_text(json, key, hex);
-}
-
 static void write_field(struct json *json, const struct mesh_metric *field, const void *decoded)
 {
     if (field->type == MESH_TELEMETRY_b16)
-        write_bytes(json, field->name, (const uint8_t *)decoded + field->offset);
+        json_hex(json, field->name, (const uint8_t *)decoded + field->offset, 16);
     else if (field->type == MESH_TELEMETRY_s64)
         json_int(json, field->name, (int64_t)mesh_metric_get(field, decoded));
     else
@@ -83,7 +72,7 @@ static void write_item(struct json *json, const struct mesh_telemetry_head *head
     const struct mesh_telemetry_part *part = mesh_telemetry_part(item->kind);
 
     json_event_begin(json, part->name);
-    write_bytes(json, "node", head->incarnation);
+    json_hex(json, "node", head->incarnation, sizeof head->incarnation);
     json_uint(json, "node_rank", head->rank);
     json_uint(json, "node_epoch", head->epoch);
     json_uint(json, "serial", head->serial);

@@ -65,10 +65,6 @@ static void write_csv(FILE *out, const struct mesh_trace_value *value)
 
 static void write_json(struct json *json, const char *name, const struct mesh_trace_value *value)
 {
-    static const char digits[] = "0123456789abcdef";
-    char hex[2 * 64];
-    size_t size;
-
     switch (value->kind) {
     case MESH_TRACE_VALUE_INTEGER:
         json_int(json, name, value->integer);
@@ -80,12 +76,7 @@ static void write_json(struct json *json, const char *name, const struct mesh_tr
         json_string(json, name, value->bytes, value->size);
         break;
     case MESH_TRACE_VALUE_BLOB: /* its first bytes: enough to compare hashes and ids; SQL's hex() gives all */
-        size = value->size < sizeof hex / 2 ? value->size : sizeof hex / 2;
-        for (size_t i = 0; i < size; i++) {
-            hex[2 * i] = digits[((const uint8_t *)value->bytes)[i] >> 4];
-            hex[2 * i + 1] = digits[((const uint8_t *)value->bytes)[i] & 15];
-        }
-        json_string(json, name, hex, 2 * size);
+        json_hex(json, name, value->bytes, value->size < 64 ? value->size : 64);
         break;
     default:
         json_double(json, name, NAN); /* null */

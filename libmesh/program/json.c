@@ -188,6 +188,21 @@ void json_string(struct json *json, const char *key, const char *bytes, size_t s
     value_end(json);
 }
 
+void json_hex(struct json *json, const char *key, const void *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *byte = bytes;
+
+    value_begin(json, key);
+    put(json, "\"", 1);
+    for (size_t i = 0; i < size; i++) {
+        put(json, &digits[byte[i] >> 4], 1);
+        put(json, &digits[byte[i] & 15], 1);
+    }
+    put(json, "\"", 1);
+    value_end(json);
+}
+
 void json_uint(struct json *json, const char *key, uint64_t number)
 {
     value_begin(json, key);

@@ -37,6 +37,7 @@ void json_event_end(struct json *json);
 
 void json_text(struct json *json, const char *key, const char *text);
 void json_string(struct json *json, const char *key, const char *bytes, size_t size);
+void json_hex(struct json *json, const char *key, const void *bytes, size_t size); /* a string of hexadecimal digits */
 void json_uint(struct json *json, const char *key, uint64_t number);
 void json_int(struct json *json, const char *key, int64_t number);
 void json_float(struct json *json, const char *key, float number);   /* reads back as the same float */
