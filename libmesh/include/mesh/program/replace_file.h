@@ -29,10 +29,10 @@ int replace_file_sync(struct replace_file *file, struct fail *fail);
  * other. */
 bool replace_file_is_same(const char *path, const char *other);
 
-/* Any of these ends it; commit also after a failure of its own. */
+/* Any of these ends it; commit also after a failure of its own. replace_file_end commits what was written with result 0; else it abandons
+ * that and returns the result. */
 int replace_file_commit(struct replace_file *file, struct fail *fail);
 void replace_file_abandon(struct replace_file *file);
-int replace_file_end(struct replace_file *file, int result,
-                     struct fail *fail); /* commit if that of writing is 0; else abandon, return it */
+int replace_file_end(struct replace_file *file, int result, struct fail *fail);
 
 #endif
