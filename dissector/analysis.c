@@ -70,9 +70,18 @@ static bool is_named_lost(struct link *link, bool is_all, struct link_entry *ent
 {
     const uint64_t judged = link->spaces[is_all].marks[1]; /* the report after this mark counted the number, or none will */
 
-    if (!entry->is_lost && !entry->is_come && !(link->has_report && entry->number <= judged && link->reported <= link->assigned))
+    if (!entry->is_lost && !entry->is_come &&
+        !(link->has_report && entry->number <= judged && link->reported <= link->assigned + link->doubted))
         evidence_mark_lost(link, entry);
     return entry->is_lost;
+}
+
+/* May what was captured of this link be overtaken on the rest of its way? If the capture has it out of order, it was taken behind that. */
+static bool is_overtaken(const struct link *link)
+{
+    const bool is_before = link->counts.reordered + link->counts.late == 0 && link->at_receiver != (int)link->point;
+
+    return link->is_overtaken || (is_before && link->sender != NULL && link->sender->is_overtaken);
 }
 
 /* An entry leaves the window: settle what is still open. */
@@ -87,6 +96,8 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
         link->missed_at_sender++;
     if (entry->is_missing && !is_named_lost(link, is_all, entry))
         link->counts.not_captured++;
+    if (entry->is_lost && entry->is_inferred && is_overtaken(link))
+        evidence_doubt(link, entry);
     if (entry->is_lost) {
         tell(analysis, link, is_all, entry);
     } else if (entry->is_resend && entry->is_of_known && is_reported && !entry->is_needed) { /* not known of records */
@@ -155,8 +166,12 @@ static struct link_entry *take_number(struct analysis *analysis, struct link *li
         link->counts.late++;
     if (entry != NULL && entry->is_lost)
         link->assigned -= link->assigned > 0;
-    if (entry != NULL)
-        *entry = (struct link_entry){.number = number, .stall_ns = -1};
+    if (entry == NULL)
+        return NULL;
+    link->turned_up++;
+    if (link->receiver != NULL)
+        link->receiver->is_overtaken = true; /* the way back is likely to be as bad */
+    *entry = (struct link_entry){.number = number, .stall_ns = -1};
     return entry;
 }
 

@@ -40,6 +40,26 @@ void evidence_mark_lost(struct link *link, struct link_entry *entry)
     need_parts(link, entry);
 }
 
+static void unmark_lost(struct link *link, struct link_entry *entry)
+{
+    entry->is_lost = false;
+    link->assigned -= link->assigned > 0;
+}
+
+void evidence_prove(struct link *link, struct link_entry *entry)
+{
+    entry->is_proved = true;
+    if (entry->is_lost)
+        unmark_lost(link, entry);
+}
+
+void evidence_doubt(struct link *link, struct link_entry *entry)
+{
+    unmark_lost(link, entry);
+    entry->is_doubtful = true;
+    link->doubted++;
+}
+
 /* Did the receiver hold the gather before this was sent? Then what was sent earlier has arrived, however early it was asked for. */
 static bool is_held_before(const struct link *link, const struct link_entry *by)
 {

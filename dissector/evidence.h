@@ -22,4 +22,10 @@ bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b);
 /* Mark the entry as lost, and the resend that repaired it as needed. */
 void evidence_mark_lost(struct link *link, struct link_entry *entry);
 
+/* The entry has arrived, even if it was marked as lost. */
+void evidence_prove(struct link *link, struct link_entry *entry);
+
+/* The entry was marked as lost, but may have come late: it or another one is lost, and nothing tells which. */
+void evidence_doubt(struct link *link, struct link_entry *entry);
+
 #endif

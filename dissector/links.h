@@ -50,6 +50,7 @@ struct link_entry {
     bool is_early : 1;    /* lost because the receiver did not listen yet, or not to this sender */
     bool is_doubtful : 1; /* named as lost once, but then one of those named came late */
     bool is_come : 1;     /* a report names it as the highest that has come; captured or not */
+    bool is_inferred : 1; /* of a lost one that was captured: that holds only if none overtakes another behind the capture */
     bool is_asked : 1;    /* has_range is of a NAK, one range of which may cover several datagrams; a byte more would be 8 kB per link */
 };
 
@@ -100,6 +101,7 @@ struct link_host {
     uint64_t have_step;
     uint16_t have_phase, rank;
     bool has_any;
+    bool is_overtaken; /* what it sends is overtaken on the way, behind the capture */
     size_t next_gather;
     struct link_gather gathers[LINKS_GATHERS];
     uint64_t done_ns, done_step; /* of the last gather that was whole */
@@ -127,8 +129,11 @@ struct link {
     struct link_space spaces[2];                /* to this receiver, to all */
     struct numbers_incarnation incarnations[2]; /* of the spaces; a restarted process has links of its own */
     bool has_report, has_tiles;
-    uint64_t answer; /* number of the first datagram that answers a HELLO: the receiver takes none before it; 0: none */
+    bool is_overtaken; /* the receiver counted fewer losses again, and the capture does not show which datagram came late */
+    uint64_t answer;   /* number of the first datagram that answers a HELLO: the receiver takes none before it; 0: none */
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
+    uint64_t doubted;                         /* how many more of them are among those that were named and may have come late */
+    uint64_t turned_up;                       /* came out of order in the capture, so that the receiver may count as many less again */
     uint64_t fresh[LINKS_REPORTS];            /* counted by its last reports, and not named */
     uint64_t mark_ns;
     uint64_t report_ns, settle_ns; /* when the last report was sent, and that of link_space.settled, by the receiver's clock */

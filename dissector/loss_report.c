@@ -75,6 +75,7 @@ static uint64_t name_kind(struct link *link, enum kind kind, bool naming)
                 continue;
             evidence_mark_lost(link, entry);
             entry->is_early = kind >= KIND_HELLO;
+            entry->is_inferred = kind == KIND_ASKED && !entry->is_missing;
         }
     }
     return count;
@@ -112,8 +113,10 @@ static uint64_t count_suspects(struct link *link, unsigned report, bool naming)
             if (entry == NULL || !is_suspect(link, entry))
                 continue;
             count++;
-            if (naming)
-                evidence_mark_lost(link, entry);
+            if (!naming)
+                continue;
+            evidence_mark_lost(link, entry);
+            entry->is_inferred = true;
         }
     }
     return count;
@@ -132,12 +135,14 @@ static void name_suspects(struct link *link)
 }
 
 /* The highest number that has been seen has come. */
-static void prove(struct link_space *space, uint64_t seen)
+static void prove(struct link *link, struct link_space *space, uint64_t seen)
 {
     struct link_entry *last = links_entry(space, seen);
 
-    if (last != NULL)
-        last->is_proved = last->is_come = true;
+    if (last == NULL)
+        return;
+    last->is_come = true;
+    evidence_prove(link, last);
 }
 
 /* Put a value before those of the reports until now. */
@@ -222,19 +227,32 @@ static void settle(struct link *link, uint64_t sent_ns)
     }
 }
 
-/* The receiver counts fewer than before: some that seemed lost came late. They are among those named, and nothing tells which ones. */
-static void take_back(struct link *link)
+static uint64_t least(uint64_t a, uint64_t b)
 {
+    return a < b ? a : b;
+}
+
+/* The receiver counts fewer than before: some that seemed lost came late. If the capture does not show that, they are among those named, and
+ * nothing tells which ones. */
+static void take_back(struct link *link, uint64_t fewer)
+{
+    const uint64_t shown = least(fewer, link->turned_up);
+
+    link->turned_up -= shown;
+    if (fewer == shown)
+        return;
+    link->is_overtaken = true;
+    if (link->sender != NULL)
+        link->sender->is_overtaken = true;
     for (unsigned is_all = 0; is_all < 2; is_all++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[is_all].entries[i];
 
             if (entry->number == 0 || !entry->is_lost || entry->is_missing || entry->is_early)
                 continue;
-            entry->is_lost = false;
-            entry->is_doubtful = true;
-            link->assigned -= link->assigned > 0;
+            evidence_doubt(link, entry);
         }
+    link->doubted -= least(link->doubted, fewer - shown);
 }
 
 void loss_report_take(struct link *link, const struct loss_report *report)
@@ -246,8 +264,8 @@ void loss_report_take(struct link *link, const struct loss_report *report)
         link->has_report = true;
         link->report_base = link->spaces[0].first == 1 && link->spaces[1].first <= 1 ? 0 : lost;
     }
-    prove(&link->spaces[1], report->seen_all);
-    prove(&link->spaces[0], report->seen_peer);
+    prove(link, &link->spaces[1], report->seen_all);
+    prove(link, &link->spaces[0], report->seen_peer);
     if (sent_ns < link->report_ns)
         return; /* a later one has overtaken it */
     link->report_ns = sent_ns;
@@ -255,10 +273,10 @@ void loss_report_take(struct link *link, const struct loss_report *report)
     see(&link->spaces[0], report->seen_peer);
     lost = lost > link->report_base ? lost - link->report_base : 0;
     if (lost < link->reported)
-        take_back(link);
+        take_back(link, link->reported - lost);
     push(link->fresh, lost > link->reported ? lost - link->reported : 0);
     link->reported = lost;
-    if (lost > link->assigned)
+    if (lost > link->assigned + link->doubted)
         name_losses(link);
     mark(link, report->ts_ns);
     settle(link, sent_ns);
@@ -293,7 +311,7 @@ void loss_report_take_pong(struct link *link, const struct packet *packet)
     if (ping != NULL) {
         const uint64_t turn_ns = packet->ts_ns > ping->ts_ns + held_ns ? packet->ts_ns - ping->ts_ns - held_ns : 1;
 
-        ping->is_proved = true;
+        evidence_prove(link, ping);
         if (link->turn_ns == 0 || turn_ns < link->turn_ns)
             link->turn_ns = turn_ns;
     }
@@ -313,7 +331,7 @@ void loss_report_take_probe_ack(struct link *link, uint32_t bytes)
 
         if (entry == NULL || entry->type != MESH_TYPE_PROBE || entry->step != bytes || entry->is_proved)
             continue;
-        entry->is_proved = true;
+        evidence_prove(link, entry);
         return;
     }
 }
@@ -334,5 +352,5 @@ void loss_report_take_hello_ack(struct link *link, uint64_t echo)
         answered = entry;
     }
     if (answered != NULL)
-        answered->is_proved = true;
+        evidence_prove(link, answered);
 }
