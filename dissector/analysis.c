@@ -62,6 +62,8 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
     link->counts.lost_unseen += entry->is_missing;
     link->counts.lost_counted += entry->is_missing && !(entry->is_passed && entry->is_resent);
     link->counts.lost_probes += analysis_is_lost_probe(&loss);
+    if (!entry->is_sized)
+        sizes_take_lost(link, is_all, entry);
     analysis->on_loss(analysis->context, &loss);
 }
 
@@ -92,6 +94,7 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
 
     if (entry->number == 0)
         return;
+    sizes_follow(link, entry->ts_ns);
     if (!entry->is_missing && !entry->is_sent && sender_capture_covers(link, is_all, entry->number))
         link->missed_at_sender++;
     if (entry->is_missing && !is_named_lost(link, is_all, entry))
@@ -244,6 +247,7 @@ static void take(struct analysis *analysis, struct link *link, const struct pack
     link->counts.resent += (header->flags & MESH_FLAG_RESEND) != 0;
     entry->ts_ns = packet->ts_ns;
     entry->datagram = packet->number;
+    entry->bytes = (uint16_t)packet->size;
     entry->by_group = by_group;
     entry->type = header->type;
     entry->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
@@ -436,6 +440,7 @@ static void end_link(struct analysis *analysis, struct link *link)
         const struct analysis_loss loss = {.link = link, .repair_ms = -1, .stall_ms = -1};
 
         link->counts.lost++;
+        sizes_lost(&link->sizes, 0);
         analysis->on_loss(analysis->context, &loss);
     }
     add_counts(&analysis->sum, &link->counts);

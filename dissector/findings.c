@@ -449,6 +449,8 @@ void findings_tell(const struct findings *findings)
     for (size_t i = 0; i < findings->analysis->links.count; i++)
         is_any |= findings_tell_losses(findings, i);
     for (size_t i = 0; i < findings->analysis->links.count; i++)
+        is_any |= findings_tell_sizes(findings, i);
+    for (size_t i = 0; i < findings->analysis->links.count; i++)
         is_any |= findings_tell_probes(findings, i);
     for (size_t i = 0; i < findings->analysis->links.host_count; i++)
         if (findings->analysis->links.hosts[i]->next_ns != 0)

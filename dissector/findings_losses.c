@@ -21,6 +21,13 @@ static const char *const advice[FINDINGS_PLACES] = {
     "in its capture, so on the wire or in the receiver's host: capture there, too",
 };
 
+/* Of a link that loses large ones alone no cable is at fault. */
+static const char *advice_for(const struct link *link, unsigned place)
+{
+    return place == FINDINGS_WIRE && sizes_judge(&link->sizes).bytes > 0 ? "they left and did not arrive: only large ones, see below"
+                                                                         : advice[place];
+}
+
 /* bytes: the size of the probe. */
 static void note_probe(struct findings *findings, size_t index, bool is_all, uint64_t bytes)
 {
@@ -66,7 +73,7 @@ static size_t put_place(const struct findings *findings, size_t index, unsigned 
                     wheres[place], passed,
                     is_gap    ? "the sender's capture lacks them: capture with a larger -B"
                     : is_span ? "say with --at for each capture at which host it was taken, or - for a switch: nothing in it proves that"
-                              : advice[place]);
+                              : advice_for(findings->analysis->links.links[index], place));
     return used + (size_t)more < FINDINGS_BYTES ? used + (size_t)more : FINDINGS_BYTES - 1;
 }
 
@@ -86,15 +93,16 @@ bool findings_tell_probes(const struct findings *findings, size_t index)
     const uint32_t *probes = findings->probes[index];
     const uint64_t bytes = findings->probe_bytes[index];
     const uint64_t proved = link->proved_bytes[0] > 0 ? link->proved_bytes[0] : MESH_DATAGRAM_BYTES_MIN;
+    const uint32_t large = sizes_judge(&link->sizes).bytes;
     char text[FINDINGS_BYTES];
     size_t used;
 
     if (probes[0] > 0) {
         used = put_link(link, text);
         snprintf(text + used, sizeof text - used,
-                 "the path carries no datagram of %" PRIu64 " bytes (its MTU is below %" PRIu64 "), and %" PRIu64 " at least: %" PRIu32
+                 "the path carries no datagram of %" PRIu64 " bytes (its MTU is below %" PRIu64 "), and %s%" PRIu64 " at least: %" PRIu32
                  " of the lost ones are probes that tried it, so no data was lost with them",
-                 bytes, bytes + (link->is_v6 ? 48 : 28), proved, probes[0]);
+                 bytes, bytes + (link->is_v6 ? 48 : 28), large > 0 && large <= proved ? "at some time " : "", proved, probes[0]);
         findings->on_finding(findings->context, "note", text);
     }
     if (probes[1] > 0) {
@@ -138,6 +146,29 @@ bool findings_tell_losses(const struct findings *findings, size_t index)
                  "; nobody asked for any of them: probes of sizes that the path does not carry look like that, and a capture at the sender "
                  "names them");
     findings->on_finding(findings->context, findings->analysis->stall_ms > 0 ? "error" : "warning", text);
+    return true;
+}
+
+bool findings_tell_sizes(const struct findings *findings, size_t index)
+{
+    const struct link *link = findings->analysis->links.links[index];
+    const struct sizes_verdict found = sizes_judge(&link->sizes);
+    char text[FINDINGS_BYTES], arrived[80] = "no other so large";
+    size_t used;
+
+    if (found.bytes == 0)
+        return false;
+    if (found.large > 0)
+        snprintf(arrived, sizeof arrived, "of others so large %" PRIu32, found.large);
+    used = put_link(link, text);
+    snprintf(text + used, sizeof text - used,
+             "only large datagrams are lost on the way: %" PRIu32 " of %" PRIu32 " bytes or more, and none smaller; meanwhile %s arrived, "
+             "and %" PRIu32 " smaller ones: %s: 'ping -M do -s %" PRIu32 "' between the two tries that size",
+             found.lost, found.bytes, arrived, found.small,
+             found.large == 0 ? "something on the path carries less (an MTU, a tunnel, a firewall that drops fragments)"
+                              : "one of several paths carries less, fragments are dropped, or a queue has no room for them",
+             found.bytes);
+    findings->on_finding(findings->context, "warning", text);
     return true;
 }
 

@@ -7,6 +7,9 @@
 /* The losses of a link, if they are enough: the place of most of them, or, where they vanish at several, each. */
 bool findings_tell_losses(const struct findings *findings, size_t index);
 
+/* The losses of a link are of large datagrams alone. */
+bool findings_tell_sizes(const struct findings *findings, size_t index);
+
 /* The losses of a link that are no fault: probes. */
 bool findings_tell_probes(const struct findings *findings, size_t index);
 

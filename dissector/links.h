@@ -4,7 +4,7 @@
  * of each space are kept, as in the receiver itself. A host is a receiver in an epoch, with the last gathers sent to it. A datagram to a
  * multicast group counts as on its way to all known receivers of its sender, whether they have joined the group or not. At most LINKS_MAX
  * links and as many hosts, LINKS_SESSIONS_MAX of them of clients' sessions, so that the many sessions of a long capture take no place from
- * the mesh; datagrams of links beyond are counted and left out. A link takes 95 kB, a host 29 kB: 64 MB in all.
+ * the mesh; datagrams of links beyond are counted and left out. A link takes 98 kB, a host 29 kB: 65 MB in all.
  *
  * With several captures, each taken on a different host, a link is judged by the one at its receiver; where there is none, by the one at
  * its sender; else by the first that shows it. For a link captured at both ends the sender's last LINKS_WINDOW numbers are kept, too: 50 kB
@@ -15,6 +15,7 @@
 #include "mesh/histogram.h"
 #include "numbers.h"
 #include "packet.h"
+#include "sizes.h"
 
 enum {
     LINKS_WINDOW = 512,
@@ -40,8 +41,10 @@ struct link_entry {
     double stall_ns;    /* how much longer than usual it was waited for; below 0: not known */
     uint16_t phase;
     struct mesh_range range;
-    uint8_t type; /* 0: not known */
-    bool repair_is_all, is_missing, has_range, is_resend, is_copy, is_lost, is_needed, is_proved, is_resent;
+    uint8_t type;                                                                       /* 0: not known */
+    uint16_t bytes;                                                                     /* UDP payload; 0: not known */
+    bool repair_is_all : 1, is_missing : 1, has_range : 1, is_resend : 1, is_sized : 1; /* bits, since a byte more would be 8 kB per link */
+    bool is_copy, is_lost, is_needed, is_proved, is_resent;
     bool is_of_known;     /* of a resend or copy: the entry that it repeats is known */
     bool is_sent;         /* the sender's capture shows it */
     bool by_group;        /* seen on its way to a multicast group; it may go to this receiver alone, too */
@@ -51,11 +54,12 @@ struct link_entry {
     bool is_doubtful : 1; /* named as lost once, but then one of those named came late */
     bool is_come : 1;     /* a report names it as the highest that has come; captured or not */
     bool is_inferred : 1; /* of a lost one that was captured: that holds only if none overtakes another behind the capture */
-    bool is_asked : 1;    /* has_range is of a NAK, one range of which may cover several datagrams; a byte more would be 8 kB per link */
+    bool is_asked : 1;    /* has_range is of a NAK, one range of which may cover several datagrams */
 };
 
 struct link_space {
     uint64_t first, highest;             /* numbers; first 0: nothing yet */
+    uint64_t sized;                      /* the highest number that sizes.h has taken */
     uint64_t last_missed;                /* the highest number skipped; 0: the content of all missing numbers is known */
     uint64_t seen;                       /* highest that the receiver says it has seen, by its last report */
     uint64_t seen_before[LINKS_REPORTS]; /* and by those before */
@@ -70,6 +74,7 @@ struct link_sent {
     uint64_t number, ts_ns, step, nak_ns;
     struct mesh_range range;
     uint16_t phase;
+    uint16_t bytes;
     uint8_t type;
     bool has_range, is_resend, is_copy;
 };
@@ -145,6 +150,7 @@ struct link {
     struct link_departures *departures; /* (2) as the spaces; NULL: not captured at both ends */
     uint64_t missed_at_sender;          /* seen at the receiver's host only */
     struct link_counts counts;
+    struct sizes sizes;
     struct mesh_histogram tile_gaps, latency; /* latency: from host to host, of all that both captures show */
 };
 

@@ -232,8 +232,8 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* The receiver counts fewer than before: some that seemed lost came late. If the capture does not show that, they are among those named, and
- * nothing tells which ones. */
+/* The receiver counts fewer than before: some that seemed lost came late. If the capture does not show that, they are among those named,
+ * and nothing tells which ones. */
 static void take_back(struct link *link, uint64_t fewer)
 {
     const uint64_t shown = least(fewer, link->turned_up);

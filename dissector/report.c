@@ -310,6 +310,18 @@ static void count_fields(struct json *json, const struct link_counts *counts)
     json_uint(json, "naks", counts->naks);
 }
 
+static void sizes_fields(struct json *json, const struct link *link)
+{
+    const struct sizes_verdict found = sizes_judge(&link->sizes);
+
+    if (found.bytes == 0)
+        return;
+    json_uint(json, "large_bytes", found.bytes);
+    json_uint(json, "large_lost", found.lost);
+    json_uint(json, "large_arrived", found.large);
+    json_uint(json, "small_arrived", found.small);
+}
+
 static void link_object(struct json *json, const struct link *link)
 {
     json_event_begin(json, "link");
@@ -319,6 +331,7 @@ static void link_object(struct json *json, const struct link *link)
         json_double(json, "turn_us", (double)link->turn_ns / 1e3);
     count_fields(json, &link->counts);
     json_double(json, "loss", link_table_loss(&link->counts));
+    sizes_fields(json, link);
     json_double(json, "tile_gap_p50_us", (double)mesh_histogram_quantile(&link->tile_gaps, 500) / 1e3);
     json_double(json, "tile_gap_p99_us", (double)mesh_histogram_quantile(&link->tile_gaps, 990) / 1e3);
     if (link->departures != NULL) {

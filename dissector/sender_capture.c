@@ -21,6 +21,7 @@ static void fill(struct link *link, bool is_all, struct link_entry *entry, const
 {
     entry->ts_ns = sent->ts_ns;
     entry->type = sent->type;
+    entry->bytes = sent->bytes;
     entry->is_resend = sent->is_resend;
     entry->is_copy = sent->is_copy;
     entry->has_range = sent->has_range;
@@ -66,7 +67,7 @@ void sender_capture_add(struct link *link, const struct packet *packet)
 
     if (sent->number >= header->number)
         return; /* twice, or too old */
-    *sent = (struct link_sent){.number = header->number, .ts_ns = packet->ts_ns, .type = header->type};
+    *sent = (struct link_sent){.number = header->number, .ts_ns = packet->ts_ns, .type = header->type, .bytes = (uint16_t)packet->size};
     sent->is_resend = (header->flags & MESH_FLAG_RESEND) != 0;
     sent->is_copy = (header->flags & MESH_FLAG_COPY) != 0;
     if (packet->state == PACKET_DECODED && header->type == MESH_TYPE_TILE) {

@@ -26,6 +26,12 @@ static void on_finding(void *context, const char *severity, const char *text)
     snprintf(said, sizeof said, "%s", text);
 }
 
+static void on_first_finding(void *context, const char *severity, const char *text)
+{
+    if (said[0] == '\0')
+        on_finding(context, severity, text);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -420,6 +426,28 @@ static void with_captures_of_both_hosts_no_further_one_is_asked_for(void **state
     assert_null(strstr(said, "both hosts"));
 }
 
+static void where_only_large_ones_are_lost_the_size_is_named_and_no_cable(void **state)
+{
+    struct link *link = lose_ten(0, 0, 0, 0);
+
+    (void)state;
+    link->counts.lost = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        sizes_lost(&link->sizes, 1452);
+        for (unsigned k = 0; k < 20; k++)
+            sizes_arrived(&link->sizes, 100);
+    }
+    findings_tell(&findings);
+    assert_string_equal(said_severity, "warning");
+    assert_non_null(strstr(said, "only large datagrams are lost on the way: 10 of 1452 bytes or more, and none smaller; meanwhile no other "
+                                 "so large arrived, and 180 smaller ones: something on the path carries less"));
+    said[0] = '\0';
+    link->counts.lost = findings.places[0][FINDINGS_WIRE] = 10;
+    findings.on_finding = on_first_finding;
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "10 of them on the wire: they left and did not arrive: only large ones, see below"));
+}
+
 /* The receiver tells how many of the numbers that the capture lacks were lost, not which. */
 static void losses_are_said_to_be_guessed_where_the_capture_has_gaps(void **state)
 {
@@ -465,6 +493,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_one_capture_proves_is_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_an_unknown_place_it_is_said_which_side_of_the_capture_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(with_captures_of_both_hosts_no_further_one_is_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_only_large_ones_are_lost_the_size_is_named_and_no_cable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(losses_are_said_to_be_guessed_where_the_capture_has_gaps, set_up, tear_down),
     };
 

@@ -13,7 +13,7 @@
 #include "dissector/analysis.h"
 #include "simbench.h"
 
-enum { TRUTH_MAX = 20000, RUNS = 12, LATE_RUNS = 60, STEPS = 60, TOGETHER = 0xffff };
+enum { TRUTH_MAX = 20000, RUNS = 12, LATE_RUNS = 60, STEPS = 60, NARROW_BYTES = 1300, TOGETHER = 0xffff };
 
 /* A datagram, identified as its sender numbers it. */
 struct truth_name {
@@ -41,6 +41,7 @@ static struct analysis analysis;
 static struct decoder decoder;
 static uint64_t captured_count, unnamed_count;
 static unsigned viewpoint; /* the rank on whose host the only capture is taken, or TOGETHER: one on each host */
+static bool is_narrow;     /* large datagrams are lost, and nothing else is */
 static bool is_outward;    /* for the only capture: compare what left its host, not what arrived there */
 
 static void put_name(struct truth_list *list, struct truth_name name)
@@ -172,6 +173,15 @@ static struct mesh_sim_link bad_link(unsigned seed)
     return link;
 }
 
+/* Nothing is lost but what is larger than that. */
+static struct mesh_sim_link narrow_link(void)
+{
+    struct mesh_sim_link link = simbench_ethernet();
+
+    link.datagram_bytes_max = NARROW_BYTES;
+    return link;
+}
+
 static void set_links(const struct mesh_sim_link *link)
 {
     for (uint16_t from = 0; from < bench.shape.rank_count; from++)
@@ -184,7 +194,7 @@ static void set_links(const struct mesh_sim_link *link)
  * numbers, and counts datagrams as lost that arrived nevertheless. */
 static void run(unsigned seed, unsigned seen_from)
 {
-    const struct mesh_sim_link good = simbench_ethernet(), bad = bad_link(seed);
+    const struct mesh_sim_link good = simbench_ethernet(), bad = is_narrow ? narrow_link() : bad_link(seed);
     const uint16_t rank_count = (uint16_t)(3 + seed % 3);
     struct simshape shape;
     bool is_good;
@@ -248,8 +258,23 @@ static void sort(void)
     qsort(named.names, named.count, sizeof *named.names, compare_names);
 }
 
+/* On how many links it is said that only large datagrams are lost. */
+static unsigned count_narrow(void)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < analysis.links.count; i++) {
+        const struct sizes_verdict found = sizes_judge(&analysis.links.links[i]->sizes);
+
+        assert_true(found.bytes == 0 || (is_narrow && found.bytes > NARROW_BYTES && found.large == 0));
+        count += found.bytes > 0;
+    }
+    return count;
+}
+
 static void expect_no_other_names(unsigned seed)
 {
+    assert_true(is_narrow || count_narrow() == 0);
     for (size_t i = 0; i < named.count; i++) {
         expect_in(seed, &dropped, &named.names[i], "is named and was not dropped");
         assert_true(i == 0 || compare_names(&named.names[i - 1], &named.names[i]) != 0);
@@ -335,6 +360,24 @@ static void a_capture_on_the_senders_host_names_nothing_that_came_late(void **st
     is_outward = false;
 }
 
+static void a_path_that_becomes_narrow_is_named_by_captures_of_both_ends_with_its_size(void **state)
+{
+    unsigned told = 0;
+
+    (void)state;
+    is_narrow = is_outward = true;
+    for (unsigned seed = 1; seed <= RUNS; seed++) {
+        run(seed, TOGETHER);
+        told += count_narrow();
+        analysis_release(&analysis);
+        run(seed, seed % 3);
+        count_narrow();
+        analysis_release(&analysis);
+    }
+    is_narrow = is_outward = false;
+    assert_true(told >= RUNS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_capture_on_one_host_names_what_was_dropped_on_the_way_to_it_and_nothing_else),
         cmocka_unit_test(a_capture_on_the_senders_host_counts_what_was_dropped_and_names_nothing_else_where_none_overtakes),
         cmocka_unit_test(a_capture_on_the_senders_host_names_nothing_that_came_late),
+        cmocka_unit_test(a_path_that_becomes_narrow_is_named_by_captures_of_both_ends_with_its_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
