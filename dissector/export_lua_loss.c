@@ -70,7 +70,7 @@ const char export_lua_loss[] =
     "    return {spaces = {[0] = new_space(), new_space()}, tiles = {}, repairs = {}, lives = {[0] = {}, {}}, last_at = now,\n"
     "        sender = host_of(epoch .. \" \" .. from, now, after), receiver = host_of(epoch .. \" \" .. to, now, after),\n"
     "        base = 0, reported = 0, assigned = 0, doubted = 0, turned_up = 0, fresh = new_history(), marked_at = -1e9, report_sent = 0,\n"
-    "        settled_sent = 0}\n"
+    "        settled_sent = 0, settles = 0}\n"
     "end\n"
     "\n"
     "-- Gathers: which the host holds, and since when.\n"

@@ -138,6 +138,7 @@ struct link {
     uint64_t answer;   /* number of the first datagram that answers a HELLO: the receiver takes none before it; 0: none */
     uint64_t report_base, reported, assigned; /* lost, as the receiver counts, and how many of them are named */
     uint64_t doubted;                         /* how many more of them are among those that were named and may have come late */
+    unsigned settles;                         /* how many times link_space.settled was noted */
     uint64_t turned_up;                       /* came out of order in the capture, so that the receiver may count as many less again */
     uint64_t fresh[LINKS_REPORTS];            /* counted by its last reports, and not named */
     uint64_t mark_ns;

@@ -7,6 +7,8 @@
 #define SETTLED_NS UINT64_C(5000000) /* a receiver has counted a loss within that time */
 #define JUDGED_NS  UINT64_C(1000000) /* and, however slowly it runs, within four reports that are so far apart */
 
+enum { SETTLES = 4 }; /* entries of link_space.settled */
+
 /* The order in which numbers up to those seen are matched with the receiver's count of losses. */
 enum kind {
     KIND_MISSED,  /* not in the capture; the receiver asked for it after seeing its number or later ones, and it was sent again */
@@ -122,12 +124,20 @@ static uint64_t count_suspects(struct link *link, unsigned report, bool naming)
     return count;
 }
 
+/* Does the capture have the link from its first number? */
+static bool is_from_beginning(const struct link *link)
+{
+    return link->spaces[0].first == 1 && link->spaces[1].first <= 1;
+}
+
 /* Name the suspects when there are exactly as many as the last two reports counted; the earlier report had seen fewer numbers. */
 static void name_suspects(struct link *link)
 {
     const uint64_t counted = link->fresh[0] + link->fresh[1];
     const unsigned report = link->fresh[0] == 0; /* the last report that counted some */
 
+    if (!is_from_beginning(link) && link->settles <= SETTLES)
+        return; /* what was lost before the capture may not be counted yet */
     if (counted == 0 || count_suspects(link, report, false) != counted || count_suspects(link, 1, false) < link->fresh[1])
         return;
     count_suspects(link, report, true);
@@ -218,6 +228,7 @@ static void settle(struct link *link, uint64_t sent_ns)
     if (sent_ns < link->settle_ns + JUDGED_NS)
         return;
     link->settle_ns = sent_ns;
+    link->settles++;
     for (unsigned space = 0; space < 2; space++) {
         uint64_t *settled = link->spaces[space].settled;
 
@@ -262,7 +273,7 @@ void loss_report_take(struct link *link, const struct loss_report *report)
 
     if (!link->has_report) {
         link->has_report = true;
-        link->report_base = link->spaces[0].first == 1 && link->spaces[1].first <= 1 ? 0 : lost;
+        link->report_base = is_from_beginning(link) ? 0 : lost;
     }
     prove(link, &link->spaces[1], report->seen_all);
     prove(link, &link->spaces[0], report->seen_peer);
