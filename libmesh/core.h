@@ -37,8 +37,8 @@ enum {
     MESH_FRAGMENTS = 96, /* of a channel in each direction: one largest record and what may fly beyond it */
     MESH_FRAGMENTS_FLYING = 32,
     MESH_TOKEN_CLASSES = 4,
-    MESH_FLIGHTS = 64, /* tiles sent last that are remembered */
-    MESH_COPIES = 64,  /* tiles of which a copy waits */
+    MESH_FLIGHTS = 256, /* tiles sent last that are remembered: as many as usually are on the way */
+    MESH_COPIES = 64,   /* tiles of which a copy waits */
     MESH_EARLY_TILES = 32,
     MESH_EARLY_BYTES = 4096 /* of data; larger early tiles are not kept */
 };
@@ -100,6 +100,13 @@ struct mesh_channel {
 struct mesh_resend {
     uint64_t end;
     struct mesh_range range;
+};
+
+/* Whether blocks are on their way to a peer. */
+enum mesh_way {
+    MESH_WAY_NONE, /* they are not, or were lost */
+    MESH_WAY_SENT, /* they were sent a moment ago, or will be at once */
+    MESH_WAY_LATE  /* they should have been seen by now, but neither they nor what was sent later have */
 };
 
 /* A tile that was sent a moment ago. */
@@ -365,8 +372,9 @@ bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ran
 /* ---- flight.c ---- */
 /* peer NULL: to everybody. Call when the number is spent. */
 void mesh_flight_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, const struct mesh_peer *peer);
-/* Some of the range is on its way to the peer, or will be without its asking. */
-bool mesh_flight_has(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, const struct mesh_range *range);
+/* Whether some of the range is on its way to the peer, or will be without its asking: *part, of what was sent last. */
+enum mesh_way mesh_flight_find(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer,
+                               const struct mesh_range *range, struct mesh_range *part);
 
 /* ---- receiver.c ---- */
 int mesh_receiver_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);

@@ -1,17 +1,29 @@
 /* What is on its way: tiles sent a moment ago that a peer had not seen when it asked, and published ranges that still wait to be sent.
  *
- * A NAK that crosses its answer is not answered twice: the peer gets a NOT_YET, and asks again if the tile was lost after all. The log
- * remembers only the last tiles; one that it has forgotten counts as lost. */
+ * A NAK that crosses its answer is not answered twice: the peer gets a NOT_YET, and asks again if the tile was lost after all. Time tells
+ * little of that: after a pause, a burst fills a queue on the way and takes much longer than the RTT measured before it. But queues keep
+ * order, so a tile is known to be lost when a later one has been seen, and until then it may as well be late. The log remembers only the
+ * last tiles; one that it has forgotten counts as lost. */
 #include "core.h"
 
 #include <assert.h>
 
 enum { QUEUE_TIMEOUTS = 4 };
 
-static bool overlaps(const struct mesh_range *a, const struct mesh_range *b)
+/* The blocks that both have. False when there are none. */
+static bool meet(const struct mesh_range *a, const struct mesh_range *b, struct mesh_range *both)
 {
-    return a->token_first < b->token_first + b->token_count && b->token_first < a->token_first + a->token_count &&
-           a->block_first < b->block_first + b->block_count && b->block_first < a->block_first + a->block_count;
+    const unsigned token = a->token_first > b->token_first ? a->token_first : b->token_first;
+    const unsigned block = a->block_first > b->block_first ? a->block_first : b->block_first;
+    const unsigned a_tokens_end = (unsigned)a->token_first + a->token_count, b_tokens_end = (unsigned)b->token_first + b->token_count;
+    const unsigned a_blocks_end = (unsigned)a->block_first + a->block_count, b_blocks_end = (unsigned)b->block_first + b->block_count;
+    const unsigned tokens_end = a_tokens_end < b_tokens_end ? a_tokens_end : b_tokens_end;
+    const unsigned blocks_end = a_blocks_end < b_blocks_end ? a_blocks_end : b_blocks_end;
+
+    if (token >= tokens_end || block >= blocks_end)
+        return false;
+    *both = (struct mesh_range){(uint16_t)token, (uint16_t)(tokens_end - token), (uint16_t)block, (uint16_t)(blocks_end - block)};
+    return true;
 }
 
 void mesh_flight_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, const struct mesh_peer *peer)
@@ -27,26 +39,33 @@ void mesh_flight_note(struct mesh *mesh, const struct mesh_slot *slot, const str
 }
 
 /* A range that has waited for long waits for another reader, for which this one should not have to wait. */
-static bool is_queued(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, const struct mesh_range *range)
+static bool is_queued(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, const struct mesh_range *range,
+                      struct mesh_range *part)
 {
+    const uint64_t wait_ns = QUEUE_TIMEOUTS * mesh_peer_timeout_ns(peer);
+
     for (int16_t i = slot->queue_first; i >= 0; i = mesh->published[i].next)
-        if (overlaps(&mesh->published[i].range, range))
-            return mesh->now_ns - mesh->published[i].ready_ns < QUEUE_TIMEOUTS * mesh_peer_timeout_ns(peer);
-    return mesh->current.end == slot->end && (mesh->current_ranks >> peer->rank & 1) && overlaps(&mesh->current.range, range);
+        if (mesh->now_ns - mesh->published[i].ready_ns < wait_ns && meet(&mesh->published[i].range, range, part))
+            return true;
+    return mesh->current.end == slot->end && (mesh->current_ranks >> peer->rank & 1) && meet(&mesh->current.range, range, part);
 }
 
-bool mesh_flight_has(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer, const struct mesh_range *range)
+enum mesh_way mesh_flight_find(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer,
+                               const struct mesh_range *range, struct mesh_range *part)
 {
     const uint64_t way_ns = mesh_peer_flight_ns(peer);
     const uint64_t to_peer = UINT64_C(1) << peer->rank;
 
     assert(slot->is_open);
-    for (unsigned i = 0; i < MESH_FLIGHTS; i++) {
-        const struct mesh_flight *flight = &mesh->flights[i];
+    for (unsigned i = 1; i <= MESH_FLIGHTS; i++) {
+        const struct mesh_flight *flight = &mesh->flights[(mesh->flight_next - i) % MESH_FLIGHTS];
 
-        if (flight->end == slot->end && (flight->ranks & to_peer) && flight->number > peer->reported[flight->is_to_all] &&
-            mesh->now_ns - flight->sent_ns < way_ns && overlaps(&flight->range, range))
-            return true;
+        if (!(flight->ranks & to_peer))
+            continue;
+        if (flight->number <= peer->reported[flight->is_to_all])
+            break; /* all before it has come, or is lost */
+        if (flight->end == slot->end && meet(&flight->range, range, part))
+            return mesh->now_ns - flight->sent_ns < way_ns ? MESH_WAY_SENT : MESH_WAY_LATE;
     }
-    return is_queued(mesh, slot, peer, range);
+    return is_queued(mesh, slot, peer, range, part) ? MESH_WAY_SENT : MESH_WAY_NONE;
 }

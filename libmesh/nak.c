@@ -339,13 +339,11 @@ static bool is_published(const struct mesh_slot *slot, const struct mesh_range *
     return true;
 }
 
-/* Queue what is published of the range and not on its way. False when some of it is unpublished, or on its way. */
-static bool answer(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, const struct mesh_range *range)
+/* Queue what is published of the range. False when some of it is not. */
+static bool resend(struct mesh *mesh, const struct mesh_slot *slot, struct mesh_peer *peer, const struct mesh_range *range)
 {
     unsigned end = (unsigned)range->block_first + range->block_count;
 
-    if (mesh_flight_has(mesh, slot, peer, range))
-        return false;
     if (is_published(slot, range)) {
         mesh_sender_add_resend(mesh, peer, slot->end, range);
         return true;
@@ -362,6 +360,47 @@ static bool answer(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *
         }
     }
     return false;
+}
+
+/* What of the range lies above, left of, right of and below a part of it. Returns how many pieces. */
+static unsigned around(const struct mesh_range *range, const struct mesh_range *part, struct mesh_range pieces[4])
+{
+    const uint16_t token_end = (uint16_t)(part->token_first + part->token_count),
+                   block_end = (uint16_t)(part->block_first + part->block_count);
+    const struct mesh_range all[4] = {
+        {range->token_first, (uint16_t)(part->token_first - range->token_first), range->block_first, range->block_count},
+        {part->token_first, part->token_count, range->block_first, (uint16_t)(part->block_first - range->block_first)},
+        {part->token_first, part->token_count, block_end, (uint16_t)(range->block_first + range->block_count - block_end)},
+        {token_end, (uint16_t)(range->token_first + range->token_count - token_end), range->block_first, range->block_count}};
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < 4; i++)
+        if (all[i].token_count && all[i].block_count)
+            pieces[count++] = all[i];
+    return count;
+}
+
+/* Queue what is published of the range and not on its way. False when some of it is unpublished, or was sent a moment ago.
+ *
+ * One late tile per NAK is taken for lost. Were all only late, more would be wasted; if they were lost, that one tells of it, since it has
+ * been seen when the peer asks again. So it is an answer: a NOT_YET would say that nothing is lost. */
+static bool answer(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, const struct mesh_range *range, bool *has_late)
+{
+    struct mesh_range part, pieces[4];
+    const enum mesh_way way = mesh_flight_find(mesh, slot, peer, range, &part);
+    bool is_all = way == MESH_WAY_LATE;
+    unsigned count;
+
+    if (way == MESH_WAY_NONE)
+        return resend(mesh, slot, peer, range);
+    if (way == MESH_WAY_LATE && !*has_late) {
+        *has_late = true;
+        mesh_sender_add_resend(mesh, peer, slot->end, &part);
+    }
+    count = around(range, &part, pieces);
+    for (unsigned i = 0; i < count; i++)
+        is_all &= answer(mesh, slot, peer, &pieces[i], has_late);
+    return is_all;
 }
 
 /* From now until own blocks of the gather are usually published; 0: unknown. */
@@ -390,14 +429,14 @@ void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh
 {
     uint64_t end = mesh_end_of(mesh, message->as.nak.step, message->as.nak.phase);
     struct mesh_slot *slot = mesh_slot_find(mesh, end);
-    bool is_all = true;
+    bool is_all = true, has_late = false;
 
     peer->stats.naks_received++;
     peer->resends_exempt = mesh_credit_exempt_resends(peer);
     if (!slot && end <= mesh->opened_end)
         return; /* it is freed, so the peer has said that it has everything: an old NAK */
     for (unsigned i = 0; slot && i < message->as.nak.range_count; i++)
-        is_all &= answer(mesh, slot, peer, &message->ranges[i]);
+        is_all &= answer(mesh, slot, peer, &message->ranges[i], &has_late);
     if (slot && is_all) {
         note_fed(mesh, peer, end, &message->ranges[0]);
         mesh_probe_on_nak(mesh, peer);

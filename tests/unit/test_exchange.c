@@ -255,7 +255,7 @@ static void a_prompt_batch_larger_than_the_credit_never_overflows_the_receive_bu
 
 /* Without keys a flipped bit that the checksum misses may do anything except stop the process. */
 /* A prompt over slow links, whose queues have less room than the credit. Returns the resent tiles. */
-static uint64_t exchange_slowly(uint32_t queue_bytes, uint32_t loss_ppm)
+static uint64_t exchange_slowly(uint32_t queue_bytes, uint32_t loss_ppm, uint64_t pause_ns)
 {
     struct mesh_sim_link link = simbench_ethernet();
     struct simshape shape;
@@ -268,6 +268,7 @@ static uint64_t exchange_slowly(uint32_t queue_bytes, uint32_t loss_ppm)
     simbench_start(&bench);
     simbench_keep_pace(&bench);
     assert_true(simbench_join(&bench, SIM_S(1)));
+    mesh_sim_run(bench.sim, mesh_sim_now_ns(bench.sim) + pause_ns, NULL, NULL);
     link.rate_bits_per_s = queue_bytes != 0 ? 3333000 : link.rate_bits_per_s;
     link.queue_bytes = queue_bytes;
     link.loss_ppm = loss_ppm;
@@ -295,15 +296,22 @@ static uint64_t exchange_slowly(uint32_t queue_bytes, uint32_t loss_ppm)
 static void queues_that_are_shorter_than_the_credit_are_not_filled_again_and_again(void **state)
 {
     (void)state;
-    assert_in_range(exchange_slowly(60000, 0), 0, 100);
-    assert_in_range(exchange_slowly(30000, 0), 0, 2500);
+    assert_in_range(exchange_slowly(60000, 0, 0), 0, 100);
+    assert_in_range(exchange_slowly(30000, 0, 0), 0, 2500);
+}
+
+/* The RTT was measured on empty queues. By that alone, nearly all tiles would be taken for lost: 7439 were. */
+static void after_a_pause_little_of_what_waits_in_queues_is_sent_again(void **state)
+{
+    (void)state;
+    assert_in_range(exchange_slowly(60000, 0, SIM_MS(500)), 0, 1000);
 }
 
 /* Round trips are short then, so nothing waits in a queue. */
 static void what_is_lost_at_random_limits_nobody(void **state)
 {
     (void)state;
-    assert_in_range(exchange_slowly(0, 10000), 50, 500);
+    assert_in_range(exchange_slowly(0, 10000, 0), 50, 500);
 }
 
 static void bits_flipped_behind_the_checksum_never_stop_an_endpoint(void **state)
@@ -467,6 +475,7 @@ int main(void)
         cmocka_unit_test(random_exchanges_complete_on_every_kind_of_network),
         cmocka_unit_test(a_prompt_batch_larger_than_the_credit_never_overflows_the_receive_buffer),
         cmocka_unit_test(queues_that_are_shorter_than_the_credit_are_not_filled_again_and_again),
+        cmocka_unit_test(after_a_pause_little_of_what_waits_in_queues_is_sent_again),
         cmocka_unit_test(what_is_lost_at_random_limits_nobody),
         cmocka_unit_test(bits_flipped_behind_the_checksum_never_stop_an_endpoint),
         cmocka_unit_test(bits_flipped_behind_the_checksum_are_all_refused_when_sealed),

@@ -11,15 +11,20 @@
 
 static struct net_gather gather;
 
-static struct net *setup(void)
+static struct net *setup_tokens(uint16_t tokens)
 {
     struct net *net = net_new(2);
 
     net_up(net);
-    net_gather_init(net, &gather, 1, 0, 1, 40);
+    net_gather_init(net, &gather, 1, 0, tokens, 40);
     for (uint16_t rank = 0; rank < 2; rank++)
         assert_int_equal(net_gather_open(net, &gather, rank), 0);
     return net;
+}
+
+static struct net *setup(void)
+{
+    return setup_tokens(1);
 }
 
 static void finish(struct net *net)
@@ -161,12 +166,25 @@ static bool share_a_block(const struct mesh_range *a, const struct mesh_range *b
     return false;
 }
 
+static bool is_what_both_have(const struct mesh_range *a, const struct mesh_range *b, const struct mesh_range *both)
+{
+    for (unsigned token = 0; token < 8; token++)
+        for (unsigned block = 0; block < 8; block++) {
+            const struct mesh_range one = {(uint16_t)token, 1, (uint16_t)block, 1};
+
+            if ((share_a_block(&one, a) && share_a_block(&one, b)) != share_a_block(&one, both))
+                return false;
+        }
+    return true;
+}
+
 /* Until the peer reports its number, or has had the time to. */
 static void of_what_is_asked_for_all_is_on_its_way_that_shares_a_block_with_a_tile_sent_just_now(void **state)
 {
     static const struct mesh_range sent = {1, 2, 2, 3};
     struct net *net = net_new(2);
     const struct mesh_slot *slot;
+    struct mesh_range part;
     struct mesh_peer *peer;
     struct mesh *mesh;
 
@@ -184,16 +202,94 @@ static void of_what_is_asked_for_all_is_on_its_way_that_shares_a_block_with_a_ti
             for (uint16_t block = 0; block < 7; block++)
                 for (uint16_t blocks = 1; blocks <= 7 - block; blocks++) {
                     const struct mesh_range range = {token, tokens, block, blocks};
+                    const bool shares = share_a_block(&range, &sent);
 
-                    assert_int_equal(mesh_flight_has(mesh, slot, peer, &range), share_a_block(&range, &sent));
+                    assert_int_equal(mesh_flight_find(mesh, slot, peer, &range, &part), shares ? MESH_WAY_SENT : MESH_WAY_NONE);
+                    assert_true(!shares || is_what_both_have(&range, &sent, &part));
                 }
     peer->reported[0] = peer->number - 1;
-    assert_true(mesh_flight_has(mesh, slot, peer, &sent));
+    assert_int_equal(mesh_flight_find(mesh, slot, peer, &sent, &part), MESH_WAY_SENT);
     peer->reported[0]++;
-    assert_false(mesh_flight_has(mesh, slot, peer, &sent));
+    assert_int_equal(mesh_flight_find(mesh, slot, peer, &sent, &part), MESH_WAY_NONE);
     peer->reported[0]--;
     mesh->now_ns += mesh_peer_flight_ns(peer);
-    assert_false(mesh_flight_has(mesh, slot, peer, &sent));
+    assert_int_equal(mesh_flight_find(mesh, slot, peer, &sent, &part), MESH_WAY_LATE);
+    finish(net);
+}
+
+/* Tiles to everybody and to one peer have numbers of their own, but one order. */
+static void a_tile_counts_as_lost_when_one_that_was_sent_later_has_been_seen(void **state)
+{
+    static const struct mesh_range first = {0, 1, 0, 3}, second = {0, 1, 3, 4};
+    struct net *net = setup();
+    struct mesh *mesh = net->mesh[0];
+    struct mesh_peer *peer = &mesh->peers[1];
+    const struct mesh_slot *slot = mesh_slot_find(mesh, mesh_end_of(mesh, 1, 0));
+    struct mesh_range part;
+
+    (void)state;
+    mesh->number_all++;
+    mesh_flight_note(mesh, slot, &first, NULL);
+    peer->number++;
+    mesh_flight_note(mesh, slot, &second, peer);
+    mesh->now_ns += 1000 * mesh_peer_flight_ns(peer);
+    assert_int_equal(mesh_flight_find(mesh, slot, peer, &first, &part), MESH_WAY_LATE);
+    assert_int_equal(mesh_flight_find(mesh, slot, peer, &second, &part), MESH_WAY_LATE);
+    peer->reported[0] = peer->number;
+    assert_int_equal(mesh_flight_find(mesh, slot, peer, &first, &part), MESH_WAY_NONE);
+    assert_int_equal(mesh_flight_find(mesh, slot, peer, &second, &part), MESH_WAY_NONE);
+    finish(net);
+}
+
+enum { TOKENS = 8 };
+
+/* A tile per token; two of them do not fit into a resend. */
+static void publish_tokens(struct net *net)
+{
+    for (uint16_t token = 0; token < TOKENS; token++) {
+        assert_int_equal(mesh_publish(net->mesh[0], net->now_ns, 1, 0, token, 1, 0, 20), 0);
+        net_flush(net);
+    }
+}
+
+/* A queue has become so long that all that rank 0 sends takes fifty times as long as a round trip did. */
+static uint64_t slow_path(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)net, (void)to, (void)message;
+    return from == 0 ? 10 * NET_MS : 0;
+}
+
+static void what_waits_in_a_queue_is_not_sent_again_however_long_it_waits(void **state)
+{
+    struct net *net = setup_tokens(TOKENS);
+
+    (void)state;
+    net->delay = slow_path;
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0);
+    publish_tokens(net);
+    net_run(net, 9 * NET_MS);
+    assert_true(net->sent[1][MESH_TYPE_NAK] >= 3);
+    assert_in_range(resent(net), 1, net->sent[1][MESH_TYPE_NAK]); /* one per NAK, to find out */
+    net_run(net, 50 * NET_MS);
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    finish(net);
+}
+
+static void when_all_tiles_are_lost_one_of_them_is_sent_again_and_tells_of_the_others(void **state)
+{
+    struct net *net = setup_tokens(TOKENS);
+    unsigned left = TOKENS;
+
+    (void)state;
+    assert_int_equal(net_gather_publish(net, &gather, 1), 0);
+    net_flush(net);
+    net->drop = drop_first_tile;
+    net->app = &left;
+    publish_tokens(net);
+    net_run(net, 5 * NET_MS); /* before any ping tells of them */
+    assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
+    assert_int_equal(net->sent[1][MESH_TYPE_NAK], 2);
+    assert_int_equal(resent(net), TOKENS);
     finish(net);
 }
 
@@ -205,6 +301,9 @@ int main(void)
         cmocka_unit_test(a_lost_tile_that_looked_as_if_it_were_on_its_way_is_resent_when_asked_again),
         cmocka_unit_test(what_waits_for_another_reader_goes_to_the_one_that_asks),
         cmocka_unit_test(of_what_is_asked_for_all_is_on_its_way_that_shares_a_block_with_a_tile_sent_just_now),
+        cmocka_unit_test(a_tile_counts_as_lost_when_one_that_was_sent_later_has_been_seen),
+        cmocka_unit_test(what_waits_in_a_queue_is_not_sent_again_however_long_it_waits),
+        cmocka_unit_test(when_all_tiles_are_lost_one_of_them_is_sent_again_and_tells_of_the_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

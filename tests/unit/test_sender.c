@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "libmesh/core.h"
 #include "net.h"
 
 static struct net_gather gathers[8];
@@ -310,6 +311,8 @@ static void what_is_lost_of_several_tokens_is_sent_again_once_in_full_datagrams(
         open_everywhere(net, 0, cases[i].tokens, (uint16_t)(2 * cases[i].own_blocks));
         net->drop = drop_first_tiles;
         assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+        net_flush(net);
+        net->mesh[0]->ping_all = true; /* its number tells that the tiles are lost, and not late */
         net_run(net, 50 * NET_MS);
         assert_int_equal(net->events[1][MESH_EVENT_COMPLETE], 1);
         assert_true(net_gather_is_whole(net, &gathers[0], 1));

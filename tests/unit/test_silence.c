@@ -203,6 +203,28 @@ static void all_that_starve_a_rank_are_named(void **state)
     finish(net);
 }
 
+/* They might all be late, so that most are not sent again at once. */
+static void who_lacks_several_tiles_is_starved_as_well(void **state)
+{
+    enum { TOKENS = 8, BLOCKS = 20 };
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, TOKENS, 2 * BLOCKS);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gather, rank), 0);
+    net->drop = drop_large;
+    assert_int_equal(net_gather_publish(net, &gather, 0), 0);
+    for (uint16_t token = 0; token < TOKENS; token++) {
+        assert_int_equal(mesh_publish(net->mesh[1], net->now_ns, 1, 0, token, 1, BLOCKS, BLOCKS), 0);
+        net_flush(net);
+    }
+    net_run(net, 3300 * (uint64_t)NET_MS);
+    assert_int_equal(starved(net, 0), 1 << 1);
+    finish(net);
+}
+
 static void a_rank_that_has_not_computed_yet_starves_nobody(void **state)
 {
     struct net *net = setup();
@@ -301,6 +323,7 @@ int main(void)
         cmocka_unit_test(who_was_not_called_when_it_was_due_takes_nobody_for_silent),
         cmocka_unit_test(who_lacks_what_a_heard_rank_has_sent_for_three_seconds_is_starved_by_it),
         cmocka_unit_test(all_that_starve_a_rank_are_named),
+        cmocka_unit_test(who_lacks_several_tiles_is_starved_as_well),
         cmocka_unit_test(a_rank_that_has_not_computed_yet_starves_nobody),
         cmocka_unit_test(nor_does_one_of_which_much_is_lost),
         cmocka_unit_test(a_rank_that_is_not_heard_starves_nobody),
