@@ -9,7 +9,8 @@
  *   reason.c    refusals in words                             nak.c       when and what to ask for; answering
  *   flight.c    what is on its way                            early.c     tiles that come before their gather is opened
  *   copy.c      tiles sent twice where datagrams get lost
- *   peer.c      RTT, clock offset, pings, goodbye             window.c    received numbers: duplicates, gaps, losses
+ *   peer.c      RTT, pings, goodbye                           window.c    received numbers: duplicates, gaps, losses
+ *   peer_clock.c  a peer's clock against the own one
  *   probe.c     path MTU                                      credit.c    how much may be on its way to a peer
  *   group.c     who hears the multicast group
  *   channel.c   reliable records                              event.c     the event queue
@@ -22,6 +23,7 @@
 
 #include "mesh/mesh.h"
 #include "mesh/wire.h"
+#include "peer_clock.h"
 
 _Static_assert(MESH_RANKS_MAX == 64, "sets of ranks are masks of 64 bits, and the wire has no more");
 
@@ -194,7 +196,7 @@ struct mesh_peer {
     uint64_t ping_at_ns, ping_origin_ns, ping_answered_ns, pong_origin_ns, pong_received_ns;
     uint32_t ping_count;
     uint64_t rtt_ns, rtt_deviation_ns;
-    uint64_t clock_at_ns;                               /* when stats.clock_offset_ns was measured */
+    struct mesh_peer_clock clock;
     uint32_t probe_bytes, probe_ack_bytes, probe_tries; /* probe_bytes 0: not probing */
     uint64_t probe_at_ns, probe_again_ns;               /* the next try; the time until three more, if these are not answered */
     uint32_t probes_open[2];                            /* of these tries neither answered nor reported as lost; [1]: to the group */

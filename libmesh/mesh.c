@@ -402,6 +402,8 @@ void mesh_get_peer_stats(const struct mesh *mesh, uint16_t rank, struct mesh_pee
     stats->is_up = mesh->peers[rank].state == MESH_PEER_UP;
     stats->hears_group = mesh->group_hears >> rank & 1;
     stats->rtt_ns_smoothed = mesh->peers[rank].rtt_ns;
+    stats->clock_offset_ns = mesh_peer_clock_ahead_ns(&mesh->peers[rank].clock, mesh->now_ns);
+    stats->clock_error_ns = mesh_peer_clock_error_ns(&mesh->peers[rank].clock, mesh->now_ns);
     stats->silent_ns = mesh->peers[rank].heard_ns ? mesh->now_ns - mesh->peers[rank].heard_ns : 0;
 }
 
@@ -420,5 +422,5 @@ const struct mesh_histogram *mesh_round_trips(const struct mesh *mesh, uint16_t 
 uint64_t mesh_sent_here_ns(const struct mesh *mesh, uint16_t rank, uint64_t sent_ns)
 {
     assert(rank < mesh->config.rank_count);
-    return mesh->peers[rank].stats.rtt_ns_min ? sent_ns - (uint64_t)mesh->peers[rank].stats.clock_offset_ns : 0;
+    return mesh->peers[rank].stats.rtt_ns_min ? sent_ns - (uint64_t)mesh_peer_clock_ahead_ns(&mesh->peers[rank].clock, mesh->now_ns) : 0;
 }

@@ -14,8 +14,7 @@ enum {
     TIMEOUT_NS_MIN = 500000,
     FLIGHT_NS_MIN = 100000,
     TIMEOUT_NS_UNKNOWN = 2000000,
-    TIMEOUT_NS_MAX = 1000000000,
-    DRIFT_PPM = 15 /* of one machine's clock by another's, as RFC 5905 has it */
+    TIMEOUT_NS_MAX = 1000000000
 };
 
 void mesh_peer_up(struct mesh *mesh, struct mesh_peer *peer)
@@ -90,26 +89,12 @@ int mesh_pong_check(const struct mesh *mesh, const struct mesh_peer *peer, const
     return mesh_credit_check(mesh, peer, pong->seen_all, pong->seen_peer);
 }
 
-/* The offset is that of the sample with the least error now: half of its RTT, and what the clocks may have drifted apart since (NTP's clock
- * filter and dispersion, RFC 5905). By the shortest RTT alone it would be that of a lucky moment hours ago. */
-static void measure_clock(struct mesh *mesh, struct mesh_peer *peer, uint64_t rtt_ns, int64_t offset_ns)
-{
-    const uint64_t drift_ns = (mesh->now_ns - peer->clock_at_ns) / (1000000 / DRIFT_PPM);
-
-    if (peer->stats.rtt_ns_min && rtt_ns / 2 > peer->stats.clock_error_ns + drift_ns)
-        return;
-    peer->stats.clock_offset_ns = offset_ns;
-    peer->stats.clock_error_ns = rtt_ns / 2;
-    peer->clock_at_ns = mesh->now_ns;
-}
-
 /* RTT after V. Jacobson. */
 static void measure(struct mesh *mesh, struct mesh_peer *peer, uint64_t rtt_ns, int64_t offset_ns)
 {
     uint64_t error = rtt_ns > peer->rtt_ns ? rtt_ns - peer->rtt_ns : peer->rtt_ns - rtt_ns;
 
-    measure_clock(mesh, peer, rtt_ns, offset_ns);
-
+    mesh_peer_clock_take(&peer->clock, mesh->now_ns, rtt_ns, offset_ns);
     if (!peer->rtt_ns) {
         peer->rtt_ns = rtt_ns;
         peer->rtt_deviation_ns = rtt_ns / 2;

@@ -97,7 +97,7 @@ static uint32_t take(struct mesh *mesh, struct mesh_slot *slot, const struct mes
 /* One-way time by the estimated clock offset. */
 static void measure(const struct mesh *mesh, struct mesh_peer *peer, uint64_t sent_ns)
 {
-    int64_t latency_ns = (int64_t)(mesh->now_ns + (uint64_t)peer->stats.clock_offset_ns - sent_ns);
+    int64_t latency_ns = (int64_t)(mesh->now_ns + (uint64_t)mesh_peer_clock_ahead_ns(&peer->clock, mesh->now_ns) - sent_ns);
 
     if (peer->stats.rtt_ns_min)
         mesh_histogram_add(&peer->latency, latency_ns > 0 ? (uint64_t)latency_ns : 0);

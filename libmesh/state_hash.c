@@ -47,6 +47,18 @@ static uint64_t hash_channel(uint64_t hash, const struct mesh_channel *channel)
     return hash;
 }
 
+static uint64_t hash_sample(uint64_t hash, const struct mesh_clock_sample *sample)
+{
+    return mix(mix(mix(hash, sample->at_ns), (uint64_t)sample->ahead_ns), sample->error_ns);
+}
+
+static uint64_t hash_clock(uint64_t hash, const struct mesh_peer_clock *clock)
+{
+    hash = hash_sample(hash_sample(hash, &clock->kept), &clock->best);
+    hash = hash_sample(hash_sample(hash, &clock->middle), &clock->oldest);
+    return mix(mix(mix(hash, clock->window_ns), (uint64_t)clock->drift_ppb), clock->drift_error_ppb);
+}
+
 /* Round trips, the path, and what repairs cost. */
 static uint64_t hash_path(uint64_t hash, const struct mesh_peer *peer)
 {
@@ -60,8 +72,7 @@ static uint64_t hash_path(uint64_t hash, const struct mesh_peer *peer)
     hash = mix(mix(mix_range(hash, &peer->repeated.range), peer->group_naks), peer->group_seen);
     if (peer->probes_open[0] > 0 || peer->probes_open[1] > 0 || peer->stats.probes_lost > 0)
         hash = mix(mix(hash, (uint64_t)peer->probes_open[0] << 32 | peer->probes_open[1]), peer->stats.probes_lost);
-    hash = mix(mix(hash, peer->clock_at_ns), peer->stats.clock_error_ns);
-    return mix(mix(hash, peer->stats.rtt_ns_min), (uint64_t)peer->stats.clock_offset_ns);
+    return mix(hash_clock(hash, &peer->clock), peer->stats.rtt_ns_min);
 }
 
 static uint64_t hash_peer(uint64_t hash, const struct mesh_peer *peer)

@@ -137,6 +137,8 @@ static void an_offset_follows_clocks_that_drift(void **state)
         net_run(net, NET_S);
         wrong = stats_of(net, 0, 1).clock_offset_ns - gained(net);
         assert_true(wrong > -150 * (int64_t)NET_US && wrong < 150 * (int64_t)NET_US);
+        assert_true(wrong <= (int64_t)stats_of(net, 0, 1).clock_error_ns && -wrong <= (int64_t)stats_of(net, 0, 1).clock_error_ns);
+        assert_true(s < 10 || (wrong > -5 * (int64_t)NET_US && wrong < 35 * (int64_t)NET_US)); /* only PINGs take 60 us more */
     }
     assert_true(stats_of(net, 0, 1).rtt_ns_min < stats_of(net, 0, 1).rtt_ns_smoothed);
     net_free(net);

@@ -239,7 +239,7 @@ struct mesh_peer_stats {
     uint32_t loss_ppm;                       /* of datagrams to this peer, by its reports, without probes; a slow average */
     uint64_t probes_lost;                    /* probes (path MTU, group) that did not reach it, by its reports; it counts them as lost */
     uint64_t credit_waits;                   /* times sending waited for this peer's credit */
-    int64_t clock_offset_ns;                 /* peer's clock minus ours, of the PING with the least error */
+    int64_t clock_offset_ns;                 /* peer's clock minus ours, at the endpoint's last call */
     uint64_t clock_error_ns;                 /* its error, either way, at most */
     uint64_t rtt_ns_min, rtt_ns_smoothed;
     uint64_t silent_ns;      /* from hearing it last to the endpoint's last call; 0: never heard */

@@ -172,7 +172,7 @@ const char *mesh_telemetry_event_name(unsigned event);
     F(waited_ns,        u64,  0,  UINT64_MAX,          "ns",        COUNTER, "mesh_link_wait_seconds_total",              "Time this node's workers waited for blocks of the peer") \
     F(loss_ppm,         u32,  0,  1000000,             "ppm",       GAUGE,   "mesh_link_loss_ratio",                      "Part lost of what goes to the peer, without probes, by its reports, as a slow average") \
     F(clock_offset_ns,  s64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_clock_offset_seconds",            "The peer's clock minus this node's, as estimated") \
-    F(clock_error_ns,   u64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_clock_error_seconds",             "How far the estimate may be off, either way: half the round trip by which it was measured") \
+    F(clock_error_ns,   u64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_clock_error_seconds",             "How far the estimate may be off, either way: half the round trip by which it was measured, and what the clocks may have drifted since") \
     F(rtt_ns_min,       u64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_round_trip_min_seconds",          "Shortest round trip to the peer") \
     F(rtt_ns,           u64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_round_trip_smoothed_seconds",     "Round trip to the peer, as a running average") \
     F(silent_ns,        u64,  0,  UINT64_MAX,          "ns",        GAUGE,   "mesh_link_silent_seconds",                  "Time since the peer was last heard in this epoch") \

@@ -1,0 +1,197 @@
+/* A peer's clock that is ahead, gains or loses, stops and is set, measured over paths whose two ways take random times. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "libmesh/mix.h"
+#include "libmesh/peer_clock.h"
+
+#define US INT64_C(1000)
+#define MS (1000 * US)
+#define S  (1000 * MS)
+
+enum { FIRST_PINGS = 8 };
+
+/* Both clocks: their true difference when this node's shows `since_ns`, and how it changes. */
+struct clocks {
+    struct mesh_peer_clock measured;
+    uint64_t seed, draws;
+    int64_t now_ns, since_ns, ahead_ns, drift_ppb;
+    int64_t way_ns, jitter_ns; /* each way takes the one, and up to the other more */
+    int64_t most_off_ns;       /* in the last run */
+    unsigned pings;
+};
+
+static struct clocks begin(int64_t drift_ppb, int64_t way_ns, int64_t jitter_ns)
+{
+    return (struct clocks){
+        .seed = 1, .now_ns = S, .since_ns = S, .ahead_ns = 12345 * S, .drift_ppb = drift_ppb, .way_ns = way_ns, .jitter_ns = jitter_ns};
+}
+
+static int64_t truth(const struct clocks *c, int64_t at_ns)
+{
+    return c->ahead_ns + (at_ns - c->since_ns) / 1000 * c->drift_ppb / 1000000;
+}
+
+/* From now on the peer's clock gains that, and is ahead by `jump_ns` more. */
+static void change(struct clocks *c, int64_t jump_ns, int64_t drift_ppb)
+{
+    c->ahead_ns = truth(c, c->now_ns) + jump_ns;
+    c->since_ns = c->now_ns;
+    c->drift_ppb = drift_ppb;
+}
+
+static int64_t way(struct clocks *c)
+{
+    return c->way_ns + (int64_t)(mesh_draw_below(mesh_draw(c->seed, 0, c->draws++), (uint64_t)c->jitter_ns + 1));
+}
+
+static void ping(struct clocks *c)
+{
+    const int64_t there_ns = way(c), back_ns = way(c), received_ns = c->now_ns + there_ns + truth(c, c->now_ns + there_ns);
+
+    c->now_ns += there_ns + back_ns;
+    mesh_peer_clock_take(&c->measured, (uint64_t)c->now_ns, (uint64_t)(there_ns + back_ns),
+                         received_ns - (c->now_ns - (there_ns + back_ns) / 2));
+    c->pings++;
+}
+
+/* Pings as mesh_peer_tick has them; in between the estimate is compared with the truth. Returns by how much it was beyond its error at most. */
+static int64_t run(struct clocks *c, int64_t ns)
+{
+    const int64_t end_ns = c->now_ns + ns;
+    int64_t beyond_ns = INT64_MIN;
+
+    c->most_off_ns = 0;
+    while (c->now_ns < end_ns) {
+        const int64_t next_ns = c->now_ns + (c->pings < FIRST_PINGS ? 2 * MS : 200 * MS);
+
+        ping(c);
+        for (; c->now_ns < next_ns; c->now_ns += MS) {
+            const int64_t wrong_ns = mesh_peer_clock_ahead_ns(&c->measured, (uint64_t)c->now_ns) - truth(c, c->now_ns);
+            const int64_t off_ns = wrong_ns < 0 ? -wrong_ns : wrong_ns;
+            const int64_t error_ns = (int64_t)mesh_peer_clock_error_ns(&c->measured, (uint64_t)c->now_ns);
+
+            c->most_off_ns = off_ns > c->most_off_ns ? off_ns : c->most_off_ns;
+            beyond_ns = off_ns - error_ns > beyond_ns ? off_ns - error_ns : beyond_ns;
+        }
+    }
+    return beyond_ns;
+}
+
+static void nothing_is_known_before_the_first_ping(void **state)
+{
+    const struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    assert_int_equal(mesh_peer_clock_ahead_ns(&clock, 5 * S), 0);
+    assert_int_equal(mesh_peer_clock_error_ns(&clock, 5 * S), 0);
+}
+
+static void no_estimate_is_off_by_more_than_its_error(void **state)
+{
+    static const int64_t drifts_ppb[] = {0, 20000, -40000, 80000, -99000};
+    static const struct {
+        int64_t way_ns, jitter_ns;
+    } paths[] = {{5 * US, 60 * US}, {50 * US, 2 * US}, {40 * US, 3 * MS}, {8 * MS, 2 * MS}};
+
+    (void)state;
+    for (size_t d = 0; d < sizeof drifts_ppb / sizeof *drifts_ppb; d++)
+        for (size_t p = 0; p < sizeof paths / sizeof *paths; p++) {
+            struct clocks c = begin(drifts_ppb[d], paths[p].way_ns, paths[p].jitter_ns);
+
+            assert_true(run(&c, 600 * S) <= 0);
+        }
+}
+
+/* By samples alone it would be 16 us between two pings: 80 millionths of 200 ms. */
+static void a_drift_is_taken_out_once_it_is_known(void **state)
+{
+    struct clocks c = begin(80000, 50 * US, 2 * US);
+
+    (void)state;
+    run(&c, 40 * S);
+    run(&c, 300 * S);
+    assert_true(c.most_off_ns < 2 * US);
+}
+
+/* A quick round trip at the start, and then 0.4 ms more on both ways: that sample stays the best for long. */
+static void a_drift_is_taken_out_of_a_sample_of_a_lucky_moment(void **state)
+{
+    struct clocks c = begin(-40000, 10 * US, 20 * US);
+
+    (void)state;
+    run(&c, 30 * S);
+    c.way_ns += 400 * US;
+    assert_true(run(&c, 300 * S) <= 0);
+    assert_true(c.most_off_ns < 30 * US);
+}
+
+/* The peer's machine was suspended for a second. An offset that was kept for its short round trip would be wrong by that for half a minute. */
+static void a_clock_that_was_stopped_is_followed_by_the_next_ping(void **state)
+{
+    struct clocks c = begin(20000, 10 * US, 20 * US);
+
+    (void)state;
+    run(&c, 60 * S);
+    c.way_ns += 400 * US;
+    change(&c, -S, 20000);
+    ping(&c);
+    assert_true(run(&c, 60 * S) <= 0);
+    assert_true(c.most_off_ns < 50 * US);
+}
+
+/* As by chrony, which sets a clock by a slower or faster one: the drift that was learned before is wrong from one moment to the next. */
+static void a_clock_that_is_slewed_is_followed(void **state)
+{
+    struct clocks c = begin(3000, 50 * US, 5 * US);
+
+    (void)state;
+    run(&c, 120 * S);
+    change(&c, 0, 503000);
+    run(&c, 20 * S);
+    assert_true(c.most_off_ns < 300 * US);
+    change(&c, 0, 3000);
+    run(&c, 20 * S);
+    assert_true(c.most_off_ns < 300 * US);
+    assert_true(run(&c, 300 * S) <= 0);
+    assert_true(c.most_off_ns < 5 * US);
+}
+
+/* Silence for a day, and clocks that show what none can show. */
+static void no_numbers_do_harm(void **state)
+{
+    static const int64_t ahead_ns[] = {INT64_MIN, INT64_MAX, 0, INT64_MIN + 1, -1};
+    struct mesh_peer_clock clock = {.window_ns = 0};
+    uint64_t now_ns = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 100; i++) {
+        now_ns += i % 7 * 13 * S + (i % 9 == 8 ? UINT64_MAX / 50 : 1);
+        mesh_peer_clock_take(&clock, now_ns, i % 3 ? UINT64_MAX : 1, ahead_ns[i % 5]);
+        assert_true(clock.kept.error_ns > 0);
+        (void)mesh_peer_clock_ahead_ns(&clock, now_ns + UINT64_MAX / 100);
+        (void)mesh_peer_clock_error_ns(&clock, now_ns + UINT64_MAX / 100);
+    }
+    mesh_peer_clock_take(&clock, now_ns + 1000, 2000, -7 * S);
+    mesh_peer_clock_take(&clock, now_ns + 2000, 2000, -7 * S);
+    assert_int_equal(mesh_peer_clock_ahead_ns(&clock, now_ns + 2000), -7 * S);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_known_before_the_first_ping),
+        cmocka_unit_test(no_estimate_is_off_by_more_than_its_error),
+        cmocka_unit_test(a_drift_is_taken_out_once_it_is_known),
+        cmocka_unit_test(a_drift_is_taken_out_of_a_sample_of_a_lucky_moment),
+        cmocka_unit_test(a_clock_that_was_stopped_is_followed_by_the_next_ping),
+        cmocka_unit_test(a_clock_that_is_slewed_is_followed),
+        cmocka_unit_test(no_numbers_do_harm),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
