@@ -37,14 +37,31 @@ const struct trace_view mesh_trace_views[] = {
      "  FROM telemetry_node n JOIN reports q ON q.id = n.report JOIN reports p ON p.node = q.node AND p.t_ns = q.t_ns\n"
      "    JOIN telemetry_link l ON l.report = p.id\n"
      "  WHERE l.rtt_ns_min > 0 GROUP BY p.node, n.epoch_number, l.peer"},
-    {"tile_latency", "One-way latency of received tiles. Where the peer's clock is not known, relative to the fastest tile of that peer.",
-     "SELECT t.node, t.t_ns, t.src AS peer, t.epoch, t.step, t.phase, t.block_first, t.block_count, t.is_resend,\n"
-     "    t.t_ns - t.sent_ns - coalesce(-c.clock_offset_ns, f.least_ns) AS latency_ns, c.clock_offset_ns IS NULL AS is_relative\n"
-     "  FROM tiles t\n"
-     "    JOIN (SELECT node, src, epoch, min(t_ns - sent_ns) AS least_ns FROM tiles WHERE direction <> 1 GROUP BY node, src, epoch) f\n"
-     "      ON f.node = t.node AND f.src = t.src AND f.epoch = t.epoch\n"
-     "    LEFT JOIN clock_offsets c ON c.node = t.node AND c.epoch = t.epoch AND c.peer = t.src AND t.direction = 2\n"
-     "  WHERE t.direction <> 1"},
+    {"tile_latency", "One-way latency of received tiles, by the estimates of the peer's clock before and after, with its drift between them. "
+     "Where the peer's clock is not known, relative to the fastest tile of that peer.",
+     "WITH estimates AS (\n"
+     "    SELECT p.node, n.epoch_number AS epoch, l.peer, p.t_ns, l.clock_offset_ns AS ahead_ns, lead(p.t_ns) OVER later AS next_ns,\n"
+     "        lead(l.clock_offset_ns) OVER later - l.clock_offset_ns AS gain_ns\n"
+     "      FROM telemetry_node n JOIN reports q ON q.id = n.report JOIN reports p ON p.node = q.node AND p.t_ns = q.t_ns\n"
+     "        JOIN telemetry_link l ON l.report = p.id\n"
+     "      WHERE l.rtt_ns_min > 0 WINDOW later AS (PARTITION BY p.node, n.epoch_number, l.peer ORDER BY p.t_ns, l.id)),\n"
+     "  marks AS (\n"
+     "    SELECT node, t_ns, peer, epoch, NULL AS step, NULL AS phase, NULL AS block_first, NULL AS block_count, NULL AS is_resend,\n"
+     "        NULL AS sent_ns, 0 AS id, t_ns AS at_ns, ahead_ns, next_ns, gain_ns FROM estimates\n"
+     "    UNION ALL SELECT node, t_ns, src, epoch, step, phase, block_first, block_count, is_resend, sent_ns, id, NULL, NULL, NULL, NULL\n"
+     "      FROM tiles WHERE direction <> 1),\n"
+     "  numbered AS (\n"
+     "    SELECT *, max(1, count(at_ns) OVER (PARTITION BY node, epoch, peer ORDER BY t_ns, id)) AS place,\n"
+     "        min(t_ns - sent_ns) OVER (PARTITION BY node, epoch, peer) AS least_ns FROM marks),\n"
+     "  known AS (\n"
+     "    SELECT node, t_ns, peer, epoch, step, phase, block_first, block_count, is_resend, sent_ns, id, least_ns,\n"
+     "        max(at_ns) OVER beside AS at_ns, max(ahead_ns) OVER beside AS ahead_ns, max(next_ns) OVER beside AS next_ns,\n"
+     "        max(gain_ns) OVER beside AS gain_ns FROM numbered WINDOW beside AS (PARTITION BY node, epoch, peer, place))\n"
+     "SELECT node, t_ns, peer, epoch, step, phase, block_first, block_count, is_resend,\n"
+     "    t_ns - sent_ns + coalesce(ahead_ns + CASE WHEN t_ns > at_ns AND next_ns > at_ns\n"
+     "      THEN CAST(gain_ns * (1.0 * (t_ns - at_ns) / (next_ns - at_ns)) AS INTEGER) ELSE 0 END, -least_ns) AS latency_ns,\n"
+     "    ahead_ns IS NULL AS is_relative\n"
+     "  FROM known WHERE id > 0"},
     {"token_times", "Tokens and the time since the previous token of the same request.",
      "SELECT node, request, position, step, token, t_ns, t_ns - lag(t_ns) OVER (PARTITION BY node, request ORDER BY position) AS since_ns\n"
      "  FROM tokens"},

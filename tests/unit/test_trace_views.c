@@ -156,6 +156,21 @@ static void a_peers_clock_is_that_of_the_epoch(void **state)
     assert_int_equal(ask(*state, "SELECT sum(clock_offset_ns) FROM clock_offsets"), 69500);
 }
 
+/* The clock of rank 1 loses a tenth. Before the first estimate and after the last one, these hold. */
+static void what_a_peers_clock_gained_since_an_estimate_is_taken_out(void **state)
+{
+    add_report(1000, 2, -100, 80);
+    add_report(2000, 2, -200, 80);
+    add_report(3000, 2, -300, 80);
+    add_tile(1, 2, 0, 500, 350);
+    add_tile(2, 2, 1, 1200, 1030);
+    add_tile(3, 2, 2, 1800, 1570);
+    add_tile(4, 2, 3, 2000, 1750);
+    add_tile(5, 2, 4, 2900, 2560);
+    add_tile(6, 2, 5, 4000, 3650);
+    assert_int_equal(ask(*state, "SELECT count(*) FROM tile_latency WHERE latency_ns = 50 AND NOT is_relative"), 6);
+}
+
 static void a_clock_that_was_not_measured_is_not_known(void **state)
 {
     add_report(1, 2, -500, 80);
@@ -192,6 +207,7 @@ int main(void)
         CASE(what_the_analysis_of_a_capture_calls_lost_is_one),
         CASE(how_long_tiles_were_under_way_is_told_epoch_by_epoch),
         CASE(a_peers_clock_is_that_of_the_epoch),
+        CASE(what_a_peers_clock_gained_since_an_estimate_is_taken_out),
         CASE(a_clock_that_was_not_measured_is_not_known),
         CASE(each_epoch_has_a_stall_of_step_0),
     };
