@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "mesh/trace_clocks.h"
+#include "trace_clock_points.h"
 
-enum { SECONDS = 3600, LIST_MAX = 4096 /* of epochs, and of estimates: a longer recording has enough of them */ };
+enum { SECONDS = 3600, PLACES_MAX = 4096, ESTIMATES_MAX = 16384 /* a longer recording has enough of them */ };
 
 /* Trace `trace` was this rank of that epoch; or it has estimated the clock of that rank. */
 struct place {
@@ -17,6 +18,7 @@ struct place {
 
 struct estimate {
     struct place of;
+    int64_t at_ns;    /* by the trace's clock */
     int64_t ahead_ns; /* their clock minus that of the trace */
     uint64_t error_ns;
 };
@@ -27,14 +29,16 @@ struct source {
     int64_t wall_ns;    /* the wall clock minus its own */
     int64_t wall_at_ns; /* when that was so, by its own clock: later is better */
     bool has_wall;
+    int64_t first_ns, last_ns; /* of its clock's estimates, if there are any: first_ns <= last_ns */
     struct mesh_trace_clock found;
     bool is_found;
 };
 
 struct link {
-    int64_t ahead_ns;
+    int64_t ahead_ns; /* the estimate with the least error */
     uint64_t error_ns;
     bool is_known;
+    struct trace_clock_points points; /* by the first clock's times */
 };
 
 struct mesh_trace_clocks {
@@ -145,6 +149,7 @@ static int take_estimate(struct mesh_trace_clocks *c, size_t index, const struct
         return MESH_ENOMEM;
     c->estimate = estimate;
     c->estimate[c->estimate_count++] = (struct estimate){.of = {.epoch = own->epoch, .rank = values[1].integer, .trace = index},
+                                                         .at_ns = values[4].integer,
                                                          .ahead_ns = values[2].integer,
                                                          .error_ns = (uint64_t)values[3].integer};
     return 0;
@@ -182,21 +187,23 @@ static int read_meta(struct source *s, struct mesh_trace *trace)
 }
 
 /* A report may be in several pieces of one time; one of them has the number of the epoch. rtt_ns_min is 0 where nothing was measured yet.
+ * Of each part of the recording the best estimate counts.
  * The last report says what the wall clock was in the end: one that is wrong at first is set right soon, by the network. */
 int mesh_trace_clocks_read(struct mesh_trace_clocks *c, size_t index, struct mesh_trace *trace)
 {
-    char places[200], estimates[500];
+    char places[200], estimates[800];
     int err;
 
     assert(index < c->count);
     snprintf(places, sizeof places, "SELECT epoch, rank, epoch_id, members FROM epochs WHERE node = 1 AND rank >= 0 ORDER BY id LIMIT %d",
-             LIST_MAX);
+             PLACES_MAX);
     snprintf(estimates, sizeof estimates,
-             "SELECT n.epoch_number, l.peer, l.clock_offset_ns, min(l.clock_error_ns) FROM telemetry_node n "
-             "JOIN reports q ON q.id = n.report JOIN reports p ON p.t_ns = q.t_ns AND p.node = q.node "
+             "SELECT n.epoch_number, l.peer, l.clock_offset_ns, min(l.clock_error_ns), p.t_ns "
+             "FROM (SELECT min(t_ns) AS first_ns, (max(t_ns) - min(t_ns)) / %d + 1 AS spacing_ns FROM reports WHERE node = 1) s "
+             "JOIN telemetry_node n JOIN reports q ON q.id = n.report JOIN reports p ON p.t_ns = q.t_ns AND p.node = q.node "
              "JOIN telemetry_link l ON l.report = p.id WHERE q.node = 1 AND l.rtt_ns_min > 0 AND l.clock_error_ns >= 0 "
-             "GROUP BY n.epoch_number, l.peer LIMIT %d",
-             LIST_MAX);
+             "GROUP BY n.epoch_number, l.peer, (p.t_ns - s.first_ns) / s.spacing_ns LIMIT %d",
+             MESH_TRACE_CLOCK_POINTS, ESTIMATES_MAX);
     err = read_meta(&c->source[index], trace);
     err = err != 0 ? err : each(c, index, trace, places, take_place);
     err = err != 0 ? err : each(c, index, trace, estimates, take_estimate);
@@ -224,13 +231,37 @@ static void find_same(struct mesh_trace_clocks *c)
     }
 }
 
-static void note(struct mesh_trace_clocks *c, size_t from, size_t to, int64_t ahead_ns, uint64_t error_ns)
+static int compare_errors(const void *a, const void *b)
 {
+    const struct estimate *one = a, *other = b;
+
+    if (one->error_ns != other->error_ns)
+        return one->error_ns < other->error_ns ? -1 : 1;
+    return (one->at_ns > other->at_ns) - (one->at_ns < other->at_ns);
+}
+
+/* Estimates come with the best ones first. The clock of one machine does not drift from itself. */
+static void note(struct mesh_trace_clocks *c, size_t from, size_t to, const struct estimate *e)
+{
+    const struct source *s = &c->source[c->source[e->of.trace].clock];
+    const uint64_t spacing_ns = ((uint64_t)s->last_ns - (uint64_t)s->first_ns) / MESH_TRACE_CLOCK_POINTS;
     struct link *link = &c->link[from * c->count + to];
 
-    if (link->is_known && link->error_ns <= error_ns)
+    if (link->is_known && link->error_ns == 0)
         return;
-    *link = (struct link){.ahead_ns = ahead_ns, .error_ns = error_ns, .is_known = true};
+    if (!link->is_known) {
+        link->ahead_ns = e->ahead_ns;
+        link->error_ns = e->error_ns;
+        link->is_known = true;
+    }
+    if (e->error_ns > 0)
+        trace_clock_points_add(&link->points, e->at_ns, e->ahead_ns, e->error_ns, spacing_ns);
+}
+
+/* The same as the other clock has it. */
+static struct estimate reverse(const struct estimate *e)
+{
+    return (struct estimate){.of = e->of, .at_ns = plus(e->at_ns, e->ahead_ns), .ahead_ns = minus(0, e->ahead_ns), .error_ns = e->error_ns};
 }
 
 static int compare_places(const void *a, const void *b)
@@ -242,20 +273,37 @@ static int compare_places(const void *a, const void *b)
     return (one->rank > other->rank) - (one->rank < other->rank);
 }
 
-/* Two clocks whose difference is less than it can be measured are one: hosts do not boot within microseconds of one another. */
-static void relate(struct mesh_trace_clocks *c)
+/* Two clocks whose difference is less than it can be measured are one: hosts do not boot within microseconds of one another. So that these
+ * come first, their error is none before estimates are sorted. */
+static void prepare(struct mesh_trace_clocks *c)
 {
+    for (size_t i = 0; i < c->count; i++)
+        c->source[i].first_ns = INT64_MAX, c->source[i].last_ns = INT64_MIN;
+    for (size_t i = 0; i < c->estimate_count; i++) {
+        struct estimate *e = &c->estimate[i];
+        struct source *s = &c->source[c->source[e->of.trace].clock];
+
+        if (e->ahead_ns <= (int64_t)e->error_ns && e->ahead_ns >= -(int64_t)e->error_ns)
+            e->ahead_ns = 0, e->error_ns = 0;
+        s->first_ns = e->at_ns < s->first_ns ? e->at_ns : s->first_ns;
+        s->last_ns = e->at_ns > s->last_ns ? e->at_ns : s->last_ns;
+    }
     if (c->place_count > 0)
         qsort(c->place, c->place_count, sizeof *c->place, compare_places);
+    if (c->estimate_count > 0)
+        qsort(c->estimate, c->estimate_count, sizeof *c->estimate, compare_errors);
+}
+
+static void relate(struct mesh_trace_clocks *c)
+{
+    prepare(c);
     for (size_t i = 0; i < c->estimate_count; i++) {
-        struct estimate e = c->estimate[i];
+        const struct estimate e = c->estimate[i], back = reverse(&e);
         const struct place *at = c->place_count > 0 ? bsearch(&e.of, c->place, c->place_count, sizeof *c->place, compare_places) : NULL;
         const size_t from = c->source[e.of.trace].clock;
 
         if (at == NULL)
             continue;
-        if (e.ahead_ns <= (int64_t)e.error_ns && e.ahead_ns >= -(int64_t)e.error_ns)
-            e.ahead_ns = 0, e.error_ns = 0;
         while (at > c->place && compare_places(at - 1, at) == 0)
             at--;
         for (const struct place *end = c->place + c->place_count; at < end && compare_places(at, &e.of) == 0; at++) {
@@ -263,9 +311,34 @@ static void relate(struct mesh_trace_clocks *c)
 
             if (to == from)
                 continue;
-            note(c, from, to, e.ahead_ns, e.error_ns);
-            note(c, to, from, minus(0, e.ahead_ns), e.error_ns);
+            note(c, from, to, &e);
+            note(c, to, from, &back);
         }
+    }
+}
+
+int64_t mesh_trace_clock_first_ns(const struct mesh_trace_clock *clock, int64_t t_ns)
+{
+    return plus(t_ns, clock->point_count > 0 ? trace_clock_points_at(clock->point, clock->point_count, t_ns) : clock->to_first_ns);
+}
+
+int64_t mesh_trace_clock_unix_ns(const struct mesh_trace_clock *clock, int64_t t_ns)
+{
+    return plus(mesh_trace_clock_first_ns(clock, t_ns), minus(clock->to_unix_ns, clock->to_first_ns));
+}
+
+/* Points of a clock that `link` relates to one that is found; there are none if both are of one machine. */
+static void relate_points(struct source *to, const struct mesh_trace_clock *from, const struct link *link)
+{
+    const bool is_same = link->points.count == 0;
+    const struct mesh_trace_clock_point *points = is_same ? from->point : link->points.point;
+
+    to->found.point_count = is_same ? from->point_count : link->points.count;
+    for (size_t i = 0; i < to->found.point_count; i++) {
+        const int64_t at_ns = is_same ? points[i].at_ns : plus(points[i].at_ns, points[i].ahead_ns);
+
+        to->found.point[i].at_ns = at_ns;
+        to->found.point[i].ahead_ns = is_same ? points[i].ahead_ns : minus(mesh_trace_clock_first_ns(from, points[i].at_ns), at_ns);
     }
 }
 
@@ -296,6 +369,7 @@ static bool find_next(struct mesh_trace_clocks *c)
         (struct mesh_trace_clock){.basis = from->basis, .to_first_ns = minus(from->to_first_ns, best->ahead_ns), .error_ns = least_ns};
     if (from->basis == MESH_TRACE_CLOCK_SAME && least_ns > 0)
         to->found.basis = MESH_TRACE_CLOCK_MEASURED;
+    relate_points(to, from, best);
     to->is_found = true;
     return true;
 }
@@ -334,7 +408,7 @@ void mesh_trace_clocks_align(struct mesh_trace_clocks *c, struct mesh_trace_cloc
 
         aligned[i] = s->found;
         if (!has_wall && s->has_wall)
-            to_unix_ns = minus(s->wall_ns, s->found.to_first_ns);
+            to_unix_ns = minus(plus(s->wall_ns, s->wall_at_ns), mesh_trace_clock_first_ns(&s->found, s->wall_at_ns));
         has_wall |= s->has_wall;
     }
     for (size_t i = 0; i < c->count; i++)

@@ -19,8 +19,8 @@ struct source {
     char *path;
     struct mesh_trace *trace;
     struct mesh_trace_cursor *cursor;
-    int64_t last_ns;    /* of its last report */
-    int64_t to_unix_ns; /* from its own clock to one wall clock for all traces */
+    int64_t last_ns;               /* of its last report */
+    struct mesh_trace_clock clock; /* to one wall clock for all traces */
     struct mesh_trace_report row;
     bool has_row;
 };
@@ -113,7 +113,7 @@ static int add_all(struct recorded *r, const char *const *paths, size_t count, s
 
 static int64_t wall_of(const struct source *s, int64_t t_ns)
 {
-    return (int64_t)((uint64_t)t_ns + (uint64_t)s->to_unix_ns); /* a damaged trace may have any numbers */
+    return mesh_trace_clock_unix_ns(&s->clock, t_ns);
 }
 
 /* Is it a time of a clock or of the calendar, so that sums with it do not overflow? */
@@ -195,7 +195,7 @@ static int align(struct recorded *r, struct fail *fail)
     if (result == 0)
         mesh_trace_clocks_align(clocks, aligned);
     for (size_t i = 0; i < r->count && result == 0; i++)
-        r->source[i].to_unix_ns = aligned[i].to_unix_ns;
+        r->source[i].clock = aligned[i];
     mesh_trace_clocks_close(clocks);
     return result;
 }

@@ -1,5 +1,7 @@
 /* Traces as Chrome's trace events: a JSON object with an array of them. */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "clocks.h"
 #include "export.h"
@@ -15,13 +17,22 @@ enum { PHASES_MAX = 4096 };
 
 static const char *const track_names[] = {NULL, "steps", "phases", "stalls", "tokens", "events", "tiles sent"};
 
+/* The clock of a rank in an epoch, as a node has measured it. */
+struct sender {
+    int64_t key[3]; /* node, epoch, rank */
+    struct mesh_trace_clock clock;
+};
+
 struct perfetto {
     struct json json;
     const char *path;
     struct mesh_trace *trace;
     size_t trace_count;
     struct mesh_trace_clock clocks[EXPORT_TRACES_MAX]; /* by trace */
-    int64_t base_ns, to_first_ns;                      /* time of the very first row; from this trace's clock to the first trace's */
+    const struct mesh_trace_clock *clock;              /* of this trace */
+    int64_t base_ns;                                   /* time of the very first row, by the first trace's clock */
+    struct sender *senders;                            /* (sender_count) of the only trace, in the order of their keys; owned */
+    size_t sender_count;
     struct fail *fail;
     uint64_t named[MESH_RANKS_MAX + 1]; /* by process: bits of tracks that have a name, 63: of the process */
 };
@@ -34,14 +45,9 @@ static int64_t less(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a - (uint64_t)b);
 }
 
-static int64_t plus(int64_t a, int64_t b)
-{
-    return (int64_t)((uint64_t)a + (uint64_t)b);
-}
-
 static double micros(const struct perfetto *p, int64_t t_ns)
 {
-    return (double)less(plus(t_ns, p->to_first_ns), p->base_ns) / 1e3;
+    return (double)less(mesh_trace_clock_first_ns(p->clock, t_ns), p->base_ns) / 1e3;
 }
 
 static void name_of(struct perfetto *p, const char *what, int64_t process, int64_t track, const char *name)
@@ -119,19 +125,20 @@ static int rank_of(const struct mesh_trace_value *value)
 
 /* ---- tiles ---- */
 
-/* As the view clock_offsets, which traces of earlier versions have in another form. */
-#define CLOCKS_SQL                                                                                                                      \
-    "SELECT p.node, n.epoch_number AS epoch, l.peer, l.clock_offset_ns, max(l.id) FROM telemetry_node n "                               \
+/* The best estimate of each part of the recording, as mesh_trace_clocks_read takes them. */
+#define SENDERS_SQL                                                                                                                     \
+    "SELECT p.node, n.epoch_number, l.peer, p.t_ns, l.clock_offset_ns, min(l.clock_error_ns) "                                          \
+    "FROM (SELECT min(t_ns) AS first_ns, (max(t_ns) - min(t_ns)) / 32 + 1 AS spacing_ns FROM reports) s JOIN telemetry_node n "         \
     "JOIN reports q ON q.id = n.report JOIN reports p ON p.node = q.node AND p.t_ns = q.t_ns JOIN telemetry_link l ON l.report = p.id " \
-    "WHERE l.rtt_ns_min > 0 GROUP BY p.node, n.epoch_number, l.peer"
+    "WHERE l.rtt_ns_min > 0 GROUP BY p.node, n.epoch_number, l.peer, (p.t_ns - s.first_ns) / s.spacing_ns "                             \
+    "ORDER BY p.node, n.epoch_number, l.peer, p.t_ns"
 #define TILES_SQL                                                                                              \
     "SELECT t.direction, t.t_ns, t.src, t.dst, t.epoch, t.number, t.is_to_all, t.is_resend, t.step, t.phase, " \
     "t.block_first, t.block_count, d.ranks, "                                                                  \
     "coalesce((SELECT e.rank FROM epochs e WHERE e.node = n.id AND e.epoch = t.epoch), n.rank), r.rank, "      \
-    "t.sent_ns, c.clock_offset_ns FROM tiles t "                                                               \
+    "t.sent_ns, t.node FROM tiles t "                                                                          \
     "JOIN datagrams d ON d.id = t.id LEFT JOIN nodes n ON n.id = t.node "                                      \
-    "LEFT JOIN nodes r ON r.ip = d.to_ip AND r.port = d.to_port "                                              \
-    "LEFT JOIN (" CLOCKS_SQL ") c ON c.node = t.node AND c.epoch = t.epoch AND c.peer = t.src AND t.direction = 2"
+    "LEFT JOIN nodes r ON r.ip = d.to_ip AND r.port = d.to_port"
 enum tile_column {
     TILE_DIRECTION,
     TILE_T_NS,
@@ -149,8 +156,44 @@ enum tile_column {
     TILE_NODE,
     TILE_RECEIVER,
     TILE_SENT_NS,
-    TILE_OFFSET
+    TILE_OF
 };
+
+static int compare_senders(const void *a, const void *b)
+{
+    return memcmp(((const struct sender *)a)->key, ((const struct sender *)b)->key, sizeof((const struct sender *)a)->key);
+}
+
+static int take_sender(void *context, const struct mesh_trace_value *v)
+{
+    struct perfetto *p = context;
+    struct sender next = {.key = {v[0].integer, v[1].integer, v[2].integer}}, *last = NULL, *grown;
+
+    if (p->sender_count > 0)
+        last = &p->senders[p->sender_count - 1];
+    if (last == NULL || compare_senders(last, &next) != 0) {
+        grown = realloc(p->senders, (p->sender_count + 1) * sizeof *grown);
+        if (grown == NULL)
+            return fail_set(p->fail, EXIT_ENVIRONMENT, "no memory for the clocks of %zu nodes: close other programs", p->sender_count);
+        p->senders = grown;
+        last = &grown[p->sender_count++];
+        *last = next;
+    }
+    if (last->clock.point_count == MESH_TRACE_CLOCK_POINTS)
+        return 0;
+    last->clock.point[last->clock.point_count++] =
+        (struct mesh_trace_clock_point){.at_ns = less(v[3].integer, less(0, v[4].integer)), .ahead_ns = less(0, v[4].integer)};
+    return 0;
+}
+
+/* When the sender of a received tile sent it, by the receiver's clock, if that is known. */
+static int64_t sent_at(const struct perfetto *p, const struct mesh_trace_value *v)
+{
+    const struct sender key = {.key = {v[TILE_OF].integer, v[TILE_EPOCH].integer, v[TILE_SRC].integer}};
+    const struct sender *found = p->sender_count > 0 ? bsearch(&key, p->senders, p->sender_count, sizeof key, compare_senders) : NULL;
+
+    return found != NULL ? mesh_trace_clock_first_ns(&found->clock, v[TILE_SENT_NS].integer) : v[TILE_T_NS].integer;
+}
 
 static void put_tile(struct perfetto *p, const struct mesh_trace_value *v, int64_t rank, int64_t track, int64_t t_ns)
 {
@@ -207,7 +250,6 @@ static void put_received(struct perfetto *p, const struct mesh_trace_value *v, i
 static int take_tile(void *context, const struct mesh_trace_value *v)
 {
     struct perfetto *p = context;
-    int64_t at_ns = v[TILE_T_NS].integer;
 
     if (v[TILE_DIRECTION].integer == MESH_TRACE_SENT) {
         put_sent(p, v);
@@ -216,12 +258,10 @@ static int take_tile(void *context, const struct mesh_trace_value *v)
     if (v[TILE_DIRECTION].integer == MESH_TRACE_SEEN) {
         const int receiver = v[TILE_DST].integer < MESH_RANKS_MAX ? rank_of(&v[TILE_DST]) : rank_of(&v[TILE_RECEIVER]);
 
-        put_received(p, v, receiver, true, at_ns);
+        put_received(p, v, receiver, true, v[TILE_T_NS].integer);
         return 0;
     }
-    if (v[TILE_OFFSET].kind == MESH_TRACE_VALUE_INTEGER)
-        at_ns = less(v[TILE_SENT_NS].integer, v[TILE_OFFSET].integer);
-    put_received(p, v, rank_of(&v[TILE_NODE]), p->trace_count == 1, at_ns);
+    put_received(p, v, rank_of(&v[TILE_NODE]), p->trace_count == 1, sent_at(p, v));
     return 0;
 }
 
@@ -358,7 +398,7 @@ static int find_base(struct perfetto *p, const struct export_traces *traces)
                              &first_ns, p->fail);
         if (result != 0 || first_ns < 0)
             continue;
-        first_ns = plus(first_ns, p->clocks[i].to_first_ns);
+        first_ns = mesh_trace_clock_first_ns(&p->clocks[i], first_ns);
         if (is_found && first_ns >= p->base_ns)
             continue;
         p->base_ns = first_ns;
@@ -387,6 +427,10 @@ int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *
     int result = clocks_align(traces->paths, traces->traces, traces->count, p.clocks, fail);
 
     result = result != 0 ? result : find_base(&p, traces);
+    if (result == 0 && traces->count == 1)
+        result = rows_each(traces->paths[0], traces->traces[0], SENDERS_SQL, take_sender, &p, fail);
+    if (p.sender_count > 0)
+        qsort(p.senders, p.sender_count, sizeof *p.senders, compare_senders);
 
     json_init(&p.json, out);
     json_object_begin(&p.json, NULL);
@@ -395,9 +439,10 @@ int export_perfetto(const struct export_traces *traces, FILE *out, struct fail *
     for (size_t i = 0; result == 0 && i < traces->count; i++) {
         p.path = traces->paths[i];
         p.trace = traces->traces[i];
-        p.to_first_ns = p.clocks[i].to_first_ns;
+        p.clock = &p.clocks[i];
         result = put_trace(&p);
     }
+    free(p.senders);
     json_array_end(&p.json);
     json_object_end(&p.json);
     fputc('\n', out);

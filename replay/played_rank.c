@@ -11,7 +11,7 @@ enum outcome { FAILED = -1, NOT_YET, DONE };
 
 static int64_t recorded_ns(const struct played_rank *p)
 {
-    return (int64_t)p->entry.call.at_ns + p->to_first_ns - p->clock->recorded_ns;
+    return mesh_trace_clock_first_ns(p->own, (int64_t)p->entry.call.at_ns) - p->clock->recorded_ns;
 }
 
 static uint64_t start_clock(struct played_rank *p)

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "compute_tapes.h"
+#include "mesh/trace_clocks.h"
 #include "mesh/udp.h"
 #include "played_gather.h"
 #include "played_log.h"
@@ -32,9 +33,9 @@ struct played_rank {
     const struct compute_tape *tape;
     const struct mesh_addr *addresses; /* (rank_count) */
     struct played_clock *clock;
-    int64_t to_first_ns;     /* from the recording node's clock to that of the first trace */
-    struct mesh_udp *udp;    /* owned */
-    uint8_t fingerprint[32]; /* that the real node will have */
+    const struct mesh_trace_clock *own; /* the recording node's clock */
+    struct mesh_udp *udp;               /* owned */
+    uint8_t fingerprint[32];            /* that the real node will have */
 
     /* output, while it plays */
     _Atomic uint64_t moves;

@@ -91,7 +91,7 @@ static void find_tokens(struct run *run, struct run_request *r)
         r->has_digests |= token->digest != MESH_TRACE_NULL;
 }
 
-static int add_requests(struct run *run, size_t index, int64_t to_first_ns, struct fail *fail)
+static int add_requests(struct run *run, size_t index, const struct mesh_trace_clock *clock, struct fail *fail)
 {
     const struct compute_tokens *tokens = &run->tokens[index];
     const size_t count = run->play.count + tokens->request_count;
@@ -101,13 +101,15 @@ static int add_requests(struct run *run, size_t index, int64_t to_first_ns, stru
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the requests: close other programs");
     run->play.requests = grown;
     for (size_t i = 0; i < tokens->request_count; i++) {
-        run->play.requests[run->play.count++] = (struct run_request){
-            .request = &tokens->requests[i], .tokens = tokens, .node = (uint16_t)index, .at_ns = tokens->request_ns[i] + to_first_ns};
+        run->play.requests[run->play.count++] = (struct run_request){.request = &tokens->requests[i],
+                                                                     .tokens = tokens,
+                                                                     .node = (uint16_t)index,
+                                                                     .at_ns = mesh_trace_clock_first_ns(clock, tokens->request_ns[i])};
     }
     return 0;
 }
 
-static int read_trace(struct run *run, size_t index, int64_t to_first_ns, struct fail *fail)
+static int read_trace(struct run *run, size_t index, const struct mesh_trace_clock *clock, struct fail *fail)
 {
     const char *path = run->paths[index];
     struct mesh_trace *trace = trace_open(path, fail);
@@ -123,7 +125,7 @@ static int read_trace(struct run *run, size_t index, int64_t to_first_ns, struct
     if (result == 0 && index == 0)
         read_setup(&run->nodes, trace);
     if (result == 0)
-        result = add_requests(run, index, to_first_ns, fail);
+        result = add_requests(run, index, clock, fail);
     mesh_trace_close(trace);
     return result;
 }
@@ -143,7 +145,7 @@ static int read_all(struct run *run, struct fail *fail)
                                 : fail_set(fail, EXIT_ENVIRONMENT, "no memory for the clocks: close other programs");
 
     for (size_t i = 0; i < run->path_count && result == 0; i++)
-        result = read_trace(run, i, clocks[i].to_first_ns, fail);
+        result = read_trace(run, i, &clocks[i], fail);
     free(clocks);
     return result;
 }

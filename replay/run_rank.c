@@ -130,8 +130,8 @@ static int read_rank(struct run_rank *run, uint16_t rank, struct run_nodes *node
 
     if (trace == NULL)
         return -1;
-    p->to_first_ns = run->clocks[p->tape->path].to_first_ns;
-    begun_ns = (int64_t)p->tape->log_at_ns + p->to_first_ns;
+    p->own = &run->clocks[p->tape->path];
+    begun_ns = mesh_trace_clock_first_ns(p->own, (int64_t)p->tape->log_at_ns);
     if (run->rank == 0 ? rank == 1 || (rank > 1 && begun_ns < run->clock.recorded_ns) : rank == 0)
         run->clock.recorded_ns = begun_ns;
     if (rank == 0) {

@@ -63,6 +63,7 @@ static void add(size_t index, const char *table, const char *columns, const char
     sqlite3 *db;
 
     assert_int_equal(sqlite3_open(place.path[index], &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL), SQLITE_OK);
     trace_case_add(db, table, columns, values);
     sqlite3_close(db);
 }
@@ -77,13 +78,13 @@ static void add_epoch(size_t index, int epoch, int rank)
 }
 
 /* In a report of two pieces: the number of the epoch, and what it measured of a rank. */
-static void add_estimate(size_t index, int epoch, int rank, int64_t ahead_ns, int64_t error_ns)
+static void add_estimate_at(size_t index, int64_t t_ns, int epoch, int rank, int64_t ahead_ns, int64_t error_ns)
 {
     char values[200];
     const int id = place.rows += 2;
 
     for (int i = 0; i < 2; i++) {
-        snprintf(values, sizeof values, "%d, 1, %d", id + i, id);
+        snprintf(values, sizeof values, "%d, 1, %lld", id + i, (long long)t_ns);
         add(index, "reports", "id, node, t_ns", values);
     }
     snprintf(values, sizeof values, "%d, %d", id, epoch);
@@ -91,6 +92,11 @@ static void add_estimate(size_t index, int epoch, int rank, int64_t ahead_ns, in
     snprintf(values, sizeof values, "%d, %d, %lld, %lld, %lld", id + 1, rank, (long long)ahead_ns, (long long)error_ns,
              (long long)error_ns * 2);
     add(index, "telemetry_link", "report, peer, clock_offset_ns, clock_error_ns, rtt_ns_min", values);
+}
+
+static void add_estimate(size_t index, int epoch, int rank, int64_t ahead_ns, int64_t error_ns)
+{
+    add_estimate_at(index, place.rows + 2, epoch, rank, ahead_ns, error_ns);
 }
 
 static void align(struct mesh_trace_clock aligned[TRACES_MAX])
@@ -150,6 +156,69 @@ static void a_rank_belongs_to_its_epoch(void **state)
     align(aligned);
     expect(&aligned[1], MESH_TRACE_CLOCK_MEASURED, -10 * SECOND, 5);
     expect(&aligned[2], MESH_TRACE_CLOCK_MEASURED, -20 * SECOND - 2, 7);
+}
+
+/* Trace 1's clock is 500 s ahead when the first one's shows 0, and gains 40 millionths in the first half hour, 60 in the second. */
+static int64_t second_clock(int64_t first_ns)
+{
+    const int64_t half_ns = 1800 * SECOND, late_ns = first_ns > half_ns ? first_ns - half_ns : 0;
+
+    return first_ns + 500 * SECOND + (first_ns - late_ns) / 1000000 * 40 + late_ns / 1000000 * 60;
+}
+
+static void expect_near(const struct mesh_trace_clock *clock, int64_t t_ns, int64_t first_ns, int64_t error_ns)
+{
+    assert_in_range(mesh_trace_clock_first_ns(clock, t_ns) - first_ns + error_ns, 0, 2 * error_ns);
+}
+
+/* An hour, with an estimate every half minute, each wrong by up to its error; two of each three are much worse than the third. */
+static void drift_is_taken_out_between_estimates(void **state)
+{
+    struct mesh_trace_clock aligned[TRACES_MAX];
+
+    (void)state;
+    for (int64_t i = 1; i <= 3; i++)
+        make(i, i);
+    for (int i = 0; i < 3; i++)
+        add_epoch((size_t)i, 1, i);
+    for (int64_t i = 0; i <= 120; i++) {
+        const int64_t at_ns = i * 30 * SECOND, error_ns = i % 3 == 0 ? 20000 : 900000, wrong_ns = i % 2 ? error_ns : -error_ns;
+
+        add_estimate_at(0, at_ns, 1, 1, second_clock(at_ns) - at_ns + wrong_ns, error_ns);
+        add_estimate_at(1, second_clock(at_ns), 1, 0, at_ns - second_clock(at_ns) - wrong_ns / 2, error_ns);
+        add_estimate_at(1, second_clock(at_ns), 1, 2, -at_ns / 1000000 * 10 - 300 * SECOND + wrong_ns, error_ns);
+    }
+    align(aligned);
+    assert_true(aligned[1].point_count > 10 && aligned[2].point_count > 10);
+    for (int64_t at_ns = 0; at_ns <= 3600 * SECOND; at_ns += 7 * SECOND) {
+        const int64_t second_ns = second_clock(at_ns), third_ns = second_ns - at_ns / 1000000 * 10 - 300 * SECOND;
+
+        assert_int_equal(mesh_trace_clock_first_ns(&aligned[0], at_ns), at_ns);
+        expect_near(&aligned[1], second_ns, at_ns, at_ns > 1600 * SECOND && at_ns < 2000 * SECOND ? 1500000 : 40000);
+        expect_near(&aligned[2], third_ns, at_ns, at_ns > 1600 * SECOND && at_ns < 2000 * SECOND ? 1500000 : 80000);
+    }
+    expect_near(&aligned[1], second_clock(3700 * SECOND), 3700 * SECOND, 200000); /* the last drift goes on */
+    assert_int_equal(mesh_trace_clock_unix_ns(&aligned[1], second_clock(SECOND)) -
+                         mesh_trace_clock_first_ns(&aligned[1], second_clock(SECOND)),
+                     mesh_trace_clock_unix_ns(&aligned[0], SECOND) - SECOND);
+}
+
+/* Trace 1's machine is suspended for 20 s after 100 s: its clock stands still meanwhile. Before and after that its times are right. */
+static void a_machine_may_be_suspended_meanwhile(void **state)
+{
+    struct mesh_trace_clock aligned[TRACES_MAX];
+
+    (void)state;
+    make(1, 1);
+    make(2, 2);
+    add_epoch(0, 1, 0), add_epoch(1, 1, 1);
+    for (int64_t s = 0; s <= 300; s += 4)
+        if (s <= 100 || s > 120)
+            add_estimate_at(0, s * SECOND, 1, 1, (s > 100 ? 480 : 500) * SECOND + s % 7, 20000 + s % 5);
+    align(aligned);
+    for (int64_t s = 0; s <= 300; s++)
+        if (s < 80 || s > 140)
+            expect_near(&aligned[1], (s + (s > 100 ? 480 : 500)) * SECOND, s * SECOND, 1000);
 }
 
 static void a_third_node_knows_both(void **state)
@@ -245,6 +314,9 @@ static void numbers_that_cannot_be_do_no_harm(void **state)
     add_estimate(1, 1, 5, INT64_MAX, INT64_MAX / 2);
     align(aligned);
     expect(&aligned[1], MESH_TRACE_CLOCK_MEASURED, INT64_MIN, 1);
+    for (size_t i = 0; i < 3; i++)
+        for (int64_t t_ns = INT64_MIN; t_ns < INT64_MAX / 2; t_ns += INT64_MAX / 5)
+            (void)mesh_trace_clock_unix_ns(&aligned[i], t_ns);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -254,6 +326,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(what_was_measured_counts_and_not_wall_clocks),
         CASE(a_rank_belongs_to_its_epoch),
+        CASE(drift_is_taken_out_between_estimates),
+        CASE(a_machine_may_be_suspended_meanwhile),
         CASE(a_third_node_knows_both),
         CASE(files_of_one_recording_have_one_clock),
         CASE(nodes_of_one_machine_have_one_clock),

@@ -15,17 +15,29 @@ extern "C" {
 
 enum mesh_trace_clock_basis {
     MESH_TRACE_CLOCK_SAME,     /* that of the first trace: other files of its recording, or another node of its machine */
-    MESH_TRACE_CLOCK_MEASURED, /* by datagrams, off by error_ns at most, and by what the clocks drifted since */
+    MESH_TRACE_CLOCK_MEASURED, /* by datagrams, again and again, since clocks drift */
     MESH_TRACE_CLOCK_WALL      /* by wall clocks, which may be wrong by any amount */
 };
 
-/* Sums wrap: a damaged trace may hold any numbers. */
+enum { MESH_TRACE_CLOCK_POINTS = 32 };
+
+struct mesh_trace_clock_point {
+    int64_t at_ns, ahead_ns; /* at_ns by the trace's clock; the first trace's clock minus that then */
+};
+
 struct mesh_trace_clock {
     enum mesh_trace_clock_basis basis;
-    int64_t to_first_ns; /* to be added to the trace's times for those of the first trace's clock */
+    int64_t to_first_ns; /* by the best measurement alone: to be added to the trace's times for those of the first trace's clock */
     int64_t to_unix_ns;  /* likewise for ns since 1970, by one wall clock for all: that of the first trace which has one */
-    uint64_t error_ns;   /* largest error of to_first_ns, if measured */
+    uint64_t error_ns;   /* largest error of to_first_ns when it was measured, if it was */
+    size_t point_count;  /* 0: one number for all times, to_first_ns */
+    struct mesh_trace_clock_point point[MESH_TRACE_CLOCK_POINTS]; /* (point_count), in the order of their times */
 };
+
+/* A time of the trace by the first trace's clock, and in ns since 1970, with the drift between measurements taken out. Sums wrap: a damaged
+ * trace may hold any numbers. */
+int64_t mesh_trace_clock_first_ns(const struct mesh_trace_clock *clock, int64_t t_ns);
+int64_t mesh_trace_clock_unix_ns(const struct mesh_trace_clock *clock, int64_t t_ns);
 
 struct mesh_trace_clocks;
 
