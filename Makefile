@@ -192,7 +192,7 @@ wanted = $(filter-out $(call matches,$(NOT),$1),$(if $(T),$(call matches,$(T),$1
 TEST_BIN := $(call wanted,$(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(DISSECTOR_SRC) $(REPLAY_SRC) $(EXPLORE_SRC) \
-	$(CROSS_SRC) $(BENCH_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC) tests/preload/fail_calls.c)
+	$(CROSS_SRC) $(BENCH_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(FUZZ_SRC) $(wildcard tests/preload/*.c))
 # Programs for users: each has a folder and a main.c.
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
 	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect)) $(if $(REPLAY_SRC),$(BIN)/mesh-replay)
@@ -308,10 +308,10 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/helpers.a $(BUILD)/replay.a $
 	$(call say,LD,$@)
 	$(link) -lcmocka $(PCAP_LIBS) $(NODE_LIBS) $(LDLIBS)
 
-# Loaded before a program, it makes calls of the C library fail; sanitizers replace these calls themselves, and musl does not tell the
-# callers.
-FAIL_CALLS := $(if $(SAN)$(MUSL)$(findstring -static,$(LDFLAGS)),,$(BUILD)/fail_calls.so)
-$(BUILD)/fail_calls.so: $(BUILD)/tests/preload/fail_calls.o
+# Loaded before a program, they make calls of the C library fail, or its clock another one; sanitizers replace such calls themselves, and
+# musl does not tell the callers.
+PRELOADED := $(if $(SAN)$(MUSL)$(findstring -static,$(LDFLAGS)),,$(BUILD)/fail_calls.so $(BUILD)/other_clock.so)
+$(BUILD)/%.so: $(BUILD)/tests/preload/%.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
 
@@ -341,7 +341,7 @@ test: deps deps-test
 	$(again) build-tests
 	$(again) run-tests
 
-build-tests: all $(FAIL_CALLS) $(if $(shell pkg-config --exists cmocka 2>/dev/null && echo yes),$(TEST_BIN))
+build-tests: all $(PRELOADED) $(if $(shell pkg-config --exists cmocka 2>/dev/null && echo yes),$(TEST_BIN))
 
 run-tests:
 	@BIN='$(BIN)' BUILD='$(BUILD)' SAN='$(SAN)' ARCH='$(ARCH)' CC='$(CC)' T='$(T)' V='$(V)' tests/tools/run-tests $(TEST_BIN) -- $(RUN_TESTS)

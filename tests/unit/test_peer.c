@@ -144,6 +144,24 @@ static void an_offset_follows_clocks_that_drift(void **state)
     net_free(net);
 }
 
+static void every_word_of_a_clock_is_in_the_hash_of_the_state(void **state)
+{
+    struct net *net = net_new(2);
+    uint64_t words[sizeof(struct mesh_peer_clock) / sizeof(uint64_t)];
+
+    (void)state;
+    net_up(net);
+    memcpy(words, &net->mesh[0]->peers[1].clock, sizeof words);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const uint32_t before = mesh_state_hash(net->mesh[0]);
+
+        words[i] ^= 1;
+        memcpy(&net->mesh[0]->peers[1].clock, words, sizeof words);
+        assert_true(mesh_state_hash(net->mesh[0]) != before);
+    }
+    net_free(net);
+}
+
 static void a_clock_as_far_away_as_63_bits_allow_is_measured(void **state)
 {
     struct net *net = net_new(2);
@@ -396,6 +414,7 @@ int main(void)
         cmocka_unit_test(an_asymmetric_path_looks_like_an_offset),
         cmocka_unit_test(a_queue_that_passes_is_no_offset),
         cmocka_unit_test(an_offset_follows_clocks_that_drift),
+        cmocka_unit_test(every_word_of_a_clock_is_in_the_hash_of_the_state),
         cmocka_unit_test(a_clock_as_far_away_as_63_bits_allow_is_measured),
         cmocka_unit_test(a_peer_that_says_it_held_a_ping_longer_than_the_round_trip_measures_nothing),
         cmocka_unit_test(a_ping_that_is_answered_again_or_was_never_sent_measures_nothing),

@@ -59,7 +59,7 @@ static void ping(struct clocks *c)
     c->pings++;
 }
 
-/* Pings as mesh_peer_tick has them; in between the estimate is compared with the truth. Returns by how much it was beyond its error at most. */
+/* Pings as mesh_peer_tick has them; in between the estimate is compared with the truth. Returns by how much it was beyond its error. */
 static int64_t run(struct clocks *c, int64_t ns)
 {
     const int64_t end_ns = c->now_ns + ns;
@@ -130,7 +130,7 @@ static void a_drift_is_taken_out_of_a_sample_of_a_lucky_moment(void **state)
     assert_true(c.most_off_ns < 30 * US);
 }
 
-/* The peer's machine was suspended for a second. An offset that was kept for its short round trip would be wrong by that for half a minute. */
+/* The peer's machine was suspended for a second. An offset that is kept for its short round trip would be wrong by that for long. */
 static void a_clock_that_was_stopped_is_followed_by_the_next_ping(void **state)
 {
     struct clocks c = begin(20000, 10 * US, 20 * US);

@@ -207,7 +207,7 @@ static const struct member peer_members[] = {
     MEMBER(mesh_peer, ping_count, IN),
     MEMBER(mesh_peer, rtt_ns, IN),
     MEMBER(mesh_peer, rtt_deviation_ns, IN),
-    MEMBER(mesh_peer, clock, ONCE),
+    MEMBER(mesh_peer, clock, IN), /* all of it: test_peer.c */
     MEMBER(mesh_peer, probe_bytes, IN),
     MEMBER(mesh_peer, probe_ack_bytes, IN),
     MEMBER(mesh_peer, probe_tries, IN),
@@ -286,33 +286,6 @@ static void every_member_of_its_channels_and_gathers_is_in_its_hash_or_decides_n
     check(published, sizeof published / sizeof *published, &mesh->published[open->queue_first], sizeof(struct mesh_published), mesh_hash,
           mesh);
     check(pace, sizeof pace / sizeof *pace, mesh->pace, sizeof(struct mesh_pace), mesh_hash, mesh);
-    net_gather_release(net, &gather);
-    net_free(net);
-}
-
-static void every_member_of_a_peers_clock_is_in_its_hash(void **state)
-{
-    static const struct member clock[] = {
-        MEMBER(mesh_peer_clock, kept, IN),
-        MEMBER(mesh_peer_clock, best, IN),
-        MEMBER(mesh_peer_clock, middle, IN),
-        MEMBER(mesh_peer_clock, oldest, IN),
-        MEMBER(mesh_peer_clock, window_ns, IN),
-        MEMBER(mesh_peer_clock, drift_ppb, IN),
-        MEMBER(mesh_peer_clock, drift_error_ppb, IN),
-    };
-    static const struct member sample[] = {
-        MEMBER(mesh_clock_sample, at_ns, IN),
-        MEMBER(mesh_clock_sample, ahead_ns, IN),
-        MEMBER(mesh_clock_sample, error_ns, IN),
-    };
-    struct net_gather gather;
-    struct net *net = endpoint(&gather);
-    struct mesh_peer_clock *of = &net->mesh[0]->peers[1].clock;
-
-    (void)state;
-    check(clock, sizeof clock / sizeof *clock, of, sizeof *of, mesh_hash, net->mesh[0]);
-    check(sample, sizeof sample / sizeof *sample, &of->kept, sizeof of->kept, mesh_hash, net->mesh[0]);
     net_gather_release(net, &gather);
     net_free(net);
 }
@@ -516,7 +489,6 @@ int main(void)
         cmocka_unit_test(every_member_of_an_endpoint_is_in_its_hash_or_decides_nothing),
         cmocka_unit_test(every_member_of_its_peers_is_in_its_hash_or_decides_nothing),
         cmocka_unit_test(every_member_of_its_channels_and_gathers_is_in_its_hash_or_decides_nothing),
-        cmocka_unit_test(every_member_of_a_peers_clock_is_in_its_hash),
         cmocka_unit_test(every_member_of_a_cluster_is_in_its_hash_or_decides_nothing),
         cmocka_unit_test(every_member_of_its_peers_and_contacts_is_in_its_hash_or_decides_nothing),
         cmocka_unit_test(every_member_of_its_agreements_is_in_its_hash_or_decides_nothing),
