@@ -261,7 +261,7 @@ struct fleet_link *fleet_make_link(struct fleet *fleet, int from, int to)
     return *link;
 }
 
-bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, uint64_t *error_ns)
+bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, int *reference)
 {
     int order[FLEET_NODES_MAX];
     const int count = fleet_order(fleet, order);
@@ -271,12 +271,12 @@ bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, uint64
 
         if (order[i] == node) { /* no node before it knows: it is the reference itself */
             *offset_ns = 0;
-            *error_ns = 0;
+            *reference = node;
             return true;
         }
         if (link != NULL && link->now.is_up && fleet->nodes[order[i]].has_reported) {
             *offset_ns = link->now.clock_offset_ns;
-            *error_ns = link->now.clock_error_ns;
+            *reference = order[i];
             return true;
         }
     }

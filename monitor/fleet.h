@@ -92,6 +92,8 @@ struct fleet_step {
     struct mesh_telemetry_phase *phases; /* (capacity) owned */
     uint16_t capacity, phases_known;     /* phases_known: how many came */
     uint64_t tick;                       /* when it came */
+    int64_t clock_ns;                    /* the node's clock minus the reference's then: clocks drift */
+    int reference;                       /* FLEET_NOBODY: not known then */
     bool is_known;
 };
 
@@ -259,8 +261,8 @@ int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX]);
 /* A node's rank as text, "-" if it is in no epoch. */
 const char *fleet_rank_text(const struct fleet_node *node, char out[8]);
 
-/* The node's clock minus the reference's, and the bound of the error; false: not known. The reference is the first node that knows. */
-bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, uint64_t *error_ns);
+/* The node's clock minus the reference's; false: not known. The reference is the first node that knows. */
+bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, int *reference);
 
 /* ---- between its files ---- */
 

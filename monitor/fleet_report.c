@@ -234,6 +234,8 @@ static void take_step(struct report_reader *in, const struct mesh_telemetry_item
     if (is_new) {
         slot->phases_known = 0;
         slot->tick = in->fleet->ticks;
+        if (!fleet_clock(in->fleet, in->node, &slot->clock_ns, &slot->reference))
+            slot->reference = FLEET_NOBODY;
         slot->is_known = true;
         if (slot->phases != NULL)
             memset(slot->phases, 0, slot->capacity * sizeof *slot->phases);

@@ -71,14 +71,16 @@ static int list_steps(const struct view *view, uint64_t numbers[STEPS_MAX])
     return count;
 }
 
-/* When the step began, by the reference's clock. */
+/* When the step began, by the reference's clock: as it was then, if the reference is the same. */
 static double begin_of(const struct view *view, int node, const struct fleet_step *step)
 {
-    uint64_t error_ns;
     int64_t offset_ns;
+    int reference;
 
-    if (!fleet_clock(view->fleet, node, &offset_ns, &error_ns))
+    if (!fleet_clock(view->fleet, node, &offset_ns, &reference))
         offset_ns = 0;
+    else if (reference == step->reference)
+        offset_ns = step->clock_ns;
     return (double)step->step.begin_ns - (double)offset_ns;
 }
 

@@ -209,7 +209,7 @@ static void report_link(struct outlet *out, unsigned from)
     item.link.state = MESH_NODE_UP;
     item.link.is_up = 1;
     set_address(item.link.ip, &item.link.port, from);
-    item.link.clock_offset_ns = ((int64_t)from - (int64_t)out->node) * 1000000;
+    item.link.clock_offset_ns = ((int64_t)from - (int64_t)out->node) * (1000000 + made->drift_ns);
     item.link.clock_error_ns = 21000;
     item.link.rtt_ns = 95000;
     item.link.rtt_ns_min = 42000;

@@ -23,6 +23,7 @@ struct made {
     int loss_from, loss_to; /* loss_from: MADE_ALL, too */
     uint32_t loss_ppm;
     uint32_t epoch;
+    int64_t drift_ns; /* by how much more each node's clock is ahead of that of the one before it than the usual millisecond */
     bool is_dead[MADE_NODES_MAX];
     /* state */
     uint64_t now_ns, steps, epoch_begin_ns, random;
