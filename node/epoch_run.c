@@ -153,6 +153,7 @@ static int open_fetch(struct epoch_run *run, const struct mesh_cluster_event *pl
         .key = c->key,
         .cluster = c->cluster,
         .ctx = c->ctx,
+        .slots = c->slots,
         .is_stopping = &run->workers.is_stopping,
         .saved_kv.shape = {.layers = c->model->layers, .head_dim = c->model->head_dim, .type = c->kv_type},
     };

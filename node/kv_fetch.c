@@ -171,10 +171,30 @@ static uint32_t fetch_head(struct kv_fetch *fetch, uint64_t request, uint32_t he
     return has_come ? range.positions - range.first : 0;
 }
 
+static bool is_listed(const struct kv_fetch *fetch, uint64_t request)
+{
+    for (uint16_t s = 0; s < fetch->source_count; s++)
+        for (uint32_t i = 0; i < fetch->source[s].list.count; i++)
+            if (fetch->source[s].list.of[i].request == request)
+                return true;
+    return false;
+}
+
+/* As many requests as can run at once are known, and one more runs, so some of the others have ended. Before that they cannot be told
+ * from requests that go on: a node lists none while it goes to the next epoch itself. */
+static void drop_ended(struct kv_fetch *fetch)
+{
+    for (uint32_t i = fetch->saved_kv.request_count; i-- > 0;)
+        if (!is_listed(fetch, fetch->saved_kv.request[i].id))
+            saved_kv_drop(&fetch->saved_kv, fetch->saved_kv.request[i].id);
+}
+
 static uint64_t fetch_request(struct kv_fetch *fetch, uint64_t request)
 {
     uint64_t positions = 0;
 
+    if (saved_kv_request(&fetch->saved_kv, request) == NULL && fetch->saved_kv.request_count >= fetch->slots)
+        drop_ended(fetch);
     /* Registered with 0 positions: this node knows nothing else of the request. */
     if (request == 0 || !saved_kv_note(&fetch->saved_kv, request, 0))
         return 0;

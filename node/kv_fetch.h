@@ -1,7 +1,8 @@
 /* Keys and values that a node lacks and will need in the next epoch: fetched from members that have them, while the present epoch goes on.
  *
  * It works in passes: each fetches what has been computed since the one before, in steps of 16 positions. What cannot be fetched is
- * computed again, so nothing here is an error. One thread at a time, until kv_fetch_close. */
+ * computed again, so nothing here is an error. Of requests that have ended nothing is kept once others run in their place. One thread at a
+ * time, until kv_fetch_close. */
 #ifndef NODE_KV_FETCH_H
 #define NODE_KV_FETCH_H
 
@@ -25,9 +26,9 @@ struct kv_fetch_source {
 
 struct kv_fetch {
     enum mesh_security security;
-    const struct mesh_key *key; /* borrowed; not read with security none */
-    const char *cluster;        /* borrowed */
-    uint32_t ctx;
+    const struct mesh_key *key;     /* borrowed; not read with security none */
+    const char *cluster;            /* borrowed */
+    uint32_t ctx, slots;            /* of a request, positions; and requests that run at once, at most */
     uint32_t first, count;          /* heads that are needed */
     uint32_t own_first, own_count;  /* and those that this node has already */
     const atomic_bool *is_stopping; /* ends a pass within about 10 ms */

@@ -12,7 +12,7 @@
 #include "node/bytes.h"
 #include "node/kv_fetch.h"
 
-enum { NODES = 3, LISTED = 3, CTX = 256, HEADS = 4, PIECE = 1000 };
+enum { NODES = 3, LISTED = 3, CTX = 256, SLOTS = 2, HEADS = 4, PIECE = 1000 };
 
 /* A node that has positions of some heads, for each request that it lists. */
 struct played_node {
@@ -138,6 +138,7 @@ static int open_fetch(void **state)
     nodes[1] = (struct played_node){.first = 1, .heads = 3, .count = 1, .of = {{5, 48}}};
     nodes[2] = (struct played_node){.first = 2, .heads = 2, .count = 1, .of = {{5, 16}}};
     fetch = (struct kv_fetch){.ctx = CTX,
+                              .slots = SLOTS,
                               .count = HEADS,
                               .own_count = 1,
                               .is_stopping = &is_stopping,
@@ -238,6 +239,31 @@ static void a_node_that_refuses_is_asked_again_and_one_that_is_silent_or_away_is
     assert_int_equal(fetched(2), 16);
 }
 
+/* An epoch may be prepared for minutes, while many requests come and go. */
+static void of_requests_that_have_ended_nothing_is_kept_when_others_run(void **state)
+{
+    (void)state;
+    nodes[0].count = nodes[2].count = 0;
+    for (uint64_t request = 1; request < 2 * SAVED_KV_REQUESTS_MAX; request++) {
+        nodes[1].of[0].request = request;
+        assert_int_equal(kv_fetch_pass(&fetch), 3 * 48);
+        assert_int_equal(kv_fetch_pass(&fetch), 0); /* the one before stays, as long as there is room */
+        assert_int_equal(fetch.saved_kv.request_count, request % SLOTS == 0 ? SLOTS : 1);
+        assert_int_equal(fetch.saved_kv.count, 3 * fetch.saved_kv.request_count);
+    }
+    nodes[1].count = 0; /* it goes to the next epoch, in which the last request goes on */
+    assert_int_equal(kv_fetch_pass(&fetch), 0);
+    assert_int_equal(saved_kv_positions(&fetch.saved_kv, 2 * SAVED_KV_REQUESTS_MAX - 1, 1, 3), 48);
+    nodes[0].count = nodes[1].count = 1; /* one more request runs than there should be */
+    nodes[0].of[0].request = 1000;
+    nodes[1].count = 2;
+    nodes[1].of[0].request = 1001;
+    nodes[1].of[1].request = 1002;
+    nodes[1].of[1].positions = 48;
+    assert_int_equal(kv_fetch_pass(&fetch), 32 + 2 * 3 * 48);
+    assert_int_equal(fetch.saved_kv.request_count, 3);
+}
+
 static void a_fetch_that_is_not_wanted_any_more_asks_nobody(void **state)
 {
     (void)state;
@@ -268,6 +294,7 @@ int main(void)
         FETCH_TEST(the_next_pass_fetches_only_what_is_new),
         FETCH_TEST(what_no_node_can_have_is_not_asked_for),
         FETCH_TEST(a_node_that_refuses_is_asked_again_and_one_that_is_silent_or_away_is_not),
+        FETCH_TEST(of_requests_that_have_ended_nothing_is_kept_when_others_run),
         FETCH_TEST(a_fetch_that_is_not_wanted_any_more_asks_nobody),
         FETCH_TEST(without_a_head_that_is_lacking_or_a_node_to_ask_it_has_no_use),
     };
