@@ -195,6 +195,8 @@ void saved_kv_merge(struct saved_kv *saved_kv, struct saved_kv *from)
             saved_kv->request[find_request(saved_kv, from->request[i].id)].epochs = epochs;
     }
     for (size_t i = 0; i < from->count; i++) {
+        if (saved_kv_request(saved_kv, from->head[i].request) == NULL)
+            continue; /* too many requests: nothing would ever drop it */
         put(saved_kv, &from->head[i]);
         from->head[i].bytes = NULL;
     }
