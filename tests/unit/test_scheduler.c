@@ -97,15 +97,22 @@ static void tokens_generated_before_are_not_generated_again(void **state)
 
 static void only_the_first_part_of_a_request_whose_positions_were_kept_says_so(void **state)
 {
-    const struct request kept = {.id = 2, .prompt_count = 30, .predict = 3};
+    const struct request kept = {.id = 2, .prompt_count = 30, .predict = 3}, little = {.id = 3, .prompt_count = 30, .predict = 3};
+    unsigned begun = 0;
 
     (void)state;
-    begin(2, 10, ROOM);
+    begin(3, 10, ROOM);
     add(1, 8, 0, 3, 1);
     scheduler_add(&scheduler, &kept, 1, 5);
+    scheduler_add(&scheduler, &little, 1, 1);
     while (scheduler_next(&scheduler, &entry))
-        for (uint16_t i = 0; i < entry.part_count; i++)
-            assert_int_equal(entry.part[i].begins, entry.part[i].request == 2 && entry.part[i].position == 5);
+        for (uint16_t i = 0; i < entry.part_count; i++) {
+            const struct step_part *p = &entry.part[i];
+
+            assert_int_equal(p->begins, (p->request == 2 && p->position == 5) || (p->request == 3 && p->position == 1));
+            begun += p->begins;
+        }
+    assert_int_equal(begun, 2);
     assert_true(scheduler.sequence[1].is_begun);
 }
 
@@ -209,6 +216,19 @@ static void a_step_has_no_more_candidates_than_have_room(void **state)
     assert_true(times[0] >= 29 && times[1] >= 29 && times[2] >= 29);
 }
 
+static void candidates_that_just_have_room_do_not_wait(void **state)
+{
+    (void)state;
+    begin(3, 100, 60);
+    add(1, 8, 0, 3, 30);
+    add(2, 8, 0, 3, 31);
+    add(3, 8, 0, 3, 30);
+    assert_true(scheduler_next(&scheduler, &entry));
+    assert_part(1, 0, 8, true);
+    assert_part(2, 0, 7, false);
+    assert_part(3, 0, 8, true);
+}
+
 static void the_end_of_a_prompt_waits_for_room_and_comes(void **state)
 {
     (void)state;
@@ -260,18 +280,21 @@ static void all_go_on_where_a_step_has_one_token(void **state)
 static void a_cancel_is_told_once_and_nothing_more_is_planned(void **state)
 {
     (void)state;
-    begin(2, 10, ROOM);
-    add(1, 100, 0, 1000, 1);
-    add(2, 1, 0, 1000, 1);
-    assert_true(scheduler_next(&scheduler, &entry));
-    assert_true(scheduler_cancel(&scheduler, 1));
-    assert_true(scheduler_next(&scheduler, &entry));
-    assert_true(part_of(1)->is_cancelled);
-    assert_int_equal(part_of(1)->count, 0);
-    assert_part(2, 1, 1, true);
-    assert_true(scheduler_next(&scheduler, &entry));
-    assert_null(part_of(1));
-    assert_part(2, 2, 1, true);
+    for (uint64_t id = 1; id <= 2; id++) { /* the oldest, or another one */
+        begin(2, 10, ROOM);
+        add(1, id == 1 ? 100 : 1, 0, 1000, 1);
+        add(2, id == 2 ? 100 : 1, 0, 1000, 1);
+        assert_true(scheduler_next(&scheduler, &entry));
+        assert_true(scheduler_cancel(&scheduler, id));
+        assert_true(scheduler_next(&scheduler, &entry));
+        assert_true(part_of(id)->is_cancelled);
+        assert_false(part_of(id)->is_sampled);
+        assert_int_equal(part_of(id)->count, 0);
+        assert_part(3 - id, 1, 1, true);
+        assert_true(scheduler_next(&scheduler, &entry));
+        assert_null(part_of(id));
+        assert_part(3 - id, 2, 1, true);
+    }
 }
 
 static void a_cancel_after_the_last_step_was_planned_is_still_told(void **state)
@@ -377,6 +400,7 @@ int main(void)
         cmocka_unit_test(short_prompts_share_a_step),
         cmocka_unit_test(sampled_tokens_stand_side_by_side),
         cmocka_unit_test(a_step_has_no_more_candidates_than_have_room),
+        cmocka_unit_test(candidates_that_just_have_room_do_not_wait),
         cmocka_unit_test(the_end_of_a_prompt_waits_for_room_and_comes),
         cmocka_unit_test(a_prompt_goes_on_in_every_step_that_has_room_for_two_tokens),
         cmocka_unit_test(all_go_on_where_a_step_has_one_token),
