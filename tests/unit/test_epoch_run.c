@@ -312,6 +312,16 @@ static void what_has_no_room_beside_the_present_epoch_is_not_opened(void **state
     assert_true(is_woken(WAIT_MS_MAX));
 }
 
+/* More nodes may come before it has all. */
+static void who_joins_loads_even_if_memory_is_short(void **state)
+{
+    (void)state;
+    available_bytes = 1000;
+    prepare_two();
+    wait_until_prepared();
+    assert_int_equal(atomic_load(&run.preparing), EPOCH_RUN_LOADING);
+}
+
 static void a_node_alone_that_has_no_memory_says_so(void **state)
 {
     const struct mesh_cluster_member self = member_of(1);
@@ -416,6 +426,7 @@ int main(void)
         RUN_TEST(it_is_prepared_when_all_is_loaded_and_fetched),
         RUN_TEST(what_is_not_wanted_any_more_ends_while_it_fetches),
         RUN_TEST(what_has_no_room_beside_the_present_epoch_is_not_opened),
+        RUN_TEST(who_joins_loads_even_if_memory_is_short),
         RUN_TEST(a_node_alone_that_has_no_memory_says_so),
         RUN_TEST(it_fits_an_epoch_in_which_this_node_computes_the_same),
         RUN_TEST(results_wake_the_main_thread_and_wait_for_it),

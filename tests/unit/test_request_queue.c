@@ -136,6 +136,44 @@ static void of_two_histories_the_longer_one_waits_in_the_place_of_the_first(void
     assert_null(request_queue_take(&queue));
 }
 
+/* However often it was submitted: with each epoch a history is longer. */
+static void a_request_that_waits_counts_once(void **state)
+{
+    (void)state;
+    for (uint32_t i = 1; i <= 2 * REQUEST_QUEUE_WAITING_MAX; i++)
+        assert_true(submit(1000, i, 3));
+    for (uint64_t id = 1; id < REQUEST_QUEUE_WAITING_MAX; id++)
+        assert_true(submit(id, 1, 3));
+    assert_false(submit(2000, 1, 3));
+    assert_true(submit(1000, 1, 3)); /* it is there */
+    for (unsigned i = 0; i < REQUEST_QUEUE_WAITING_MAX; i++)
+        assert_non_null(request_queue_take(&queue));
+    assert_int_equal(atomic_load(&queue.fresh), 0);
+    assert_null(request_queue_take(&queue));
+}
+
+static void a_request_of_another_rank_that_fills_the_context_is_not_refused(void **state)
+{
+    const struct request full = request_of(5, CTX);
+
+    (void)state;
+    assert_int_equal(send(&full, 3), 0);
+    assert_int_equal(request_queue_take(&queue)->prompt_count, CTX);
+}
+
+/* A rank may be lost while it tells of one: nothing is left of that at the end. */
+static void what_has_only_begun_to_arrive_refuses_nothing_and_is_freed(void **state)
+{
+    const struct request large = request_of(5, CTX);
+    uint64_t refused = 77;
+
+    (void)state;
+    for (uint16_t from = 0; from < MESH_RANKS_MAX; from++)
+        assert_int_equal(request_queue_take_record(&queue, from, record, record_put_request(&large, 0, record), &refused), 0);
+    assert_int_equal(refused, 0);
+    assert_null(request_queue_take(&queue));
+}
+
 static void all_that_wait_are_saved_taken_or_not(void **state)
 {
     struct simsaved saved = {0};
@@ -148,6 +186,7 @@ static void all_that_wait_are_saved_taken_or_not(void **state)
     assert_int_equal(saved.count, 2);
     assert_int_equal(simsaved_find(&saved, 1)->prompt_count, 5);
     assert_int_equal(simsaved_find(&saved, 2)->origin, 1);
+    assert_int_equal(request_queue_take(&queue)->id, 2); /* they wait all the same */
     simsaved_release(&saved);
 }
 
@@ -302,6 +341,9 @@ int main(void)
         queue_test(the_prompt_is_copied),
         queue_test(each_rank_has_so_many_waiting_and_no_more),
         queue_test(of_two_histories_the_longer_one_waits_in_the_place_of_the_first),
+        queue_test(a_request_that_waits_counts_once),
+        queue_test(a_request_of_another_rank_that_fills_the_context_is_not_refused),
+        queue_test(what_has_only_begun_to_arrive_refuses_nothing_and_is_freed),
         queue_test(all_that_wait_are_saved_taken_or_not),
         queue_test(a_request_of_another_rank_is_taken_like_an_own_one),
         queue_test(requests_of_several_ranks_may_arrive_in_pieces_side_by_side),
