@@ -391,29 +391,6 @@ static void an_epoch_in_which_any_member_has_a_share_is_one_of_new_shares(void *
     }
 }
 
-static void who_prepares_another_epoch_proposes_no_shares(void **state)
-{
-    struct epoch_run *next = calloc(1, sizeof *next);
-    uint64_t begin_ns, rest_until_ns;
-
-    (void)state;
-    form_two();
-    begin_ns = served_now_ns();
-    meter.median = 1000;
-    tell_of_other(4000);
-    while (served_now_ns() - begin_ns < 9 * SERVED_S)
-        look();
-    rest_until_ns = shares->balance.rest_until_ns;
-    server->next = next;
-    for (unsigned i = 0; i < 50; i++) {
-        served_let_pass(LOOK_NS);
-        serve_watch_shares(server);
-    }
-    server->next = NULL;
-    free(next);
-    assert_int_equal(shares->balance.rest_until_ns, rest_until_ns);
-}
-
 static void members_are_settled_when_all_are_heard(void **state)
 {
     const struct balance_member self = {.speed = 77, .share = 3, .ratio = 5};
@@ -497,7 +474,6 @@ int main(void)
         NODE_TEST(a_node_measures_itself_before_all_else),
         NODE_TEST(rows_are_dealt_anew_when_speeds_have_differed_for_long),
         NODE_TEST(an_epoch_in_which_any_member_has_a_share_is_one_of_new_shares),
-        NODE_TEST(who_prepares_another_epoch_proposes_no_shares),
         NODE_TEST(members_are_settled_when_all_are_heard),
         NODE_TEST(a_member_that_the_cluster_does_not_know_is_as_it_was_agreed),
         NODE_TEST(a_pace_for_later_begins_when_it_is_time_and_nothing_is_prepared),
