@@ -28,7 +28,8 @@ static struct {
     bool has_use;
     uint64_t brings[SCRIPT]; /* positions, by pass; of the last one for ever */
     atomic_bool is_held;     /* in a pass */
-    _Atomic uint32_t passes;
+    _Atomic uint32_t passes, in_pass;
+    atomic_bool is_overlapped;   /* two at a time */
     _Atomic uint32_t first_late; /* the first pass after what there was had been fetched; 0: none yet */
     uint16_t port[SCRIPT];
     unsigned sources, opened, closed;
@@ -75,10 +76,13 @@ uint64_t kv_fetch_pass(struct kv_fetch *fetch)
 {
     const uint32_t pass = atomic_fetch_add(&fetched.passes, 1) + 1;
 
+    if (atomic_fetch_add(&fetched.in_pass, 1) > 0)
+        atomic_store(&fetched.is_overlapped, true);
     if (atomic_load(&run.has_fetched) && atomic_load(&fetched.first_late) == 0)
         atomic_store(&fetched.first_late, pass);
     while (atomic_load(&fetched.is_held) && !atomic_load(fetch->is_stopping))
         rest();
+    atomic_fetch_sub(&fetched.in_pass, 1);
     return fetched.brings[pass < SCRIPT ? pass - 1 : SCRIPT - 1];
 }
 
@@ -279,9 +283,13 @@ static void what_is_not_wanted_any_more_ends_while_it_fetches(void **state)
     (void)state;
     fetched.has_use = true;
     atomic_store(&fetched.is_held, true);
+    config.threads = 3; /* all load, and one fetches */
     prepare_two();
     wait_until_loaded();
+    for (unsigned i = 0; i < 20; i++)
+        rest();
     epoch_run_stop(&run);
+    assert_false(atomic_load(&fetched.is_overlapped));
     assert_int_equal(fetched.closed, 1);
     assert_int_equal(atomic_load(&fetched.passes), 1);
 }
