@@ -363,6 +363,40 @@ static void it_fits_an_epoch_in_which_this_node_computes_the_same(void **state)
     assert_false(epoch_run_fits(&run, &epoch));
 }
 
+/* The other process may be another one than was planned. What has been fetched goes to the engine. */
+static void a_prepared_epoch_begins_with_its_members_and_what_was_fetched(void **state)
+{
+    const struct mesh_cluster_member member[] = {member_of(1), member_of(3)};
+    const struct mesh_cluster_event epoch = event_of(member, 2, 0);
+    struct saved_kv saved = {0};
+    struct saved_kv_head *head;
+    struct fail fail = {0};
+
+    (void)state;
+    fetched.has_use = true;
+    fetched.brings[0] = 32;
+    prepare_two();
+    wait_until_prepared();
+    assert_int_equal(epoch_run_open(&run, &config, &epoch, wakeup, NULL, &fail), 0);
+    assert_null(run.loaders); /* nobody fetches any more */
+    assert_int_equal(run.number, 7);
+    assert_int_equal(run.member[1].addr.port, 3);
+    assert_int_equal(run.member[1].incarnation[0], 3);
+    assert_true(saved_kv_note(&run.fetch.saved_kv, 9, 0));
+    head = saved_kv_add(&run.fetch.saved_kv, 9, 0, 16);
+    assert_non_null(head);
+    memset(head->bytes, 0, saved_kv_bytes(&run.fetch.saved_kv.shape, 16));
+    assert_int_equal(epoch_run_start(&run, epoch.id, &saved, &fail), 0);
+    assert_int_equal(fetched.closed, 1);
+    epoch_run_halt(&run);
+    assert_false(run.is_started);
+    epoch_run_save_kv(&run, &saved);
+    epoch_run_save_kv(&run, &saved); /* does nothing: it would grow older */
+    assert_non_null(saved_kv_find(&saved, 9, 0));
+    assert_int_equal(saved_kv_request(&saved, 9)->epochs, 1);
+    saved_kv_release(&saved);
+}
+
 /* ---- results ---- */
 
 static void begin_alone(void)
@@ -437,6 +471,7 @@ int main(void)
         RUN_TEST(who_joins_loads_even_if_memory_is_short),
         RUN_TEST(a_node_alone_that_has_no_memory_says_so),
         RUN_TEST(it_fits_an_epoch_in_which_this_node_computes_the_same),
+        RUN_TEST(a_prepared_epoch_begins_with_its_members_and_what_was_fetched),
         RUN_TEST(results_wake_the_main_thread_and_wait_for_it),
         RUN_TEST(that_results_are_lost_is_said_once),
     };

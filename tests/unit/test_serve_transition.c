@@ -212,6 +212,7 @@ static void what_the_last_epoch_had_is_kept(bool is_prepared)
     }
     begin(8, 1);
     assert_int_equal(server->prepared_epochs, is_prepared);
+    assert_int_equal(server->saved_kv.count, 0); /* the engine has them */
     wait_until_loaded();
     engine_figures(server->run->engine, &figures);
     assert_true(figures.copied_bytes > 0); /* and so are rows */
