@@ -220,14 +220,22 @@ void mesh_cluster_contact_hurry(struct mesh_cluster *cluster)
 
 /* ---- asking ---- */
 
+/* A process that is alone, and was not configured with its address, has it from a JOIN, which may have been meant for another process and
+ * replayed: for the very process that would take it in. */
+static bool is_sure_of_addr(const struct mesh_cluster *cluster)
+{
+    return cluster->epoch.list.count > 1 || mesh_cluster_has_addr(&cluster->config.addr);
+}
+
 static bool is_members(const struct mesh_cluster *cluster, const struct cluster_contact *contact)
 {
     const struct cluster_list *list = &cluster->epoch.list;
 
     for (unsigned rank = 0; rank < list->count; rank++)
-        if (mesh_cluster_same_addr(&list->members[rank].addr, &contact->addr))
-            return rank == cluster->epoch.rank || cluster->peers[cluster->peer_of[rank]].liveness != CLUSTER_GONE;
-    return mesh_cluster_same_addr(&cluster->addr, &contact->addr);
+        if (rank != cluster->epoch.rank && mesh_cluster_same_addr(&list->members[rank].addr, &contact->addr))
+            return cluster->peers[cluster->peer_of[rank]].liveness != CLUSTER_GONE;
+    return is_sure_of_addr(cluster) && (mesh_cluster_same_addr(&cluster->addr, &contact->addr) ||
+                                        mesh_cluster_same_addr(&list->members[cluster->epoch.rank].addr, &contact->addr));
 }
 
 static void ask(struct mesh_cluster *cluster, struct cluster_contact *contact)

@@ -100,6 +100,35 @@ static void a_cookie_as_if_from_the_own_address_makes_no_loop(void **state)
     assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
 }
 
+/* Place 1 sends its first JOIN where the COOKIE of place 0 seems to come from, and somebody replays that to place 0, which is alone and
+ * takes the address in it for its own. There, a cluster begins that is better. */
+static void a_process_asks_also_where_a_replayed_join_says_that_it_is_itself(void **state)
+{
+    const struct mesh_addr seed = mesh_sim_addr(0);
+
+    (void)state;
+    open_members(4);
+    simattack_begin(&attack, &members, 1, NEVER);
+    members.loses = loses_cookies;
+    simmembers_add_seed(&members, 1, 0);
+    simmembers_add_seed(&members, 3, 2);
+    simmembers_start(&members, 0);
+    simmembers_start(&members, 1);
+    assert_true(simmembers_run(&members, 5 * SIMMEMBERS_MS));
+    assert_true(simattack_play(&attack, MESH_TYPE_COOKIE, 2, 1));
+    assert_true(simmembers_run(&members, SIMMEMBERS_MS));
+    assert_true(simattack_play(&attack, MESH_TYPE_JOIN, 1, 0));
+    simmembers_crash(&members, 1);
+    assert_true(simmembers_run(&members, 3 * SIMMEMBERS_S));
+    members.loses = NULL;
+    simmembers_start(&members, 2);
+    simmembers_start(&members, 3);
+    assert_true(simmembers_run_agree(&members, 12, SIMMEMBERS_S) < UINT64_MAX);
+    assert_int_equal(mesh_cluster_join(members.at[3].cluster, simmembers_clock(&members, 3), &seed, 1), 0);
+    mesh_sim_wake(members.sim, 3);
+    assert_true(simmembers_run_agree(&members, 13, SIMMEMBERS_S) < UINT64_MAX);
+}
+
 static unsigned sent_elsewhere;
 
 static bool counts_elsewhere(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
@@ -305,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         MEMBERS_TEST(a_question_that_comes_back_does_not_silence_who_asks),
         MEMBERS_TEST(a_cookie_as_if_from_the_own_address_makes_no_loop),
+        MEMBERS_TEST(a_process_asks_also_where_a_replayed_join_says_that_it_is_itself),
         MEMBERS_TEST(a_cookie_as_if_from_elsewhere_sends_no_other_members_there),
         MEMBERS_TEST(an_answer_to_another_member_is_no_sign_of_life),
         MEMBERS_TEST(a_sign_of_life_from_before_an_epoch_does_not_end_a_membership),

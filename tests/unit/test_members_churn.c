@@ -97,6 +97,13 @@ static void late_parts_do_not_undo_a_plan(void **state)
     run(358997);
 }
 
+/* A replayed JOIN had told a process that was alone another's address as its own: that of the coordinator that it was invited to ask. */
+static void a_process_that_is_alone_is_not_sure_of_its_address(void **state)
+{
+    (void)state;
+    run(64239999713);
+}
+
 static void equal_seeds_give_equal_runs(void **state)
 {
     uint64_t now_ns[2], epochs[2];
@@ -124,6 +131,7 @@ int main(void)
         cmocka_unit_test(an_epoch_that_was_not_told_of_is_not_told_to_be_over),
         cmocka_unit_test(two_plans_do_not_take_turns),
         cmocka_unit_test(late_parts_do_not_undo_a_plan),
+        cmocka_unit_test(a_process_that_is_alone_is_not_sure_of_its_address),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
 
