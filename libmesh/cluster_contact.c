@@ -154,19 +154,30 @@ static void on_answer(struct cluster_contact *contact)
     contact->nonce = 0;
 }
 
-void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_same)
+void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact)
 {
     on_answer(contact);
-    contact->has_cookie = true;
+    contact->has_cookie = contact->is_met = true;
     contact->is_self = false;
-    contact->is_met = !is_same;
     contact->met_ns = contact->since_ns = cluster->now_ns;
-    contact->interval_ns = is_same ? OTHERS_NS : MET_NS; /* a member's other address, or it was one just now */
+    contact->interval_ns = MET_NS;
     contact->denied_ns = 0;
     contact->at_ns = cluster->now_ns + contact->interval_ns;
     if (!contact->is_group)
         contact->denied = 0;
     mesh_cluster_arm(cluster, contact->at_ns);
+}
+
+/* It is a member's other address, or was one just now. Or somebody has replayed the question to a member, so the address itself may still
+ * answer, and is asked again no later than without this. */
+void mesh_cluster_contact_same(struct mesh_cluster *cluster, struct cluster_contact *contact)
+{
+    if (contact->has_cookie)
+        return; /* another process of a group is in another cluster */
+    contact->is_met = false;
+    contact->since_ns = cluster->now_ns;
+    contact->interval_ns = OTHERS_NS;
+    contact->denied_ns = 0;
 }
 
 bool mesh_cluster_contact_is_told(struct cluster_contact *contact, uint16_t reason)
@@ -200,7 +211,7 @@ bool mesh_cluster_contact_self(struct mesh_cluster *cluster, uint64_t nonce)
 
     if (!contact || !contact->nonce)
         return false;
-    contact->is_self = true;
+    contact->is_self = contact->is_group; /* anybody can replay a question to who asked it: that is no answer */
     return true;
 }
 

@@ -154,7 +154,7 @@ int mesh_cluster_joining_cookie(struct mesh_cluster *cluster, const struct clust
     const struct mesh_cookie *cookie = &in->message->as.cookie;
     struct cluster_contact *contact = mesh_cluster_contact_by_nonce(cluster, cookie->nonce);
     struct cluster_standing theirs, ours;
-    bool is_same, is_first;
+    bool is_first;
 
     STANDING_OF(cookie, &theirs);
     if (!contact && !(cluster->joining.is_active && cluster->joining.nonce == cookie->nonce))
@@ -165,11 +165,13 @@ int mesh_cluster_joining_cookie(struct mesh_cluster *cluster, const struct clust
         return 0;
     }
     mesh_cluster_standing(cluster, &ours);
-    is_same = memcmp(ours.id, theirs.id, sizeof ours.id) == 0;
+    if (memcmp(ours.id, theirs.id, sizeof ours.id) == 0) {
+        mesh_cluster_contact_same(cluster, contact);
+        return 0;
+    }
     is_first = !contact->has_cookie;
-    if (is_first || !is_same)
-        mesh_cluster_contact_met(cluster, contact, is_same);
-    if (is_same || cluster->is_leaving || mesh_cluster_admission_starves(cluster, in->incarnation))
+    mesh_cluster_contact_met(cluster, contact);
+    if (cluster->is_leaving || mesh_cluster_admission_starves(cluster, in->incarnation))
         return 0; /* one that this process has left out is not joined either, or all would begin anew in the other order */
     if (mesh_cluster_is_better(&theirs, &ours) && !is_left_behind(cluster, &theirs))
         ask_to_join(cluster, contact, in, &theirs);

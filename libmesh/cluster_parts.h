@@ -146,7 +146,7 @@ struct cluster_peer {
 
 struct cluster_contact {
     bool is_used, is_seed, is_met;
-    bool is_self;    /* the last question to it came back: it is this process, or somebody replays it */
+    bool is_self;    /* a group: the last question to it came back, since this process has joined it, too */
     bool is_lost;    /* was a member's */
     bool is_by_move; /* learnt from another member: the others know, too */
     bool is_group;   /* a multicast group: several processes answer a question */
@@ -411,8 +411,9 @@ bool mesh_cluster_contact_back(struct mesh_cluster *cluster, const struct mesh_a
 struct cluster_contact *mesh_cluster_contact_by_nonce(struct mesh_cluster *cluster, uint64_t nonce);
 struct cluster_contact *mesh_cluster_contact_by_number(struct mesh_cluster *cluster, uint64_t number, const struct mesh_addr *addr);
 void mesh_cluster_contact_sent(struct mesh_cluster *cluster, uint64_t nonce, uint64_t number);
-void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_same);
-bool mesh_cluster_contact_is_told(struct cluster_contact *contact, uint16_t reason); /* it was before; from now on it is */
+void mesh_cluster_contact_met(struct mesh_cluster *cluster, struct cluster_contact *contact);  /* it answers for another cluster */
+void mesh_cluster_contact_same(struct mesh_cluster *cluster, struct cluster_contact *contact); /* a COOKIE of the own epoch has come */
+bool mesh_cluster_contact_is_told(struct cluster_contact *contact, uint16_t reason);           /* it was before; from now on it is */
 void mesh_cluster_contact_denied(struct mesh_cluster *cluster, struct cluster_contact *contact, bool is_lasting);
 bool mesh_cluster_contact_self(struct mesh_cluster *cluster, uint64_t nonce); /* own question came back */
 void mesh_cluster_contact_hurry(struct mesh_cluster *cluster);                /* ask all soon */

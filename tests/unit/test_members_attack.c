@@ -73,6 +73,49 @@ static void a_question_that_comes_back_does_not_silence_who_asks(void **state)
     assert_true(simmembers_run_agree(&members, 3, 3 * SIMMEMBERS_S) < UINT64_MAX);
 }
 
+static void nor_do_many_delay_its_questions(void **state)
+{
+    unsigned replayed = 0;
+
+    (void)state;
+    open_members(2);
+    simattack_begin(&attack, &members, 1, NEVER);
+    simmembers_add_seed(&members, 1, 0);
+    simmembers_start(&members, 1);
+    for (unsigned i = 0; i < 400; i++) {
+        assert_true(simmembers_run(&members, 100 * SIMMEMBERS_MS));
+        replayed += simattack_play(&attack, MESH_TYPE_ASK, 0, 1); /* if it is a new one */
+    }
+    assert_in_range(replayed, 35, 45);
+    simmembers_start(&members, 0);
+    assert_true(simmembers_run_agree(&members, 3, 2 * SIMMEMBERS_S) < UINT64_MAX);
+}
+
+/* Place 2 is farther away than the other member, which gets each question to it first. */
+static void a_question_that_a_member_gets_is_still_one_to_another_process(void **state)
+{
+    const struct mesh_addr seed = mesh_sim_addr(2);
+    struct mesh_sim_link far = simmembers_link();
+
+    (void)state;
+    open_members(3);
+    far.delay_ns = SIMMEMBERS_MS;
+    mesh_sim_set_link(members.sim, 1, 2, &far);
+    simmembers_add_seed(&members, 1, 0);
+    for (uint16_t place = 0; place < 3; place++)
+        simmembers_start(&members, place);
+    assert_true(simmembers_run(&members, SIMMEMBERS_S));
+    assert_true(simmembers_agree(&members, 3));
+    simattack_begin(&attack, &members, 1, NEVER);
+    assert_int_equal(mesh_cluster_join(members.at[1].cluster, simmembers_clock(&members, 1), &seed, 1), 0);
+    mesh_sim_wake(members.sim, 1);
+    for (unsigned i = 0; i < 30000 && !simmembers_agree(&members, 7); i++) {
+        assert_true(simmembers_run(&members, SIMMEMBERS_MS / 10));
+        (void)simattack_play(&attack, MESH_TYPE_ASK, SIMMEMBERS_MAX, 0);
+    }
+    assert_true(simmembers_agree(&members, 7));
+}
+
 static bool loses_cookies(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
 {
     (void)all, (void)from;
@@ -333,6 +376,8 @@ int main(void)
 #define MEMBERS_TEST(name) cmocka_unit_test_teardown(name, close_members)
     const struct CMUnitTest tests[] = {
         MEMBERS_TEST(a_question_that_comes_back_does_not_silence_who_asks),
+        MEMBERS_TEST(nor_do_many_delay_its_questions),
+        MEMBERS_TEST(a_question_that_a_member_gets_is_still_one_to_another_process),
         MEMBERS_TEST(a_cookie_as_if_from_the_own_address_makes_no_loop),
         MEMBERS_TEST(a_process_asks_also_where_a_replayed_join_says_that_it_is_itself),
         MEMBERS_TEST(a_cookie_as_if_from_elsewhere_sends_no_other_members_there),

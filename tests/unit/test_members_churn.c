@@ -104,6 +104,13 @@ static void a_process_that_is_alone_is_not_sure_of_its_address(void **state)
     run(64239999713);
 }
 
+/* One question to a process that had just begun came back, and a member gave the answer to the next one: each put the next one off. */
+static void replayed_questions_keep_nobody_from_asking(void **state)
+{
+    (void)state;
+    run(63973973760);
+}
+
 static void equal_seeds_give_equal_runs(void **state)
 {
     uint64_t now_ns[2], epochs[2];
@@ -132,6 +139,7 @@ int main(void)
         cmocka_unit_test(two_plans_do_not_take_turns),
         cmocka_unit_test(late_parts_do_not_undo_a_plan),
         cmocka_unit_test(a_process_that_is_alone_is_not_sure_of_its_address),
+        cmocka_unit_test(replayed_questions_keep_nobody_from_asking),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
 

@@ -31,14 +31,19 @@ static bool asks(uint64_t *nonce)
     return true;
 }
 
+static int answer(uint64_t nonce, const uint8_t id[16])
+{
+    struct mesh_message cookie = {.header.type = MESH_TYPE_COOKIE, .as.cookie = {.nonce = nonce, .members = 9, .number = NUMBER}};
+    const struct cluster_input in = {.from = joiner->addr, .message = &cookie, .incarnation = joiner->incarnation};
+
+    memcpy(cookie.as.cookie.id, id, sizeof cookie.as.cookie.id);
+    return mesh_cluster_joining_cookie(cluster, &in);
+}
+
 /* The answer of a larger cluster to the question. */
 static int meet(uint64_t nonce)
 {
-    struct mesh_message cookie = {.header.type = MESH_TYPE_COOKIE,
-                                  .as.cookie = {.nonce = nonce, .members = 9, .number = NUMBER, .id = {9}}};
-    const struct cluster_input in = {.from = joiner->addr, .message = &cookie, .incarnation = joiner->incarnation};
-
-    return mesh_cluster_joining_cookie(cluster, &in);
+    return answer(nonce, (const uint8_t[16]){9});
 }
 
 static void a_process_that_leaves_joins_no_other_cluster(void **state)
@@ -177,6 +182,49 @@ static void a_question_is_answered_once(void **state)
     assert_null(mesh_cluster_contact_by_nonce(cluster, nonce));
 }
 
+/* A member of the own epoch gives it to any question that somebody replays to it; the address that was asked may answer after that. */
+static void a_cookie_of_the_own_epoch_neither_answers_a_question_nor_puts_the_next_one_off(void **state)
+{
+    uint64_t nonce;
+
+    (void)state;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    assert_true(asks(&nonce));
+    cluster->now_ns += 19 * CLUSTER_MS;
+    assert_int_equal(answer(nonce, cluster->epoch.id), 0);
+    cluster->now_ns += 4 * CLUSTER_MS; /* after 20 ms and up to an eighth, as without an answer */
+    assert_true(asks(&nonce));
+    for (unsigned i = 0; i < 10; i++) { /* and from then on every 2 s */
+        assert_int_equal(answer(nonce, cluster->epoch.id), 0);
+        cluster->now_ns += 1990 * CLUSTER_MS;
+        assert_false(asks(&nonce));
+        assert_int_equal(answer(nonce, cluster->epoch.id), 0);
+        cluster->now_ns += 270 * CLUSTER_MS;
+        assert_true(asks(&nonce));
+    }
+    assert_int_equal(answer(nonce, cluster->epoch.id), 0);
+    assert_int_equal(meet(nonce), 0);
+    assert_true(cluster->joining.is_active);
+    assert_int_equal(answer(nonce, cluster->epoch.id), MESH_ESTATE);
+}
+
+/* To a process that asks itself, or by somebody who replays them. */
+static void questions_that_come_back_are_repeated_as_if_they_did_not(void **state)
+{
+    const uint64_t begun_ns = cluster->now_ns;
+    unsigned asked = 0;
+    uint64_t nonce;
+
+    (void)state;
+    mesh_cluster_contact_learn(cluster, &joiner->addr, false);
+    for (; cluster->now_ns - begun_ns < 60 * CLUSTER_S; cluster->now_ns += CLUSTER_MS)
+        if (asks(&nonce)) {
+            assert_true(mesh_cluster_contact_self(cluster, nonce));
+            asked++;
+        }
+    assert_in_range(asked, 57, 67);
+}
+
 /* Its own questions come back for a while, from an address that another process gets afterwards. */
 static void an_address_that_was_its_own_is_asked_as_often_as_others_again(void **state)
 {
@@ -214,6 +262,8 @@ int main(void)
         CONTACTS_TEST(the_others_are_told_of_a_better_cluster_unless_it_is_one_of_them_who_told),
         CONTACTS_TEST(an_address_that_was_met_a_moment_ago_is_not_asked_anew),
         CONTACTS_TEST(a_question_is_answered_once),
+        CONTACTS_TEST(a_cookie_of_the_own_epoch_neither_answers_a_question_nor_puts_the_next_one_off),
+        CONTACTS_TEST(questions_that_come_back_are_repeated_as_if_they_did_not),
         CONTACTS_TEST(an_address_that_was_its_own_is_asked_as_often_as_others_again),
         CONTACTS_TEST(a_silent_address_is_asked_ever_less_often),
     };
