@@ -86,6 +86,15 @@ static bool is_overtaken(const struct link *link)
     return link->is_overtaken || (is_before && link->sender != NULL && link->sender->is_overtaken);
 }
 
+/* May it have arrived, although it was named? Of a probe in the capture whose size the path carries the answer may be lost. */
+static bool may_have_come(const struct link *link, bool is_all, const struct link_entry *entry)
+{
+    if (entry->type == MESH_TYPE_PROBE && !entry->is_missing && !entry->is_early && !entry->is_inferred &&
+        entry->step <= link->proved_bytes[is_all])
+        return true;
+    return entry->is_inferred && is_overtaken(link);
+}
+
 /* An entry leaves the window: settle what is still open. */
 static void retire(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
 {
@@ -99,7 +108,7 @@ static void retire(struct analysis *analysis, struct link *link, bool is_all, st
         link->missed_at_sender++;
     if (entry->is_missing && !is_named_lost(link, is_all, entry))
         link->counts.not_captured++;
-    if (entry->is_lost && entry->is_inferred && is_overtaken(link))
+    if (entry->is_lost && may_have_come(link, is_all, entry))
         evidence_doubt(link, entry);
     if (entry->is_lost) {
         tell(analysis, link, is_all, entry);

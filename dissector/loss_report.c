@@ -14,7 +14,7 @@ enum kind {
     KIND_MISSED,  /* not in the capture; the receiver asked for it after seeing its number or later ones, and it was sent again */
     KIND_MISSING, /* not in the capture */
     KIND_ASKED,   /* the receiver asked for its data after seeing its number or later ones, and it was sent again */
-    KIND_PROBE,   /* a probe that was not answered */
+    KIND_PROBE,   /* a probe that was not answered; in the end only if none of its size was */
     KIND_HELLO,   /* sent before the receiver listened */
     KIND_EARLY,   /* sent before an answer told the receiver that this sender knows it */
     KINDS
