@@ -153,18 +153,20 @@ bool findings_tell_sizes(const struct findings *findings, size_t index)
 {
     const struct link *link = findings->analysis->links.links[index];
     const struct sizes_verdict found = sizes_judge(&link->sizes);
-    char text[FINDINGS_BYTES], arrived[80] = "no other so large";
+    char text[FINDINGS_BYTES], arrived[80] = "no other so large", smaller[80] = "none smaller";
     size_t used;
 
     if (found.bytes == 0)
         return false;
+    if (found.unknown > 0)
+        snprintf(smaller, sizeof smaller, "%" PRIu32 " of unknown size", found.unknown);
     if (found.large > 0)
         snprintf(arrived, sizeof arrived, "of others so large %" PRIu32, found.large);
     used = put_link(link, text);
     snprintf(text + used, sizeof text - used,
-             "only large datagrams are lost on the way: %" PRIu32 " of %" PRIu32 " bytes or more, and none smaller; meanwhile %s arrived, "
+             "only large datagrams are lost on the way: %" PRIu32 " of %" PRIu32 " bytes or more, and %s; meanwhile %s arrived%s, "
              "and %" PRIu32 " smaller ones: %s: 'ping -M do -s %" PRIu32 "' between the two tries that size",
-             found.lost, found.bytes, arrived, found.small,
+             found.lost, found.bytes, smaller, arrived, found.unknown > 0 ? " for certain" : "", found.small,
              found.large == 0 ? "something on the path carries less (an MTU, a tunnel, a firewall that drops fragments)"
                               : "one of several paths carries less, fragments are dropped, or a queue has no room for them",
              found.bytes);

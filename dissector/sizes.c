@@ -83,9 +83,15 @@ static double chance_of_damage(const struct sizes *sizes, const struct sizes_ver
     return pow(kept, small_bytes / sizes->most);
 }
 
+/* Those of unknown size have been taken for some that arrived, large or small. */
+static uint32_t without(uint32_t arrived, uint32_t unknown)
+{
+    return arrived > unknown ? arrived - unknown : 0;
+}
+
 struct sizes_verdict sizes_judge(const struct sizes *sizes)
 {
-    struct sizes_verdict found = {.bytes = sizes->least, .lost = sizes->lost};
+    struct sizes_verdict found = {.bytes = sizes->least, .lost = sizes->lost, .unknown = sizes->unknown};
 
     for (unsigned i = 0; i < SIZES_BINS; i++)
         *(i < bin_of(sizes->least) ? &found.small : &found.large) += sizes->arrived[i];
@@ -93,6 +99,8 @@ struct sizes_verdict sizes_judge(const struct sizes *sizes)
         100 * (uint64_t)found.lost < LARGE_PERCENT * ((uint64_t)found.lost + found.large) || chance_of(&found, sizes->events) >= CHANCE ||
         chance_of_damage(sizes, &found) >= CHANCE)
         return (struct sizes_verdict){0};
+    found.large = without(found.large, found.unknown);
+    found.small = without(found.small, found.unknown);
     return found;
 }
 

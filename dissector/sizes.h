@@ -20,9 +20,10 @@ struct sizes {
 
 /* What is beyond doubt. */
 struct sizes_verdict {
-    uint32_t bytes;        /* none smaller was lost; 0: there is nothing to say */
+    uint32_t bytes;        /* none smaller is known to be lost; 0: there is nothing to say */
     uint32_t lost;         /* of this size or larger */
-    uint32_t large, small; /* arrived meanwhile, of about this size or larger, and smaller */
+    uint32_t unknown;      /* more that were lost, of any size */
+    uint32_t large, small; /* arrived meanwhile at least, of about this size or larger, and smaller */
 };
 
 struct link;

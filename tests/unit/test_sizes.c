@@ -83,6 +83,25 @@ static void a_small_one_that_is_lost_takes_it_back(void **state)
     assert_int_equal(sizes_judge(&sizes).bytes, 0);
 }
 
+/* They were captured where they left, and look as if they had arrived. */
+static void what_may_be_among_those_lost_of_unknown_size_has_not_arrived_for_certain(void **state)
+{
+    struct sizes_verdict found;
+
+    (void)state;
+    send(2000, 10, 1);
+    found = sizes_judge(&sizes);
+    sizes_arrived(&sizes, LARGE);
+    sizes_arrived(&sizes, LARGE);
+    sizes_lost(&sizes, LARGE);
+    assert_int_equal(sizes_judge(&sizes).large, 2);
+    for (unsigned i = 0; i < 2; i++)
+        sizes_lost(&sizes, 0);
+    assert_int_equal(sizes_judge(&sizes).large, 0);
+    assert_int_equal(sizes_judge(&sizes).small, found.small - 2);
+    assert_int_equal(sizes_judge(&sizes).unknown, 2);
+}
+
 static void nothing_is_said_where_the_size_of_many_lost_ones_is_unknown(void **state)
 {
     (void)state;
@@ -159,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup(few_losses_prove_nothing, set_up),
         cmocka_unit_test_setup(few_smaller_ones_prove_nothing, set_up),
         cmocka_unit_test_setup(a_small_one_that_is_lost_takes_it_back, set_up),
+        cmocka_unit_test_setup(what_may_be_among_those_lost_of_unknown_size_has_not_arrived_for_certain, set_up),
         cmocka_unit_test_setup(nothing_is_said_where_the_size_of_many_lost_ones_is_unknown, set_up),
         cmocka_unit_test_setup(what_a_cut_takes_in_a_row_counts_once, set_up),
         cmocka_unit_test_setup(a_queue_that_sometimes_overflows_is_not_named, set_up),
