@@ -32,7 +32,7 @@ static bool says_more(const struct trace_clock_points *points, size_t than, int6
            (other_ns(point->at_ns, point->ahead_ns) < other_ns(at_ns, ahead_ns)) == (point->at_ns < at_ns);
 }
 
-void trace_clock_points_add(struct trace_clock_points *points, int64_t at_ns, int64_t ahead_ns, uint64_t error_ns, uint64_t spacing_ns)
+void mesh_trace_clock_points_add(struct trace_clock_points *points, int64_t at_ns, int64_t ahead_ns, uint64_t error_ns, uint64_t spacing_ns)
 {
     size_t place = points->count;
 
@@ -68,7 +68,7 @@ static double drift_between(const struct mesh_trace_clock_point *a, const struct
     return drift > DRIFT_MAX || drift < -DRIFT_MAX ? 0 : drift;
 }
 
-int64_t trace_clock_points_at(const struct mesh_trace_clock_point *points, size_t count, int64_t t_ns)
+int64_t mesh_trace_clock_points_at(const struct mesh_trace_clock_point *points, size_t count, int64_t t_ns)
 {
     const struct mesh_trace_clock_point *last = points + count - 1, *before = points;
     const ptrdiff_t beyond = count > BEYOND_POINTS ? BEYOND_POINTS : (ptrdiff_t)count - 1;

@@ -13,10 +13,11 @@ struct trace_clock_points {
 /* Take an estimate, those with the least errors first. It is left out where it says no more than the points beside it: where it is less
  * than spacing_ns away, or where the clocks have drifted less since than both may be off; and where a clock would
  * run backwards. */
-void trace_clock_points_add(struct trace_clock_points *points, int64_t at_ns, int64_t ahead_ns, uint64_t error_ns, uint64_t spacing_ns);
+void mesh_trace_clock_points_add(struct trace_clock_points *points, int64_t at_ns, int64_t ahead_ns, uint64_t error_ns,
+                                 uint64_t spacing_ns);
 
 /* By how much the clock is ahead at that time: on the lines between points; beyond them by the drift of the last few.
  * Any numbers will do. 0 if there is no point. */
-int64_t trace_clock_points_at(const struct mesh_trace_clock_point *points, size_t count, int64_t t_ns);
+int64_t mesh_trace_clock_points_at(const struct mesh_trace_clock_point *points, size_t count, int64_t t_ns);
 
 #endif

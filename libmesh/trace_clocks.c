@@ -255,7 +255,7 @@ static void note(struct mesh_trace_clocks *c, size_t from, size_t to, const stru
         link->is_known = true;
     }
     if (e->error_ns > 0)
-        trace_clock_points_add(&link->points, e->at_ns, e->ahead_ns, e->error_ns, spacing_ns);
+        mesh_trace_clock_points_add(&link->points, e->at_ns, e->ahead_ns, e->error_ns, spacing_ns);
 }
 
 /* The same as the other clock has it. */
@@ -319,7 +319,7 @@ static void relate(struct mesh_trace_clocks *c)
 
 int64_t mesh_trace_clock_first_ns(const struct mesh_trace_clock *clock, int64_t t_ns)
 {
-    return plus(t_ns, clock->point_count > 0 ? trace_clock_points_at(clock->point, clock->point_count, t_ns) : clock->to_first_ns);
+    return plus(t_ns, clock->point_count > 0 ? mesh_trace_clock_points_at(clock->point, clock->point_count, t_ns) : clock->to_first_ns);
 }
 
 int64_t mesh_trace_clock_unix_ns(const struct mesh_trace_clock *clock, int64_t t_ns)

@@ -91,7 +91,7 @@ node 2 0
 becomes "three nodes form a cluster" 0 3
 becomes "node 2 reports three members, too" 2 3
 if [ ${#security[@]} -gt 0 ]; then
-    check_equal "the log says what seals" "$(grep -cE ' seal: (AES-256-GCM by lib[a-z-]+|ChaCha20-Poly1305 \(.+\))$' "$tmp/node1")" 1
+    check_equal "the log says what seals" "$(grep -cE '^seal: (AES-256-GCM by lib[a-z-]+|ChaCha20-Poly1305 \(.+\))$' "$tmp/node1")" 1
 fi
 check "status is printed as text" "$mesh_node" status --to "127.0.0.1:${ports[1]}" ${security[@]+"${security[@]}"}
 check_equal "status as text has a line for each node, and one before them" "$(wc -l <"$out")" 4
