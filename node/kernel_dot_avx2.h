@@ -68,7 +68,7 @@ DOT_INLINE void dot_columns_few_bits(const dot_words *const *weight, size_t vect
     }
 }
 
-/* As in kernel_dot_avx512.h. */
+/* As in kernel_dot_vnni.h. */
 DOT_INLINE void dot_columns(const dot_words *const *weight, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens,
                             size_t first, int zero, int bits, dot_ints *out)
 {

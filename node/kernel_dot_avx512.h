@@ -100,28 +100,6 @@ DOT_INLINE void dot_put_group(const uint8_t *wire, size_t stride, uint32_t *to, 
     _mm256_storeu_si256((void *)(to + 32), _mm512_castsi512_si256(words[2]));
 }
 
-/* out[t * vectors + v] = sum over `groups` groups of (weight[v] - zero) * q, of `tokens` slices from column `first`, 16 or 32 columns;
- * weight < 2^bits. Tokens are the inner loop, so that consecutive instructions do not depend on one another. */
-DOT_INLINE void dot_columns(const dot_words *const *weight, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride, size_t tokens,
-                            size_t first, int zero, int bits, dot_ints *out)
-{
-    int32_t four;
-
-    (void)bits;
-    DOT_UNROLL
-    for (size_t i = 0; i < tokens * vectors; i++) {
-        const struct act_slice *slice = dot_slice(x, x_stride, i / vectors);
-
-        out[i] = (dot_ints)_mm512_set1_epi32(groups == 8 ? slice->minus[first / BLOCK_COLUMNS] : -slice->sum[first / 16]) * zero;
-    }
-    DOT_UNROLL
-    for (size_t g = 0; g < groups; g++) {
-        DOT_UNROLL
-        for (size_t i = 0; i < tokens * vectors; i++) {
-            memcpy(&four, dot_slice(x, x_stride, i / vectors)->q + first + 4 * g, sizeof four);
-            out[i] = (dot_ints)_mm512_dpbusd_epi32((__m512i)out[i], (__m512i)weight[i % vectors][g], _mm512_set1_epi32(four));
-        }
-    }
-}
+#include "kernel_dot_vnni.h"
 
 #endif

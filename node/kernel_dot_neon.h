@@ -80,7 +80,7 @@ DOT_INLINE int32x4_t dot_16(int32x4_t acc, const int8x16_t weight[4], const int8
 
 #endif
 
-/* As in kernel_dot_avx512.h, with one vector: out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column
+/* As in kernel_dot_vnni.h, with one vector: out[t] = sum over `groups` groups of (weight - zero) * q, of `tokens` slices from column
  * `first`, 16 or 32 columns; weight < 2^bits.
  * Weights of 8 bits are made signed, which subtracts their zero point 128; others are small enough to be signed as they are. */
 DOT_INLINE void dot_columns(const dot_words *const *weights, size_t vectors, size_t groups, const uint8_t *x, size_t x_stride,
