@@ -6,8 +6,8 @@
 
 #include "bytes.h"
 #include "member_state.h"
+#include "mesh/program/progress.h"
 #include "multicast.h"
-#include "progress.h"
 #include "udp_driver.h"
 
 enum {
@@ -335,11 +335,23 @@ int member_submit(struct member *m, const struct request *request, struct fail *
     numbered.id = REQUEST_ID;
     m->prompt_tokens = request->prompt_count;
     m->outcome.submitted_ns = mesh_udp_now_ns();
+    progress_begin(&m->progress);
     recording_request(m->config.recording, m->outcome.submitted_ns, &numbered);
     if (!engine_submit(m->engine, &numbered))
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
     worker_pool_wake(&m->workers);
     return 0;
+}
+
+/* Until the first token. */
+static void show_prompt(struct member *m)
+{
+    struct engine_figures figures;
+
+    if (m->token_taken > 0 || !progress_is_due(&m->progress))
+        return;
+    engine_figures(m->engine, &figures);
+    fprintf(stderr, "\rreading the prompt: %3.0f %% ", 100.0 * (double)figures.positions / m->prompt_tokens);
 }
 
 int member_next_token(struct member *m, struct member_token *token, int (*watch)(void *app, struct fail *fail), void *app,
@@ -352,13 +364,15 @@ int member_next_token(struct member *m, struct member_token *token, int (*watch)
         member_record(m);
         if (m->token_taken < atomic_load_explicit(&m->token_count, memory_order_acquire)) {
             *token = m->token[m->token_taken++];
+            progress_end(&m->progress);
             return 1;
         }
-        if (is_done)
-            return 0;
-        if (check_others(m, watch, app, fail) < 0)
-            return -1;
-        member_tell_silence(m, NULL);
+        if (is_done || check_others(m, watch, app, fail) < 0) {
+            progress_end(&m->progress);
+            return is_done ? 0 : -1;
+        }
+        member_tell_silence(m, &m->progress);
+        show_prompt(m);
         eventcount_wait(m->workers.wakeup, seen, WATCH_NS);
     }
 }

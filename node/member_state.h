@@ -6,7 +6,7 @@
 
 #include "join.h"
 #include "member.h"
-#include "progress.h"
+#include "mesh/program/progress.h"
 #include "silence.h"
 #include "worker_pool.h"
 
@@ -30,6 +30,7 @@ struct member {
     struct member_token *token; /* (ctx + 1) */
     _Atomic uint32_t token_count;
     uint32_t token_taken, token_recorded; /* main thread */
+    struct progress progress;             /* until the first token */
     atomic_bool is_done;
     struct member_outcome outcome;
     struct mesh_udp_stats udp; /* at the last look */

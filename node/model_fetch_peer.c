@@ -37,6 +37,13 @@ static void show(struct fetch *f, uint32_t done)
         log_part("\r%s: %3.0f %% of %u MiB ", f->doing, 100.0 * done / f->wanted_count, f->wanted_count);
 }
 
+/* The log may have a thread of its own, which writes after what it was given before. */
+static void end_progress(struct fetch *f)
+{
+    if (progress_stop(&f->progress))
+        log_part(PROGRESS_CLEAR);
+}
+
 void fetch_on_step(void *app, uint32_t done)
 {
     show(app, done);
@@ -55,7 +62,7 @@ static void log_peer(struct fetch *f, const struct fail *fail)
     const bool has_name = strncmp(fail->text, f->from, strlen(f->from)) == 0;
     char text[sizeof f->said];
 
-    progress_end(&f->progress);
+    end_progress(f);
     snprintf(text, sizeof text, "%s%s%s", has_name ? "" : f->from, has_name ? "" : ": ", fail->text);
     if (strcmp(text, f->said) != 0 && !f->config->is_quiet)
         log_line("%s", text);
@@ -331,7 +338,7 @@ static enum outcome check_cache(struct fetch *f, const char *name, struct fail *
     if (model_cache_check(&f->cache, f->wanted, fetch_on_step, f, fail) < 0)
         return FATAL;
     fetch_give_checked(f);
-    progress_end(&f->progress);
+    end_progress(f);
     if (f->cache.bad_count > 0)
         log_line("%s: %u damaged chunk%s: fetching %s again", f->cache.path, f->cache.bad_count, f->cache.bad_count == 1 ? "" : "s",
                  f->cache.bad_count == 1 ? "it" : "them");
@@ -381,7 +388,7 @@ static enum outcome fetch_from(struct fetch *f, struct mesh_client *client, stru
         return NEXT_PEER;
     fetch_begin(f, "fetching the model");
     outcome = fetch_chunks(f, fail);
-    progress_end(&f->progress);
+    end_progress(f);
     if (outcome == DONE)
         model_cache_remember(f->root, f->config->cluster, f->cache.info.id);
     return outcome;

@@ -3,9 +3,9 @@
 #define NODE_MODEL_FETCH_STATE_H
 
 #include "bulk.h"
+#include "mesh/program/progress.h"
 #include "model_cache.h"
 #include "model_fetch.h"
-#include "progress.h"
 
 enum { ASKED_MAX = 4, SECOND_NS = 1000000000 };
 

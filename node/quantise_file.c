@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "gguf_write.h"
+#include "mesh/program/progress.h"
 #include "mesh/program/replace_file.h"
-#include "progress.h"
 #include "quantise_data.h"
 
 enum { QUANTIZATION_VERSION = 2 };

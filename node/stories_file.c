@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/program/progress.h"
 #include "mesh/program/replace_file.h"
-#include "progress.h"
 #include "stories.h"
 
 enum { BUFFER_BYTES = 1 << 18, SEPARATOR_BYTES = sizeof STORIES_SEPARATOR - 1 };

@@ -7,8 +7,8 @@
 
 #include "gguf_write.h"
 #include "hash.h"
+#include "mesh/program/progress.h"
 #include "mesh/program/replace_file.h"
-#include "progress.h"
 #include "rope.h"
 #include "synth_number.h"
 #include "synth_vocab.h"
