@@ -57,6 +57,8 @@ struct mesh_trace {
     bool is_live;     /* another process is writing it */
     bool is_asked;    /* a query is open, with its own limits on what may be done */
     bool sorts_in_files;
+    void (*look)(void *user); /* mesh_trace_watch; NULL: nobody does */
+    void *look_user;
     const char *into; /* prefix of the names of tables that rows are added to: "", or that of trace_rows.c; NULL: none may be added */
     int file;         /* a descriptor of it, closed last: closing any drops SQLite's own locks. Of a written one: locked */
     char *path;

@@ -25,11 +25,35 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static int on_operations(void *context)
+{
+    const struct mesh_trace *trace = context;
+
+    trace->look(trace->look_user);
+    return 0;
+}
+
 static int is_too_late(void *context)
 {
     const struct mesh_trace_query *query = context;
 
+    if (query->trace->look)
+        on_operations(query->trace);
     return now_ns() >= query->until_ns;
+}
+
+/* Without a query, which has its own limits. */
+static void watch(struct mesh_trace *trace)
+{
+    sqlite3_progress_handler(trace->db, trace->look ? QUERY_OPERATIONS : 0, trace->look ? on_operations : NULL, trace);
+}
+
+void mesh_trace_watch(struct mesh_trace *trace, void (*look)(void *user), void *user)
+{
+    trace->look = look;
+    trace->look_user = user;
+    if (!trace->is_asked)
+        watch(trace);
 }
 
 /* What a query may do; and what it wants. */
@@ -212,7 +236,7 @@ void mesh_trace_query_end(struct mesh_trace_query *query)
     if (query) {
         sqlite3_finalize(query->statement);
         sqlite3_set_authorizer(query->trace->db, NULL, NULL);
-        sqlite3_progress_handler(query->trace->db, 0, NULL, NULL);
+        watch(query->trace);
         query->trace->is_asked = false;
         free(query);
     }

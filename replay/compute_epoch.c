@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "progress_line.h"
+
 enum { STEPS_AHEAD = 1 /* a tape is read until a step this many after the present one begins: by then it has told all of that one */ };
 
 /* A tape that is read in pace with the steps. */
@@ -35,6 +37,9 @@ void compute_epoch_token(void *app, uint64_t request, uint32_t index, uint32_t i
 {
     struct compute_epoch *e = app;
 
+    e->drawn++;
+    if (e->count == 0)
+        progress_line_at("computing", e->drawn, e->tokens[0].count);
     for (size_t i = 0; i < e->tapes->path_count; i++) {
         const struct compute_token *other;
 
@@ -163,8 +168,10 @@ static int run_steps(struct compute_epoch *e, struct feeds *feeds, struct fail *
     uint64_t step_count;
     int result = hear_log(e, &step_count, fail);
 
-    for (uint64_t step = 0; step < step_count && result == 0 && !compute_epoch_differs(e); step++)
+    for (uint64_t step = 0; step < step_count && result == 0 && !compute_epoch_differs(e); step++) {
         result = run_step(e, feeds, step, fail);
+        progress_line_at("computing", step + 1, step_count);
+    }
     e->tokens_compared = tokens_compared(e) - before;
     return result;
 }

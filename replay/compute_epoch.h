@@ -26,14 +26,14 @@ struct compute_deal_difference {
 struct compute_epoch {
     struct recompute *recompute;
     const struct compute_tapes *tapes;
-    const size_t *group; /* (count) indices of tapes */
-    size_t count;
+    const size_t *group;           /* (count) indices of tapes */
+    size_t count;                  /* 0: of no epoch, requests of a node alone */
     struct compute_tokens *tokens; /* of each path */
     bool *is_used;                 /* of each path: its tokens are of this epoch */
     struct compute_tiles tiles;
     struct compute_token_difference token;
     struct compute_deal_difference deal;
-    uint64_t steps, steps_unknown, tokens_compared;
+    uint64_t steps, steps_unknown, tokens_compared, drawn; /* drawn: tokens, now */
 };
 
 /* The epoch's setup has begun (recompute_begin, with compute_epoch_blocks and _token as hooks and this as app). 0, even if it differs, or

@@ -1,5 +1,7 @@
 #include "diff.h"
 
+#include "progress_line.h"
+
 bool diff_is_too_slow(const struct diff *diff, float percent)
 {
     for (unsigned i = 0; i < DIFF_METRICS; i++) {
@@ -74,6 +76,7 @@ int diff_command(int argc, char *const *argv, struct fail *fail)
     if (operands.count != 2)
         return fail_set(fail, EXIT_USAGE, "diff: needs two traces: mesh-replay diff A.db B.db");
     result = compare(&diff, fail);
+    progress_line_end();
     if (result == 0) {
         (json ? diff_write_json : diff_write_text)(&diff, stdout);
         result = outcome(&diff, has_threshold, percent, fail);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "mesh/program/replace_file.h"
+#include "progress_line.h"
 
 struct outputs {
     const char *perfetto, *pcap, *csv;
@@ -33,8 +34,10 @@ int export_to_file(const char *path, int (*write)(void *context, FILE *out, stru
     FILE *out;
     int descriptor, result;
 
-    if (strcmp(path, "-") == 0)
+    if (strcmp(path, "-") == 0) {
+        progress_line_end();
         return write(context, stdout, fail);
+    }
     if (replace_file_open(&file, path, fail) < 0)
         return -1;
     descriptor = dup(file.descriptor);

@@ -6,6 +6,7 @@
 #include "ending.h"
 #include "mesh/program/json.h"
 #include "mesh/program/text_decode.h"
+#include "progress_line.h"
 #include "rows.h"
 
 /* What is counted in every trace: the JSON key, the words for people, and the query. */
@@ -128,8 +129,11 @@ static int info(const char *path, bool json, struct fail *fail)
     struct counted counted;
     int result = -1;
 
-    if (trace != NULL && count_all(path, trace, &counted, fail) == 0)
+    progress_line_begin("info");
+    if (trace != NULL && count_all(path, trace, &counted, fail) == 0) {
+        progress_line_end();
         result = (json ? info_json : info_text)(path, trace, &counted, fail);
+    }
     mesh_trace_close(trace);
     return result;
 }

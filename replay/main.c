@@ -6,6 +6,7 @@
 #include "mesh/program/standard_streams.h"
 #include "mesh/version.h"
 #include "node/recompute.h"
+#include "progress_line.h"
 
 static const struct command commands[] = {
     {"info", "what a trace holds", info_command},
@@ -46,6 +47,16 @@ static int unknown(const char *name, struct fail *fail)
                     nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
+static int run_one(const struct command *command, int argc, char *const *argv, struct fail *fail)
+{
+    int result;
+
+    progress_line_begin(command->name);
+    result = command->run(argc, argv, fail);
+    progress_line_end();
+    return result;
+}
+
 static bool asks_version(const char *argument)
 {
     return strcmp(argument, "--version") == 0 || strcmp(argument, "-V") == 0;
@@ -69,7 +80,7 @@ static int run(int argc, char **argv, struct fail *fail)
         return version();
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return argc > 2 && asks_version(argv[2]) ? version() : commands[i].run(argc - 2, argv + 2, fail);
+            return argc > 2 && asks_version(argv[2]) ? version() : run_one(&commands[i], argc - 2, argv + 2, fail);
     return unknown(argv[1], fail);
 }
 

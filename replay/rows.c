@@ -6,6 +6,7 @@
 
 #include "mesh/program/json.h"
 #include "mesh/program/text_decode.h"
+#include "progress_line.h"
 
 static void write_hex(FILE *out, const void *bytes, size_t size)
 {
@@ -171,12 +172,17 @@ int rows_write(const struct rows_query *q, FILE *out, struct fail *fail)
         mesh_trace_query_end(query);
         return -1;
     }
+    if (out == stdout)
+        progress_line_clear();
     if (q->columns == NULL || *q->columns == 0)
         write_head(&writing);
     if (q->columns != NULL)
         *q->columns = writing.count;
-    while ((result = mesh_trace_query_next(query, values)) == 1 && !ferror(out))
+    while ((result = mesh_trace_query_next(query, values)) == 1 && !ferror(out)) {
+        if (out == stdout)
+            progress_line_end();
         write_row(&writing, values);
+    }
     mesh_trace_query_end(query);
     if (result < 0)
         return trace_failed(q->path, q->trace, result, fail);

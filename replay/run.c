@@ -7,6 +7,7 @@
 #include "clocks.h"
 #include "compute.h"
 #include "mesh/program/json.h"
+#include "progress_line.h"
 #include "run_rank.h"
 
 enum { TOGETHER = 4, SECONDS = 60 };
@@ -249,6 +250,7 @@ static int report(const struct run *run, struct fail *fail)
     const struct settings *settings = &run->settings;
     const struct run_cases *cases = &run->judging.cases;
 
+    progress_line_end();
     if (settings->json)
         write_json(run);
     else if (settings->tap)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "mesh/udp.h"
+#include "progress_line.h"
 
 enum { LOOK_NS = 5000000 };
 
@@ -178,6 +179,7 @@ static int play_all(struct run_play *play, struct run_nodes *nodes, struct fail 
             }
         if (running == 0)
             heard_ns = now_ns;
+        progress_line_at("answered", next - running, play->count);
         if (now_ns - heard_ns > play->seconds * (uint64_t)1000000000)
             return fail_set(fail, EXIT_ENVIRONMENT, "no answer for %u s: see the logs with --keep", play->seconds);
         until_ns = now_ns + LOOK_NS;

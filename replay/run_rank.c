@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "compute.h"
+#include "progress_line.h"
 #include "rows.h"
 
 enum { LOOK_US = 5000, LINGER_SECONDS = 5, PEERS_BYTES = MESH_RANKS_MAX * MESH_ADDR_TEXT_BYTES };
@@ -295,6 +296,7 @@ static int wait_for_all(struct run_rank *run, struct run_nodes *nodes, struct fa
         uint64_t seconds = run->seconds;
 
         look_at(run, &look);
+        progress_line_at("playing", 0, 0);
         if (ended < 0)
             return -1;
         if (has_failed(run) || (look.all_over && ended != 0))

@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "ending.h"
+#include "progress_line.h"
 #include "rows.h"
 
 #include "mesh/program/replace_file.h"
@@ -28,8 +29,10 @@ struct mesh_trace *trace_open_for_any(const char *path, struct fail *fail)
     struct mesh_trace *trace;
     const int err = mesh_trace_open(&trace, path, reason);
 
-    if (err == 0)
+    if (err == 0) {
+        mesh_trace_watch(trace, progress_line_read, NULL);
         return trace;
+    }
     fail_fill(fail, code_of(err), "%.300s: %s", path, reason);
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include "checks.h"
 #include "compute.h"
 #include "mesh/program/json.h"
+#include "progress_line.h"
 #include "verdict.h"
 #include "verify_tapes.h"
 
@@ -286,6 +287,7 @@ static int report(const struct verify *verify, const struct compute *compute, en
     struct verdict *verdicts = calloc(count + 1, sizeof *verdicts);
     int result = 0;
 
+    progress_line_end();
     if (description == NULL || verdicts == NULL)
         result = fail_set(fail, EXIT_ENVIRONMENT, "no memory for the report: close other programs");
     else

@@ -6,6 +6,7 @@
 
 #include "mesh/seal.h"
 #include "mesh/udp.h"
+#include "progress_line.h"
 #include "tape_reader.h"
 
 static struct verify_core *add_core(struct verify *verify, const char *path, const struct mesh_trace_chunk *chunk)
@@ -135,8 +136,10 @@ static int run_trace(struct verify *verify, const char *path, struct mesh_trace 
 {
     struct mesh_trace_cursor *cursor;
     struct mesh_trace_chunk chunk;
-    int result = 0, err = mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor);
+    uint64_t chunks, done = 0;
+    int result = 0, err = mesh_trace_count(trace, MESH_TRACE_TABLE_CHUNK, &chunks);
 
+    err = err != 0 ? err : mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor);
     if (err != 0)
         return trace_failed(path, trace, err, fail);
     while (result == 0 && (err = mesh_trace_next(cursor, &chunk)) == 1) {
@@ -148,6 +151,7 @@ static int run_trace(struct verify *verify, const char *path, struct mesh_trace 
             break;
         else
             result = take_chunk(verify, path, &chunk, fail);
+        progress_line_at(path, ++done, chunks);
     }
     if (result == 0 && err < 0)
         result = trace_failed(path, trace, err, fail);

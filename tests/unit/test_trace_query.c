@@ -205,6 +205,41 @@ static void what_asks_for_too_much_is_given_up(void **state)
     fails_when_stepped(place, "SELECT hex(randomblob(16000000))", 10, "too big");
 }
 
+static void count_look(void *user)
+{
+    (*(unsigned *)user)++;
+}
+
+/* Counting to a million takes several million operations of SQLite's machine. */
+static unsigned looks_while_counting(struct trace_place *place, unsigned *looks)
+{
+    static const char sql[] = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT max(i) FROM n";
+    const unsigned before = *looks;
+    struct mesh_trace_value value;
+    struct mesh_trace_query *query;
+
+    assert_int_equal(mesh_trace_query(place->trace, sql, 300, &query), 0);
+    assert_int_equal(mesh_trace_query_next(query, &value), 1);
+    assert_int_equal(value.integer, 1000000);
+    mesh_trace_query_end(query);
+    return *looks - before;
+}
+
+static void who_watches_a_trace_is_called_while_it_is_asked(void **state)
+{
+    struct trace_place *place = *state;
+    unsigned looks = 0;
+
+    assert_int_equal(looks_while_counting(place, &looks), 0);
+    mesh_trace_watch(place->trace, count_look, &looks);
+    assert_in_range(looks_while_counting(place, &looks), 10, 1000);
+    assert_in_range(looks_while_counting(place, &looks), 10, 1000);
+    mesh_trace_watch(place->trace, NULL, NULL);
+    assert_int_equal(looks_while_counting(place, &looks), 0);
+    mesh_trace_watch(place->trace, count_look, &looks);
+    fails_when_stepped(place, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n", 0, "too long");
+}
+
 /* 600 rows of a megabyte, sorted. */
 static void what_is_sorted_in_files_may_be_more_than_memory(void **state)
 {
@@ -231,6 +266,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(after_its_end_a_query_stays_at_its_end, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(only_reading_is_allowed, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(what_is_sorted_in_files_may_be_more_than_memory, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(who_watches_a_trace_is_called_while_it_is_asked, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(what_asks_for_too_much_is_given_up, set_up, trace_place_close),
     };
 

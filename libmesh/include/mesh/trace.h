@@ -336,6 +336,10 @@ struct mesh_trace_finding {
 };
 int mesh_trace_check(struct mesh_trace *trace, void (*tell)(void *user, const struct mesh_trace_finding *finding), void *user);
 
+/* Have look called now and then, several times a second, while the trace is read, asked or checked, or rows of calls are made: for showing
+ * that it goes on. It may not call the trace. NULL: no more. */
+void mesh_trace_watch(struct mesh_trace *trace, void (*look)(void *user), void *user);
+
 /* How many rows a table has. */
 int mesh_trace_count(struct mesh_trace *trace, enum mesh_trace_table table, uint64_t *count);
 
