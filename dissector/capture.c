@@ -1,6 +1,7 @@
 #include "capture.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <pcap.h>
 #include <stdlib.h>
@@ -8,9 +9,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "mesh/program/progress.h"
 #include "mesh/program/replace_file.h"
 
-enum { READ_TIMEOUT_MS = 200 };
+enum { READ_TIMEOUT_MS = 200, SHOW_FRAMES = 1024 /* from one look at the clock to the next */ };
 
 struct capture {
     pcap_t *pcap;
@@ -19,6 +21,8 @@ struct capture {
     enum frame_link link;
     const char *name;
     char chosen[64]; /* the interface's name, where the options give none */
+    struct progress *progress;
+    uint64_t frames, bytes; /* read so far; of the file, 0: it is a pipe */
 };
 
 struct capture_writer {
@@ -179,6 +183,7 @@ static int open_file(struct capture *c, const char *path, struct fail *fail)
 {
     char error[PCAP_ERRBUF_SIZE] = "";
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    struct stat status;
 
     c->name = path;
     if (file == NULL)
@@ -187,6 +192,8 @@ static int open_file(struct capture *c, const char *path, struct fail *fail)
     c->pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
     if (c->pcap == NULL)
         return refuse_file(file, path, error, fail);
+    if (fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode))
+        c->bytes = (uint64_t)status.st_size;
     c->is_nano = true;
     return 0;
 }
@@ -239,6 +246,7 @@ struct capture *capture_open(const struct capture_options *options, struct fail 
 
     if (c == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for a capture: close other programs"), NULL;
+    c->progress = options->file ? options->progress : NULL;
     result = options->file ? open_file(c, options->file, fail) : open_live(c, options, fail);
     if (result == 0)
         result = set_link(c, fail);
@@ -254,6 +262,8 @@ void capture_close(struct capture *capture)
 {
     if (capture == NULL)
         return;
+    if (capture->progress)
+        progress_end(capture->progress);
     if (capture->has_program)
         pcap_freecode(&capture->program);
     if (capture->pcap)
@@ -286,6 +296,17 @@ static uint64_t seconds_of(const struct pcap_pkthdr *header)
     return header->ts.tv_sec < 0 ? (uint32_t)header->ts.tv_sec : (uint64_t)header->ts.tv_sec;
 }
 
+static void show_progress(struct capture *capture)
+{
+    if (capture->progress == NULL || ++capture->frames % SHOW_FRAMES != 0)
+        return;
+    if (capture->bytes > 0)
+        progress_show(capture->progress, "%.120s: %3.0f %%", capture->name,
+                      100.0 * (double)ftello(pcap_file(capture->pcap)) / (double)capture->bytes);
+    else
+        progress_show(capture->progress, "%.120s: %" PRIu64 " frames", capture->name, capture->frames);
+}
+
 int capture_next(struct capture *capture, struct capture_frame *out, struct fail *fail)
 {
     struct pcap_pkthdr *header;
@@ -298,6 +319,7 @@ int capture_next(struct capture *capture, struct capture_frame *out, struct fail
         out->bytes = bytes;
         out->captured = header->caplen;
         out->size = header->len < header->caplen ? header->caplen : header->len;
+        show_progress(capture);
         return 1;
     case 0:
         return 0;

@@ -18,6 +18,8 @@ enum { CAPTURE_SNAPLEN_DEFAULT = 65535 + 65, CAPTURE_BUFFER_KIB_DEFAULT = 16384 
 
 enum capture_direction { CAPTURE_BOTH, CAPTURE_IN, CAPTURE_OUT };
 
+struct progress;
+
 struct capture_options {
     const char *interface; /* live; a name or a number of capture_list; NULL: the first one */
     const char *file;      /* instead: a pcap or pcapng file, "-" is stdin */
@@ -26,6 +28,7 @@ struct capture_options {
     uint32_t buffer_kib;   /* of the kernel's buffer; 0: the default */
     bool is_promiscuous, is_immediate;
     enum capture_direction direction;
+    struct progress *progress; /* borrowed: shows how much of the file is read; NULL: nothing does */
 };
 
 struct capture_frame {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "capture.h"
 #include "datagrams.h"
@@ -11,6 +12,7 @@
 #include "import.h"
 #include "line.h"
 #include "merge.h"
+#include "mesh/program/progress.h"
 #include "packet_json.h"
 #include "privileges.h"
 #include "qlog.h"
@@ -35,6 +37,7 @@ struct run {
     struct selection selection;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
     struct datagrams datagrams;
+    struct progress progress;
 };
 
 static volatile sig_atomic_t is_interrupted, wants_counts, wants_flush;
@@ -287,14 +290,15 @@ static const char *verdict_asked(const struct run *run)
 static int open_capture(struct run *run, const char *file, struct fail *fail)
 {
     const struct settings *s = run->settings;
-    const struct capture_options options = {.interface = s->interfaces.count > 0 ? s->interfaces.values[0] : NULL,
-                                            .file = file,
-                                            .filter = s->filter,
-                                            .snaplen = s->snaplen,
-                                            .buffer_kib = s->buffer_kib,
-                                            .is_promiscuous = !s->not_promiscuous,
-                                            .is_immediate = s->is_immediate || s->line_buffered || s->flush_packets,
-                                            .direction = (enum capture_direction)s->direction};
+    struct capture_options options = {.interface = s->interfaces.count > 0 ? s->interfaces.values[0] : NULL,
+                                      .file = file,
+                                      .filter = s->filter,
+                                      .snaplen = s->snaplen,
+                                      .buffer_kib = s->buffer_kib,
+                                      .is_promiscuous = !s->not_promiscuous,
+                                      .is_immediate = s->is_immediate || s->line_buffered || s->flush_packets,
+                                      .direction = (enum capture_direction)s->direction,
+                                      .progress = &run->progress};
 
     if (s->qlog_file != NULL && (run->qlog = qlog_open(s->qlog_file, file, fail)) == NULL)
         return -1;
@@ -311,6 +315,8 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
             fprintf(stderr, "mesh-dissect: %s: whether %" PRIu64 " datagrams of links beyond the first %d were lost is not known\n", file,
                     verdicts_not_judged(run->verdicts), LINKS_MAX);
     }
+    if (run->has_text && isatty(STDOUT_FILENO) == 1)
+        options.progress = NULL; /* what is printed shows it */
     keys_rewind(run->keys);
     run->capture = capture_open(&options, fail);
     return run->capture ? 0 : -1;
@@ -345,6 +351,7 @@ static int dissect_opened(struct run *run, const char *file, struct fail *fail)
     if (result == 0)
         result = read_frames(run, fail);
     live = NULL;
+    progress_end(&run->progress);
     if (run->is_saving && save_close(&run->save, fail) < 0)
         result = -1;
     if (import_close(run->import, fail) < 0 || (run->qlog && qlog_end(run->qlog, fail) < 0))
@@ -429,6 +436,7 @@ static int start(struct run *run, struct fail *fail)
 
     run->has_text =
         !s->count_only && !s->analyze && ((s->write_file == NULL && s->import_file == NULL && s->qlog_file == NULL) || s->print_too);
+    progress_begin(&run->progress);
     line_init(&run->line, stdout, &options);
     json_init(&run->json, stdout);
     run->json.is_lazy = !s->line_buffered && !s->flush_packets; /* flush every line, or when no frame is ready */

@@ -5,6 +5,7 @@
 
 #include "capture.h"
 #include "datagrams.h"
+#include "mesh/program/progress.h"
 #include "places.h"
 
 enum { SOURCE_SHIFT = 40 }; /* a datagram's number holds its source from that bit on */
@@ -89,7 +90,8 @@ static void take_for_verdicts(void *context, const struct packet *packet)
 
 static int open_source(struct source *source, void (*take)(void *, const struct packet *), struct keys *keys, struct fail *fail)
 {
-    const struct capture_options options = {.file = source->file, .filter = source->merge->settings->filter};
+    const struct capture_options options = {
+        .file = source->file, .filter = source->merge->settings->filter, .progress = source->merge->progress};
 
     source->datagrams = (struct datagrams){.take = take, .context = source};
     if (datagrams_open(&source->datagrams, keys, fail) < 0)
@@ -283,6 +285,7 @@ int merge_analyze(const struct settings *settings, struct keys *keys, struct rep
                   struct fail *fail)
 {
     struct merge *merge = calloc(1, sizeof *merge);
+    struct progress progress;
     int result;
 
     if (merge == NULL)
@@ -290,6 +293,8 @@ int merge_analyze(const struct settings *settings, struct keys *keys, struct rep
     merge->settings = settings;
     merge->report = report;
     merge->stop = stop;
+    merge->progress = &progress;
+    progress_begin(&progress);
     result = prepare(merge, fail);
     for (size_t i = 0; result == 0 && i < merge->count; i++)
         result = read_whole(&merge->sources[i], keys, fail);

@@ -60,6 +60,7 @@ struct recent {
 };
 
 struct merge {
+    struct progress *progress; /* of reading all captures */
     const struct settings *settings;
     struct report *report;
     struct verdicts *verdicts; /* NULL: the filter does not ask for them */

@@ -1,0 +1,69 @@
+#!/bin/bash
+# Whoever waits at a terminal for more than a second is told how far a command is; nobody else is. A clock that runs fast makes seconds of
+# milliseconds.
+. tests/run/lib.sh
+[ -z "$SAN" ] || skip_all "a sanitizer build is not loaded with other libraries"
+[ -e "$BUILD/other_clock.so" ] || skip_all "$BUILD/other_clock.so is not built"
+command -v script >/dev/null || skip_all "there is no script (bsdutils), to make terminals"
+mesh_dissect=$BIN/mesh-dissect
+mesh_replay=$BIN/mesh-replay
+other=$(realpath "$BUILD/other_clock.so")
+sample=tests/traces/lossy.db
+trace=$tmp/T.db # a larger one
+capture=docs/captures/gaps-host1.pcap
+
+# typed COMMAND...: stderr is a terminal, whose text goes to $tmp/terminal; stdout and the exit code as of `run`.
+typed() {
+    cat >"$tmp/typed" <<END
+LD_PRELOAD=$other OTHER_CLOCK_PPM=${fast}000000 exec $* >$out </dev/null
+END
+    code=0
+    script -qec "sh $tmp/typed" /dev/null >"$tmp/terminal" </dev/null || code=$?
+}
+# told SENTENCE PATTERN COMMAND...: there it says that, and then clears the line; the output is the same as without a terminal.
+told() {
+    local sentence=$1 pattern=$2 clear=$'\r\e[K' text
+    shift 2
+    "$@" >"$tmp/plain" 2>"$tmp/plain.err" </dev/null
+    typed "$@"
+    text=$(tr -d '\n' <"$tmp/terminal")
+    if [ "$code" -ne 0 ] || ! tr '\r' '\n' <"$tmp/terminal" | grep -qE "$pattern"; then
+        not_ok "$sentence" "command: $*" "expected on the terminal: $pattern" "exit code $code" "$(cat -v "$tmp/terminal")"
+    elif [[ $text != *"$clear"* ]] || grep -qE "$pattern" <<<"${text##*"$clear"}"; then
+        not_ok "$sentence" "command: $*" "the line is still there: $(tail -c 200 "$tmp/terminal" | cat -v)"
+    elif grep -q $'\r' "$tmp/plain.err"; then
+        not_ok "$sentence" "command: $*" "also without a terminal: $(cat -v "$tmp/plain.err")"
+    else
+        ok "$sentence"
+    fi
+}
+
+if [ -x "$mesh_replay" ]; then
+    fast=1000 # times
+    "$mesh_node" run -m node/models/stories-q8_0.gguf -p Once -n 200 --ignore-eos --seed 1 --local 2 --record "$trace" >"$out" 2>"$err"
+    told "verify tells how much of a trace it has run again" 'verify: .*lossy.db: +[0-9]+ %' "$mesh_replay" verify "$sample"
+    told "verify tells how much it has computed" 'verify: computing: +[0-9]+ %' \
+        "$mesh_replay" verify "$sample" -m node/models/stories-q8_0.gguf
+    fast=100 # queries have a limit of time
+    told "info tells that it reads" 'info: reading: [0-9]+ s' "$mesh_replay" info "$trace"
+    told "diff tells that it reads" 'diff: reading: [0-9]+ s' "$mesh_replay" diff "$trace" "$tmp/T.1.db"
+    told "export tells that it reads" 'export: reading: [0-9]+ s' "$mesh_replay" export "$trace" --perfetto "$tmp/run.json"
+    told "a query tells that it reads, and then prints its rows" 'query: reading: [0-9]+ s' "$mesh_replay" \
+        query "$trace" --named latency --seconds 86400
+    check_same "rows are printed without it" "$out" "$tmp/plain"
+fi
+if [ -x "$mesh_dissect" ]; then
+    fast=10000
+    told "mesh-dissect tells how much of a capture it has read" 'gaps-host1.pcap: +[0-9]+ %' "$mesh_dissect" -r "$capture" --analyze
+    check_same "the analysis is printed without it" "$out" "$tmp/plain"
+    told "so it does of several" 'gaps-host1.pcap: +[0-9]+ %' "$mesh_dissect" -r "$capture" -r docs/captures/host-host0.pcap --analyze
+    told "of a pipe it tells the number of frames" '^.*-: 1024 frames' sh -c "'cat $capture | $mesh_dissect -r - --count'"
+    typed sh -c "'$mesh_dissect -r $capture >/dev/tty'"
+    check_equal "lines on the terminal are not mixed with it" "$(grep -c 'pcap: *[0-9]* %' "$tmp/terminal")" 0
+fi
+fast=1000
+yes 'The lamp was lit, and the snow fell.' | head -30 >"$tmp/long"
+told "run tells how much of a prompt it has read" 'reading the prompt: +[0-9]+ %' \
+    "$mesh_node" run -m node/models/stories-q8_0.gguf -f "$tmp/long" -n 2 --seed 1 --batch 2 --kernel scalar -t 1
+
+finish
