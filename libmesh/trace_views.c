@@ -14,7 +14,7 @@ const struct trace_view mesh_trace_views[] = {
      "    d.flags & 16 > 0 AS is_copy, d.sent_ns, m.ready_ns, m.step, m.phase, m.token_first, m.token_count, m.block_first, m.block_count,\n"
      "    d.data_bytes, d.data_hash\n"
      "  FROM message_tile m JOIN datagrams d ON d.id = m.datagram"},
-    {"lost_tiles", "Lost tiles: those that the analysis of a capture names, or, in a node's own trace, those that it sent a NAK for. "
+    {"lost_tiles", "Tiles lost or late: those that the analysis of a capture names, or, in a node's own trace, those that it sent a NAK for. "
      "repair_ns: time until the tile came; NULL: it is not in this trace.",
      "SELECT e.node, e.t_ns, e.peer, e.epoch, e.step, e.phase, e.block, NULL AS blocks, e.duration_ns AS repair_ns, e.reason AS place\n"
      "  FROM events e WHERE e.kind = 'lost' AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'source' AND value = 'node')\n"

@@ -24,7 +24,7 @@ static const struct figure figures[] = {
     {"tiles",             "  of these tiles",       "SELECT count(*) FROM message_tile"},
     {"payloads",          "  with their data",      "SELECT count(*) FROM datagrams WHERE coding > 0"},
     {"payload_bytes",     "  bytes of data stored", "SELECT coalesce(sum(length(payload)), 0) FROM datagrams"},
-    {"lost_tiles",        "lost tiles",             "SELECT count(*) FROM lost_tiles"},
+    {"lost_tiles",        "tiles lost or late",     "SELECT count(*) FROM lost_tiles"},
     {"stalls",            "stalls",                 "SELECT count(*) FROM stalls"},
     {"inputs",            "inputs of the cores",    "SELECT count(*) FROM inputs"},
     {"outputs",           "outputs of the cores",   "SELECT count(*) FROM outputs"},
