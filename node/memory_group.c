@@ -9,6 +9,9 @@
 
 enum { LINE_BYTES = 3 * PATH_MAX };
 
+/* What a group of version 1 has instead of a limit: the largest i64 that is a multiple of the page size, which the kernel is built for. */
+static const uint64_t no_limit = UINT64_C(1) << 62;
+
 /* File names of the two versions. */
 struct version {
     const char *limit, *used, *inactive, *active;
@@ -56,12 +59,12 @@ static uint64_t cached_bytes(const char *root, const char *folder, const struct 
     return sum;
 }
 
-/* Of one group. */
+/* Of one group; UINT64_MAX: it has no limit. */
 static uint64_t left_bytes(const char *root, const char *folder, const struct version *version)
 {
     uint64_t limit, used, cached;
 
-    if (!read_number(root, folder, version->limit, &limit) || !read_number(root, folder, version->used, &used))
+    if (!read_number(root, folder, version->limit, &limit) || limit > no_limit || !read_number(root, folder, version->used, &used))
         return UINT64_MAX;
     cached = cached_bytes(root, folder, version);
     used -= cached < used ? cached : used;

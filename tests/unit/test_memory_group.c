@@ -135,6 +135,23 @@ static void what_is_no_escape_is_taken_as_it_is(void **state)
     assert_int_equal(memory_group_bytes(root), 700);
 }
 
+/* The kernel's pages are of 4, 16 and 64 KiB. */
+static void a_group_of_version_1_without_a_limit_says_so_by_a_number(void **state)
+{
+    static const char *const most[] = {"9223372036854771712\n", "9223372036854759424\n", "9223372036854710272\n"};
+
+    (void)state;
+    write_file("/proc/self/mountinfo", "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+    write_file("/proc/self/cgroup", "4:memory:/\n");
+    write_file("/sys/fs/cgroup/memory/memory.usage_in_bytes", "5000\n");
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
+        write_file("/sys/fs/cgroup/memory/memory.limit_in_bytes", most[i]);
+        assert_true(memory_group_bytes(root) == UINT64_MAX);
+    }
+    write_file("/sys/fs/cgroup/memory/memory.limit_in_bytes", "1099511627776\n");
+    assert_true(memory_group_bytes(root) == UINT64_C(1099511627776) - 5000);
+}
+
 static void version_1_has_a_hierarchy_for_memory(void **state)
 {
     (void)state;
@@ -169,6 +186,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_container_sees_its_own_group_at_the_top, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_with_spaces_and_backslashes_are_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_escape_is_taken_as_it_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_group_of_version_1_without_a_limit_says_so_by_a_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(version_1_has_a_hierarchy_for_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_files_are_no_limit, set_up, tear_down),
     };
