@@ -14,6 +14,10 @@ for unit in mesh-node.service mesh-node@.service; do
     check "$unit is installed" test -s "$units/$unit"
     check_equal "nothing in $unit is left to be filled in" "$(grep -c '@[A-Z]*@' "$units/$unit")" 0
     check_contains "$unit starts the program that was installed" "$units/$unit" "ExecStart=$prefix/bin/mesh-node serve "
+    for call in setpriority sched_setscheduler sched_setattr; do # denied with @resources, allowed after that
+        check_equal "$unit lets threads that are in no hurry step back by $call" \
+            "$(sed -n '/^SystemCallFilter=~.*@resources/,$p' "$units/$unit" | grep -c "^SystemCallFilter=[^~]*\b$call\b")" 1
+    done
     check_equal "$unit lets a node read how much memory there is" "$(grep -cE '^ProcSubset=|^InaccessiblePaths=.*/proc' "$units/$unit")" 0
 done
 check_contains "mesh-node.service starts the node with the name of the machine" "$units/mesh-node.service" " --node %l "
