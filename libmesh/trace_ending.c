@@ -7,6 +7,7 @@
 
 #define END_COMPLETE  "complete"
 #define END_CONTINUED "continued"
+#define CLOCK_SET_NS  UINT64_C(1000000000) /* a clock that is not set, but runs faster for a while, changes by less */
 
 int mesh_trace_end_here(struct mesh_trace *trace, int64_t end_ns, const char *next)
 {
@@ -56,6 +57,25 @@ static int get_last(struct mesh_trace *trace, int64_t *last_ns)
                              last_ns);
 }
 
+/* A machine without a battery for its clock is in 1970 until the network tells it the time. The last report shows whether that has happened
+ * since; of a clock that was right it says less than the beginning, as it has milliseconds only. */
+static int correct_begun(struct mesh_trace *trace, struct mesh_trace_ending *made)
+{
+    const uint64_t ahead = (uint64_t)made->begun_unix_ns - (uint64_t)made->begun_ns;
+    int64_t later;
+    int err;
+
+    if (made->begun_ns == MESH_TRACE_NULL || made->begun_unix_ns == MESH_TRACE_NULL)
+        return 0;
+    err = mesh_trace_number(trace,
+                            "SELECT coalesce((SELECT unix_ms * 1000000 - t_ns FROM main.reports WHERE node = 1 AND "
+                            "unix_ms BETWEEN 0 AND 9223372036854 ORDER BY id DESC LIMIT 1), -9223372036854775807 - 1)",
+                            &later);
+    if (err == 0 && later != MESH_TRACE_NULL && (uint64_t)later - ahead + CLOCK_SET_NS > 2 * CLOCK_SET_NS)
+        made->begun_unix_ns = (int64_t)((uint64_t)made->begun_ns + (uint64_t)later);
+    return err;
+}
+
 int mesh_trace_get_ending(struct mesh_trace *trace, struct mesh_trace_ending *ending)
 {
     struct mesh_trace_ending made = {.kind = MESH_TRACE_END_UNKNOWN};
@@ -65,6 +85,7 @@ int mesh_trace_get_ending(struct mesh_trace *trace, struct mesh_trace_ending *en
 
     err = err != 0 ? err : get_number(trace, "begun_ns", &made.begun_ns);
     err = err != 0 ? err : get_number(trace, "begun_unix_ns", &made.begun_unix_ns);
+    err = err != 0 ? err : correct_begun(trace, &made);
     err = err != 0 ? err : get_text(trace, "end_next", made.next, sizeof made.next, &is_named);
     err = err != 0 ? err : get_number(trace, "end_ns", &made.until_ns);
     if (err != 0)

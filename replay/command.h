@@ -37,7 +37,7 @@ int trace_failed(const char *path, const struct mesh_trace *trace, int err, stru
 /* The number that a key of the trace's meta has; otherwise: where there is none. */
 int64_t trace_meta_number(struct mesh_trace *trace, const char *key, int64_t otherwise);
 
-/* What to add to times of the trace for ns since 1970: its two clocks were read when the recording began. 0: not known. */
+/* What to add to times of the trace for ns since 1970 (struct mesh_trace_ending). 0: not known. */
 int64_t trace_to_unix_ns(struct mesh_trace *trace);
 
 /* Put files of one recording (--record-size, --record-time) into the order in which they were written, keeping the places that they occupy:

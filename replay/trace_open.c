@@ -65,10 +65,11 @@ int64_t trace_meta_number(struct mesh_trace *trace, const char *key, int64_t oth
 
 int64_t trace_to_unix_ns(struct mesh_trace *trace)
 {
-    const uint64_t unix_ns = (uint64_t)trace_meta_number(trace, "begun_unix_ns", 0),
-                   own_ns = (uint64_t)trace_meta_number(trace, "begun_ns", 0);
+    struct mesh_trace_ending ending;
 
-    return (int64_t)(unix_ns - own_ns); /* a damaged trace may have any numbers */
+    if (mesh_trace_get_ending(trace, &ending) != 0 || ending.begun_ns == MESH_TRACE_NULL || ending.begun_unix_ns == MESH_TRACE_NULL)
+        return 0;
+    return (int64_t)((uint64_t)ending.begun_unix_ns - (uint64_t)ending.begun_ns); /* a damaged trace may have any numbers */
 }
 
 /* ---- the files of one recording ---- */

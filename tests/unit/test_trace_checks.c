@@ -366,6 +366,33 @@ static void a_marked_end_says_when_and_what_follows(void **state)
     assert_int_equal(check("", NULL).count, 0);
 }
 
+static int64_t begun_unix_ns_after(struct mesh_trace *trace, int64_t t_ns, int64_t unix_ms)
+{
+    const struct mesh_trace_report report = {.node = 1, .t_ns = t_ns, .unix_ms = unix_ms};
+
+    assert_int_equal(mesh_trace_add_row_report(trace, &report, NULL), 0);
+    return ending_of().begun_unix_ns;
+}
+
+/* It began 2 s after its machine, which took that for 1970. */
+static void a_clock_that_is_set_later_tells_when_a_trace_began(void **state)
+{
+    struct trace_place *place = *state;
+
+    unlink(path);
+    assert_int_equal(mesh_trace_create(&place->trace, path, reason), 0);
+    assert_true(ending_of().begun_unix_ns == MESH_TRACE_NULL);
+    assert_int_equal(mesh_trace_set_meta(place->trace, "begun_ns", "2000000000"), 0);
+    assert_int_equal(mesh_trace_set_meta(place->trace, "begun_unix_ns", "32000000123"), 0);
+    assert_int_equal(ending_of().begun_unix_ns, 32000000123);
+    assert_int_equal(begun_unix_ns_after(place->trace, 3000000000, 33000), 32000000123);
+    assert_int_equal(begun_unix_ns_after(place->trace, 4000000000, 34900), 32000000123); /* slowed down and sped up, but not set */
+    assert_int_equal(begun_unix_ns_after(place->trace, 5000000000, 34100), 32000000123);
+    assert_int_equal(begun_unix_ns_after(place->trace, 6000000000, 1795914398354), 1795914394354000000);
+    assert_int_equal(begun_unix_ns_after(place->trace, 7000000000, MESH_TRACE_NULL), 1795914394354000000);
+    assert_int_equal(begun_unix_ns_after(place->trace, 8000000000, 6000), 0); /* and back, even before 1970 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +406,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_copy_by_sqlite_has_the_same_rows, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(rows_that_were_rolled_back_have_no_check, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(a_trace_has_no_end_until_it_is_marked, set_up, trace_place_close),
+        cmocka_unit_test_setup_teardown(a_clock_that_is_set_later_tells_when_a_trace_began, set_up, trace_place_close),
         cmocka_unit_test_setup_teardown(a_marked_end_says_when_and_what_follows, set_up, trace_place_close),
     };
 
