@@ -49,7 +49,7 @@ void presence_joined(struct presence *presence, uint64_t now_ns, const struct me
     const bool is_new = !is_same(entry->now, incarnation);
 
     if (entry->is_lost)
-        entry->is_new = is_new;
+        entry->is_new[(entry->losses - 1) % PRESENCE_LOSSES] = is_new;
     entry->is_lost = false;
     if (!is_new)
         return;
@@ -67,6 +67,7 @@ void presence_lost(struct presence *presence, uint64_t now_ns, const struct mesh
 
     entry->is_lost = true;
     entry->explained_ns = is_explained ? now_ns : entry->explained_ns;
+    entry->is_new[entry->losses % PRESENCE_LOSSES] = false;
     entry->lost_ns[entry->losses++ % PRESENCE_LOSSES] = now_ns;
 }
 
@@ -122,4 +123,13 @@ unsigned presence_losses(const struct presence_entry *entry, uint64_t now_ns)
     for (unsigned i = 0; i < PRESENCE_LOSSES; i++)
         count += entry->lost_ns[i] != 0 && now_ns - entry->lost_ns[i] < PRESENCE_WINDOW_NS;
     return count == PRESENCE_LOSSES ? count : 0;
+}
+
+unsigned presence_restarts(const struct presence_entry *entry)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < PRESENCE_LOSSES; i++)
+        count += entry->is_new[i];
+    return count;
 }

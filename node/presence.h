@@ -23,8 +23,9 @@ struct presence_entry {
     uint8_t now[16];                       /* incarnation of the process that is a member there, or was last */
     uint8_t before[PRESENCE_PREVIOUS][16]; /* of those before it, in a ring; zeros: none */
     uint64_t lost_ns[PRESENCE_LOSSES];     /* the last losses, in a ring; 0: none */
+    bool is_new[PRESENCE_LOSSES];          /* in the same ring: the process that came back was another one */
     unsigned processes, losses;            /* written into the rings so far */
-    bool is_lost, is_new;                  /* no process is there; the present one was started after the last loss */
+    bool is_lost;                          /* no process is there */
     uint8_t other[16];                     /* another process heard from there while `now` is a member; zeros: none */
     uint64_t other_ns;                     /* since when */
     uint64_t duplicate_ns;                 /* last sign of a duplicate address; 0: none */
@@ -56,5 +57,8 @@ bool presence_is_duplicate(const struct presence_entry *entry, uint64_t now_ns);
 
 /* Losses within PRESENCE_WINDOW_NS, as far as remembered, if there are at least PRESENCE_LOSSES and none of them was explained; else 0. */
 unsigned presence_losses(const struct presence_entry *entry, uint64_t now_ns);
+
+/* Of the remembered losses, those after which another process was there. */
+unsigned presence_restarts(const struct presence_entry *entry);
 
 #endif

@@ -231,15 +231,17 @@ static void look_at_duplicate(struct server *server, const struct presence_entry
 
 static void look_at_flapping(struct server *server, const struct presence_entry *entry, const char *address, uint64_t now_ns)
 {
-    const unsigned losses = presence_losses(entry, now_ns);
-    char what[TROUBLE_TEXT_BYTES / 2];
+    const unsigned losses = presence_losses(entry, now_ns), restarts = presence_restarts(entry);
+    char what[TROUBLE_TEXT_BYTES / 2], restarted[64] = "";
 
     if (losses > 0 && !entry->is_lost && !presence_is_duplicate(entry, now_ns)) {
         snprintf(what, sizeof what, "%s is lost and comes back again and again", address);
-        serve_trouble(server, TROUBLE_FLAPPING, &entry->at, what, ", %u times within 10 minutes: %s", losses,
-                      entry->is_new ? "its process restarts each time, see its log"
-                                    : "see its cable and switch port, and whether its machine stands still; if all others are named, "
-                                      "this machine's");
+        if (restarts > 0 && restarts < losses)
+            snprintf(restarted, sizeof restarted, "its process restarted %u of these times, see its log; ", restarts);
+        serve_trouble(server, TROUBLE_FLAPPING, &entry->at, what, ", %u times within 10 minutes: %s%s", losses, restarted,
+                      restarts >= losses ? "its process restarts each time, see its log"
+                                         : "see its cable and switch port, and whether its machine stands still; if all others are "
+                                           "named, this machine's");
     } else if (losses == 0 && serve_trouble_over(server, TROUBLE_FLAPPING, &entry->at)) {
         serve_log(server, "%s has been lost less than 3 times in the last 10 minutes", address);
     }

@@ -46,7 +46,7 @@ static void who_is_lost_three_times_in_ten_minutes_is_lost_too_often(void **stat
     assert_int_equal(presence_losses(&presence.entry[0], 20 * S), 0);
     lose_and_regain(30 * S, a);
     assert_int_equal(presence_losses(&presence.entry[0], 30 * S), 3);
-    assert_false(presence.entry[0].is_new);
+    assert_int_equal(presence_restarts(&presence.entry[0]), 0);
     assert_false(is_twins(30 * S));
     assert_int_equal(presence_losses(&presence.entry[0], 10 * S + PRESENCE_WINDOW_NS - 1), 3);
     assert_int_equal(presence_losses(&presence.entry[0], 10 * S + PRESENCE_WINDOW_NS), 0);
@@ -72,8 +72,24 @@ static void a_process_that_is_started_anew_each_time_is_known_for_that_and_is_no
     presence_joined(&presence, S, &at, a);
     lose_and_regain(10 * S, b);
     lose_and_regain(20 * S, c);
-    assert_true(presence.entry[0].is_new);
+    assert_int_equal(presence_restarts(&presence.entry[0]), 2);
     assert_false(is_twins(20 * S));
+}
+
+/* It was started anew in order, and after one loss of three; a restart before these is none of them. */
+static void only_losses_after_which_another_process_came_back_are_restarts(void **state)
+{
+    static const uint8_t d[16] = {4};
+
+    (void)state;
+    presence_joined(&presence, S, &at, a);
+    lose_and_regain(5 * S, b);
+    lose_and_regain(10 * S, b);
+    presence_joined(&presence, 15 * S, &at, c);
+    lose_and_regain(20 * S, c);
+    lose_and_regain(30 * S, d);
+    assert_int_equal(presence_losses(&presence.entry[0], 30 * S), 3);
+    assert_int_equal(presence_restarts(&presence.entry[0]), 1);
 }
 
 static void who_is_there_again_after_another_one_was_has_a_twin(void **state)
@@ -165,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(who_is_lost_three_times_in_ten_minutes_is_lost_too_often, forget),
         cmocka_unit_test_setup(losses_with_a_known_cause_are_not_too_often, forget),
+        cmocka_unit_test_setup(only_losses_after_which_another_process_came_back_are_restarts, forget),
         cmocka_unit_test_setup(a_process_that_is_started_anew_each_time_is_known_for_that_and_is_no_twin, forget),
         cmocka_unit_test_setup(who_is_there_again_after_another_one_was_has_a_twin, forget),
         cmocka_unit_test_setup(who_speaks_from_a_member_s_address_for_seconds_is_its_twin, forget),
