@@ -322,7 +322,8 @@ int mesh_rerun_feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entr
     err = call(rerun, entry);
     if (err < 0)
         return err;
-    rerun->now_ns = entry->call.at_ns;
+    if (entry->call.kind != MESH_TAPE_CLUSTER_DATAGRAM) /* it is sent at a time of its own, and what follows may be of the core's */
+        rerun->now_ns = entry->call.at_ns;
     if (err == 1)
         differ(rerun, MESH_RERUN_IMPOSSIBLE, NULL);
     else if (!rerun->is_answered)
