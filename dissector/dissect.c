@@ -36,6 +36,7 @@ struct run {
     struct ladder ladder;
     struct selection selection;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
+    bool has_told_full;       /* that there are links that are not counted */
     struct datagrams datagrams;
     struct progress progress;
 };
@@ -92,6 +93,18 @@ static void notes_of(const struct numbers_verdict *what, unsigned verdicts, char
         snprintf(out, size, "%s", note);
 }
 
+/* The report says it, too, but for a live capture that comes at the end: until then it looks as if nothing were lost any more. */
+static void tell_full(struct run *run)
+{
+    if (run->has_told_full || run->report.analysis.links.left_out == 0)
+        return;
+    run->has_told_full = true;
+    fprintf(stderr,
+            "mesh-dissect: --analyze: there are more than %d links, each epoch has its own: what is lost on further ones is not "
+            "reported: end a live capture with Ctrl-C, which prints its report, and start it again\n",
+            LINKS_MAX);
+}
+
 static void take_datagram(void *context, const struct packet *packet)
 {
     struct run *run = context;
@@ -99,8 +112,10 @@ static void take_datagram(void *context, const struct packet *packet)
     const bool is_wanted = selection_take(&run->selection, packet);
     char notes[64];
 
-    if (run->settings->analyze)
+    if (run->settings->analyze) {
         report_add(&run->report, packet, is_wanted);
+        tell_full(run);
+    }
     if (run->import)
         import_add(run->import, packet);
     if (run->qlog && is_wanted)

@@ -66,6 +66,9 @@ elif operation == "resend": # records say that they were sent before
 elif operation == "sessions": # before all else, so many datagrams of as many clients' sessions
     ts, size, frame = next(one for one in frames if one[2][45] == 10)
     frames = [[ts, size, frame[:54] + struct.pack("<I", 2**31 + i) + frame[58:]] for i in range(int(numbers[0]))] + frames
+elif operation == "epochs": # behind all else, a datagram of each of so many epochs
+    ts, size, frame = next(one for one in frames if one[2][45] == 10)
+    frames += [[frames[-1][0], size, frame[:54] + struct.pack("<I", 1000 + i) + frame[58:]] for i in range(int(numbers[0]))]
 elif operation == "again": # ten seconds later all of it once more, by processes whose clocks are so many seconds ahead
     def later(frame):
         return frame[:74] + struct.pack("<Q", struct.unpack("<Q", frame[74:82])[0] + int(numbers[0]) * 10**9) + frame[82:]
@@ -210,6 +213,12 @@ check_contains "the presence of two meshes is reported" <(analyze -r "$tmp/twin"
 check_equal "restarted nodes are not reported as another mesh" "$(analyze -r "$tmp/again" | grep -c 'meshes at once')" "0"
 
 # ---- many clients ----
+made epochs epochs 600
+analyze -r "$tmp/epochs" 2>"$err" >/dev/null
+check_equal "that there are links beyond the limit is said when the first one comes, once" \
+    "$(grep -c 'there are more than 512 links, each epoch has its own' "$err")" "1"
+analyze -r $whole 2>"$err" >/dev/null
+check_equal "and not where all have a place" "$(grep -c 'there are more than' "$err")" "0"
 made sessions sessions 600
 check_equal "links of the mesh have their place after hundreds of clients" "$(links "$tmp/sessions")" "$(links $whole)"
 check_equal "of hundreds of client sessions the first ones are listed" "$(analyze -r "$tmp/sessions" |
