@@ -163,11 +163,21 @@ int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_
     return at;
 }
 
+/* 0.0.0.0 or [::], of any machine. */
+static bool is_any(const struct mesh_addr *addr)
+{
+    static const uint8_t any[4] = {0};
+
+    return mesh_addr_is_any(addr) || (mesh_addr_is_v4(addr) && memcmp(addr->ip + 12, any, sizeof any) == 0);
+}
+
 void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t port)
 {
     struct fleet_node *n = &fleet->nodes[node];
+    struct mesh_addr addr = {.port = port};
 
-    if (n->addr.port == port && memcmp(n->addr.ip, ip, 16) == 0)
+    memcpy(addr.ip, ip, sizeof addr.ip);
+    if (is_any(&addr) || (n->addr.port == port && memcmp(n->addr.ip, ip, 16) == 0))
         return;
     for (int i = 0; i < fleet->node_end; i++)
         if (i != node && fleet->nodes[i].is_used && fleet->nodes[i].addr.port == port && memcmp(fleet->nodes[i].addr.ip, ip, 16) == 0)

@@ -273,7 +273,8 @@ uint64_t fleet_tokens_since(const struct fleet_node *node);
 
 /* The node of that address; a new one where there is room, else FLEET_NOBODY. */
 int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_t now_ns);
-/* The node has learned its address, as happens when it joins: a node listed at that address is the same one. */
+/* The node has learned its address, as happens when it joins: a node listed at that address is the same one. One that listens at any
+ * address and is in no epoch any more does not know its own; it keeps the one by which it is known here. */
 void fleet_move(struct fleet *fleet, int node, const uint8_t ip[16], uint16_t port);
 int fleet_find_incarnation(const struct fleet *fleet, const uint8_t incarnation[16]);
 struct fleet_link *fleet_make_link(struct fleet *fleet, int from, int to);                      /* NULL: no memory */

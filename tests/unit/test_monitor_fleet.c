@@ -297,6 +297,19 @@ static void one_that_comes_back_has_its_old_line(void **state)
     assert_int_equal(c->fleet.nodes[before].state, FLEET_UP);
 }
 
+/* They listen at any address, and have lost the members who told them which one it is. */
+static void those_that_forget_their_address_keep_it_here(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    memset(c->made.node[1].ip + 12, 0, 4);
+    memset(c->made.node[2].ip + 12, 0, 4);
+    monitor_case_run(c, 3);
+    assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_UP);
+    assert_int_equal(c->fleet.nodes[node(c, 2)].state, FLEET_UP);
+}
+
 static void one_that_learns_its_address_is_listed_once(void **state)
 {
     struct monitor_case *c = *state;
@@ -467,6 +480,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_leaves_has_left_with_the_next_epoch, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(one_whose_report_is_overdue_is_not_counted_as_up, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(one_that_comes_back_has_its_old_line, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(those_that_forget_their_address_keep_it_here, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(one_that_learns_its_address_is_listed_once, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(when_all_are_silent_nobody_is_taken_for_dead, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(when_nobody_is_heard_it_is_said_and_nothing_of_how_all_are, monitor_case_open, monitor_case_close),
