@@ -13,12 +13,15 @@
 enum {
     FAREWELL_NS_MAX = 1500000000, /* to tell clients */
     MOMENT_NS_MAX = 2000000000,   /* that a prepared epoch waits for a good moment */
-    SUSPECTED_NS = 1000000000,    /* between two events of the same member's suspicion, so that other events stay visible */
     TAIL_MIN = 2,                 /* positions after a multiple of 16, so that the 16 before have been fetched */
     TAIL_MAX = 6
 };
 
 static const uint64_t refused_ns = 65000000000; /* a refusing member is asked every 30 s at least; one of the answers may be lost */
+
+/* Between two events of the same member's suspicion in an epoch. Where machines have other work, members are suspected every few seconds and
+ * answer, and a node remembers 64 events. */
+static const uint64_t suspected_ns = 60000000000;
 
 void serve_log(const struct server *server, const char *format, ...)
 {
@@ -393,7 +396,7 @@ static void suspect(struct server *server, uint16_t rank)
     if (!serve_is_rank(server, rank))
         return;
     if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && !peer.is_suspected &&
-        now_ns - server->suspected_ns[rank] >= SUSPECTED_NS) {
+        (server->suspected_ns[rank] == 0 || now_ns - server->suspected_ns[rank] >= suspected_ns)) {
         server->suspected_ns[rank] = now_ns;
         serve_note(server, MESH_NODE_EVENT_SUSPECTED, rank, &server->run->member[rank].addr, "silent, or its port is unreachable");
     }

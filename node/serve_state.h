@@ -90,7 +90,7 @@ struct server {
     uint64_t starved_ranks;                     /* at the last look */
     uint64_t suspects;                          /* members that were suspected at the last look */
     uint64_t suspects_received[MESH_RANKS_MAX]; /* datagrams of each until then, by the mesh layer */
-    uint64_t suspected_ns[MESH_RANKS_MAX];      /* when there was an event of it last */
+    uint64_t suspected_ns[MESH_RANKS_MAX];      /* when there was an event of it last; 0: not in this epoch */
     uint64_t address_at_ns;
     unsigned address_missing;              /* checks in a row that did not find it; at most 3 */
     uint64_t refusals, refused_ns;         /* their number, and the time of the last one; 0: none */
