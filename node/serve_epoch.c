@@ -19,8 +19,8 @@ enum {
 
 static const uint64_t refused_ns = 65000000000; /* a refusing member is asked every 30 s at least; one of the answers may be lost */
 
-/* Between two events of the same member's suspicion in an epoch. Where machines have other work, members are suspected every few seconds and
- * answer, and a node remembers 64 events. */
+/* Between two events of the same member's suspicion in an epoch. Where machines have other work, members are suspected every few seconds
+ * and answer, and a node remembers 64 events. */
 static const uint64_t suspected_ns = 60000000000;
 
 void serve_log(const struct server *server, const char *format, ...)
