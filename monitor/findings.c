@@ -9,7 +9,7 @@
 #include "format.h"
 #include "slow_link.h"
 
-enum { MINUTE_S = 60, LOST_LEAST = 3, ENOUGH = 2 };
+enum { MINUTE_S = 60, LOST_LEAST = 3, ENOUGH = 2, STANDS_OUT = 4 /* times the loss of the other links */ };
 
 static const double waits_much = 0.15, loss_much = 0.001, change_much = 1.4, open_little = 0.05, open_whole = 0.8;
 
@@ -208,12 +208,13 @@ static void add_loss(struct list *list, int from, int to, double loss, uint64_t 
             (unsigned long long)lost, during);
 }
 
-/* If all links into a node lose, the cause is not the links: report it once, not once for each of them. */
+/* If all links into a node lose, the cause is not the links: report it once, not once for each of them. But where one of them loses much
+ * more than the others, its cause is another one. */
 static void find_loss_at(struct list *list, int to)
 {
     const int end = list->fleet->node_end;
     uint64_t lost[FLEET_NODES_MAX] = {0}, sum = 0;
-    double loss[FLEET_NODES_MAX] = {0}, mean = 0;
+    double loss[FLEET_NODES_MAX] = {0}, total = 0, most = 0;
     int links = 0, bad = 0;
 
     for (int from = 0; from < end; from++) {
@@ -222,11 +223,12 @@ static void find_loss_at(struct list *list, int to)
         if (loss[from] >= loss_much) {
             bad++;
             sum += lost[from];
-            mean += loss[from];
+            total += loss[from];
+            most = fmax(most, loss[from]);
         }
     }
-    if (bad >= 2 && bad == links) {
-        add_loss(list, -1, to, mean / bad, sum);
+    if (bad >= 2 && bad == links && most * (bad - 1) <= STANDS_OUT * (total - most)) {
+        add_loss(list, -1, to, total / bad, sum);
         return;
     }
     for (int from = 0; from < end; from++)
