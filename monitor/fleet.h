@@ -88,9 +88,7 @@ struct fleet_worker {
 };
 
 struct fleet_step {
-    struct mesh_telemetry_step step;     /* its number begins at 0 again in each epoch */
-    uint32_t epoch;                      /* in which it was computed */
-    int stall_node;                      /* that had stall_rank in that epoch; FLEET_NOBODY: not known */
+    struct mesh_telemetry_step step;
     struct mesh_telemetry_phase *phases; /* (capacity) owned */
     uint16_t capacity, phases_known;     /* phases_known: how many came */
     uint64_t tick;                       /* when it came */

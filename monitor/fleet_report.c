@@ -200,14 +200,14 @@ static void take_worker(struct report_reader *in, const struct mesh_telemetry_it
 }
 
 /* That step's place; else a free one, or that of the oldest. */
-static struct fleet_step *step_place(struct fleet_node *node, uint32_t epoch, const struct mesh_telemetry_step *step)
+static struct fleet_step *step_place(struct fleet_node *node, const struct mesh_telemetry_step *step)
 {
     struct fleet_step *place = &node->steps[0];
 
     for (int i = 0; i < FLEET_STEPS; i++) {
         struct fleet_step *slot = &node->steps[i];
 
-        if (slot->is_known && slot->epoch == epoch && slot->step.step == step->step)
+        if (slot->is_known && slot->step.step == step->step)
             return slot;
         if (place->is_known && (!slot->is_known || slot->step.begin_ns < place->step.begin_ns))
             place = slot;
@@ -219,9 +219,8 @@ static void take_step(struct report_reader *in, const struct mesh_telemetry_item
 {
     const struct mesh_telemetry_step *step = &item->step;
     struct fleet_node *node = &in->fleet->nodes[in->node];
-    struct fleet_step *slot = step_place(node, in->head->epoch, step);
-    const bool is_new =
-        !slot->is_known || slot->epoch != in->head->epoch || slot->step.step != step->step || slot->step.begin_ns != step->begin_ns;
+    struct fleet_step *slot = step_place(node, step);
+    const bool is_new = !slot->is_known || slot->step.step != step->step || slot->step.begin_ns != step->begin_ns;
     const uint16_t total = step->phase_total < FLEET_PHASES_MAX ? step->phase_total : FLEET_PHASES_MAX;
 
     if (is_new && slot->capacity < total) {
@@ -242,8 +241,6 @@ static void take_step(struct report_reader *in, const struct mesh_telemetry_item
             memset(slot->phases, 0, slot->capacity * sizeof *slot->phases);
     }
     slot->step = *step;
-    slot->epoch = in->head->epoch;
-    slot->stall_node = node_of_rank(in, step->stall_rank);
     slot->step.phase_total = total < slot->capacity ? total : slot->capacity;
     if (step->phase_first < slot->capacity)
         mesh_telemetry_get_phases(item, slot->phases + step->phase_first, slot->capacity - step->phase_first);

@@ -36,40 +36,19 @@ static bool is_shown(const struct view *view, const struct fleet_step *step)
     return step->is_known && (!view->ui->is_paused || step->tick <= view->tick);
 }
 
-/* A step of the mesh. Numbers begin at 0 again in each epoch, and nodes that are gone keep steps of epochs long past. */
-struct step_name {
-    uint32_t epoch;
-    uint64_t number;
-};
-
-static struct step_name name_of(const struct fleet_step *step)
-{
-    return (struct step_name){step->epoch, step->step.step};
-}
-
-static bool is_same(struct step_name a, struct step_name b)
-{
-    return a.epoch == b.epoch && a.number == b.number;
-}
-
-static bool is_later(struct step_name a, struct step_name b)
-{
-    return a.epoch != b.epoch ? a.epoch > b.epoch : a.number > b.number;
-}
-
-static const struct fleet_step *step_of(const struct view *view, int node, struct step_name name)
+static const struct fleet_step *step_of(const struct view *view, int node, uint64_t number)
 {
     for (int i = 0; i < FLEET_STEPS; i++) {
         const struct fleet_step *step = &view->fleet->nodes[node].steps[i];
 
-        if (is_shown(view, step) && is_same(name_of(step), name))
+        if (is_shown(view, step) && step->step.step == number)
             return step;
     }
     return NULL;
 }
 
-/* All steps that any node reports, the newest first; returns how many. */
-static int list_steps(const struct view *view, struct step_name names[STEPS_MAX])
+/* The numbers of all steps that any node reports, greatest first; returns how many. */
+static int list_steps(const struct view *view, uint64_t numbers[STEPS_MAX])
 {
     int count = 0;
 
@@ -80,14 +59,14 @@ static int list_steps(const struct view *view, struct step_name names[STEPS_MAX]
 
             if (!is_shown(view, step))
                 continue;
-            while (at < count && is_later(names[at], name_of(step)))
+            while (at < count && numbers[at] > step->step.step)
                 at++;
-            if (at == STEPS_MAX || (at < count && is_same(names[at], name_of(step))))
+            if (at == STEPS_MAX || (at < count && numbers[at] == step->step.step))
                 continue;
             count += count < STEPS_MAX;
             for (int k = count - 1; k > at; k--)
-                names[k] = names[k - 1];
-            names[at] = name_of(step);
+                numbers[k] = numbers[k - 1];
+            numbers[at] = step->step.step;
         }
     return count;
 }
@@ -109,12 +88,12 @@ struct span {
     double begin_ns, end_ns;
 };
 
-static struct span span_of(const struct view *view, const int *nodes, int count, struct step_name name)
+static struct span span_of(const struct view *view, const int *nodes, int count, uint64_t number)
 {
     struct span span = {INFINITY, -INFINITY};
 
     for (int i = 0; i < count; i++) {
-        const struct fleet_step *step = step_of(view, nodes[i], name);
+        const struct fleet_step *step = step_of(view, nodes[i], number);
 
         if (step == NULL)
             continue;
@@ -170,7 +149,7 @@ static void draw_bar(struct view *view, struct area bar, const struct fleet_step
 static void draw_stall(struct view *view, struct area place, int node, const struct fleet_step *step)
 {
     const struct mesh_telemetry_step *s = &step->step;
-    const int whom = step->stall_node;
+    const int whom = s->stall_rank < FLEET_RANKS_MAX ? view->fleet->nodes[node].of_rank[s->stall_rank] : FLEET_NOBODY;
     char text[96], took[FORMAT_BYTES], stalled[FORMAT_BYTES], name[8];
 
     format_time_us((double)s->duration_ns / 1e3, took);
@@ -199,23 +178,23 @@ static void draw_legend(struct view *view, struct area line)
 }
 
 /* Draw one step's lines from y on, without those of the first `skipped` nodes; returns the line after them. */
-static int draw_step(struct view *view, struct area area, int y, struct step_name name, const int *nodes, int count, int skipped,
+static int draw_step(struct view *view, struct area area, int y, uint64_t number, const int *nodes, int count, int skipped,
                      double column_ns)
 {
-    const struct span span = span_of(view, nodes, count, name);
+    const struct span span = span_of(view, nodes, count, number);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     bool is_first = true;
 
     for (int i = skipped; i < count && y < area.height; i++) {
-        const struct fleet_step *step = step_of(view, nodes[i], name);
+        const struct fleet_step *step = step_of(view, nodes[i], number);
         const struct area line = area_part(area, 0, y, area.width, 1);
-        char node[8];
+        char name[8];
 
         if (step == NULL)
             continue;
         if (is_first)
-            canvas_print(view->canvas, line, 0, 0, STYLE_STRONG, "%9llu", (unsigned long long)name.number);
-        canvas_print(view->canvas, line, 10, 0, STYLE_DIM, "node %s", view_name(view, nodes[i], node));
+            canvas_print(view->canvas, line, 0, 0, STYLE_STRONG, "%9llu", (unsigned long long)number);
+        canvas_print(view->canvas, line, 10, 0, STYLE_DIM, "node %s", view_name(view, nodes[i], name));
         draw_bar(view, area_part(line, LABEL_COLUMNS + 1, 0, bar_columns - 1, 1), step, begin_of(view, nodes[i], step) - span.begin_ns,
                  column_ns);
         draw_stall(view, area_part(line, area.width - columns_behind(area.width), 0, columns_behind(area.width), 1), nodes[i], step);
@@ -228,9 +207,9 @@ static int draw_step(struct view *view, struct area area, int y, struct step_nam
 void view_tokens(struct view *view)
 {
     const struct area all = view->layout.part[PART_MAIN], area = area_below(all, 2);
-    struct step_name names[STEPS_MAX];
+    uint64_t numbers[STEPS_MAX];
     int nodes[FLEET_NODES_MAX], y = 0;
-    const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, names);
+    const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, numbers);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     /* Where a step has more nodes than there are lines, it is gone through in parts. */
     const int parts = area.height > 0 && count > area.height ? (count + area.height - 1) / area.height : 1;
@@ -240,7 +219,7 @@ void view_tokens(struct view *view)
 
     assert(first >= 0);
     for (int i = first; i < step_count && (i - first) * count < area.height; i++) {
-        const struct span span = span_of(view, nodes, count, names[i]);
+        const struct span span = span_of(view, nodes, count, numbers[i]);
 
         longest = fmax(longest, span.end_ns - span.begin_ns);
     }
@@ -249,7 +228,7 @@ void view_tokens(struct view *view)
     canvas_rule(view->canvas, all, name);
     draw_legend(view, area_part(all, 0, 1, all.width, 1));
     for (int i = first; i < step_count && y < area.height; i++)
-        y = draw_step(view, area, y, names[i], nodes, count, i == first ? skipped : 0,
+        y = draw_step(view, area, y, numbers[i], nodes, count, i == first ? skipped : 0,
                       bar_columns > 1 ? longest / (bar_columns - 1) : longest);
     if (step_count == 0)
         canvas_text(view->canvas, area, 1, 0, STYLE_DIM, "no steps yet: nothing is generated");
