@@ -105,6 +105,9 @@ static void forget_node(struct fleet *fleet, int node)
         for (int t = 0; t < FLEET_HISTORY; t++)
             if (other->sample[t].waits_for == node)
                 other->sample[t].waits_for = FLEET_NOBODY;
+        for (int step = 0; step < FLEET_STEPS; step++)
+            if (other->steps[step].waited_for == node)
+                other->steps[step].waited_for = FLEET_NOBODY;
     }
     for (int i = 0; i < FLEET_REQUESTS; i++)
         if (fleet->requests[i].node == node)
@@ -293,6 +296,32 @@ bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, int *r
     return false;
 }
 
+/* ---- steps ---- */
+
+struct fleet_step_id fleet_step_id(const struct fleet_step *step)
+{
+    return (struct fleet_step_id){step->life, step->epoch, step->step.step};
+}
+
+int fleet_step_compare(struct fleet_step_id a, struct fleet_step_id b)
+{
+    if (a.life != b.life)
+        return a.life > b.life ? 1 : -1;
+    if (a.epoch != b.epoch)
+        return a.epoch > b.epoch ? 1 : -1;
+    return (a.number > b.number) - (a.number < b.number);
+}
+
+int fleet_step_waited_for(const struct fleet *fleet, int node, const struct fleet_step *step)
+{
+    const struct fleet_node *n = &fleet->nodes[node];
+    const uint16_t rank = step->step.stall_rank;
+
+    if (step->waited_for >= 0 || rank >= FLEET_RANKS_MAX || step->life != fleet->life || step->epoch != n->head.epoch)
+        return step->waited_for;
+    return n->of_rank[rank]; /* learned since */
+}
+
 /* ---- samples ---- */
 
 bool fleet_has_tick(const struct fleet *fleet, uint64_t tick)
@@ -359,6 +388,17 @@ double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, un
         sent += (double)sample->lost + sample->received;
     }
     return sent > 0 ? (double)fleet_lost(fleet, from, to, tick, ticks) / sent : NAN;
+}
+
+bool fleet_has_latency(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks)
+{
+    for (unsigned i = 0; fleet_is_within(fleet, tick, i, ticks); i++) {
+        const struct link_sample *sample = fleet_link_at(fleet, from, to, tick - i);
+
+        if (sample == NULL || sample->is_fresh)
+            return sample != NULL;
+    }
+    return false;
 }
 
 double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks)

@@ -87,8 +87,16 @@ struct fleet_worker {
     bool is_known;
 };
 
+/* Numbers of steps begin at 0 with each epoch, and those of epochs at 1 with each life of the mesh. */
+struct fleet_step_id {
+    uint32_t life, epoch;
+    uint64_t number;
+};
+
 struct fleet_step {
     struct mesh_telemetry_step step;
+    uint32_t life, epoch;
+    int16_t waited_for;                  /* the node with its stall_rank in that epoch, or FLEET_NOBODY */
     struct mesh_telemetry_phase *phases; /* (capacity) owned */
     uint16_t capacity, phases_known;     /* phases_known: how many came */
     uint64_t tick;                       /* when it came */
@@ -170,6 +178,7 @@ struct fleet {
     uint64_t heard_ns;         /* when the newest report of any node came */
     uint32_t epoch;            /* the highest one in a recent report of any node, at the last tick */
     uint64_t epoch_ns;         /* when the newest report of that epoch came */
+    uint32_t life;             /* how often a node was in a lower epoch than before: the mesh was started anew */
     uint64_t reports, refused; /* records taken in, and malformed ones */
     uint64_t refused_full;     /* for want of room */
 };
@@ -224,6 +233,9 @@ uint64_t fleet_lost(const struct fleet *fleet, int from, int to, uint64_t tick, 
  * are left out. */
 double fleet_loss(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
 
+/* Did tiles come on the link in at most `ticks` ticks up to that one? If not, its latencies are those of an earlier time. */
+bool fleet_has_latency(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
+
 /* Part of the time with open steps in which the workers of `to` waited for `from`, over the ticks up to that one in which `to` reported;
  * NAN: no steps. */
 double fleet_waits(const struct fleet *fleet, int from, int to, uint64_t tick, unsigned ticks);
@@ -247,6 +259,8 @@ bool fleet_is_alive(enum fleet_state state);
 bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node);
 /* The same at that tick; of the past, only whether a report came in either of the two intervals before it is known. */
 bool fleet_is_late_at(const struct fleet *fleet, int node, uint64_t tick);
+/* Are the node's figures of that tick old ones, as it is gone or a report of it is overdue? */
+bool fleet_is_old_at(const struct fleet *fleet, int node, uint64_t tick);
 /* How long no node has been heard, at the last tick, if that is more than an interval and half a second; else 0. */
 uint64_t fleet_silence_ns(const struct fleet *fleet);
 const char *fleet_state_name(enum fleet_state state);
@@ -260,6 +274,12 @@ int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX]);
 
 /* A node's rank as text, "-" if it is in no epoch. */
 const char *fleet_rank_text(const struct fleet_node *node, char out[8]);
+
+struct fleet_step_id fleet_step_id(const struct fleet_step *step);
+/* Is it the same step, at another node (0)? Else, is it a newer one (above 0), or an older one? */
+int fleet_step_compare(struct fleet_step_id a, struct fleet_step_id b);
+/* The node that the step's longest stall waited for, or FLEET_NOBODY. */
+int fleet_step_waited_for(const struct fleet *fleet, int node, const struct fleet_step *step);
 
 /* The node's clock minus the reference's; false: not known. The reference is the first node that knows. */
 bool fleet_clock(const struct fleet *fleet, int node, int64_t *offset_ns, int *reference);

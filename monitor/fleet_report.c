@@ -33,6 +33,19 @@ static void take_text(const struct mesh_telemetry_item *item, char out[FLEET_NAM
 
 /* ---- nodes ---- */
 
+/* Counters of the new epoch begin at 0. */
+static void begin_epoch(struct fleet_link *link)
+{
+    for (int i = 0; i < MESH_LATENCIES; i++) {
+        link->last_us[i][0] = link->last_us[i][1] = NAN;
+        link->bucket_first[i] = link->bucket_end[i] = 0;
+        if (link->latency[i] != NULL)
+            memset(link->latency[i], 0, sizeof *link->latency[i]);
+        if (link->latency_before[i] != NULL)
+            memset(link->latency_before[i], 0, sizeof *link->latency_before[i]);
+    }
+}
+
 /* A new process at the same address: counters of the one before do not continue. */
 static void restart(struct report_reader *in, struct fleet_node *node)
 {
@@ -49,6 +62,11 @@ static void restart(struct report_reader *in, struct fleet_node *node)
         memset(node->workers, 0, node->worker_room * sizeof *node->workers);
     for (int i = 0; i < FLEET_STEPS; i++)
         node->steps[i].is_known = false;
+    for (int i = 0; i < FLEET_NODES_MAX; i++)
+        if (node->links[i] != NULL) { /* its epoch may have the number of the one before */
+            begin_epoch(node->links[i]);
+            node->links[i]->epoch = node->links[i]->epoch_before = 0;
+        }
     for (int i = 0; i < FLEET_REQUESTS; i++)
         if (in->fleet->requests[i].is_used && in->fleet->requests[i].node == in->node)
             in->fleet->requests[i].is_used = false;
@@ -76,13 +94,17 @@ static void take_model(struct report_reader *in, struct fleet_node *node, const 
 static void take_node(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     struct fleet_node *node = &in->fleet->nodes[in->node];
+    const bool is_restarted = memcmp(node->incarnation, in->head->incarnation, sizeof node->incarnation) != 0;
 
-    if (memcmp(node->incarnation, in->head->incarnation, sizeof node->incarnation) != 0) {
+    if (!is_restarted && node->has_reported && in->head->serial < node->head.serial) /* overtaken by a newer report */
+        return;
+    /* Within one life of the mesh a process that was started again is in a later epoch than the one before it. */
+    if (node->has_reported && in->head->epoch > 0 && in->head->epoch < node->head.epoch + is_restarted)
+        in->fleet->life++;
+    if (is_restarted) {
         restart(in, node);
         memcpy(node->incarnation, in->head->incarnation, sizeof node->incarnation);
     }
-    if (node->has_reported && in->head->serial < node->head.serial) /* overtaken by a newer report */
-        return;
     fleet_move(in->fleet, in->node, item->node.ip, item->node.port);
     if (in->head->epoch != node->head.epoch) {
         for (int rank = 0; rank < FLEET_RANKS_MAX; rank++)
@@ -105,19 +127,6 @@ static int node_of_rank(const struct report_reader *in, uint16_t rank)
     const struct fleet_node *node = &in->fleet->nodes[in->node];
 
     return rank < FLEET_RANKS_MAX && node->head.epoch == in->head->epoch ? node->of_rank[rank] : FLEET_NOBODY;
-}
-
-/* Counters of the new epoch begin at 0. */
-static void begin_epoch(struct fleet_link *link)
-{
-    for (int i = 0; i < MESH_LATENCIES; i++) {
-        link->last_us[i][0] = link->last_us[i][1] = NAN;
-        link->bucket_first[i] = link->bucket_end[i] = 0;
-        if (link->latency[i] != NULL)
-            memset(link->latency[i], 0, sizeof *link->latency[i]);
-        if (link->latency_before[i] != NULL)
-            memset(link->latency_before[i], 0, sizeof *link->latency_before[i]);
-    }
 }
 
 static void take_link(struct report_reader *in, const struct mesh_telemetry_item *item)
@@ -200,14 +209,14 @@ static void take_worker(struct report_reader *in, const struct mesh_telemetry_it
 }
 
 /* That step's place; else a free one, or that of the oldest. */
-static struct fleet_step *step_place(struct fleet_node *node, const struct mesh_telemetry_step *step)
+static struct fleet_step *step_place(struct fleet_node *node, uint32_t epoch, const struct mesh_telemetry_step *step)
 {
     struct fleet_step *place = &node->steps[0];
 
     for (int i = 0; i < FLEET_STEPS; i++) {
         struct fleet_step *slot = &node->steps[i];
 
-        if (slot->is_known && slot->step.step == step->step)
+        if (slot->is_known && slot->epoch == epoch && slot->step.step == step->step)
             return slot;
         if (place->is_known && (!slot->is_known || slot->step.begin_ns < place->step.begin_ns))
             place = slot;
@@ -219,8 +228,9 @@ static void take_step(struct report_reader *in, const struct mesh_telemetry_item
 {
     const struct mesh_telemetry_step *step = &item->step;
     struct fleet_node *node = &in->fleet->nodes[in->node];
-    struct fleet_step *slot = step_place(node, step);
-    const bool is_new = !slot->is_known || slot->step.step != step->step || slot->step.begin_ns != step->begin_ns;
+    struct fleet_step *slot = step_place(node, in->head->epoch, step);
+    const bool is_new =
+        !slot->is_known || slot->epoch != in->head->epoch || slot->step.step != step->step || slot->step.begin_ns != step->begin_ns;
     const uint16_t total = step->phase_total < FLEET_PHASES_MAX ? step->phase_total : FLEET_PHASES_MAX;
 
     if (is_new && slot->capacity < total) {
@@ -240,6 +250,9 @@ static void take_step(struct report_reader *in, const struct mesh_telemetry_item
         if (slot->phases != NULL)
             memset(slot->phases, 0, slot->capacity * sizeof *slot->phases);
     }
+    slot->life = in->fleet->life;
+    slot->epoch = in->head->epoch;
+    slot->waited_for = (int16_t)node_of_rank(in, step->stall_rank);
     slot->step = *step;
     slot->step.phase_total = total < slot->capacity ? total : slot->capacity;
     if (step->phase_first < slot->capacity)

@@ -250,6 +250,11 @@ bool fleet_is_late_at(const struct fleet *fleet, int node, uint64_t tick)
     return true;
 }
 
+bool fleet_is_old_at(const struct fleet *fleet, int node, uint64_t tick)
+{
+    return !fleet_is_alive(fleet_state_at(fleet, node, tick)) || fleet_is_late_at(fleet, node, tick);
+}
+
 uint64_t fleet_silence_ns(const struct fleet *fleet)
 {
     const uint64_t then_ns = fleet->heard_ns > fleet->connected_ns ? fleet->heard_ns : fleet->connected_ns;

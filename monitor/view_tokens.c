@@ -36,37 +36,38 @@ static bool is_shown(const struct view *view, const struct fleet_step *step)
     return step->is_known && (!view->ui->is_paused || step->tick <= view->tick);
 }
 
-static const struct fleet_step *step_of(const struct view *view, int node, uint64_t number)
+static const struct fleet_step *step_of(const struct view *view, int node, struct fleet_step_id id)
 {
     for (int i = 0; i < FLEET_STEPS; i++) {
         const struct fleet_step *step = &view->fleet->nodes[node].steps[i];
 
-        if (is_shown(view, step) && step->step.step == number)
+        if (is_shown(view, step) && fleet_step_compare(fleet_step_id(step), id) == 0)
             return step;
     }
     return NULL;
 }
 
-/* The numbers of all steps that any node reports, greatest first; returns how many. */
-static int list_steps(const struct view *view, uint64_t numbers[STEPS_MAX])
+/* All steps that any node reports, newest first; returns how many. */
+static int list_steps(const struct view *view, struct fleet_step_id ids[STEPS_MAX])
 {
     int count = 0;
 
     for (int node = 0; node < view->fleet->node_end; node++)
         for (int i = 0; view->fleet->nodes[node].is_used && i < FLEET_STEPS; i++) {
             const struct fleet_step *step = &view->fleet->nodes[node].steps[i];
-            int at = 0;
+            const struct fleet_step_id id = fleet_step_id(step);
+            int at = 0, order = -1;
 
             if (!is_shown(view, step))
                 continue;
-            while (at < count && numbers[at] > step->step.step)
+            while (at < count && (order = fleet_step_compare(ids[at], id)) > 0)
                 at++;
-            if (at == STEPS_MAX || (at < count && numbers[at] == step->step.step))
+            if (at == STEPS_MAX || (at < count && order == 0))
                 continue;
             count += count < STEPS_MAX;
             for (int k = count - 1; k > at; k--)
-                numbers[k] = numbers[k - 1];
-            numbers[at] = step->step.step;
+                ids[k] = ids[k - 1];
+            ids[at] = id;
         }
     return count;
 }
@@ -88,12 +89,12 @@ struct span {
     double begin_ns, end_ns;
 };
 
-static struct span span_of(const struct view *view, const int *nodes, int count, uint64_t number)
+static struct span span_of(const struct view *view, const int *nodes, int count, struct fleet_step_id id)
 {
     struct span span = {INFINITY, -INFINITY};
 
     for (int i = 0; i < count; i++) {
-        const struct fleet_step *step = step_of(view, nodes[i], number);
+        const struct fleet_step *step = step_of(view, nodes[i], id);
 
         if (step == NULL)
             continue;
@@ -149,7 +150,7 @@ static void draw_bar(struct view *view, struct area bar, const struct fleet_step
 static void draw_stall(struct view *view, struct area place, int node, const struct fleet_step *step)
 {
     const struct mesh_telemetry_step *s = &step->step;
-    const int whom = s->stall_rank < FLEET_RANKS_MAX ? view->fleet->nodes[node].of_rank[s->stall_rank] : FLEET_NOBODY;
+    const int whom = fleet_step_waited_for(view->fleet, node, step);
     char text[96], took[FORMAT_BYTES], stalled[FORMAT_BYTES], name[8];
 
     format_time_us((double)s->duration_ns / 1e3, took);
@@ -178,22 +179,22 @@ static void draw_legend(struct view *view, struct area line)
 }
 
 /* Draw one step's lines from y on, without those of the first `skipped` nodes; returns the line after them. */
-static int draw_step(struct view *view, struct area area, int y, uint64_t number, const int *nodes, int count, int skipped,
+static int draw_step(struct view *view, struct area area, int y, struct fleet_step_id id, const int *nodes, int count, int skipped,
                      double column_ns)
 {
-    const struct span span = span_of(view, nodes, count, number);
+    const struct span span = span_of(view, nodes, count, id);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     bool is_first = true;
 
     for (int i = skipped; i < count && y < area.height; i++) {
-        const struct fleet_step *step = step_of(view, nodes[i], number);
+        const struct fleet_step *step = step_of(view, nodes[i], id);
         const struct area line = area_part(area, 0, y, area.width, 1);
         char name[8];
 
         if (step == NULL)
             continue;
         if (is_first)
-            canvas_print(view->canvas, line, 0, 0, STYLE_STRONG, "%9llu", (unsigned long long)number);
+            canvas_print(view->canvas, line, 0, 0, STYLE_STRONG, "%9llu", (unsigned long long)id.number);
         canvas_print(view->canvas, line, 10, 0, STYLE_DIM, "node %s", view_name(view, nodes[i], name));
         draw_bar(view, area_part(line, LABEL_COLUMNS + 1, 0, bar_columns - 1, 1), step, begin_of(view, nodes[i], step) - span.begin_ns,
                  column_ns);
@@ -207,9 +208,9 @@ static int draw_step(struct view *view, struct area area, int y, uint64_t number
 void view_tokens(struct view *view)
 {
     const struct area all = view->layout.part[PART_MAIN], area = area_below(all, 2);
-    uint64_t numbers[STEPS_MAX];
+    struct fleet_step_id ids[STEPS_MAX];
     int nodes[FLEET_NODES_MAX], y = 0;
-    const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, numbers);
+    const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, ids);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     /* Where a step has more nodes than there are lines, it is gone through in parts. */
     const int parts = area.height > 0 && count > area.height ? (count + area.height - 1) / area.height : 1;
@@ -219,7 +220,7 @@ void view_tokens(struct view *view)
 
     assert(first >= 0);
     for (int i = first; i < step_count && (i - first) * count < area.height; i++) {
-        const struct span span = span_of(view, nodes, count, numbers[i]);
+        const struct span span = span_of(view, nodes, count, ids[i]);
 
         longest = fmax(longest, span.end_ns - span.begin_ns);
     }
@@ -228,7 +229,7 @@ void view_tokens(struct view *view)
     canvas_rule(view->canvas, all, name);
     draw_legend(view, area_part(all, 0, 1, all.width, 1));
     for (int i = first; i < step_count && y < area.height; i++)
-        y = draw_step(view, area, y, numbers[i], nodes, count, i == first ? skipped : 0,
+        y = draw_step(view, area, y, ids[i], nodes, count, i == first ? skipped : 0,
                       bar_columns > 1 ? longest / (bar_columns - 1) : longest);
     if (step_count == 0)
         canvas_text(view->canvas, area, 1, 0, STYLE_DIM, "no steps yet: nothing is generated");

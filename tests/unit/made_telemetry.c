@@ -75,6 +75,7 @@ static uint16_t count_alive(const struct made *made)
 void made_new_epoch(struct made *made)
 {
     made->epoch++;
+    made->steps = 0;
     made->epoch_begin_ns = made->now_ns;
     memset(made->links, 0, made->nodes * sizeof *made->links);
     memset(made->worker, 0, sizeof made->worker);
@@ -88,6 +89,14 @@ void made_new_epoch(struct made *made)
         node->buffer_bytes = 21000000;
         node->available_bytes = UINT64_C(6000000000);
     }
+}
+
+void made_start_anew(struct made *made)
+{
+    made->life++;
+    made_new_epoch(made);
+    made->epoch = 1;
+    memset(made->serial, 0, sizeof made->serial);
 }
 
 /* ---- time ---- */
@@ -308,6 +317,7 @@ void made_report(struct made *made, void (*take)(void *app, const uint8_t *recor
                                                 .serial = ++made->serial[i],
                                                 .now_ns = made->now_ns + i * 1000000};
         out.head.incarnation[0] = (uint8_t)(i + 1);
+        out.head.incarnation[1] = made->life;
         begin_piece(&out);
         report_node(&out);
         for (unsigned from = 0; from < made->nodes; from++)

@@ -27,6 +27,7 @@ struct made {
     bool is_dead[MADE_NODES_MAX];
     /* state */
     uint64_t now_ns, steps, epoch_begin_ns, random;
+    uint8_t life; /* how often all processes have been started anew */
     struct mesh_telemetry_node node[MADE_NODES_MAX];
     struct mesh_telemetry_worker worker[MADE_NODES_MAX][8];
     struct made_link (*links)[MADE_NODES_MAX]; /* (nodes) by receiver, sender; owned */
@@ -39,8 +40,10 @@ void made_release(struct made *made);
 /* Advance time: counters grow. */
 void made_advance(struct made *made, uint64_t ns);
 
-/* Ranks are dealt anew among live nodes; counters begin at 0. */
+/* Ranks are dealt anew among live nodes; counters and numbers of steps begin at 0. */
 void made_new_epoch(struct made *made);
+/* The live nodes' processes have ended, and new ones at the same addresses begin with epoch 1. */
+void made_start_anew(struct made *made);
 
 /* Every live node's report, in records that are passed to take. */
 void made_report(struct made *made, void (*take)(void *app, const uint8_t *record, size_t bytes), void *app);

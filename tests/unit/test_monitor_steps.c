@@ -41,9 +41,72 @@ static void steps_stay_where_they_were_while_clocks_drift(void **state)
     assert_string_equal(draw_bars(c, after), strstr(before, "node 0"));
 }
 
+/* Draw the steps' screen; what follows on it after that text. */
+static const char *after(const struct monitor_case *c, const char *what)
+{
+    static char text[SCREEN_TEXT_BYTES];
+    const char *found;
+
+    draw_bars(c, text);
+    found = strstr(text, what);
+    assert_non_null(found);
+    return found + strlen(what);
+}
+
+static uint64_t number_of_first_line(const struct monitor_case *c)
+{
+    return strtoull(strstr(after(c, "longest stall"), "\n"), NULL, 10);
+}
+
+/* Their numbers begin at 0 again. */
+static void steps_of_a_new_epoch_are_newer(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 5);
+    assert_int_equal(number_of_first_line(c), 250);
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 2);
+    assert_int_equal(number_of_first_line(c), 100);
+}
+
+/* Its epoch, and steps, have the numbers of earlier ones, which a node has reported that is not there any more. */
+static void steps_of_a_mesh_that_was_started_anew_are_newer_than_its_own_earlier_ones(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 5);
+    c->made.is_dead[3] = true;
+    made_start_anew(&c->made);
+    monitor_case_run(c, 1);
+    assert_int_equal(number_of_first_line(c), 50);
+    monitor_case_run(c, 4);
+    assert_int_equal(number_of_first_line(c), 250);
+    assert_memory_equal(after(c, "width "), "13.", 3); /* not the seconds since the earlier step 250 */
+}
+
+/* Ranks are dealt anew, but who was waited for is no other node than before. */
+static void a_stall_is_for_the_node_that_had_the_rank_then(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.slow = 2;
+    monitor_case_run(c, 5);
+    assert_memory_equal(after(c, "2.00 ms for "), "2,", 2);
+    c->made.is_dead[0] = true;
+    c->made.tok_per_s = 0;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 6);
+    assert_memory_equal(after(c, "2.00 ms for "), "1,", 2); /* its present rank, as in the lines' names */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(steps_of_a_new_epoch_are_newer, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(steps_of_a_mesh_that_was_started_anew_are_newer_than_its_own_earlier_ones, monitor_case_open,
+                                        monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_stall_is_for_the_node_that_had_the_rank_then, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(steps_stay_where_they_were_while_clocks_drift, monitor_case_open, monitor_case_close),
     };
 
