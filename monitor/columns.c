@@ -81,9 +81,12 @@ static void get_history(const struct fleet *fleet, int node, uint64_t tick, floa
     }
 }
 
-/* The worst of a node's incoming links at that tick: one-way p99, or loss. */
-static double of_worst_link(const struct node_row *row, bool by_loss)
+enum { BY_LOSS, BY_LATENCY, BY_OLD_LATENCY };
+
+/* The worst of a node's incoming links at that tick: loss, or one-way p99, of links on which tiles came lately, or of the others. */
+static double of_worst_link(const struct node_row *row, int by)
 {
+    const unsigned window = columns_window(row->fleet);
     double worst = NAN;
 
     for (int from = 0; from < row->fleet->node_end; from++) {
@@ -92,7 +95,9 @@ static double of_worst_link(const struct node_row *row, bool by_loss)
 
         if (sample == NULL || !fleet_is_alive(row->fleet->nodes[from].state))
             continue;
-        found = by_loss ? fleet_loss(row->fleet, from, row->node, row->tick, columns_window(row->fleet)) : (double)sample->p99_us;
+        if (by != BY_LOSS && fleet_has_latency(row->fleet, from, row->node, row->tick, window) != (by == BY_LATENCY))
+            continue;
+        found = by == BY_LOSS ? fleet_loss(row->fleet, from, row->node, row->tick, window) : (double)sample->p99_us;
         if (!isnan(found) && !(found <= worst))
             worst = found;
     }
@@ -156,15 +161,21 @@ static void draw_role(const void *row, const struct table_cell *cell)
                                             : "member");
 }
 
+/* NAN: not all members of its epoch report, as of an epoch that the others have left. */
 static double share_of(const struct node_row *row)
 {
     double sum = 0;
+    int members = 0;
 
-    for (int i = 0; i < row->fleet->node_end; i++)
-        if (row->fleet->nodes[i].is_used && fleet_is_alive(row->fleet->nodes[i].state) &&
-            row->fleet->nodes[i].head.epoch == node_of(row)->head.epoch)
-            sum += row->fleet->nodes[i].now.share;
-    return sum > 0 && !is_gone(row) ? node_of(row)->now.share / sum : NAN;
+    for (int i = 0; i < row->fleet->node_end; i++) {
+        const struct fleet_node *node = &row->fleet->nodes[i];
+
+        if (node->is_used && node->has_reported && fleet_is_alive(node->state) && node->head.epoch == node_of(row)->head.epoch) {
+            sum += node->now.share;
+            members++;
+        }
+    }
+    return sum > 0 && !is_gone(row) && members >= node_of(row)->now.members ? node_of(row)->now.share / sum : NAN;
 }
 
 static double key_share(const void *row)
@@ -245,23 +256,36 @@ static void draw_memory(const void *row, const struct table_cell *cell)
     table_text(cell, true, cell->style, text);
 }
 
+/* is_old: no tiles have come lately on any link. */
+static double latency_of(const struct node_row *row, bool *is_old)
+{
+    const bool has_report = !is_gone(row) && row->sample != NULL;
+    const double value = has_report ? of_worst_link(row, BY_LATENCY) : NAN;
+
+    *is_old = isnan(value);
+    return has_report && *is_old ? of_worst_link(row, BY_OLD_LATENCY) : value;
+}
+
 static double key_latency(const void *row)
 {
-    return is_gone(row) || ((const struct node_row *)row)->sample == NULL ? NAN : of_worst_link(row, false);
+    bool is_old;
+
+    return latency_of(row, &is_old);
 }
 
 static void draw_latency(const void *row, const struct table_cell *cell)
 {
     char text[FORMAT_BYTES];
-    const double value = key_latency(row);
+    bool is_old;
+    const double value = latency_of(row, &is_old);
 
     format_time_us(value, text);
-    table_text(cell, true, value > 2000 ? STYLE_WARN : cell->style, text);
+    table_text(cell, true, is_old ? STYLE_STALE : value > 2000 ? STYLE_WARN : cell->style, text);
 }
 
 static double key_loss(const void *row)
 {
-    return is_gone(row) || ((const struct node_row *)row)->sample == NULL ? NAN : of_worst_link(row, true);
+    return is_gone(row) || ((const struct node_row *)row)->sample == NULL ? NAN : of_worst_link(row, BY_LOSS);
 }
 
 static void draw_loss(const void *row, const struct table_cell *cell)

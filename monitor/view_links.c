@@ -46,15 +46,25 @@ static bool has_values(int columns)
     return columns > TEXT_COLUMNS;
 }
 
+/* Are the link's figures old ones? They come from its receiver. */
+static bool is_old(const struct view *view, int from, int to)
+{
+    return !fleet_is_alive(fleet_state_at(view->fleet, from, view->tick)) || fleet_is_old_at(view->fleet, to, view->tick);
+}
+
+/* Has no tile come for so long that its latencies are old ones? */
+static bool is_old_latency(const struct view *view, enum metric metric, int from, int to)
+{
+    return (metric == METRIC_P50 || metric == METRIC_P99) &&
+           !fleet_has_latency(view->fleet, from, to, view->tick, columns_window(view->fleet));
+}
+
 static void draw_cell(struct view *view, struct area cell, enum metric metric, int from, int to, bool is_selected)
 {
     const double value = value_of(view, metric, from, to);
     const int heat = heat_of(metric, value);
-    const bool is_gone = !fleet_is_alive(view->fleet->nodes[from].state) || !fleet_is_alive(view->fleet->nodes[to].state);
-    const bool is_old = is_gone || fleet_is_late_at(view->fleet, to, view->tick); /* a link's figures come from its receiver */
-    const enum style style = is_selected                            ? STYLE_SELECTED
-                             : is_old || isnan(value) || from == to ? STYLE_STALE
-                                                                    : (enum style)(STYLE_HEAT + heat);
+    const bool is_stale = from == to || isnan(value) || is_old(view, from, to) || is_old_latency(view, metric, from, to);
+    const enum style style = is_selected ? STYLE_SELECTED : is_stale ? STYLE_STALE : (enum style)(STYLE_HEAT + heat);
     char text[FORMAT_BYTES];
 
     canvas_fill(view->canvas, cell, style, ' ');
@@ -183,6 +193,7 @@ struct lines {
     struct view *view;
     struct area area;
     int x, used;
+    enum style style; /* of texts */
 };
 
 __attribute__((format(printf, 3, 4))) static void line(struct lines *lines, const char *name, const char *format, ...)
@@ -198,7 +209,7 @@ __attribute__((format(printf, 3, 4))) static void line(struct lines *lines, cons
         lines->used = 0;
     }
     canvas_text(lines->view->canvas, lines->area, lines->x + 1, lines->used, STYLE_DIM, name);
-    canvas_text_cut(lines->view->canvas, area_part(lines->area, lines->x, lines->used++, FACT_COLUMNS, 1), 14, 0, STYLE_NORMAL, text);
+    canvas_text_cut(lines->view->canvas, area_part(lines->area, lines->x, lines->used++, FACT_COLUMNS, 1), 14, 0, lines->style, text);
 }
 
 static void draw_past(struct lines *lines, int from, int to)
@@ -215,26 +226,28 @@ static void draw_past(struct lines *lines, int from, int to)
         const uint64_t back = (uint64_t)(count - 1 - i), tick = lines->view->tick;
         const struct link_sample *sample = back <= tick ? fleet_link_at(lines->view->fleet, from, to, tick - back) : NULL;
 
-        values[i] = sample != NULL ? sample->p99_us : NAN;
+        values[i] = sample != NULL && sample->is_fresh ? sample->p99_us : NAN;
         top = values[i] > top ? values[i] : top;
     }
-    format_time_us((double)top, text);
+    format_time_us(top > 0 ? (double)top : NAN, text);
     canvas_print(lines->view->canvas, lines->area, lines->x + 1, lines->used, STYLE_DIM, "p99 one way, up to %s", text);
     bar_curve(lines->view->canvas, area, STYLE_GRAPH, values, count, top);
 }
 
-static void draw_latencies(struct lines *lines, const struct link_sample *sample, const struct fleet_link *link)
+static void draw_latencies(struct lines *lines, const struct link_sample *sample, const struct fleet_link *link, enum style style)
 {
     char p50[FORMAT_BYTES], p99[FORMAT_BYTES], error[FORMAT_BYTES];
 
     format_time_us((double)sample->p50_us, p50);
     format_time_us((double)sample->p99_us, p99);
     format_time_us((double)link->now.clock_error_ns / 1e3, error);
+    lines->style = style;
     line(lines, "one way", "p50 %s  p99 %s", p50, p99);
     line(lines, "", "± %s, by the clocks", error);
     format_time_us((double)sample->use_p50_us, p50);
     format_time_us((double)sample->use_p99_us, p99);
     line(lines, "to its use", "p50 %s  p99 %s", p50, p99);
+    lines->style = STYLE_NORMAL;
     format_time_us((double)sample->rtt_us, p50);
     format_time_us((double)link->now.rtt_ns_min / 1e3, p99);
     line(lines, "round trip", "%s  min %s", p50, p99);
@@ -274,7 +287,7 @@ static void draw_link(struct view *view, struct area area)
     const int from = ui_selected(view->ui, view->fleet), to = ui_receiver(view->ui, view->fleet);
     const struct fleet_link *link = fleet_link(view->fleet, from, to), *back = fleet_link(view->fleet, to, from);
     const struct link_sample *sample = view->has_tick && link != NULL ? fleet_link_at(view->fleet, from, to, view->tick) : NULL;
-    struct lines lines = {view, area_below(area, 1), 0, 0};
+    struct lines lines = {view, area_below(area, 1), 0, 0, STYLE_NORMAL};
     char name[64], during[FORMAT_BYTES], sender[8], receiver[8], loss[FORMAT_BYTES], waits[FORMAT_BYTES];
 
     if (area.height == 0)
@@ -294,9 +307,11 @@ static void draw_link(struct view *view, struct area area)
     window_text(view, during);
     line(&lines, "loss", "%s over %s", loss, during);
     line(&lines, "waited for", "%s of its time", waits);
-    draw_latencies(&lines, sample, link);
+    draw_latencies(&lines, sample, link, is_old_latency(view, METRIC_P99, from, to) ? STYLE_STALE : STYLE_NORMAL);
     draw_counts(&lines, link, back);
     draw_past(&lines, from, to);
+    if (is_old(view, from, to))
+        canvas_restyle(view->canvas, lines.area, STYLE_STALE);
 }
 
 void view_links(struct view *view)

@@ -149,14 +149,15 @@ static void draw_figures(struct view *view, struct area area, int selected)
 
 enum { OCTAVES = MESH_HISTOGRAM_BUCKETS / MESH_HISTOGRAM_PARTS, HALVES = 2 * OCTAVES, EACH_MAX = 6 };
 
-/* All links to the node in one histogram, with two values for each doubling of the latency. */
+/* All links to the node in its epoch in one histogram, with two values for each doubling of the latency. */
 static double sum_histogram(const struct fleet_node *node, enum mesh_latency which, float values[HALVES])
 {
     double count = 0;
 
     memset(values, 0, HALVES * sizeof *values);
     for (int from = 0; from < FLEET_NODES_MAX; from++) {
-        const struct mesh_histogram *histogram = node->links[from] != NULL ? node->links[from]->latency[which] : NULL;
+        const struct fleet_link *link = node->links[from];
+        const struct mesh_histogram *histogram = link != NULL && link->epoch == node->head.epoch ? link->latency[which] : NULL;
 
         for (int i = 0; histogram != NULL && i < OCTAVES * MESH_HISTOGRAM_PARTS; i++) {
             values[2 * i / MESH_HISTOGRAM_PARTS] += (float)histogram->buckets[i];
@@ -217,6 +218,6 @@ void view_node(struct view *view)
         draw_histogram(view, area_part(below, below.width / 2, 0, below.width, below.height), &view->fleet->nodes[selected],
                        MESH_LATENCY_USE, "from sending to use");
     }
-    for (enum part part = PART_MAIN; part < PART_KEYS && fleet_is_late_at(view->fleet, selected, view->tick); part++)
+    for (enum part part = PART_MAIN; part < PART_KEYS && fleet_is_old_at(view->fleet, selected, view->tick); part++)
         canvas_restyle(view->canvas, view->layout.part[part], STYLE_STALE);
 }

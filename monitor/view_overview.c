@@ -22,8 +22,7 @@ static void draw_nodes(struct view *view)
     for (int line = 0; line < room && at + line < count; line++) {
         const struct node_row row = columns_row(view->fleet, nodes[at + line], view->tick);
         const struct area place = area_part(area, 0, line + 1, area.width, 1);
-        const bool is_gone = !fleet_is_alive(fleet_state_at(view->fleet, row.node, view->tick));
-        const bool is_old = is_gone || fleet_is_late_at(view->fleet, row.node, view->tick);
+        const bool is_old = fleet_is_old_at(view->fleet, row.node, view->tick);
 
         table_row(view->canvas, place, columns_of_nodes, columns_of_nodes_count, widths, &row, is_old ? STYLE_STALE : STYLE_NORMAL);
         if (row.node == selected)
