@@ -318,7 +318,7 @@ static void draw_waits(const void *row, const struct table_cell *cell)
 
 static double key_rank(const void *row)
 {
-    return -(double)node_of(row)->head.rank - (is_gone(row) ? 1e6 : 0); /* numbers are sorted from the greatest */
+    return -(double)node_of(row)->rank - (is_gone(row) ? 1e6 : 0); /* numbers are sorted from the greatest */
 }
 
 static const char *text_address(const void *row)

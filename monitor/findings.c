@@ -62,6 +62,23 @@ static double silent_s(const struct fleet *fleet, const struct fleet_node *node)
     return now_ns > node->report_ns ? (double)(now_ns - node->report_ns) / 1e9 : 0;
 }
 
+/* Has another node the rank now that this one had? */
+static bool has_lost_rank(const struct fleet_node *node)
+{
+    return node->rank == MESH_TELEMETRY_NOBODY && node->head.rank != MESH_TELEMETRY_NOBODY;
+}
+
+/* "Node 1", or "Former node 1". */
+static void name_rank(const struct fleet_node *node, char out[24])
+{
+    char rank[8];
+
+    if (has_lost_rank(node))
+        snprintf(out, 24, "Former node %u", node->head.rank);
+    else
+        snprintf(out, 24, "Node %s", fleet_rank_text(node, rank));
+}
+
 static void find_gone(struct list *list)
 {
     const int64_t wall_ns = list->fleet->tick_wall_ns[list->tick % FLEET_HISTORY];
@@ -70,23 +87,23 @@ static void find_gone(struct list *list)
     for (int i = 0; i < list->fleet->node_end; i++) {
         const struct fleet_node *node = &list->fleet->nodes[i];
         const enum fleet_state state = fleet_state_at(list->fleet, i, list->tick);
-        char clock[FORMAT_BYTES], rank[8];
+        char clock[FORMAT_BYTES], name[24];
 
         if (!node->is_used)
             continue;
-        fleet_rank_text(node, rank);
+        name_rank(node, name);
         format_when(node->gone_wall_ns, wall_ns, clock);
         if (state == FLEET_DEAD)
-            add(list, STYLE_BAD, "Node %s at %s is gone: last heard at %s.", rank, node->address, clock);
+            add(list, STYLE_BAD, "%s at %s is gone: last heard at %s.", name, node->address, clock);
         else if ((state == FLEET_SUSPECTED || state == FLEET_SILENT) && !is_past && node->has_reported)
-            add(list, STYLE_BAD, "Node %s at %s is %s: not heard for %.1f s.", rank, node->address, fleet_state_name(state),
+            add(list, STYLE_BAD, "%s at %s is %s: not heard for %.1f s.", name, node->address, fleet_state_name(state),
                 silent_s(list->fleet, node));
         else if (!is_past && fleet_is_late(list->fleet, node))
-            add(list, STYLE_WARN, "Node %s at %s has not reported for %.1f s.", rank, node->address, silent_s(list->fleet, node));
+            add(list, STYLE_WARN, "%s at %s has not reported for %.1f s.", name, node->address, silent_s(list->fleet, node));
         else if (state == FLEET_SUSPECTED || state == FLEET_SILENT)
-            add(list, STYLE_BAD, "Node %s at %s is %s.", rank, node->address, fleet_state_name(state));
+            add(list, STYLE_BAD, "%s at %s is %s.", name, node->address, fleet_state_name(state));
         else if (state == FLEET_LOADING || state == FLEET_JOINING || state == FLEET_SEEKING)
-            add(list, STYLE_WARN, "Node %s at %s is %s.", rank, node->address, fleet_state_name(state));
+            add(list, STYLE_WARN, "%s at %s is %s.", name, node->address, fleet_state_name(state));
     }
 }
 
@@ -354,7 +371,7 @@ static void find_lab(struct list *list)
         const struct fleet_node *node = &list->fleet->nodes[i];
         char rank[8], text[FORMAT_BYTES];
 
-        if (!node->is_used || !fleet_is_alive(node->state))
+        if (!node->is_used || !fleet_is_alive(node->state) || has_lost_rank(node))
             continue;
         if (node->now.lab_pace > 0) {
             format_bytes((double)node->now.lab_pace, text);

@@ -157,7 +157,7 @@ int fleet_find(struct fleet *fleet, const uint8_t ip[16], uint16_t port, uint64_
     memcpy(node->addr.ip, ip, 16);
     node->addr.port = port;
     mesh_addr_format(node->addr, node->address);
-    node->head.rank = MESH_TELEMETRY_NOBODY;
+    node->head.rank = node->rank = MESH_TELEMETRY_NOBODY;
     node->state = FLEET_JOINING;
     node->named_ns = now_ns;
     node->first_tick = fleet->ticks;
@@ -222,7 +222,7 @@ int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
             const struct fleet_node *other = &fleet->nodes[nodes[at - 1]];
             const bool gone = !fleet_is_alive(node->state), other_gone = !fleet_is_alive(other->state);
 
-            if (gone > other_gone || (gone == other_gone && node->head.rank >= other->head.rank))
+            if (gone > other_gone || (gone == other_gone && node->rank >= other->rank))
                 break;
             nodes[at] = nodes[at - 1];
         }
@@ -234,10 +234,10 @@ int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
 
 const char *fleet_rank_text(const struct fleet_node *node, char out[8])
 {
-    if (node->head.rank == MESH_TELEMETRY_NOBODY)
+    if (node->rank == MESH_TELEMETRY_NOBODY)
         snprintf(out, 8, "-");
     else
-        snprintf(out, 8, "%u", node->head.rank);
+        snprintf(out, 8, "%u", node->rank);
     return out;
 }
 

@@ -113,6 +113,8 @@ struct fleet_node {
     uint8_t incarnation[16];
     bool has_reported;
     struct mesh_telemetry_head head; /* of the newest report */
+    uint32_t life;                   /* of the mesh, then */
+    uint16_t rank;                   /* that of the head, unless another node has had it in a later epoch: then MESH_TELEMETRY_NOBODY */
     struct mesh_telemetry_node now, before;
     uint64_t before_ns;    /* its clock at the last tick; 0: none */
     uint64_t tokens_ended; /* since the last tick, in epochs that have ended since */
@@ -272,7 +274,7 @@ const char *fleet_request_state(const struct fleet_request *request);
 /* Nodes in the order of ranks, those that are gone last; returns their number. */
 int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX]);
 
-/* A node's rank as text, "-" if it is in no epoch. */
+/* A node's rank as text; "-": it has none, or another node has it now. */
 const char *fleet_rank_text(const struct fleet_node *node, char out[8]);
 
 struct fleet_step_id fleet_step_id(const struct fleet_step *step);

@@ -91,6 +91,20 @@ static void take_model(struct report_reader *in, struct fleet_node *node, const 
     memcpy(node->model, model, sizeof model);
 }
 
+/* A node that is in no later epoch has lost the rank: with two nodes of one rank, sentences and links would be taken for the other's. */
+static void take_rank(struct report_reader *in, struct fleet_node *node)
+{
+    node->life = in->fleet->life;
+    node->rank = in->head->rank;
+    for (int i = 0; node->rank != MESH_TELEMETRY_NOBODY && i < in->fleet->node_end; i++) {
+        struct fleet_node *other = &in->fleet->nodes[i];
+
+        if (i != in->node && other->rank == node->rank &&
+            (other->life < node->life || (other->life == node->life && other->head.epoch < in->head->epoch)))
+            other->rank = MESH_TELEMETRY_NOBODY;
+    }
+}
+
 static void take_node(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     struct fleet_node *node = &in->fleet->nodes[in->node];
@@ -113,6 +127,7 @@ static void take_node(struct report_reader *in, const struct mesh_telemetry_item
     }
     node->has_reported = true;
     node->head = *in->head;
+    take_rank(in, node);
     node->now = item->node;
     node->report_ns = in->now_ns;
     take_model(in, node, item);
@@ -148,7 +163,7 @@ static void take_link(struct report_reader *in, const struct mesh_telemetry_item
     in->fleet->nodes[from].named_state = item->link.state;
     in->fleet->nodes[from].named_epoch = in->head->epoch;
     if (!in->fleet->nodes[from].has_reported) {
-        in->fleet->nodes[from].head.rank = item->link.peer;
+        in->fleet->nodes[from].head.rank = in->fleet->nodes[from].rank = item->link.peer;
         in->fleet->nodes[from].head.epoch = in->head->epoch;
     }
 }

@@ -1,5 +1,6 @@
 /* Ticks of a fleet: counters become samples, and nodes that have not been heard are found. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -320,7 +321,8 @@ static void look_after(struct fleet *fleet, struct fleet_node *node, uint64_t no
         const uint64_t heard_ns = node->report_ns > node->named_ns ? node->report_ns : node->named_ns;
 
         node->gone_wall_ns = wall_ns - (int64_t)(now_ns - heard_ns);
-        fleet_note(fleet, heard_ns, node->gone_wall_ns, state == FLEET_DEAD, "%s (rank %s) %s", node->address, fleet_rank_text(node, rank),
+        snprintf(rank, sizeof rank, node->head.rank == MESH_TELEMETRY_NOBODY ? "-" : "%u", node->head.rank); /* it may have lost it */
+        fleet_note(fleet, heard_ns, node->gone_wall_ns, state == FLEET_DEAD, "%s (rank %s) %s", node->address, rank,
                    state == FLEET_DEAD ? "is gone: no longer heard" : "has left");
     } else if (fleet_is_alive(state) && !was_alive) {
         fleet_note(fleet, now_ns, wall_ns, false, "%s is back", node->address);

@@ -12,8 +12,8 @@ enum { TEXT_EVENTS_MAX = 8 /* of one interval */ };
 
 static void put_rank(struct json *json, const char *key, const struct fleet *fleet, int node)
 {
-    if (node >= 0 && fleet->nodes[node].head.rank != MESH_TELEMETRY_NOBODY)
-        json_uint(json, key, fleet->nodes[node].head.rank);
+    if (node >= 0 && fleet->nodes[node].rank != MESH_TELEMETRY_NOBODY)
+        json_uint(json, key, fleet->nodes[node].rank);
     else
         json_double(json, key, NAN); /* null */
 }

@@ -240,7 +240,7 @@ static void one_that_the_others_go_on_without_is_suspected_at_once(void **state)
     made_new_epoch(&c->made);
     monitor_case_run(c, 1);
     assert_int_equal(c->fleet.nodes[node(c, 1)].state, FLEET_SUSPECTED);
-    assert_true(is_found(c, "Node 1 at 10.0.0.2:7411 is suspected: not heard for 1.0 s."));
+    assert_true(is_found(c, "Former node 1 at 10.0.0.2:7411 is suspected: not heard for 1.0 s."));
     assert_true(is_found(c, "3 of 4 nodes are up and idle: no requests."));
     for (int i = 0; i < 4; i++)
         assert_true(i == 1 || c->fleet.nodes[node(c, (unsigned)i)].state == FLEET_UP);

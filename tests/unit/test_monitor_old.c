@@ -1,5 +1,5 @@
 /* What the screens show of an earlier time is grey, or not there: figures of nodes that are gone, of earlier epochs and processes, and
- * latencies of links on which nothing comes. */
+ * latencies of links on which nothing comes, ranks that others have now. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -156,6 +156,43 @@ static void a_node_that_the_others_have_left_out_has_no_share(void **state)
     assert_false(shows(c, fresh_ui(SCREEN_OVERVIEW), "100 %"));
 }
 
+/* With two nodes 0 a link between them would be "0 → 0". */
+static void a_rank_that_another_node_has_now_is_not_the_dead_nodes_any_more(void **state)
+{
+    struct monitor_case *c = *state;
+    char rank[8];
+    int dead;
+
+    monitor_case_run(c, 5);
+    dead = node_at(c, 0);
+    c->made.is_dead[0] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 6);
+    assert_string_equal(fleet_rank_text(&c->fleet.nodes[dead], rank), "-");
+    assert_string_equal(fleet_rank_text(&c->fleet.nodes[node_at(c, 0)], rank), "0");
+    assert_true(shows(c, fresh_ui(SCREEN_OVERVIEW), "Former node 0 at 10.0.0.1:7411 is gone"));
+    assert_true(shows(c, fresh_ui(SCREEN_EVENTS), "10.0.0.1:7411 (rank 0) is gone"));
+    c->made.is_dead[0] = false;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 1);
+    assert_string_equal(fleet_rank_text(&c->fleet.nodes[dead], rank), "0");
+}
+
+/* One that was the last has no successor in its rank. */
+static void a_dead_node_keeps_a_rank_that_no_other_node_has(void **state)
+{
+    struct monitor_case *c = *state;
+    char rank[8];
+    int dead;
+
+    monitor_case_run(c, 5);
+    dead = node_at(c, 3);
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 6);
+    assert_string_equal(fleet_rank_text(&c->fleet.nodes[dead], rank), "3");
+}
+
 #define MESH(test) cmocka_unit_test_setup_teardown(test, monitor_case_open, monitor_case_close)
 
 int main(void)
@@ -167,6 +204,8 @@ int main(void)
         MESH(the_figures_of_a_link_are_grey_when_its_sender_is_dead),
         MESH(latencies_are_grey_when_nothing_has_come_for_a_while),
         MESH(a_node_that_the_others_have_left_out_has_no_share),
+        MESH(a_rank_that_another_node_has_now_is_not_the_dead_nodes_any_more),
+        MESH(a_dead_node_keeps_a_rank_that_no_other_node_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
