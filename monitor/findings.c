@@ -413,21 +413,24 @@ static void find_all(struct list *list, bool is_well)
 {
     const struct census count = count_nodes(list);
     const char *plural = count.alive == 1 ? "" : "s";
-    char text[FORMAT_BYTES];
+    const double speed = (double)fleet_tok_per_s(list->fleet, list->tick);
+    char text[FORMAT_BYTES], how[64] = "idle: no requests";
 
     if (count.alive == 0)
         return;
-    format_count(round((double)fleet_tok_per_s(list->fleet, list->tick) * 10) / 10, text);
+    format_count(round(speed * 10) / 10, text);
+    if (speed > 0) /* short answers */
+        snprintf(how, sizeof how, "idle for most of the time: %s tok/s", text);
     if (count.reported == 0)
         add(list, STYLE_NORMAL, "No current report of what %d node%s %s.", count.alive, plural, count.alive == 1 ? "does" : "do");
     else if (count.busy > 0)
         add(list, is_well && count.busy == count.alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", count.busy,
             count.alive, text);
     else if (count.up < count.alive)
-        add(list, STYLE_NORMAL, "%d of %d node%s up and idle: no requests.", count.up, count.alive, count.alive == 1 ? " is" : "s are");
+        add(list, STYLE_NORMAL, "%d of %d node%s up and %s.", count.up, count.alive, count.alive == 1 ? " is" : "s are", how);
     else
-        add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and idle: no requests.", count.alive == 1 ? "The" : "All",
-            count.alive, plural, count.alive == 1 ? "is" : "are");
+        add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and %s.", count.alive == 1 ? "The" : "All", count.alive, plural,
+            count.alive == 1 ? "is" : "are", how);
 }
 
 static int severity(const struct finding *finding)

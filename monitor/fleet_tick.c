@@ -279,10 +279,11 @@ static void find_epoch(struct fleet *fleet)
     }
 }
 
-/* Do the others go on in an epoch in which none has heard of this node? They know long before its silence shows here. */
+/* Do the others go on in an epoch in which none has heard of this node? They know long before its silence shows here. A node in no epoch
+ * says itself that it seeks one. */
 static bool is_left_out(const struct fleet *fleet, const struct fleet_node *node)
 {
-    return node->has_reported && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch && node->report_ns < fleet->epoch_ns &&
+    return node->has_reported && node->head.epoch > 0 && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch && node->report_ns < fleet->epoch_ns &&
            node->named_ns < fleet->epoch_ns;
 }
 
