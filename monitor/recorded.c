@@ -260,46 +260,76 @@ int recorded_next(struct recorded *r, struct recorded_record *record, struct fai
 
 /* ---- tokens ---- */
 
-static int compare_tokens(const void *a, const void *b)
+static int compare_times(const void *a, const void *b)
 {
     const struct recorded_token *one = a, *other = b;
 
     return (one->wall_ns > other->wall_ns) - (one->wall_ns < other->wall_ns);
 }
 
+/* By what they are; the same token of several traces by time. */
+static int compare_tokens(const void *a, const void *b)
+{
+    const struct recorded_token *one = a, *other = b;
+
+    if (one->request != other->request)
+        return one->request > other->request ? 1 : -1;
+    if (one->position != other->position)
+        return one->position > other->position ? 1 : -1;
+    return compare_times(a, b);
+}
+
+/* Add a trace's tokens. */
 static int read_tokens(struct recorded *r, struct source *s, struct fail *fail)
 {
     struct mesh_trace_cursor *cursor;
     struct mesh_trace_token row;
-    uint64_t count;
+    uint64_t count, room = RECORDED_TOKENS_MAX - r->token_count;
     int err = mesh_trace_count(s->trace, MESH_TRACE_TABLE_TOKEN, &count), got = 0;
 
-    if (err == 0 && count > 0) {
-        count = count < RECORDED_TOKENS_MAX ? count : RECORDED_TOKENS_MAX;
-        free(r->tokens); /* of a trace whose tokens have no time */
-        r->tokens = malloc(count * sizeof *r->tokens);
-        if (r->tokens == NULL)
+    room = err == 0 && count < room ? count : room;
+    if (err == 0 && room > 0) {
+        struct recorded_token *grown = realloc(r->tokens, (r->token_count + room) * sizeof *r->tokens);
+
+        if (grown == NULL)
             return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+        r->tokens = grown;
         err = mesh_trace_read(s->trace, MESH_TRACE_TABLE_TOKEN, 0, &cursor);
-        while (err == 0 && r->token_count < count && (got = mesh_trace_next(cursor, &row)) > 0)
-            if (is_time(row.t_ns))
+        while (err == 0 && room > 0 && (got = mesh_trace_next(cursor, &row)) > 0)
+            if (is_time(row.t_ns)) {
                 r->tokens[r->token_count++] = (struct recorded_token){wall_of(s, row.t_ns), row.request, row.position};
+                room--;
+            }
         if (err == 0)
             mesh_trace_end(cursor);
     }
-    if (err != 0 || got < 0)
-        return failed(s, err != 0 ? err : got, fail);
-    if (r->token_count > 0)
-        qsort(r->tokens, r->token_count, sizeof *r->tokens, compare_tokens);
-    return 0;
+    return err != 0 || got < 0 ? failed(s, err != 0 ? err : got, fail) : 0;
 }
 
-/* Tokens of the first trace that has any: all nodes hear of all tokens. */
+static void drop_repeated(struct recorded *r)
+{
+    size_t kept = 0;
+
+    qsort(r->tokens, r->token_count, sizeof *r->tokens, compare_tokens);
+    for (size_t i = 0; i < r->token_count; i++)
+        if (kept == 0 || r->tokens[kept - 1].request != r->tokens[i].request || r->tokens[kept - 1].position != r->tokens[i].position)
+            r->tokens[kept++] = r->tokens[i];
+    r->token_count = kept;
+}
+
+/* Of all traces: each node hears of all tokens, but only while it is there. */
 static int find_tokens(struct recorded *r, struct fail *fail)
 {
-    for (size_t i = 0; i < r->count && r->token_count == 0; i++)
+    for (size_t i = 0; i < r->count; i++) {
+        const size_t before = r->token_count;
+
         if (read_tokens(r, &r->source[i], fail) < 0)
             return -1;
+        if (r->token_count > before)
+            drop_repeated(r);
+    }
+    if (r->token_count > 0)
+        qsort(r->tokens, r->token_count, sizeof *r->tokens, compare_times);
     return 0;
 }
 

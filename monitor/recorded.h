@@ -50,7 +50,7 @@ int recorded_next(struct recorded *recorded, struct recorded_record *record, str
 /* Start again at the first record. */
 int recorded_rewind(struct recorded *recorded, struct fail *fail);
 
-/* Tokens in order of time, (count), as one node heard of them. */
+/* Tokens in order of time, (count), each as the first node heard of it. */
 const struct recorded_token *recorded_tokens(const struct recorded *recorded, size_t *count);
 
 #endif

@@ -31,9 +31,12 @@ static const struct kind *kind_of(const struct fleet_step *step, unsigned phase)
     return &kinds[phase + 1 >= step->step.phase_total ? PHASES_OF_LAYER : phase % PHASES_OF_LAYER];
 }
 
+/* A recording that is gone through token by token stands within an interval: what has been reported in that is of its present. */
 static bool is_shown(const struct view *view, const struct fleet_step *step)
 {
-    return step->is_known && (!view->ui->is_paused || step->tick <= view->tick);
+    const bool is_past = view->ui->is_paused && (!view->ui->playback.is_on || view->tick + 1 < view->fleet->ticks);
+
+    return step->is_known && (!is_past || step->tick <= view->tick);
 }
 
 static const struct fleet_step *step_of(const struct view *view, int node, struct fleet_step_id id)

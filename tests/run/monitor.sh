@@ -185,7 +185,7 @@ keys B
 sees "B goes to its beginning" "0.0 of"
 keys . . . 4
 sees "a full stop goes on by a token" "token 3 of 60"
-sees "and shows its step" "longest stall"
+sees "and shows its step" " node 0"
 keys ,
 sees "a comma goes back by one" "token 2 of 60"
 keys ']' ']' '[' 1

@@ -28,9 +28,9 @@ static char path[NODES][64]; /* run.db, run.1.db, run.2.db */
 
 /* ---- the traces ---- */
 
-static void add_tokens(struct mesh_trace *trace, uint64_t begin_ns)
+static void add_tokens(struct mesh_trace *trace, uint64_t begin_ns, uint64_t first, uint64_t end)
 {
-    for (uint64_t i = 0; i < TOKENS; i++) {
+    for (uint64_t i = first; i < end; i++) {
         const struct mesh_trace_token token = {.node = 1,
                                                .t_ns = (int64_t)(begin_ns + (FIRST_TOKEN_MS + i * TOKEN_MS) * ms_ns),
                                                .request = 1,
@@ -81,7 +81,8 @@ static int make_traces(void **state)
     }
     while (telemetry_file_next(&file, &entry))
         add_record(traces, &file, &entry);
-    add_tokens(traces[0], 1000 * second_ns);
+    add_tokens(traces[0], 1000 * second_ns, 0, 25); /* each of the two nodes has been there for a part of the time */
+    add_tokens(traces[1], 2000 * second_ns, 15, TOKENS);
     for (int i = 0; i < NODES; i++) {
         assert_int_equal(mesh_trace_commit(traces[i]), 0);
         mesh_trace_close(traces[i]);
@@ -326,6 +327,22 @@ static void a_step_goes_on_to_the_report_that_follows_the_token(void **state)
     assert_int_equal(show->player.token, 1);
 }
 
+static void a_step_to_a_token_shows_what_was_reported_of_it(void **state)
+{
+    static char text[SCREEN_TEXT_BYTES + 1];
+    struct show *show = *state;
+    struct ui ui;
+
+    advance(show, 2 * second_ns);
+    player_set_interval(&show->player, 10 * second_ns); /* the token's report comes long before its end */
+    step(show, 3);
+    ui = ui_of(show, SCREEN_TOKENS);
+    ui.is_paused = true;
+    ui.tick = show->fleet.ticks - 1;
+    text[draw(show, &ui, text)] = '\0';
+    assert_non_null(strstr(text, " node 0"));
+}
+
 static void the_last_part_of_an_interval_is_one_too(void **state)
 {
     struct show *show = *state;
@@ -468,6 +485,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(that_it_has_ended_is_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(how_often_it_is_looked_at_makes_no_difference, set_up, tear_down),
         cmocka_unit_test_setup_teardown(going_back_shows_what_was_shown_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_step_to_a_token_shows_what_was_reported_of_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_step_goes_on_to_the_report_that_follows_the_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_last_part_of_an_interval_is_one_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_interval_begins_after_the_present_one, set_up, tear_down),
