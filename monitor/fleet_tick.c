@@ -283,8 +283,8 @@ static void find_epoch(struct fleet *fleet)
  * says itself that it seeks one. */
 static bool is_left_out(const struct fleet *fleet, const struct fleet_node *node)
 {
-    return node->has_reported && node->head.epoch > 0 && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch && node->report_ns < fleet->epoch_ns &&
-           node->named_ns < fleet->epoch_ns;
+    return node->has_reported && node->head.epoch > 0 && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch &&
+           node->report_ns < fleet->epoch_ns && node->named_ns < fleet->epoch_ns;
 }
 
 /* Has the node, or another one, said that it leaves of its own accord? */
