@@ -248,7 +248,7 @@ static int loop(struct live *live, struct fail *fail)
 
 int live_run(const struct live_config *config, struct feed *feed, struct fail *fail)
 {
-    const struct screen_config screen = {config->settings.no_colour, config->settings.no_mouse};
+    const struct screen_config screen = {config->no_colour, config->no_mouse};
     struct live live = {.config = config, .feed = feed};
     struct settings settings = config->settings;
     int result = -1;

@@ -11,6 +11,7 @@ struct live_config {
     struct settings settings;  /* from the file and the options */
     const char *settings_path; /* where they are saved at the end; NULL: nowhere */
     enum glyph_level glyphs;
+    bool no_colour, no_mouse; /* by the settings or an option, which is not saved */
     bool is_read_only, json;
     struct recorded *recorded; /* watched instead of a live mesh; NULL: none. Borrowed */
     double speed;              /* at which it is played */

@@ -95,7 +95,7 @@ static int parse(struct arguments *a, int argc, char **argv, struct fail *fail)
     return 0;
 }
 
-/* The settings of last time, overridden by the options, which are not saved. */
+/* The settings of last time, overridden by the options. Of these only the interval is saved: no option takes back the others. */
 static void settle(struct arguments *a, char path[SETTINGS_PATH_MAX])
 {
     struct settings *settings = &a->live.settings;
@@ -107,8 +107,8 @@ static void settle(struct arguments *a, char path[SETTINGS_PATH_MAX])
     }
     if (a->has_seconds)
         settings->interval_ms = (uint32_t)(a->seconds * 1000 + 0.5f);
-    settings->no_colour |= a->no_colour;
-    settings->no_mouse |= a->no_mouse;
+    a->live.no_colour = settings->no_colour || a->no_colour;
+    a->live.no_mouse = settings->no_mouse || a->no_mouse;
     a->live.glyphs = screen_glyphs();
     if (settings->glyphs > 0)
         a->live.glyphs = (enum glyph_level)(settings->glyphs - 1);

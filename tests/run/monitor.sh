@@ -109,6 +109,14 @@ keys q
 sees "q ends it" "ended with 0"
 check_contains "the chosen interval is saved in the settings" "$tmp/config/mesh-monitor/config" "interval_ms = 1000"
 
+tm kill-server
+screen_start 120 36 "$tmp/folder" "$(realpath "$monitor") --to 127.0.0.1:$port -C -M; echo ended with \$?; sleep 60"
+sees "options leave colours and the mouse out" "4 of 4 nodes compute"
+keys q
+sees "this time" "ended with 0"
+check_contains "but next time there are colours again" "$tmp/config/mesh-monitor/config" "no_colour = no"
+check_contains "and the mouse" "$tmp/config/mesh-monitor/config" "no_mouse = no"
+
 # ---- stopped by the keyboard ----
 
 tm kill-server
@@ -185,7 +193,7 @@ keys B
 sees "B goes to its beginning" "0.0 of"
 keys . . . 4
 sees "a full stop goes on by a token" "token 3 of 60"
-sees "and shows its step" " node 0"
+sees "and shows its step" " node "
 keys ,
 sees "a comma goes back by one" "token 2 of 60"
 keys ']' ']' '[' 1
