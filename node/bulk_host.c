@@ -7,7 +7,8 @@ enum {
     RUN_BYTES_MAX = 256 * 1024,    /* per call */
     BUSY_BYTES_PER_MS = 32 * 1000, /* while tokens are generated: a quarter of what a link of 1 Gb/s carries */
     AGAIN_NS = 5000000,
-    RECORD_BYTES_MAX = BULK_DATA_BYTES_MAX + 64
+    RECORD_BYTES_MAX = BULK_DATA_BYTES_MAX + 64,
+    ANSWERS_BYTES = BULK_OPEN_MAX * MESH_DATAGRAM_BYTES_MIN /* what data leaves free: a REFUSED or END of each GET has a datagram */
 };
 
 void bulk_provide(struct bulk_host *host, enum bulk_resource resource, bulk_read_function *read, void *app)
@@ -137,9 +138,10 @@ static size_t answer_more(struct bulk_host *host, struct mesh_sessions *sessions
     return bytes;
 }
 
+/* Whether there is room for data. A GET is refused at once, so a refusal that found no room would be lost, and its client would wait. */
 static bool can_answer(const struct bulk_answer *answer, struct mesh_sessions *sessions)
 {
-    return answer->session != 0 && mesh_sessions_room_bytes(sessions, answer->session) >= RECORD_BYTES_MAX;
+    return answer->session != 0 && mesh_sessions_room_bytes(sessions, answer->session) >= RECORD_BYTES_MAX + ANSWERS_BYTES;
 }
 
 static void fill_budget(struct bulk_host *host, uint64_t now_ns, bool is_busy)

@@ -4,7 +4,7 @@
 
 #include "mesh/session.h"
 
-enum { SESSION_NET_CLIENTS = 40, SESSION_NET_QUEUE = 4096, SESSION_NET_LOG = 64, SESSION_NET_RECORD_BYTES = 3000 };
+enum { SESSION_NET_CLIENTS = 40, SESSION_NET_QUEUE = 4096, SESSION_NET_LOG = 64, SESSION_NET_RECORD_BYTES = 20000 };
 
 struct session_net_packet {
     uint64_t due_ns;

@@ -11,6 +11,7 @@
 
 #include "node/bulk.h"
 #include "session_host.h"
+#include "session_net.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -304,6 +305,43 @@ static void who_goes_away_leaves_nothing_behind(void **state)
     assert_int_equal(sources.count, 0);
 }
 
+/* Data fills a session's queue as far as it may, whatever else is in it. */
+static void there_is_room_to_refuse_as_many_as_a_client_may_open(void **state)
+{
+    const struct bulk_record get = {.kind = BULK_GET, .want = {.resource = BULK_KV, .bytes = BULK_TO_END}};
+    const uint8_t other[] = "of another kind";
+    uint8_t record[BULK_DATA_BYTES_MAX + 64];
+    const size_t bytes = bulk_write(&get, record);
+
+    (void)state;
+    for (unsigned others = 0; others < 2 * BULK_DATA_BYTES_MAX / MESH_DATAGRAM_BYTES_MIN; others++) {
+        static struct session_net net;
+        uint64_t pieces;
+
+        assert_true(session_net_init(&net, 1, MESH_SECURITY_NONE, 1));
+        session_net_call(&net, NULL, 0, SECOND);
+        session_net_run(&net, SECOND, NULL);
+        assert_int_equal(net.opened, 1);
+        late = 0;
+        memset(&sources, 0, sizeof sources);
+        bulk_provide(&sources, BULK_KV, read_resource, &late);
+        for (unsigned i = 0; i < others; i++) {
+            assert_int_equal(mesh_sessions_send(net.node, net.now_ns, net.session[0], other, sizeof other), MESH_OK);
+        }
+        assert_int_equal(bulk_host_take(&sources, net.node, net.now_ns, net.session[0], true, record, bytes), 0);
+        bulk_host_run(&sources, net.node, net.now_ns, false);
+        pieces = sources.sent_bytes / BULK_DATA_BYTES_MAX;
+        assert_true(pieces > 0 && sources.sent_bytes % BULK_DATA_BYTES_MAX == 0);
+        for (unsigned i = 1; i < BULK_OPEN_MAX; i++) {
+            assert_int_equal(bulk_host_take(&sources, net.node, net.now_ns, net.session[0], false, record, bytes), 0);
+        }
+        session_net_run(&net, SECOND, NULL);
+        assert_int_equal(net.client[0].records, others + pieces + BULK_OPEN_MAX - 1);
+        assert_int_equal(net.client[0].last[0], BULK_REFUSED);
+        session_net_release(&net);
+    }
+}
+
 static int stop_host(void **state)
 {
     (void)state;
@@ -323,6 +361,7 @@ int main(void)
         cmocka_unit_test_teardown(several_are_open_at_once, stop_host),
         cmocka_unit_test_teardown(what_is_not_there_is_refused_in_words, stop_host),
         cmocka_unit_test_teardown(who_goes_away_leaves_nothing_behind, stop_host),
+        cmocka_unit_test(there_is_room_to_refuse_as_many_as_a_client_may_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
