@@ -10,7 +10,7 @@
 
 _Static_assert(MESH_FRAGMENTS *MESH_FRAGMENT_BYTES >= MESH_RECORD_BYTES_MAX + (MESH_FRAGMENTS_FLYING + 1) * MESH_FRAGMENT_BYTES, "ring");
 
-enum { DELAY_NS_MIN = 2000000, DELAY_NS_MAX = 200000000 };
+enum { DELAY_NS_MIN = 2000000, DELAY_NS_MAX = 200000000 /* unless the path is so slow that an answer takes longer */ };
 
 static struct mesh_fragment *at(struct mesh_fragment *fragments, uint64_t sequence)
 {
@@ -65,15 +65,19 @@ size_t mesh_record_room_bytes(const struct mesh *mesh, uint16_t to)
     return bytes < MESH_RECORD_BYTES_MAX ? bytes : MESH_RECORD_BYTES_MAX;
 }
 
+static uint64_t least_delay_ns(const struct mesh_peer *peer)
+{
+    const uint64_t delay_ns = 2 * mesh_peer_timeout_ns(peer);
+
+    return delay_ns > DELAY_NS_MIN ? delay_ns : DELAY_NS_MIN;
+}
+
 static void start_timer(struct mesh *mesh, struct mesh_peer *peer)
 {
     struct mesh_channel *channel = &peer->channel;
 
-    if (!channel->resend_delay_ns) {
-        channel->resend_delay_ns = 2 * mesh_peer_timeout_ns(peer);
-        if (channel->resend_delay_ns < DELAY_NS_MIN)
-            channel->resend_delay_ns = DELAY_NS_MIN;
-    }
+    if (!channel->resend_delay_ns)
+        channel->resend_delay_ns = least_delay_ns(peer);
     channel->resend_at_ns = mesh->now_ns + channel->resend_delay_ns;
     mesh_arm(mesh, channel->resend_at_ns);
 }
@@ -124,6 +128,7 @@ bool mesh_channel_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_p
 void mesh_channel_tick(struct mesh *mesh, struct mesh_peer *peer)
 {
     struct mesh_channel *channel = &peer->channel;
+    uint64_t delay_ns_max;
 
     if (!channel->resend_at_ns)
         return;
@@ -134,7 +139,8 @@ void mesh_channel_tick(struct mesh *mesh, struct mesh_peer *peer)
     for (uint64_t sequence = channel->send_first; sequence < channel->send_next; sequence++)
         at(channel->sending, sequence)->sent_ns = 0;
     mesh_pend(mesh, peer, MESH_PENDING_RECORD);
-    channel->resend_delay_ns = channel->resend_delay_ns * 2 < DELAY_NS_MAX ? channel->resend_delay_ns * 2 : DELAY_NS_MAX;
+    delay_ns_max = least_delay_ns(peer) > DELAY_NS_MAX ? least_delay_ns(peer) : DELAY_NS_MAX;
+    channel->resend_delay_ns = channel->resend_delay_ns * 2 < delay_ns_max ? channel->resend_delay_ns * 2 : delay_ns_max;
     start_timer(mesh, peer);
 }
 

@@ -208,6 +208,29 @@ static void after_a_long_silence_a_lost_record_is_sent_again_as_soon_as_ever(voi
     net_free(net);
 }
 
+/* An answer takes 600 ms there, so a shorter delay would send again what has arrived. */
+static void on_a_slow_path_a_lost_record_is_sent_again_once(void **state)
+{
+    struct net *net = net_new(2);
+    unsigned left = 0;
+    uint8_t byte = 5;
+
+    (void)state;
+    net_up(net);
+    net->delay_ns = 300 * NET_MS;
+    net_run(net, 20000 * (uint64_t)NET_MS); /* so that it is measured */
+    net->drop = drop_records;
+    net->app = &left;
+    left = 4;
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(mesh_send_record(net->mesh[0], net->now_ns, 1, &byte, 1), 0);
+    net_run(net, 8000 * (uint64_t)NET_MS);
+    assert_int_equal(left, 0);
+    assert_int_equal(net->events[1][MESH_EVENT_RECORD], 4);
+    assert_int_equal(net->sent[0][MESH_TYPE_RECORD], 8);
+    net_free(net);
+}
+
 /* A millisecond after rank 1 had the gather it would tell that; a moment before, its record, which tells it, too, is lost. */
 static void a_lost_record_is_sent_again_in_time_by_who_has_something_else_to_do_before(void **state)
 {
@@ -327,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_lost_fragment_is_sent_again_when_a_later_one_is_acknowledged),
         cmocka_unit_test(reordering_within_the_delay_costs_no_fragment),
         cmocka_unit_test(after_a_long_silence_a_lost_record_is_sent_again_as_soon_as_ever),
+        cmocka_unit_test(on_a_slow_path_a_lost_record_is_sent_again_once),
         cmocka_unit_test(records_queued_before_the_handshake_are_sent_after_it),
         cmocka_unit_test(a_lost_record_is_sent_again_in_time_by_who_has_something_else_to_do_before),
         cmocka_unit_test(records_to_nobody_and_of_wrong_size_are_refused),
