@@ -147,12 +147,29 @@ static struct cluster_ban *find_ban(const struct mesh_cluster *cluster, const ui
     return NULL;
 }
 
+/* Until then it means something. */
+static uint64_t matters_until_ns(const struct cluster_ban *ban)
+{
+    return ban->number ? ban->until_ns + (ban->starved_ns ? STARVED_OLD_NS : 0) : 0;
+}
+
+/* A free place, or that of the ban which is over first: newcomers that fail one after the other must not shorten a long one. */
+static struct cluster_ban *find_place(struct mesh_cluster *cluster)
+{
+    struct cluster_ban *place = &cluster->bans[cluster->ban_next++ % CLUSTER_BANS_MAX];
+
+    for (unsigned i = 0; i < CLUSTER_BANS_MAX; i++)
+        if (matters_until_ns(&cluster->bans[i]) < matters_until_ns(place))
+            place = &cluster->bans[i];
+    return place;
+}
+
 static struct cluster_ban *ban(struct mesh_cluster *cluster, const struct cluster_peer *peer, uint64_t ban_ns)
 {
     struct cluster_ban *place = find_ban(cluster, peer->incarnation);
 
     if (!place) {
-        place = &cluster->bans[cluster->ban_next++ % CLUSTER_BANS_MAX];
+        place = find_place(cluster);
         memset(place, 0, sizeof *place);
         memcpy(place->incarnation, peer->incarnation, sizeof place->incarnation);
     }

@@ -95,6 +95,38 @@ static void who_starves_or_is_starved_again_stays_away_twice_as_long(void **stat
     members_case_expect_agreement(7, 65 * SIMMEMBERS_S);
 }
 
+static bool loses_votes_of_3(struct simmembers *all, uint16_t from, uint16_t to, const struct mesh_message *message)
+{
+    (void)all, (void)to;
+    return from == 3 && message->header.type == MESH_TYPE_VOTE;
+}
+
+/* Each of these newcomers is itself denied for a while, which the coordinator has to remember, too. */
+static void newcomers_that_fail_one_after_the_other_shorten_no_time_of_who_starves(void **state)
+{
+    const struct mesh_sim_link link = simmembers_link();
+    uint16_t who, by;
+
+    (void)state;
+    simmembers_open(&members, 4, 1, &link);
+    members.count = 3;
+    simmembers_form(&members);
+    who = simmembers_place(&members, 1);
+    by = simmembers_place(&members, 2);
+    starve(who, by, 3);
+    members.count = 4;
+    members.loses = loses_votes_of_3;
+    simmembers_add_seed(&members, 3, 0);
+    for (unsigned i = 0; i < 40; i++) {
+        simmembers_start(&members, 3);
+        assert_true(simmembers_run(&members, 300 * SIMMEMBERS_MS));
+        simmembers_crash(&members, 3);
+    }
+    assert_true(simmembers_run(&members, 2 * SIMMEMBERS_S)); /* 14 s by now */
+    assert_true(simmembers_agree(&members, members_case_without(7, by)));
+    members_case_expect_agreement(7, 35 * SIMMEMBERS_S);
+}
+
 static void expect_lost(uint16_t place, bool is_starved)
 {
     static const struct mesh_addr nobody;
@@ -182,6 +214,7 @@ int main(void)
         cmocka_unit_test_teardown(reports_of_long_ago_are_forgotten, members_case_close),
         cmocka_unit_test_teardown(a_coordinator_that_starves_all_others_is_left_behind, members_case_close),
         cmocka_unit_test_teardown(who_starves_or_is_starved_again_stays_away_twice_as_long, members_case_close),
+        cmocka_unit_test_teardown(newcomers_that_fail_one_after_the_other_shorten_no_time_of_who_starves, members_case_close),
         cmocka_unit_test_teardown(who_starved_once_and_is_not_heard_later_is_left_out_for_that_alone, members_case_close),
         cmocka_unit_test_teardown(who_starved_and_stayed_is_lost_for_another_reason, members_case_close),
     };
