@@ -31,22 +31,31 @@ static void start_asking(struct mesh_cluster *cluster, struct cluster_peer *peer
 
 /* ---- strikes ---- */
 
+static bool counts(const struct mesh_cluster *cluster, const struct cluster_strike *strike)
+{
+    return strike->count && cluster->now_ns - strike->first_ns <= STRIKE_NS;
+}
+
+/* NULL: there is no room. No strike that counts gives way to another: where many pairs of members do not hear one another, as behind a
+ * switch that loses some of what passes it, none would ever count to three. So some of them do, members are left out, and then others. */
 static struct cluster_strike *find_strike(struct mesh_cluster *cluster, const uint8_t by[16], const uint8_t of[16])
 {
-    struct cluster_strike *oldest = &cluster->strikes[0];
+    struct cluster_strike *room = NULL;
 
     for (unsigned i = 0; i < CLUSTER_STRIKES_MAX; i++) {
         struct cluster_strike *strike = &cluster->strikes[i];
 
         if (strike->count && memcmp(strike->by, by, 16) == 0 && memcmp(strike->of, of, 16) == 0)
             return strike;
-        if (strike->last_ns < oldest->last_ns)
-            oldest = strike;
+        if (!counts(cluster, strike) && (!room || strike->last_ns < room->last_ns))
+            room = strike;
     }
-    memset(oldest, 0, sizeof *oldest);
-    memcpy(oldest->by, by, sizeof oldest->by);
-    memcpy(oldest->of, of, sizeof oldest->of);
-    return oldest;
+    if (!room)
+        return NULL;
+    memset(room, 0, sizeof *room);
+    memcpy(room->by, by, sizeof room->by);
+    memcpy(room->of, of, sizeof room->of);
+    return room;
 }
 
 /* True with the third. */
@@ -54,7 +63,9 @@ static bool is_out(struct mesh_cluster *cluster, const uint8_t by[16], const uin
 {
     struct cluster_strike *strike = find_strike(cluster, by, of);
 
-    if (strike->count && cluster->now_ns - strike->first_ns > STRIKE_NS)
+    if (!strike)
+        return false;
+    if (!counts(cluster, strike))
         strike->count = 0;
     if (strike->count && cluster->now_ns - strike->last_ns < STRIKE_APART_NS)
         return false;

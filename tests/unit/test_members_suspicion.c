@@ -279,6 +279,19 @@ static void of_two_without_a_way_between_them_one_leaves(void **state)
     }
 }
 
+/* More than can be counted at a time: the first ones count until they are settled. */
+static void one_that_does_not_hear_many_leaves_as_well(void **state)
+{
+    uint16_t deaf;
+
+    (void)state;
+    form(48, 1, 0);
+    deaf = simmembers_place(&members, 47);
+    for (uint16_t rank = 1; rank < 41; rank++)
+        mesh_sim_block(members.sim, simmembers_place(&members, rank), deaf, true);
+    members_case_expect_agreement(members_case_without((UINT64_C(1) << 48) - 1, deaf), 10 * SIMMEMBERS_S);
+}
+
 static void the_mesh_layers_suspicions_tell_two_apart_sooner(void **state)
 {
     uint16_t a, b;
@@ -461,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_suspect_that_the_mesh_layer_hears_has_longer_to_answer),
         MEMBERS_TEST(one_that_was_only_slow_is_back_within_a_second_of_being_heard),
         MEMBERS_TEST(of_two_without_a_way_between_them_one_leaves),
+        MEMBERS_TEST(one_that_does_not_hear_many_leaves_as_well),
         MEMBERS_TEST(the_mesh_layers_suspicions_tell_two_apart_sooner),
         MEMBERS_TEST(a_deaf_coordinator_is_left_behind),
         MEMBERS_TEST(who_does_not_hear_the_coordinator_is_left_out),
