@@ -112,6 +112,17 @@ static int64_t get(struct kv_fetch *fetch, struct kv_fetch_source *source, const
     return -1;
 }
 
+/* Whether it has heads, and none of those that are lacking here. One that goes to the next epoch lists nothing at all for a moment. */
+static bool is_useless(const struct kv_fetch *fetch, const struct kv_source_list *list)
+{
+    for (uint32_t h = fetch->first; h < fetch->first + fetch->count; h++)
+        if (!is_own(fetch, h) && h >= list->first && h - list->first < list->heads)
+            return false;
+    return list->heads > 0;
+}
+
+/* Sessions are kept open for the next pass, but in a large cluster few nodes have what another lacks, and a node has places for fewer
+ * sessions than a cluster has nodes: those that all others keep would leave none to its clients. */
 static void list(struct kv_fetch *fetch, struct kv_fetch_source *source)
 {
     const struct bulk_want want = {.resource = BULK_KV, .bytes = KV_SOURCE_LIST_BYTES_MAX};
@@ -123,6 +134,8 @@ static void list(struct kv_fetch *fetch, struct kv_fetch_source *source)
     const int64_t size = get(fetch, source, &want, bytes);
     if (size < 0 || kv_source_list_read(&source->list, bytes, (size_t)size) < 0)
         source->list.count = 0;
+    else if (is_useless(fetch, &source->list))
+        give_up(source);
 }
 
 /* ---- one head ---- */

@@ -202,6 +202,32 @@ static void the_next_pass_fetches_only_what_is_new(void **state)
         assert_int_equal(nodes[i].opened, 1);
 }
 
+/* It has places for fewer sessions than a cluster has nodes. */
+static void a_session_is_kept_only_to_who_has_heads_that_are_lacking(void **state)
+{
+    (void)state;
+    nodes[0].heads = 1; /* the own one */
+    nodes[2].first = HEADS;
+    assert_int_equal(kv_fetch_pass(&fetch), 3 * 48);
+    assert_int_equal(nodes[0].closed, 1);
+    assert_int_equal(nodes[1].closed, 0);
+    assert_int_equal(nodes[2].closed, 1);
+    nodes[1].of[0].positions = 64;
+    assert_int_equal(kv_fetch_pass(&fetch), 3 * 16);
+    assert_int_equal(nodes[0].opened + nodes[2].opened, 2);
+}
+
+static void who_lists_no_heads_for_a_moment_is_asked_again(void **state)
+{
+    (void)state;
+    nodes[1].heads = nodes[1].count = 0;
+    assert_int_equal(kv_fetch_pass(&fetch), 32 + 2 * 16);
+    nodes[1].heads = 3;
+    nodes[1].count = 1;
+    assert_int_equal(kv_fetch_pass(&fetch), 16 + 2 * 32);
+    assert_int_equal(nodes[1].opened, 1);
+}
+
 /* More positions than a context has, and parts of the steps in which they are transferred. */
 static void what_no_node_can_have_is_not_asked_for(void **state)
 {
@@ -292,6 +318,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FETCH_TEST(each_head_comes_from_the_node_that_has_most_of_it),
         FETCH_TEST(the_next_pass_fetches_only_what_is_new),
+        FETCH_TEST(a_session_is_kept_only_to_who_has_heads_that_are_lacking),
+        FETCH_TEST(who_lists_no_heads_for_a_moment_is_asked_again),
         FETCH_TEST(what_no_node_can_have_is_not_asked_for),
         FETCH_TEST(a_node_that_refuses_is_asked_again_and_one_that_is_silent_or_away_is_not),
         FETCH_TEST(of_requests_that_have_ended_nothing_is_kept_when_others_run),
