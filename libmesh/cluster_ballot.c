@@ -14,7 +14,6 @@
 #define PREPARE_NS_MAX (100 * CLUSTER_MS) /* between repetitions of PREPARE, which are signs of life as well */
 #define MOVING_NS      (100 * CLUSTER_MS) /* after a member had a better offer */
 #define TRIES_FREE     3
-#define TRIES_MAX      20
 #define BACKOFF_NS     (5 * CLUSTER_MS) /* after another ballot was higher: so long, and up to 20 ms more */
 
 static uint64_t at_least(uint64_t value, uint64_t least)
@@ -158,7 +157,7 @@ static void slow_down(struct mesh_cluster *cluster)
     if (cluster->now_ns - plan->stopped_ns > CLUSTER_S)
         plan->tries = 0;
     plan->stopped_ns = cluster->now_ns;
-    plan->tries += plan->tries < TRIES_MAX;
+    plan->tries += plan->tries < CLUSTER_TRIES_MAX;
     if (plan->tries <= TRIES_FREE)
         return;
     backoff_ns = 1 + mesh_cluster_draw_below(cluster, plan->tries * CLUSTER_MS / 2);
@@ -338,8 +337,8 @@ static void blame(struct mesh_cluster *cluster, bool are_members)
         if (mesh_cluster_is_member(peer)) {
             bool is_fine = plan->stage == MESH_STAGE_COMMIT && peer->is_in; /* only its acknowledgement is lost */
 
-            if (are_members && peer->liveness == CLUSTER_TRUSTED && !is_fine)
-                peer->liveness = CLUSTER_SUSPECTED;
+            if (are_members && !is_fine)
+                mesh_cluster_suspect_unvoted(cluster, peer);
         } else if (peer && peer->is_joining)
             mesh_cluster_admission_deny(cluster, peer, 0, 0, 0, CLUSTER_S);
     }

@@ -29,9 +29,10 @@ enum {
     CLUSTER_BANS_MAX = 32,
     CLUSTER_STRIKES_MAX = 32,
     CLUSTER_MISTAKES_MAX = 64,
-    CLUSTER_ANSWERS = 8,   /* times of answering that are remembered */
-    CLUSTER_NUMBERS = 512, /* received numbers remembered per sender */
-    CLUSTER_ASKED = 1024,  /* times of questions that are remembered: four seconds of the largest epoch */
+    CLUSTER_TRIES_MAX = 20, /* plans given up in a row that are counted */
+    CLUSTER_ANSWERS = 8,    /* times of answering that are remembered */
+    CLUSTER_NUMBERS = 512,  /* received numbers remembered per sender */
+    CLUSTER_ASKED = 1024,   /* times of questions that are remembered: four seconds of the largest epoch */
 };
 
 #define CLUSTER_MS UINT64_C(1000000)
@@ -482,6 +483,7 @@ uint64_t mesh_cluster_response_queued(const struct cluster_peer *peer, uint64_t 
 int mesh_cluster_suspect_report(struct mesh_cluster *cluster, const struct cluster_input *in);
 int mesh_cluster_suspect_verdict(struct mesh_cluster *cluster, const struct cluster_input *in);
 void mesh_cluster_suspect_answered(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t origin_ns);
+void mesh_cluster_suspect_unvoted(struct mesh_cluster *cluster, struct cluster_peer *peer); /* it has not voted in time */
 void mesh_cluster_suspect_settle(struct mesh_cluster *cluster);
 void mesh_cluster_suspect_report_starved(struct mesh_cluster *cluster, uint16_t rank);
 void mesh_cluster_suspect_tick(struct mesh_cluster *cluster);

@@ -267,8 +267,8 @@ void mesh_cluster_plan_checked(struct mesh_cluster *cluster, bool is_over)
             int index = mesh_cluster_list_find(&list, cluster->epoch.list.members[rank].incarnation);
             struct cluster_peer *peer = mesh_cluster_peer_at(cluster, rank);
 
-            if (peer && index >= 0 && silent >> index & 1 && peer->liveness == CLUSTER_TRUSTED)
-                peer->liveness = CLUSTER_SUSPECTED;
+            if (peer && index >= 0 && silent >> index & 1)
+                mesh_cluster_suspect_unvoted(cluster, peer);
         }
         mesh_cluster_ballot_stop(cluster);
     } else if (plan->list.count == members && !plan->leavers) {

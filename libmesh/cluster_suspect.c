@@ -100,6 +100,17 @@ static void exclude_starved(struct mesh_cluster *cluster, uint16_t by, uint64_t 
             exclude(cluster, by, rank, true);
 }
 
+/* Who answers signs of life but never votes, because its path does not carry the lists of plans, would keep all others from any epoch. So
+ * after many plans given up in a row these suspicions count, too. */
+void mesh_cluster_suspect_unvoted(struct mesh_cluster *cluster, struct cluster_peer *peer)
+{
+    if (peer->liveness != CLUSTER_TRUSTED)
+        return;
+    peer->liveness = CLUSTER_SUSPECTED;
+    if (cluster->plan.tries >= CLUSTER_TRIES_MAX)
+        peer->deaf |= UINT64_C(1) << cluster->epoch.rank;
+}
+
 /* ---- verdicts ---- */
 
 static void say_verdict(struct mesh_cluster *cluster, struct mesh_addr to, uint64_t alive, uint64_t doubted)

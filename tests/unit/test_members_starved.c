@@ -127,6 +127,63 @@ static void newcomers_that_fail_one_after_the_other_shorten_no_time_of_who_starv
     members_case_expect_agreement(7, 35 * SIMMEMBERS_S);
 }
 
+/* What is sent to and from the place is lost if it is longer than some messages, and shorter than a part of a long list. */
+static void narrow(uint16_t place, bool is_narrow)
+{
+    struct mesh_sim_link link = simmembers_link();
+
+    link.datagram_bytes_max = is_narrow ? 800 : 0;
+    for (uint16_t other = 0; other < members.count; other++) {
+        if (other == place)
+            continue;
+        mesh_sim_set_link(members.sim, place, other, &link);
+        mesh_sim_set_link(members.sim, other, place, &link);
+    }
+}
+
+/* It hears all and is heard by all, so nobody suspects it for long; but nothing is agreed upon without it. */
+static void who_cannot_receive_a_plan_is_left_out_after_plans_in_vain(void **state)
+{
+    (void)state;
+    for (unsigned coordinates = 0; coordinates < 2; coordinates++) {
+        uint16_t place, dead;
+        uint64_t others;
+
+        members_case_form(16);
+        place = simmembers_place(&members, coordinates ? 0 : 15);
+        dead = simmembers_place(&members, 7);
+        others = members_case_without(members_case_without(0xffff, place), dead);
+        narrow(place, true);
+        simmembers_crash(&members, dead);
+        members_case_expect_agreement(others, 8 * SIMMEMBERS_S);
+        assert_true(simmembers_run(&members, 10 * SIMMEMBERS_S));
+        assert_true(simmembers_agree(&members, others)); /* it asks to be taken in meanwhile */
+        narrow(place, false);
+        members_case_expect_agreement(members_case_without(0xffff, dead), 5 * SIMMEMBERS_S);
+        if (!coordinates)
+            simmembers_close(&members);
+    }
+}
+
+static void nor_does_it_keep_out_who_is_to_be_prepared_for(void **state)
+{
+    const struct mesh_sim_link link = simmembers_link();
+    uint16_t place;
+
+    (void)state;
+    simmembers_open(&members, 17, 1, &link);
+    for (uint16_t i = 0; i < 17; i++)
+        members.at[i].config.prepares_joins = true;
+    members.count = 16;
+    simmembers_form(&members);
+    place = simmembers_place(&members, 15);
+    narrow(place, true);
+    members.count = 17;
+    simmembers_add_seed(&members, 16, 0);
+    simmembers_start(&members, 16);
+    members_case_expect_agreement(members_case_without(0x1ffff, place), 30 * SIMMEMBERS_S);
+}
+
 static void expect_lost(uint16_t place, bool is_starved)
 {
     static const struct mesh_addr nobody;
@@ -215,6 +272,8 @@ int main(void)
         cmocka_unit_test_teardown(a_coordinator_that_starves_all_others_is_left_behind, members_case_close),
         cmocka_unit_test_teardown(who_starves_or_is_starved_again_stays_away_twice_as_long, members_case_close),
         cmocka_unit_test_teardown(newcomers_that_fail_one_after_the_other_shorten_no_time_of_who_starves, members_case_close),
+        cmocka_unit_test_teardown(who_cannot_receive_a_plan_is_left_out_after_plans_in_vain, members_case_close),
+        cmocka_unit_test_teardown(nor_does_it_keep_out_who_is_to_be_prepared_for, members_case_close),
         cmocka_unit_test_teardown(who_starved_once_and_is_not_heard_later_is_left_out_for_that_alone, members_case_close),
         cmocka_unit_test_teardown(who_starved_and_stayed_is_lost_for_another_reason, members_case_close),
     };
