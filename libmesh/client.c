@@ -149,6 +149,11 @@ static int say_why(const struct mesh_client *c, struct mesh_client_error *why)
         return client_fail(why, MESH_ESYSTEM, "%s: the node has closed the session: see what it prints, or ask another node", at);
     case MESH_SESSION_SILENT:
         return say_silent(c, why);
+    case MESH_SESSION_NARROW:
+        return client_fail(why, MESH_ESYSTEM,
+                           "%s: the node answers, but for 10 s no long message has reached it: the path to it carries no datagrams of 1200 "
+                           "bytes: raise its MTU",
+                           at);
     case MESH_SESSION_FULL:
         return client_fail(why, MESH_ESYSTEM, "%s: the node has as many clients as it takes: ask another node, or later", at);
     case MESH_SESSION_VERSION:

@@ -6,6 +6,8 @@
 
 enum { DELAY_NS = 5000000, DELAY_NS_MAX = 200000000 };
 
+#define NARROW_NS UINT64_C(7000000000) /* after the three seconds of mesh_starved_ranks */
+
 enum state { CALLING, ANSWERED, FAILED, OVER };
 
 struct mesh_call {
@@ -13,6 +15,7 @@ struct mesh_call {
     enum state state; /* ANSWERED: the connection says the rest */
     uint64_t now_ns, number;
     uint64_t give_up_ns, call_at_ns, delay_ns;
+    uint64_t narrow_ns; /* since then the path seems not to carry what is to be sent; 0: it does */
     bool is_due, is_told;
     uint8_t cookie[16];
     enum mesh_session_why why; /* FAILED */
@@ -184,6 +187,19 @@ int mesh_call_receive(struct mesh_call *call, uint64_t now_ns, struct mesh_addr 
 
 /* ---- time ---- */
 
+/* Pings are answered on a path that drops long datagrams, so nobody is silent, and a question would wait for its answer without end. */
+static void look_at_path(struct mesh_call *call)
+{
+    if (call->connection.state != MESH_CONNECTION_UP || !mesh_starved_ranks(call->connection.mesh, call->now_ns)) {
+        call->narrow_ns = 0;
+        return;
+    }
+    if (!call->narrow_ns)
+        call->narrow_ns = call->now_ns;
+    if (call->now_ns - call->narrow_ns >= NARROW_NS && !call->connection.why)
+        call->connection.why = MESH_SESSION_NARROW;
+}
+
 void mesh_call_tick(struct mesh_call *call, uint64_t now_ns)
 {
     assert(now_ns >= call->now_ns);
@@ -197,6 +213,7 @@ void mesh_call_tick(struct mesh_call *call, uint64_t now_ns)
     }
     if (call->state == ANSWERED) {
         mesh_connection_tick(&call->connection, now_ns);
+        look_at_path(call);
         sweep(call);
     }
 }

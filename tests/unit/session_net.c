@@ -145,7 +145,8 @@ static void post(struct session_net *net, struct mesh_addr from, int to, const u
     if (net->seen != NULL) {
         net->seen(net->app, to, packet, bytes);
     }
-    if (happens(net, net->loss_ppm) || (to >= 0 && net->node_is_silent)) {
+    if (happens(net, net->loss_ppm) || (to >= 0 && net->node_is_silent) ||
+        (net->datagram_bytes_max != 0 && bytes > net->datagram_bytes_max)) {
         return;
     }
     queue(net, from, to, packet, bytes);

@@ -29,7 +29,8 @@ struct session_net_client {
 struct session_net {
     uint64_t now_ns, random;
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm, mutate_ppm;
-    bool node_is_silent; /* all that the node sends is lost */
+    bool node_is_silent;       /* all that the node sends is lost */
+    size_t datagram_bytes_max; /* longer ones are lost; 0: none */
     enum mesh_security security;
     struct mesh_key key;
     struct mesh_sessions *node;

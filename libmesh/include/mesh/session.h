@@ -72,7 +72,8 @@ enum mesh_session_why {
     MESH_SESSION_NO_ANSWER,   /* FAILED: nobody there, or it has another key: a node does not answer strangers */
     MESH_SESSION_FULL,        /* FAILED: the node has as many sessions as it may */
     MESH_SESSION_VERSION,     /* FAILED: the node has another protocol version, in version */
-    MESH_SESSION_ENDING       /* FAILED: the node is shutting down */
+    MESH_SESSION_ENDING,      /* FAILED: the node is shutting down */
+    MESH_SESSION_NARROW       /* CLOSED, of a call: the node is heard, but a long record has not reached it for 10 s */
 };
 
 struct mesh_session_event {
