@@ -12,6 +12,8 @@
 #include "mesh/program/fail_advice.h"
 #include "trace_parts.h"
 
+enum { SQLITE_HEADER_BYTES = 100 };
+
 /* Size of the -wal beside it; -1: there is none. */
 static int64_t wal_bytes(const char *path)
 {
@@ -125,6 +127,12 @@ static int check_file(const char *path, char reason[MESH_TRACE_REASON_BYTES])
     }
     if (status.st_size == 0) {
         snprintf(reason, MESH_TRACE_REASON_BYTES, "empty: nothing was recorded, or the recorder was killed at once");
+        return MESH_ETYPE;
+    }
+    if (status.st_size < SQLITE_HEADER_BYTES) { /* SQLite would take it for an empty database */
+        snprintf(reason, MESH_TRACE_REASON_BYTES,
+                 "not an SQLite file, with its %lld bytes: give a trace that mesh-node --record or mesh-dissect --import wrote",
+                 (long long)status.st_size);
         return MESH_ETYPE;
     }
     return 0;

@@ -76,9 +76,14 @@ static int authorize(void *context, int action, const char *first, const char *s
     }
 }
 
+/* Of a query that its caller trusts, and which the tables do not fit, the file is to blame. */
 static int query_error(struct mesh_trace *trace)
 {
-    switch (sqlite3_errcode(trace->db) & 0xff) {
+    const int code = sqlite3_errcode(trace->db) & 0xff;
+
+    if (trace->sorts_in_files && code != SQLITE_INTERRUPT && code != SQLITE_NOMEM)
+        return mesh_trace_error(trace, "reading");
+    switch (code) {
     case SQLITE_INTERRUPT:
         return mesh_trace_fail(trace, MESH_EINVAL, "it takes too long: ask for less, or allow more seconds");
     case SQLITE_AUTH:

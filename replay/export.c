@@ -92,7 +92,7 @@ int export_command(int argc, char *const *argv, struct fail *fail)
     static const char *const examples[] = {"mesh-replay export run.db run.1.db run.2.db --perfetto run.json",
                                            "mesh-replay export run.db --pcap - | tcpdump -r -", NULL};
     struct export_traces traces = {0};
-    struct options_operands operands = {.metavar = "TRACE.db", .max = EXPORT_TRACES_MAX, .values = traces.paths};
+    struct options_operands operands = {.metavar = "at most 64 traces", .max = EXPORT_TRACES_MAX, .values = traces.paths};
     struct outputs outputs = {0};
     bool wants_help = false;
     const struct option_spec specs[] = {

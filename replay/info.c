@@ -143,7 +143,7 @@ int info_command(int argc, char *const *argv, struct fail *fail)
     static const char *const usage[] = {"mesh-replay info TRACE.db ... [--json]", "Show what traces hold.", NULL};
     static const char *const examples[] = {"mesh-replay info run.db run.1.db run.2.db", NULL};
     const char *paths[OPTION_LIST_MAX];
-    struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};
+    struct options_operands operands = {.metavar = "at most 64 traces", .max = OPTION_LIST_MAX, .values = paths};
     bool json = false, wants_help = false;
     const struct option_spec specs[] = {
         {.name = "json", .kind = OPTION_FLAG, .target = &json, .help = "one object per trace"},

@@ -364,7 +364,7 @@ int verify_command(int argc, char *const *argv, struct fail *fail)
     static const char *const examples[] = {"mesh-replay verify run.db run.1.db run.2.db -m model.gguf",
                                            "mesh-replay verify run.db --junit verify.xml", NULL};
     const char *paths[OPTION_LIST_MAX];
-    struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};
+    struct options_operands operands = {.metavar = "at most 64 traces", .max = OPTION_LIST_MAX, .values = paths};
     bool json = false, tap = false, wants_help = false;
     const char *junit = NULL;
     struct compute_options computing = {0};

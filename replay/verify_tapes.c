@@ -26,11 +26,11 @@ static struct verify_core *add_core(struct verify *verify, const char *path, con
     *core = (struct verify_core){
         .path = path, .node = chunk->node, .core = chunk->core, .instance = chunk->instance, .first = chunk->first, .next = chunk->first};
     if (chunk->core == MESH_TRACE_CORE_CLUSTER)
-        snprintf(core->name, sizeof core->name, "%.100s, cluster", path);
+        snprintf(core->name, sizeof core->name, "%.4096s, cluster", path);
     else if (chunk->core == MESH_TRACE_CORE_SESSION)
-        snprintf(core->name, sizeof core->name, "%.100s, client sessions", path);
+        snprintf(core->name, sizeof core->name, "%.4096s, client sessions", path);
     else
-        snprintf(core->name, sizeof core->name, "%.100s, epoch %" PRIu64, path, chunk->instance);
+        snprintf(core->name, sizeof core->name, "%.4096s, epoch %" PRIu64, path, chunk->instance);
     return core;
 }
 

@@ -15,9 +15,11 @@ enum verify_state {
     VERIFY_SKIPPED  /* cannot be run again here: why */
 };
 
+enum { VERIFY_NAME_BYTES = 4200 /* of a path, and what follows it: names of cases differ */ };
+
 struct verify_core {
     const char *path;              /* the file in which it begins */
-    char name[160];                /* "run.db, node 1, epoch 3, rank 0", "run.db, node 1, cluster" */
+    char name[VERIFY_NAME_BYTES];  /* "run.db, node 1, epoch 3, rank 0", "run.db, node 1, cluster" */
     uint64_t node, instance, next; /* next: number of the call that should follow */
     int64_t core;                  /* enum mesh_trace_core */
     enum verify_state state;

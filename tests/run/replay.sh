@@ -22,7 +22,25 @@ check_exit "a trace that is missing is named" 4 "No such file" "$mesh_replay" in
 echo "no trace, but long enough to be read as the header of a database, which has a hundred bytes and a text at its beginning" >"$tmp/text"
 check_exit "a file that is no trace is refused" 3 "not an SQLite file" "$mesh_replay" info "$tmp/text"
 
+echo "404: Not Found" >"$tmp/short"
+check_exit "nor is a shorter one taken for a database" 3 "not an SQLite file, with its 15 bytes" "$mesh_replay" info "$tmp/short"
+for ((i = 1; i <= 65; i++)); do : >"$tmp/many.$i.db"; done
+for command in info verify "export --csv $tmp/none" "run --speed max"; do
+    # shellcheck disable=SC2086 # words of a command
+    check_exit "${command%% *} says how many traces it takes" 2 "give at most 64 traces" "$mesh_replay" $command "$tmp"/many.*.db
+done
+rm "$tmp"/many.*.db
 if command -v sqlite3 >/dev/null; then
+    cp tests/traces/lossy.db "$tmp/lacking.db"
+    chmod u+w "$tmp/lacking.db"
+    sqlite3 "$tmp/lacking.db" "DROP TABLE telemetry_step"
+    for command in info "query --named stalls" "export --perfetto $tmp/lacking.json"; do
+        # shellcheck disable=SC2086 # words of a command
+        check_exit "a trace that lacks a table is a bad file to ${command%% *}, not wrong usage" 3 "no such table: " \
+            "$mesh_replay" $command "$tmp/lacking.db"
+    done
+    check_exit "a query of a table that no trace has is wrong usage" 2 "no such table: nowhere" \
+        "$mesh_replay" query "$tmp/lacking.db" "SELECT * FROM nowhere"
     sqlite3 "$tmp/begun.db" "PRAGMA application_id = 0x446d5472; CREATE TABLE t(x); DROP TABLE t"
     check_exit "a killed recorder's file without its -wal is recognised" 3 "with -wal: copy both" \
         "$mesh_replay" info "$tmp/begun.db"

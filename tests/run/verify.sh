@@ -13,6 +13,13 @@ run "$mesh_replay" verify tests/traces/lossy.db
 check_contains "the kept recording gives the same when run again" "$out" "1 the same, 0 different, 0 cut short, 0 skipped"
 check_exit "the kept recording is recomputed to the same bits" 0 "" "$mesh_replay" verify tests/traces/lossy.db -m $model --tap
 check_contains "the recomputation is a separate TAP test" "$out" "# the same: 6 steps, 306 tiles, 1188 blocks, 6 tokens"
+deep=$tmp/$(printf 'recordings/%.0s' {1..12})
+mkdir -p "$deep"
+cp tests/traces/lossy.db "$deep/a.db"
+cp tests/traces/lossy.db "$deep/b.db"
+run "$mesh_replay" verify "$deep/a.db" "$deep/b.db" --tap
+check_equal "cases of files far down have names of their own" "$(grep '^ok' "$out" | sed 's/^ok [0-9]* - //' | sort -u | wc -l)" 2
+check_contains "which end with the file and the core" "$out" "/a.db, epoch "
 files=("$tmp/T.db" "$tmp/T.1.db" "$tmp/T.2.db")
 check "three nodes record" "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 -n 20 --local 3 \
     --lab loss=1%,seed=3 --record "$tmp/T.db" --digest

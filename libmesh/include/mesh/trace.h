@@ -386,8 +386,8 @@ struct mesh_trace_value {
     size_t size;
 };
 
-/* Let queries sort large results in temporary files, not only in memory; for callers who trust their queries. Call before the first
- * one. */
+/* Let queries sort large results in temporary files, not only in memory; for callers who trust their queries. Where such a query fails, the
+ * error says that the file is damaged, and not MESH_EINVAL that the query is wrong. Call before the first one. */
 void mesh_trace_sort_in_files(struct mesh_trace *trace);
 
 /* Ask a trace in SQL of unknown origin: one SELECT that can read this trace and nothing else, for seconds_max and within 512 MB (of all
