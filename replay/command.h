@@ -40,6 +40,13 @@ int64_t trace_meta_number(struct mesh_trace *trace, const char *key, int64_t oth
 /* What to add to times of the trace for ns since 1970 (struct mesh_trace_ending). 0: not known. */
 int64_t trace_to_unix_ns(struct mesh_trace *trace);
 
+/* When the trace's recording began, by two clocks: the same in all its files and in no others. "": not known. */
+enum { TRACE_RECORDING_BYTES = 60 };
+void trace_recording(struct mesh_trace *trace, char recording[TRACE_RECORDING_BYTES]);
+
+/* Its recorder was killed after it had made the tables, and before it recorded anything: so may end the last file of a recording. */
+bool trace_is_blank(struct mesh_trace *trace);
+
 /* Put files of one recording (--record-size, --record-time) into the order in which they were written, keeping the places that they occupy:
  * patterns of a shell name T-2.db before T.db. On stderr: which end early, are being written, or continue in a file that is not named. */
 int trace_order(const char **paths, size_t count, struct fail *fail);

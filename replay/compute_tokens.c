@@ -148,7 +148,6 @@ static int read_requests(struct compute_tokens *t, const char *path, struct mesh
 
 int compute_tokens_read(struct compute_tokens *t, const char *path, struct mesh_trace *trace, struct fail *fail)
 {
-    *t = (struct compute_tokens){0};
     if (read_tokens(t, path, trace, fail) != 0 || read_requests(t, path, trace, fail) != 0)
         return -1;
     if (t->count > 0)

@@ -19,7 +19,8 @@ struct compute_tokens {
     size_t request_count, request_capacity;
 };
 
-/* Read those of a trace. -1 after fail_set. Release them either way. */
+/* Add those of a trace to what is there, at first nothing ({0}): files of one recording continue its answers. Pointers to tokens and
+ * requests are no longer valid. -1 after fail_set. Release them either way. */
 int compute_tokens_read(struct compute_tokens *tokens, const char *path, struct mesh_trace *trace, struct fail *fail);
 void compute_tokens_release(struct compute_tokens *tokens);
 

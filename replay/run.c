@@ -21,11 +21,16 @@ struct settings {
     bool json, tap, keep, any_model;
 };
 
+struct source {
+    char recording[TRACE_RECORDING_BYTES];
+    struct compute_tokens tokens; /* of all files of its recording that are named, in the first of them; none in the others */
+};
+
 struct run {
     struct settings settings;
     const char *const *paths; /* (path_count) */
     size_t path_count;
-    struct compute_tokens *tokens; /* (path_count) */
+    struct source *sources; /* (path_count) */
     struct run_nodes nodes;
     struct run_play play;
     struct run_rank rank;
@@ -63,7 +68,7 @@ static void read_setup(struct run_nodes *nodes, struct mesh_trace *trace)
     mesh_trace_get_meta(trace, "kv_type", nodes->kv_type, sizeof nodes->kv_type);
 }
 
-/* The number of tokens of a request in a trace, from its first one on without a gap. */
+/* The number of tokens of a request in a recording, from its first one on without a gap. */
 static uint64_t count_tokens(const struct compute_tokens *tokens, uint64_t request)
 {
     uint64_t count = 0;
@@ -73,18 +78,18 @@ static uint64_t count_tokens(const struct compute_tokens *tokens, uint64_t reque
     return count;
 }
 
-/* Take the trace with the most tokens: the node where the request entered may have been killed while the others went on. Requests of
- * mesh-node run, whose ids are counted and not drawn, are in every trace of it. */
+/* Take the recording with the most tokens: the node where the request entered may have been killed while the others went on. Requests of
+ * mesh-node run, whose ids are counted and not drawn, are in every recording of it. */
 static void find_tokens(struct run *run, struct run_request *r)
 {
     const struct compute_token *token;
 
     r->recorded = count_tokens(r->tokens, r->request->id);
     for (size_t i = 0; i < run->path_count && r->request->id > UINT32_MAX; i++) {
-        const uint64_t count = count_tokens(&run->tokens[i], r->request->id);
+        const uint64_t count = count_tokens(&run->sources[i].tokens, r->request->id);
 
         if (count > r->recorded) {
-            r->tokens = &run->tokens[i];
+            r->tokens = &run->sources[i].tokens;
             r->recorded = count;
         }
     }
@@ -94,7 +99,7 @@ static void find_tokens(struct run *run, struct run_request *r)
 
 static int add_requests(struct run *run, size_t index, const struct mesh_trace_clock *clock, struct fail *fail)
 {
-    const struct compute_tokens *tokens = &run->tokens[index];
+    const struct compute_tokens *tokens = &run->sources[index].tokens;
     const size_t count = run->play.count + tokens->request_count;
     struct run_request *grown = count > 0 ? realloc(run->play.requests, count * sizeof *grown) : run->play.requests;
 
@@ -110,7 +115,18 @@ static int add_requests(struct run *run, size_t index, const struct mesh_trace_c
     return 0;
 }
 
-static int read_trace(struct run *run, size_t index, const struct mesh_trace_clock *clock, struct fail *fail)
+/* The first named file of the same recording. */
+static struct source *first_of(const struct run *run, size_t index)
+{
+    const char *recording = run->sources[index].recording;
+    size_t first = recording[0] != '\0' ? 0 : index;
+
+    while (strcmp(run->sources[first].recording, recording) != 0)
+        first++;
+    return &run->sources[first];
+}
+
+static int read_trace(struct run *run, size_t index, struct fail *fail)
 {
     const char *path = run->paths[index];
     struct mesh_trace *trace = trace_open(path, fail);
@@ -118,15 +134,18 @@ static int read_trace(struct run *run, size_t index, const struct mesh_trace_clo
 
     if (trace == NULL)
         return -1;
+    if (trace_is_blank(trace)) {
+        mesh_trace_close(trace);
+        return 0;
+    }
+    trace_recording(trace, run->sources[index].recording);
     result = compute_check_payloads(path, trace, fail);
     if (result == 0)
-        result = compute_tokens_read(&run->tokens[index], path, trace, fail);
+        result = compute_tokens_read(&first_of(run, index)->tokens, path, trace, fail);
     if (result == 0)
         result = count_nodes(path, trace, &run->nodes.count, fail);
     if (result == 0 && index == 0)
         read_setup(&run->nodes, trace);
-    if (result == 0)
-        result = add_requests(run, index, clock, fail);
     mesh_trace_close(trace);
     return result;
 }
@@ -146,7 +165,9 @@ static int read_all(struct run *run, struct fail *fail)
                                 : fail_set(fail, EXIT_ENVIRONMENT, "no memory for the clocks: close other programs");
 
     for (size_t i = 0; i < run->path_count && result == 0; i++)
-        result = read_trace(run, i, &clocks[i], fail);
+        result = read_trace(run, i, fail);
+    for (size_t i = 0; i < run->path_count && result == 0; i++)
+        result = add_requests(run, i, &clocks[i], fail);
     free(clocks);
     return result;
 }
@@ -307,8 +328,8 @@ static int play_traces(const struct settings *settings, const char *const *paths
     run.rank.speed = settings->speed;
     run.rank.seconds = settings->seconds;
     run.rank.any_model = settings->any_model;
-    run.tokens = calloc(path_count, sizeof *run.tokens);
-    if (run.tokens == NULL)
+    run.sources = calloc(path_count, sizeof *run.sources);
+    if (run.sources == NULL)
         fail_set(fail, EXIT_ENVIRONMENT, "no memory for the traces: close other programs");
     else
         result = run_all(&run, fail);
@@ -317,9 +338,9 @@ static int play_traces(const struct settings *settings, const char *const *paths
     run_rank_release(&run.rank);
     run_nodes_release(&run.nodes);
     run_cases_release(&run.judging.cases);
-    for (size_t i = 0; i < path_count && run.tokens != NULL; i++)
-        compute_tokens_release(&run.tokens[i]);
-    free(run.tokens);
+    for (size_t i = 0; i < path_count && run.sources != NULL; i++)
+        compute_tokens_release(&run.sources[i].tokens);
+    free(run.sources);
     free(run.play.requests);
     return result;
 }
@@ -385,7 +406,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     static const char *const examples[] = {"mesh-replay run run.db --max-p99-us 2000 --junit run.xml -- mesh-node serve -m model.gguf",
                                            "mesh-replay run run.db run.1.db run.2.db --node 1 -- mesh-node run -m model.gguf", NULL};
     const char *paths[OPTION_LIST_MAX];
-    struct options_operands operands = {.metavar = "TRACE.db", .max = OPTION_LIST_MAX, .values = paths};
+    struct options_operands operands = {.metavar = "at most 64 traces", .max = OPTION_LIST_MAX, .values = paths};
     struct settings s = {.seconds = SECONDS};
     struct run_limits *l = &s.limits;
     const int own = own_words(argc, argv), words = argc > own ? argc - own - 1 : 0;

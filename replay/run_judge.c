@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "compute.h"
 #include "rows.h"
 
 /* ---- cases ---- */
@@ -140,9 +139,9 @@ static int judge_together(struct run_judging *j, struct fail *fail)
     return 0;
 }
 
-/* ---- tiles ---- */
+/* ---- two traces ---- */
 
-static int open_both(struct diff *diff, struct fail *fail)
+int run_judge_open(struct diff *diff, struct fail *fail)
 {
     for (unsigned side = 0; side < 2; side++)
         if ((diff->traces[side] = trace_open(diff->paths[side], fail)) == NULL)
@@ -150,77 +149,13 @@ static int open_both(struct diff *diff, struct fail *fail)
     return 0;
 }
 
-static void close_both(struct diff *diff)
+void run_judge_close(struct diff *diff)
 {
     for (unsigned side = 0; side < 2; side++)
         mesh_trace_close(diff->traces[side]);
 }
 
-static void say_tiles(struct run_cases *cases, const struct diff_tiles *tiles)
-{
-    if (tiles->verdict == DIFF_SAME)
-        run_case_say(cases, VERDICT_PASS, "the same: %" PRIu64 " of the same place; %" PRIu64 " and %" PRIu64 " were cut otherwise",
-                     tiles->aligned, tiles->only[0], tiles->only[1]);
-    else if (tiles->verdict == DIFF_DIFFERENT)
-        run_case_say(cases, VERDICT_FAIL,
-                     "%" PRIu64 " of %" PRIu64 " differ, the first in step %" PRId64 ", phase %" PRId64 ", token %" PRId64
-                     ", block %" PRId64 ", of rank %" PRId64,
-                     tiles->different, tiles->aligned, tiles->step, tiles->phase, tiles->token, tiles->block, tiles->src);
-    else
-        run_case_say(cases, VERDICT_SKIP, "none of the same place: the rows were divided otherwise, or a node was alone");
-}
-
-static void say_computed(struct run_cases *cases, const struct compute *computed)
-{
-    uint64_t tiles = 0, blocks = 0, tokens = 0;
-
-    for (size_t i = 0; i < computed->count; i++) {
-        const struct compute_case *one = &computed->cases[i];
-
-        if (one->state == COMPUTE_DIFFERS) {
-            run_case_say(cases, VERDICT_FAIL, "%.100s: %.250s", one->name, one->what);
-            return;
-        }
-        tiles += one->tiles;
-        blocks += one->blocks;
-        tokens += one->tokens;
-    }
-    if (blocks == 0 && tokens == 0) {
-        run_case_say(cases, VERDICT_SKIP, "this run recorded nothing that can be computed");
-        return;
-    }
-    run_case_say(cases, VERDICT_PASS, "the same bits: %" PRIu64 " tiles, %" PRIu64 " blocks, %" PRIu64 " tokens of all nodes' traces",
-                 tiles, blocks, tokens);
-}
-
-/* Which requests share a step differs each time, so tiles of several requests cannot be compared one by one. But all of them, in the
- * recording and now, have to be what the model gives. */
-static int judge_computed(struct run_judging *j, struct fail *fail)
-{
-    const char *long_name = run_nodes_option(j->nodes, "--model"),
-               *model = long_name != NULL ? long_name : run_nodes_option(j->nodes, "-m");
-    const struct compute_options options = {.model = model};
-    const char *paths[RUN_NODES_MAX];
-    struct compute computed = {0};
-    int result;
-
-    run_case_begin(&j->cases, "tiles of this run, recomputed");
-    if (model == NULL) {
-        run_case_say(&j->cases, VERDICT_SKIP,
-                     "concurrent requests, which share steps differently each time, and no -m MODEL.gguf after --");
-        return 0;
-    }
-    for (uint16_t i = 0; i < j->nodes->count; i++)
-        paths[i] = j->nodes->trace[i];
-    result = compute_run(&computed, &options, paths, j->nodes->count, fail);
-    if (result == 0)
-        say_computed(&j->cases, &computed);
-    compute_release(&computed);
-    return result;
-}
-
-/* -1: the trace does not say. */
-static int read_rank(const char *path, int64_t *rank, struct fail *fail)
+int run_judge_rank(const char *path, int64_t *rank, struct fail *fail)
 {
     struct mesh_trace *trace = trace_open(path, fail);
     int result;
@@ -229,26 +164,6 @@ static int read_rank(const char *path, int64_t *rank, struct fail *fail)
         return -1;
     result = rows_number(path, trace, "SELECT coalesce(min(rank), -1) FROM epochs", rank, fail);
     mesh_trace_close(trace);
-    return result;
-}
-
-/* Compare with the node that has the same rank now. */
-static int judge_tiles(struct run_judging *j, size_t index, struct fail *fail)
-{
-    struct diff diff = {.paths = {j->paths[index], NULL}};
-    int64_t rank = -1;
-    int result = read_rank(j->paths[index], &rank, fail);
-
-    if (result != 0 || rank < 0 || rank >= j->nodes->count)
-        return result;
-    run_case_begin(&j->cases, "tiles that rank %" PRId64 " sent and received", rank);
-    diff.paths[1] = j->nodes->trace[rank];
-    result = open_both(&diff, fail);
-    if (result == 0)
-        result = diff_tiles(&diff, fail);
-    if (result == 0)
-        say_tiles(&j->cases, &diff.tiles);
-    close_both(&diff);
     return result;
 }
 
@@ -266,10 +181,10 @@ static int timings_of(struct diff *diff, const char *a, const char *b, struct fa
     int result;
 
     *diff = (struct diff){.paths = {a, b}};
-    result = open_both(diff, fail);
+    result = run_judge_open(diff, fail);
     if (result == 0)
         result = diff_timings(diff, fail);
-    close_both(diff);
+    run_judge_close(diff);
     return result;
 }
 
@@ -321,7 +236,7 @@ static int find_baseline(const struct run_judging *j, uint16_t node, char out[PA
     }
     out[0] = '\0';
     for (size_t i = 0; i < j->path_count && out[0] == '\0'; i++) {
-        if (read_rank(j->paths[i], &rank, fail) != 0)
+        if (run_judge_rank(j->paths[i], &rank, fail) != 0)
             return -1;
         if (rank == node && snprintf(out, PATH_MAX, "%s", j->paths[i]) >= PATH_MAX)
             out[0] = '\0';
@@ -475,10 +390,8 @@ int run_judge(struct run_judging *j, struct fail *fail)
         result = judge_together(j, fail);
     for (size_t i = 0; i < j->play->count && result == 0; i++)
         judge_request(&j->cases, &j->play->requests[i], i);
-    for (size_t i = 0; i < j->path_count && j->play->count == 1 && result == 0; i++)
-        result = judge_tiles(j, i, fail);
-    if (result == 0 && j->play->count > 1)
-        result = judge_computed(j, fail);
+    if (result == 0)
+        result = run_judge_tiles(j, fail);
     if (result == 0)
         result = run_judge_latency(j, fail);
     if (result == 0 && j->limits->has_tokens_per_s)

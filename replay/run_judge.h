@@ -41,9 +41,17 @@ struct run_judging {
 int run_judge(struct run_judging *judging, struct fail *fail);
 void run_cases_release(struct run_cases *cases);
 
+/* Its part about tiles: a case for each recording at most. -1 after fail_set. */
+int run_judge_tiles(struct run_judging *judging, struct fail *fail);
+
 /* Its parts about timing, up to three cases, and about loss, one case. -1 after fail_set. */
 int run_judge_latency(struct run_judging *judging, struct fail *fail);
 int run_judge_loss(struct run_judging *judging, struct fail *fail);
+
+/* The traces of a comparison by its paths, and the rank that a trace begins with (-1: it does not say). -1 after fail_set. */
+int run_judge_open(struct diff *diff, struct fail *fail);
+void run_judge_close(struct diff *diff);
+int run_judge_rank(const char *path, int64_t *rank, struct fail *fail);
 
 /* Room for that many cases, and more are a mistake (asserted); then, for each, its name and its verdict. */
 int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fail);

@@ -10,7 +10,7 @@ enum run_ended { RUN_NOT_YET, RUN_ANSWERED, RUN_FAILED /* the node refused it, o
 /* One request and its outcome. */
 struct run_request {
     const struct request *request;       /* as recorded */
-    const struct compute_tokens *tokens; /* of its trace, or of another one with more of it */
+    const struct compute_tokens *tokens; /* of its recording, or of another one with more of it */
     uint16_t node;                       /* to which it is made */
     int64_t at_ns;                       /* since 1970, by the clock of the machine that recorded it */
     uint64_t recorded;                   /* number of its tokens in the recording */

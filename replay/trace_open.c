@@ -76,7 +76,7 @@ int64_t trace_to_unix_ns(struct mesh_trace *trace)
 
 struct file {
     const char *path;
-    char recording[60];            /* when the recording began, by two clocks: the same in all its files and no others. "": not known */
+    char recording[TRACE_RECORDING_BYTES];
     int64_t first_ns;              /* of its first call */
     int64_t core, instance, first; /* of that call: its core, and its number there */
     bool has_gaps;
@@ -95,18 +95,34 @@ static int take_first(void *context, const struct mesh_trace_value *values)
     return 0;
 }
 
+void trace_recording(struct mesh_trace *trace, char recording[TRACE_RECORDING_BYTES])
+{
+    char begun[25], unix_ns[25];
+
+    recording[0] = '\0';
+    if (mesh_trace_get_meta(trace, "begun_ns", begun, sizeof begun) == 0 &&
+        mesh_trace_get_meta(trace, "begun_unix_ns", unix_ns, sizeof unix_ns) == 0)
+        snprintf(recording, TRACE_RECORDING_BYTES, "%s %s", begun, unix_ns);
+}
+
+bool trace_is_blank(struct mesh_trace *trace)
+{
+    uint64_t nodes = 0;
+    char word[8];
+
+    return mesh_trace_get_meta(trace, "payloads", word, sizeof word) == MESH_EABSENT &&
+           mesh_trace_count(trace, MESH_TRACE_TABLE_NODE, &nodes) == 0 && nodes == 0;
+}
+
 static int describe(struct file *file, const char *path, struct fail *fail)
 {
     struct mesh_trace *trace = trace_open(path, fail);
-    char begun[25] = "", unix_ns[25] = "";
     int result;
 
     if (trace == NULL)
         return -1;
     file->path = path;
-    if (mesh_trace_get_meta(trace, "begun_ns", begun, sizeof begun) == 0 &&
-        mesh_trace_get_meta(trace, "begun_unix_ns", unix_ns, sizeof unix_ns) == 0)
-        snprintf(file->recording, sizeof file->recording, "%s %s", begun, unix_ns);
+    trace_recording(trace, file->recording);
     result = rows_each(path, trace, "SELECT t_ns, core, instance, first, (SELECT count(*) FROM gaps) FROM chunks ORDER BY t_ns, id LIMIT 1",
                        take_first, file, fail);
     if (result == 0 && (result = mesh_trace_get_ending(trace, &file->ending)) != 0)
@@ -154,9 +170,15 @@ static bool is_continued(const struct file *files, size_t count, size_t at)
     const struct file *later = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        if (i == at || strcmp(files[i].recording, files[at].recording) != 0)
+        const bool has_name = strcmp(name_of(files[i].path), files[at].ending.next) == 0;
+
+        if (i == at)
             continue;
-        if (strcmp(name_of(files[i].path), files[at].ending.next) == 0)
+        if (has_name && files[i].recording[0] == '\0') /* its recorder was killed before it wrote of which recording it is */
+            return true;
+        if (strcmp(files[i].recording, files[at].recording) != 0)
+            continue;
+        if (has_name)
             return true;
         if (files[i].first_ns > files[at].first_ns && (later == NULL || files[i].first_ns < later->first_ns))
             later = &files[i];

@@ -158,6 +158,36 @@ if command -v sqlite3 >/dev/null; then
     sqlite3 "$tmp/killed-T.db" "DELETE FROM tokens WHERE position > 2"
     check "a request of a node that was killed has an answer" play "$tmp/killed-T.db" "$tmp/killed-T.1.db" --nodes 1 --speed max
     check_contains "its answer is found in the trace of another node" "$out" "ok: tokens of request 1: the same: 16"
+    # A recording in three files: an answer goes on in the second, and of the third the recorder had only made the tables.
+    for file in files.db files-2.db files-3.db; do
+        cp "$tmp/T.db" "$tmp/$file"
+        sqlite3 "$tmp/$file" "UPDATE requests SET request = 1 << 40; UPDATE tokens SET request = 1 << 40"
+    done
+    sqlite3 "$tmp/files.db" "DELETE FROM tokens WHERE position > 4; UPDATE meta SET value = 'continued' WHERE key = 'end';
+        INSERT INTO meta VALUES('end_next', 'files-2.db')"
+    sqlite3 "$tmp/files-2.db" "DELETE FROM tokens WHERE position <= 4; DELETE FROM requests; DELETE FROM chunks;
+        UPDATE meta SET value = 'continued' WHERE key = 'end'; INSERT INTO meta VALUES('end_next', 'files-3.db')"
+    for table in $(sqlite3 "$tmp/files-3.db" "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"); do
+        sqlite3 "$tmp/files-3.db" "DELETE FROM $table"
+    done
+    sqlite3 "$tmp/files-3.db" "INSERT INTO meta VALUES('end', 'open')"
+    check "a recording in several files is repeated" play "$tmp/files-2.db" "$tmp/files-3.db" "$tmp/files.db" --nodes 1 --speed max
+    check_contains "an answer is compared with all files that have some of it" "$out" "ok: tokens of request 1: the same: 16"
+    check_equal "no file is said to be missing" "$(grep -c 'is not named' "$err")" 0
+    # A change of members in the middle of an answer: the steps of the second epoch count anew.
+    cp "$tmp/T.db" "$tmp/epochs.db"
+    sqlite3 "$tmp/epochs.db" "INSERT INTO epochs(node, t_ns, epoch, rank, members)
+        SELECT 1, (SELECT t_ns FROM tokens WHERE position = 8), 2, rank, members FROM epochs"
+    check "an answer of two epochs is repeated" play "$tmp/epochs.db" "$tmp/T.1.db" --speed max
+    check_contains "its tiles are recomputed" "$out" "ok: tiles of this run, recomputed: the same bits: "
+    check_equal "tiles of steps that are not the same steps are not compared" "$(grep -c 'tiles that rank' "$out")" 0
+    # A request whose prompt is in a trace that is not named took steps, too.
+    cp "$tmp/T.db" "$tmp/others.db"
+    sqlite3 "$tmp/others.db" "INSERT INTO tokens
+        SELECT 1000 + id, node, t_ns - 5000000000, 2, position, step, token, logits_hash FROM tokens"
+    check "a request beside one of another node's client is repeated" play "$tmp/others.db" "$tmp/T.1.db" --speed max
+    check_contains "its tiles are recomputed, too" "$out" "ok: tiles of this run, recomputed: the same bits: "
+    check_exit "a file in which nothing was recorded has no request" 77 "no request with a prompt" play "$tmp/files-3.db" --nodes 1
     cp "$tmp/T.db" "$tmp/twice.db"
     sqlite3 "$tmp/twice.db" "
         INSERT INTO requests
