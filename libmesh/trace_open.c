@@ -42,6 +42,11 @@ static int check_kind(struct mesh_trace *trace)
             trace, MESH_ETRUNCATED,
             "nothing is stored in it, and what was recorded was in the file beside it, with -wal, which was emptied: record again");
     }
+    if (version == 0 && wal_bytes(trace->path) > 0) {
+        return mesh_trace_fail(trace, MESH_ETRUNCATED,
+                               "nothing in it can be read: what was recorded is in the file beside it, with -wal, which is damaged or cut "
+                               "at its beginning, as by a power failure: copy both again, or leave this file out");
+    }
     if (version == 0) {
         return mesh_trace_fail(
             trace, MESH_ETRUNCATED,

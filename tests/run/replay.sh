@@ -44,6 +44,9 @@ if command -v sqlite3 >/dev/null; then
     sqlite3 "$tmp/begun.db" "PRAGMA application_id = 0x446d5472; CREATE TABLE t(x); DROP TABLE t"
     check_exit "a killed recorder's file without its -wal is recognised" 3 "with -wal: copy both" \
         "$mesh_replay" info "$tmp/begun.db"
+    head -c 5000 tests/traces/lossy.db >"$tmp/begun.db-wal" # as after a power failure
+    check_exit "a file whose -wal cannot be read is not said to lack it" 3 "-wal, which is damaged or cut" \
+        "$mesh_replay" info "$tmp/begun.db"
 fi
 
 # ---- reading does not change a recording ----
