@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool tape_begins(const uint8_t *records, size_t bytes)
 {
@@ -35,6 +36,20 @@ void tape_reader_close(struct tape_reader *r)
     *r = (struct tape_reader){0};
 }
 
+/* Of the recording that the tape begins in? Others have calls of the same core, instance and number. */
+static bool is_of_recording(struct tape_reader *r)
+{
+    char recording[TRACE_RECORDING_BYTES];
+
+    trace_recording(r->trace, recording);
+    if (r->is_begun)
+        return strcmp(recording, r->recording) == 0;
+    r->is_begun = true;
+    snprintf(r->recording, sizeof r->recording, "%s", recording);
+    return true;
+}
+
+/* Without a cursor for a file of another recording. */
 static int open_file(struct tape_reader *r, struct fail *fail)
 {
     int err;
@@ -42,6 +57,8 @@ static int open_file(struct tape_reader *r, struct fail *fail)
     r->trace = trace_open(r->paths[r->path], fail);
     if (r->trace == NULL)
         return -1;
+    if (!is_of_recording(r))
+        return 0;
     err = mesh_trace_read(r->trace, MESH_TRACE_TABLE_CHUNK, r->from, &r->cursor);
     if (err != 0)
         return trace_failed(r->paths[r->path], r->trace, err, fail);
@@ -95,7 +112,7 @@ static int next_chunk(struct tape_reader *r, struct fail *fail)
     while (r->path < r->path_count) {
         int result = r->trace == NULL ? open_file(r, fail) : 0;
 
-        if (result == 0)
+        if (result == 0 && r->cursor != NULL)
             result = next_in_file(r, fail);
         if (result != 0)
             return result;

@@ -9,6 +9,8 @@ struct tape_reader {
     const char *const *paths; /* (path_count) borrowed */
     size_t path_count, path;  /* path: the one that is being read */
     uint64_t from;            /* chunk with which the core begins, in the first file */
+    bool is_begun;            /* that file has been opened: it is of this recording */
+    char recording[TRACE_RECORDING_BYTES];
     struct mesh_trace *trace;
     struct mesh_trace_cursor *cursor;
     int64_t core;

@@ -25,6 +25,7 @@ static struct verify_core *add_core(struct verify *verify, const char *path, con
     core = &verify->cores[verify->count++];
     *core = (struct verify_core){
         .path = path, .node = chunk->node, .core = chunk->core, .instance = chunk->instance, .first = chunk->first, .next = chunk->first};
+    snprintf(core->recording, sizeof core->recording, "%s", verify->recording);
     if (chunk->core == MESH_TRACE_CORE_CLUSTER)
         snprintf(core->name, sizeof core->name, "%.4096s, cluster", path);
     else if (chunk->core == MESH_TRACE_CORE_SESSION)
@@ -34,7 +35,8 @@ static struct verify_core *add_core(struct verify *verify, const char *path, con
     return core;
 }
 
-/* The core whose next call this chunk begins with; otherwise the last one of the same node, kind and instance in this file. */
+/* The core of this recording whose next call this chunk begins with; otherwise the last one of the same node, kind and instance in this
+ * file. */
 static struct verify_core *find_core(const struct verify *verify, const char *path, const struct mesh_trace_chunk *chunk)
 {
     struct verify_core *last = NULL;
@@ -42,7 +44,8 @@ static struct verify_core *find_core(const struct verify *verify, const char *pa
     for (size_t i = verify->count; i-- > 0;) {
         struct verify_core *core = &verify->cores[i];
 
-        if (core->node != chunk->node || core->core != chunk->core || core->instance != chunk->instance)
+        if (strcmp(core->recording, verify->recording) != 0 || core->node != chunk->node || core->core != chunk->core ||
+            core->instance != chunk->instance)
             continue;
         if (core->next == chunk->first)
             return core;
@@ -140,6 +143,7 @@ static int run_trace(struct verify *verify, const char *path, struct mesh_trace 
     int result = 0, err = mesh_trace_count(trace, MESH_TRACE_TABLE_CHUNK, &chunks);
 
     err = err != 0 ? err : mesh_trace_read(trace, MESH_TRACE_TABLE_CHUNK, 0, &cursor);
+    trace_recording(trace, verify->recording);
     if (err != 0)
         return trace_failed(path, trace, err, fail);
     while (result == 0 && (err = mesh_trace_next(cursor, &chunk)) == 1) {

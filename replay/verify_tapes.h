@@ -18,10 +18,11 @@ enum verify_state {
 enum { VERIFY_NAME_BYTES = 4200 /* of a path, and what follows it: names of cases differ */ };
 
 struct verify_core {
-    const char *path;              /* the file in which it begins */
-    char name[VERIFY_NAME_BYTES];  /* "run.db, node 1, epoch 3, rank 0", "run.db, node 1, cluster" */
-    uint64_t node, instance, next; /* next: number of the call that should follow */
-    int64_t core;                  /* enum mesh_trace_core */
+    char recording[TRACE_RECORDING_BYTES]; /* to which it belongs */
+    const char *path;                      /* the file in which it begins */
+    char name[VERIFY_NAME_BYTES];          /* "run.db, node 1, epoch 3, rank 0", "run.db, node 1, cluster" */
+    uint64_t node, instance, next;         /* next: number of the call that should follow */
+    int64_t core;                          /* enum mesh_trace_core */
     enum verify_state state;
     char why[200];
     uint64_t first;           /* number of the call with which its tape begins */
@@ -32,7 +33,8 @@ struct verify_core {
 struct verify {
     struct verify_core *cores; /* (count) */
     size_t count, capacity;
-    uint8_t *records; /* of one chunk */
+    char recording[TRACE_RECORDING_BYTES]; /* of the file that is read */
+    uint8_t *records;                      /* of one chunk */
 };
 
 /* Run all tapes of the traces again. -1 after fail_set: EXIT_BAD_FILE, EXIT_ENVIRONMENT. Release it either way. */

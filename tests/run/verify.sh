@@ -28,6 +28,11 @@ check_equal "verify finds no difference" "$code" 0
 check_contains "all cores are the same" "$out" "3 the same, 0 different, 0 cut short, 0 skipped"
 check_contains "data was compared, and none was missing" "$out" ", of 0 not recorded"
 check_contains "JUnit has a case for each" "$tmp/verify.xml" 'tests="3" failures="0" skipped="0"'
+# Calls of other recordings have the same numbers.
+check "two nodes record more" "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 -n 150 --local 2 \
+    --record "$tmp/M.db"
+check "several recordings are recomputed" "$mesh_replay" verify "${files[@]}" "$tmp/M.db" "$tmp/M.1.db" -m $model
+check_equal "none lacks the calls of another" "$(grep -c 'calls that were not recorded' "$out")" 0
 run "$mesh_replay" verify "${files[@]}" --tap
 check_equal "TAP, too" "$(grep -c '^ok' "$out")" 3
 run "$mesh_replay" verify "${files[@]}" --json
