@@ -14,6 +14,7 @@ enum { SETUP_WORD_BYTES = 16 };
 struct source {
     struct recompute_setup setup;
     char kv_type[SETUP_WORD_BYTES];
+    char recording[TRACE_RECORDING_BYTES];
     bool is_recording; /* of a node; not a capture */
 };
 
@@ -24,7 +25,8 @@ struct run {
     size_t path_count;
     struct recompute *recompute;
     struct source *sources;        /* (path_count) */
-    struct compute_tokens *tokens; /* (path_count) */
+    struct compute_tokens *tokens; /* (path_count) of all files of a recording, in the first of them; none in the others */
+    size_t *first;                 /* (path_count) of each file, that first one */
     struct compute_tapes tapes;
 };
 
@@ -81,11 +83,23 @@ static int check_model(const struct run *run, const char *path, struct mesh_trac
                     path, recorded, run->options->model, own);
 }
 
+static size_t first_of(const struct run *run, size_t index)
+{
+    const char *recording = run->sources[index].recording;
+    size_t first = recording[0] != '\0' ? 0 : index;
+
+    while (strcmp(run->sources[first].recording, recording) != 0)
+        first++;
+    return first;
+}
+
 static int read_source(struct run *run, size_t index, struct mesh_trace *trace, struct fail *fail)
 {
     struct source *source = &run->sources[index];
     char word[20] = "";
 
+    trace_recording(trace, source->recording);
+    run->first[index] = first_of(run, index);
     mesh_trace_get_meta(trace, "source", word, sizeof word);
     source->is_recording = strcmp(word, "node") == 0;
     if (!source->is_recording)
@@ -100,7 +114,7 @@ static int read_source(struct run *run, size_t index, struct mesh_trace *trace, 
         .slots = (uint16_t)trace_meta_number(trace, "slots", 1),
         .kv_type = source->kv_type,
     };
-    return compute_tokens_read(&run->tokens[index], run->paths[index], trace, fail);
+    return compute_tokens_read(&run->tokens[run->first[index]], run->paths[index], trace, fail);
 }
 
 static int read_sources(struct run *run, struct fail *fail)
@@ -185,7 +199,8 @@ static uint64_t log_lost(const struct run *run, const size_t *group, size_t coun
 
 static int run_epoch(struct run *run, const size_t *group, size_t count, struct fail *fail)
 {
-    struct compute_epoch epoch = {.recompute = run->recompute, .tapes = &run->tapes, .group = group, .count = count, .tokens = run->tokens};
+    struct compute_epoch epoch = {
+        .recompute = run->recompute, .tapes = &run->tapes, .group = group, .count = count, .tokens = run->tokens, .first = run->first};
     const struct recompute_hooks hooks = {.on_blocks = compute_epoch_blocks, .on_token = compute_epoch_token, .app = &epoch};
     const struct compute_tape *first = &run->tapes.tapes[group[0]];
     struct compute_case *one = add_case(run->compute);
@@ -278,7 +293,8 @@ int compute_run(struct compute *compute, const struct compute_options *options, 
     *compute = (struct compute){0};
     run.sources = calloc(path_count, sizeof *run.sources);
     run.tokens = calloc(path_count, sizeof *run.tokens);
-    if (run.sources == NULL || run.tokens == NULL)
+    run.first = calloc(path_count, sizeof *run.first);
+    if (run.sources == NULL || run.tokens == NULL || run.first == NULL)
         no_memory(fail);
     else if ((run.recompute = recompute_open(options->model, options->threads, fail)) != NULL)
         result = run_all(&run, fail);
@@ -286,6 +302,7 @@ int compute_run(struct compute *compute, const struct compute_options *options, 
         compute_tokens_release(&run.tokens[i]);
     compute_tapes_release(&run.tapes);
     recompute_close(run.recompute);
+    free(run.first);
     free(run.tokens);
     free(run.sources);
     return result;

@@ -99,7 +99,7 @@ static int advance(struct compute_epoch *e, struct feed *feed, size_t source, ui
             feed->is_over = true;
         if (result != 1)
             return result;
-        e->is_used[feed->reader.path] = true;
+        e->is_used[e->first[feed->reader.path]] = true;
         result = take(e, feed, &entry, source, call, fail);
     }
     return result;

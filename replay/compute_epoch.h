@@ -29,6 +29,7 @@ struct compute_epoch {
     const size_t *group;           /* (count) indices of tapes */
     size_t count;                  /* 0: of no epoch, requests of a node alone */
     struct compute_tokens *tokens; /* of each path */
+    const size_t *first;           /* of each path: the one that has the tokens of its recording */
     bool *is_used;                 /* of each path: its tokens are of this epoch */
     struct compute_tiles tiles;
     struct compute_token_difference token;

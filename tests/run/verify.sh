@@ -28,6 +28,16 @@ check_equal "verify finds no difference" "$code" 0
 check_contains "all cores are the same" "$out" "3 the same, 0 different, 0 cut short, 0 skipped"
 check_contains "data was compared, and none was missing" "$out" ", of 0 not recorded"
 check_contains "JUnit has a case for each" "$tmp/verify.xml" 'tests="3" failures="0" skipped="0"'
+if command -v sqlite3 >/dev/null; then # an answer of a node alone that goes on in the next file
+    "$mesh_node" run -m $model -p Once --temp 0 --ignore-eos -t 1 -n 20 --record "$tmp/A.db" >/dev/null 2>&1
+    sqlite3 "$tmp/A.db" "DROP TABLE checks; DELETE FROM meta WHERE key LIKE 'end%'"
+    cp "$tmp/A.db" "$tmp/A-2.db"
+    sqlite3 "$tmp/A.db" "DELETE FROM tokens WHERE position > 7"
+    sqlite3 "$tmp/A-2.db" "DELETE FROM tokens WHERE position <= 7; DELETE FROM requests"
+    check "an answer in two files is recomputed" "$mesh_replay" verify "$tmp/A-2.db" "$tmp/A.db" -m $model
+    check_contains "all of it" "$out" "1 request, 20 tokens, "
+    check_contains "and no token is left out" "$out" "; 0 recorded tokens were not compared"
+fi
 # Calls of other recordings have the same numbers.
 check "two nodes record more" "$mesh_node" run -m $model -p "Once upon a time" --temp 0 --ignore-eos -t 1 -n 150 --local 2 \
     --record "$tmp/M.db"
