@@ -149,6 +149,9 @@ int mesh_trace_add_compact(struct mesh_trace *trace, const struct mesh_trace_chu
 /* The PRAGMA that says where queries sort. Another one than before would drop temporary views. */
 const char *mesh_trace_temp_store(const struct mesh_trace *trace);
 
+/* Make sure that queries read the views of this version, and not those of the one that wrote the file: called before each. */
+int mesh_trace_show_views(struct mesh_trace *trace);
+
 /* Make sure that the rows of all calls can be read: called before anything that reads them. */
 int mesh_trace_need_rows(struct mesh_trace *trace);
 

@@ -167,7 +167,8 @@ int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds
     trace->is_asked = true;
     sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);
     sqlite3_exec(trace->db, mesh_trace_temp_store(trace), NULL, NULL, NULL);
-    err = prepare_with_rows(trace, made, sql);
+    err = trace->is_written ? 0 : mesh_trace_show_views(trace);
+    err = err != 0 ? err : prepare_with_rows(trace, made, sql);
     made->until_ns = now_ns() + (uint64_t)seconds_max * 1000000000u;
     sqlite3_progress_handler(trace->db, QUERY_OPERATIONS, is_too_late, made);
     if (err != 0) {

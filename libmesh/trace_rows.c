@@ -44,13 +44,20 @@ static int each_table(struct mesh_trace *trace, int (*take)(struct mesh_trace *t
     return err != 0 ? err : take(trace, "message_members");
 }
 
-static int show(struct mesh_trace *trace)
+int mesh_trace_show_views(struct mesh_trace *trace)
 {
-    int err = each_table(trace, show_table);
+    int err = 0;
 
     for (const struct trace_view *view = mesh_trace_views; view->name != NULL && err == 0; view++)
-        err = mesh_trace_execute_made(trace, sqlite3_mprintf("CREATE TEMP VIEW %s AS %s", view->name, view->select), making);
+        err = mesh_trace_execute_made(trace, sqlite3_mprintf("CREATE TEMP VIEW IF NOT EXISTS %s AS %s", view->name, view->select), making);
     return err;
+}
+
+static int show(struct mesh_trace *trace)
+{
+    const int err = each_table(trace, show_table);
+
+    return err != 0 ? err : mesh_trace_show_views(trace);
 }
 
 /* One transaction, so that a growing trace is read as it is at one moment. The rows are never rolled back, so there is no journal. */

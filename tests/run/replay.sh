@@ -39,6 +39,15 @@ if command -v sqlite3 >/dev/null; then
         check_exit "a trace that lacks a table is a bad file to ${command%% *}, not wrong usage" 3 "no such table: " \
             "$mesh_replay" $command "$tmp/lacking.db"
     done
+    "$mesh_replay" query tests/traces/lossy.db --named stalls >"$tmp/stalls"
+    "$mesh_replay" query tests/traces/lossy.db --named tokens >"$tmp/tokens"
+    cp tests/traces/lossy.db "$tmp/older.db"
+    chmod u+w "$tmp/older.db"
+    sqlite3 "$tmp/older.db" "DROP VIEW stalls; DROP VIEW token_times; CREATE VIEW stalls AS SELECT 1 AS duration_ns"
+    run "$mesh_replay" query "$tmp/older.db" --named stalls
+    check_same "views are those of this version, not of the one that wrote the trace" "$out" "$tmp/stalls"
+    run "$mesh_replay" query "$tmp/older.db" --named tokens
+    check_same "a view that the trace lacks is there" "$out" "$tmp/tokens"
     check_exit "a query of a table that no trace has is wrong usage" 2 "no such table: nowhere" \
         "$mesh_replay" query "$tmp/lacking.db" "SELECT * FROM nowhere"
     sqlite3 "$tmp/begun.db" "PRAGMA application_id = 0x446d5472; CREATE TABLE t(x); DROP TABLE t"
