@@ -128,6 +128,12 @@ static int prepare(struct mesh_trace *trace, struct mesh_trace_query *query, con
     return 0;
 }
 
+/* To take JSON columns apart: SQLite makes these tables when they are first named, which a query may not. */
+static void make_json_tables(sqlite3 *db)
+{
+    sqlite3_exec(db, "SELECT 1 FROM json_each('[]'), json_tree('[]')", NULL, NULL, NULL);
+}
+
 /* A query that is refused makes no rows. */
 static int prepare_with_rows(struct mesh_trace *trace, struct mesh_trace_query *query, const char *sql)
 {
@@ -167,6 +173,7 @@ int mesh_trace_query(struct mesh_trace *trace, const char *sql, unsigned seconds
     trace->is_asked = true;
     sqlite3_hard_heap_limit64(QUERY_HEAP_BYTES);
     sqlite3_exec(trace->db, mesh_trace_temp_store(trace), NULL, NULL, NULL);
+    make_json_tables(trace->db);
     err = trace->is_written ? 0 : mesh_trace_show_views(trace);
     err = err != 0 ? err : prepare_with_rows(trace, made, sql);
     made->until_ns = now_ns() + (uint64_t)seconds_max * 1000000000u;

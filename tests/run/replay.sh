@@ -70,6 +70,9 @@ check "info reads a read-only recording" "$mesh_replay" info "$recorded"
 check_contains "info counts rows of its calls" "$out" "datagrams              $datagrams"
 check_equal "a query reads a read-only recording" \
     "$("$mesh_replay" query "$recorded" "SELECT count(*) FROM tiles JOIN datagrams USING(id)" | tail -1)" "$tiles"
+check_equal "a query takes a JSON column apart, also beside rows of calls" "$("$mesh_replay" query "$recorded" \
+    "SELECT count(DISTINCT m.value), (SELECT count(*) FROM datagrams), (SELECT count(*) FROM json_tree('[1,2]')) FROM epochs e,
+    json_each(e.members) m" | tail -1)" $'3\t597\t3'
 check_exit "a query that would change a recording is refused" 2 "only be read" "$mesh_replay" query "$recorded" "DELETE FROM datagrams"
 check "export reads a read-only recording" "$mesh_replay" \
     export "$recorded" --perfetto "$tmp/r.json" --pcap "$tmp/r.pcap" --csv "$tmp/r.csv"
