@@ -155,8 +155,12 @@ FLAGS_kernel_avxvnni := $(KERNEL_O) -mavx2 -mfma -mf16c $(AVXVNNI)
 FLAGS_kernel_avx512 := $(KERNEL_O) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512
 endif
 ifeq ($(ARCH),aarch64)
-FLAGS_kernel_neon := $(KERNEL_O)
-FLAGS_kernel_neon_dot := $(KERNEL_O) -march=armv8.2-a+dotprod
+# For processors that execute in order: gcc's first scheduling makes chains of dependent instructions out of kernel_dot_neon.h's sums to save
+# registers, and without renaming its second one has no registers to load ahead. clang schedules in another way and has no such options.
+IN_ORDER := $(shell $(CC) -Werror -fno-schedule-insns -frename-registers -fsyntax-only -x c /dev/null 2>/dev/null && \
+	echo -fno-schedule-insns -frename-registers) -mtune=cortex-a55
+FLAGS_kernel_neon := $(KERNEL_O) $(IN_ORDER)
+FLAGS_kernel_neon_dot := $(KERNEL_O) $(IN_ORDER) -march=armv8.2-a+dotprod
 endif
 FLAGS_fleet_tick := $(if $(SAN),,-O3)
 file_flags = $(FLAGS_$(basename $(notdir $(1))))

@@ -1,10 +1,20 @@
 /* The dot products of kernel_scalar.c on vectors whose lanes are rows, for any instruction set.
  *
- * Included by one kernel_ISA.c after its kernel_dot_ISA.h, which says how wide a vector is, how many panels and tokens the registers hold
- * at once, and defines what C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16, dot_load_bf16); the rest is the compiler's vector
- * arithmetic. A panel is read in DOT_PARTS parts of DOT_LANES rows. Every lane does what the scalar kernel does for its row; integer
- * results may be computed differently, as all of them are exact: products with integer scales are computed in f32, where |isum| < 2^24
- * keeps them exact (bounds in kernel_scalar.c).
+ * Included by one kernel_ISA.c after its kernel_dot_ISA.h, which defines what C lacks (dot_columns, dot_fma, dot_nfma, dot_load_f16,
+ * dot_load_bf16); the rest is the compiler's vector arithmetic. A panel is read in DOT_PARTS parts of DOT_LANES rows. The header also says
+ * what suits the registers:
+ *
+ *     DOT_VECTORS DOT_TOKENS             a tile of several tokens has DOT_VECTORS parts and DOT_TOKENS sums
+ *     DOT_FLOAT_PANELS DOT_FLOAT_TOKENS  panels of one token, tokens of one panel at once, of float weights
+ *     DOT_DECODE_PANELS                  panels at once of one token, where they are not read in the order of memory
+ *     DOT_DECODE_PARTS                   parts of these at once; but see dot_decode_parts
+ *     DOT_DECODE_VECTORS                 parts in one step of one token: 1, or DOT_DECODE_PARTS
+ *     DOT_DECODE_UNROLLS_K               are a K type's blocks of one token unrolled, where not in the order of memory?
+ *     DOT_FEW                            most tokens that go to kernel_dot_few.h
+ *     DOT_SIGNED_BYTES                   are weights of 8 bits made signed when they are unpacked?
+ *
+ * Every lane does what the scalar kernel does for its row; integer results may be computed differently, as all of them are exact: products
+ * with integer scales are computed in f32, where |isum| < 2^24 keeps them exact (bounds in kernel_scalar.c).
  *
  * For one token (decode) computing and unpacking alternate, at the speed of memory; also for a few tokens (kernel_dot_few.h), and for any
  * number of them where dot_is_always_few. Otherwise more tokens share DOT_PANELS panels unpacked to dot_blocks, in tiles of DOT_VECTORS
@@ -16,8 +26,7 @@ enum {
     DOT_PARTS = PANEL_ROWS / DOT_LANES,
     DOT_PART_BYTES = 4 * DOT_LANES,
     DOT_PANELS = DOT_VECTORS > DOT_PARTS ? DOT_VECTORS / DOT_PARTS : 1, /* unpacked at once */
-    DOT_PARTS_AT_ONCE = DOT_VECTORS / DOT_PANELS,                       /* of each */
-    DOT_FEW = DOT_VECTORS > 1 ? DOT_TOKENS : 2 * DOT_TOKENS - 1         /* most tokens that go to kernel_dot_few.h: see dot_is_few */
+    DOT_PARTS_AT_ONCE = DOT_VECTORS / DOT_PANELS                        /* of each */
 };
 
 enum dot_scales { DOT_PER_BLOCK, DOT_6BIT_MINIMA, DOT_6BIT, DOT_8BIT, DOT_4BIT_MINIMA };
@@ -40,7 +49,7 @@ struct dot_head {
 
 /* A part of a block, unpacked. Fields that the type lacks are not set. */
 struct dot_block {
-    dot_words weight[8]; /* by group, zero point still added */
+    dot_words weight[8]; /* by group, zero point still added but for DOT_SIGNED_BYTES */
     dot_floats d, m;
     dot_floats scale[2], min[2]; /* of the halves, or [0] of the block */
 };
@@ -88,7 +97,7 @@ DOT_INLINE dot_words dot_unpack_group(struct dot_type type, const uint8_t *block
     dot_words weight;
 
     if (type.low_bits == 8)
-        weight = dot_load_words(low + g * PANEL_VECTOR_BYTES);
+        weight = dot_load_words(low + g * PANEL_VECTOR_BYTES) ^ dot_splat_word(DOT_SIGNED_BYTES ? 0x80808080u : 0);
     else if (type.low_bits == 4)
         weight = dot_bits(dot_load_words(low + g % 4 * PANEL_VECTOR_BYTES), g / 4 * 4, 0, 15);
     else
@@ -202,7 +211,7 @@ DOT_INLINE void dot_isums(struct dot_type type, const struct dot_block *w, size_
                           size_t b, dot_floats *isum)
 {
     const int bits = type.low_bits + type.high_bits;
-    const dot_words *low[DOT_VECTORS], *high[DOT_VECTORS];
+    const dot_words *low[DOT_TOKENS], *high[DOT_TOKENS];
     dot_ints first[DOT_TOKENS], second[DOT_TOKENS];
 
     DOT_UNROLL
@@ -211,18 +220,18 @@ DOT_INLINE void dot_isums(struct dot_type type, const struct dot_block *w, size_
         high[v] = low[v] + 4;
     }
     dot_columns(low, vectors, type.halves ? 4 : 8, x, x_stride, tokens, b * BLOCK_COLUMNS, type.zero, bits, first);
-    if (type.halves)
-        dot_columns(high, vectors, 4, x, x_stride, tokens, b * BLOCK_COLUMNS + 16, type.zero, bits, second);
     DOT_UNROLL
     for (size_t i = 0; i < tokens * vectors; i++) {
-        const dot_floats *scale = w[i % vectors * SLICE_BLOCKS].scale;
-
         isum[i] = dot_from_ints(first[i]);
         if (dot_is_k(type))
-            isum[i] *= scale[0];
-        if (type.halves)
-            isum[i] = dot_fma(scale[1], dot_from_ints(second[i]), isum[i]);
+            isum[i] *= w[i % vectors * SLICE_BLOCKS].scale[0];
     }
+    if (!type.halves)
+        return;
+    dot_columns(high, vectors, 4, x, x_stride, tokens, b * BLOCK_COLUMNS + 16, type.zero, bits, second);
+    DOT_UNROLL
+    for (size_t i = 0; i < tokens * vectors; i++)
+        isum[i] = dot_fma(w[i % vectors * SLICE_BLOCKS].scale[1], dot_from_ints(second[i]), isum[i]);
 }
 
 /* Block b's minima with activations, for the types that have them, added to or taken from acc. */
@@ -301,24 +310,26 @@ DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint
 {
     enum { AHEAD_BYTES = 7 << 10 };
     const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
-    struct dot_block w;
+    struct dot_block w[(DOT_DECODE_VECTORS - 1) * SLICE_BLOCKS + 1];
 
     DOT_UNROLL
     for (size_t i = 0; i < panels * parts; i++) {
         const uint8_t *at = panel + i / parts * panel_bytes;
         const size_t p = part + i % parts;
+        struct dot_block *one = &w[i % DOT_DECODE_VECTORS * SLICE_BLOCKS];
 
         if (p == 0 && in_order)
             dot_prefetch_step(at, panel_bytes, blocks, b, AHEAD_BYTES);
         else if (p == 0)
             dot_prefetch(at + dot_head_bytes(type, blocks) + b * block_bytes, block_bytes, PANEL_PREFETCH_BYTES);
-        dot_load_block(type, at, p, &head[i], blocks, b, &w);
+        dot_load_block(type, at, p, &head[i], blocks, b, one);
         if (in_order && !dot_is_k(type)) {
-            w.d = head[i].block_d[b];
+            one->d = head[i].block_d[b];
             if (type.minimum)
-                w.m = head[i].block_m[b];
+                one->m = head[i].block_m[b];
         }
-        dot_step(type, &w, 1, x, 0, 1, b, &acc[i]);
+        if ((i + 1) % DOT_DECODE_VECTORS == 0)
+            dot_step(type, w, DOT_DECODE_VECTORS, x, 0, 1, b, &acc[i + 1 - DOT_DECODE_VECTORS]);
     }
 }
 
@@ -344,7 +355,7 @@ DOT_INLINE void dot_decode_head(struct dot_type type, bool in_order, const uint8
  * in order, and two parts of these are more than the registers hold. */
 DOT_INLINE size_t dot_decode_parts(struct dot_type type, bool in_order)
 {
-    return in_order || !dot_is_k(type) ? DOT_PARTS_AT_ONCE : 1;
+    return in_order || !dot_is_k(type) || !DOT_DECODE_UNROLLS_K ? DOT_DECODE_PARTS : 1;
 }
 
 /* One token, `part` and the parts read together with it, of `panels` panels; in_order: how to prefetch (constants). Blocks of K types are
@@ -354,12 +365,12 @@ DOT_INLINE void dot_decode(struct dot_type type, bool in_order, const uint8_t *p
                            size_t blocks, const uint8_t *x, float *out, bool accumulate)
 {
     const size_t parts = dot_decode_parts(type, in_order);
-    dot_floats acc[DOT_DECODE_PANELS * DOT_PARTS_AT_ONCE] = {{0}};
-    struct dot_head head[DOT_DECODE_PANELS * DOT_PARTS_AT_ONCE];
+    dot_floats acc[DOT_DECODE_PANELS * DOT_DECODE_PARTS] = {{0}};
+    struct dot_head head[DOT_DECODE_PANELS * DOT_DECODE_PARTS];
 
     for (size_t i = 0; i < panels * parts; i++)
         dot_decode_head(type, in_order, panel + i / parts * panel_bytes, part + i % parts, blocks, &head[i]);
-    if (dot_is_k(type) && !in_order) {
+    if (dot_is_k(type) && !in_order && DOT_DECODE_UNROLLS_K) {
         DOT_UNROLL
         for (size_t b = 0; b < SLICE_BLOCKS; b++)
             dot_decode_block(type, in_order, panel, panel_bytes, panels, part, parts, head, SLICE_BLOCKS, b, x, acc);

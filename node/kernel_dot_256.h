@@ -10,7 +10,19 @@
 #include "kernel_dot_inline.h"
 #include "panel.h"
 
-enum { DOT_LANES = 8, DOT_TOKENS = 8, DOT_VECTORS = 2, DOT_FLOAT_PANELS = 4, DOT_FLOAT_TOKENS = 4, DOT_DECODE_PANELS = 1 };
+enum {
+    DOT_LANES = 8,
+    DOT_TOKENS = 8,
+    DOT_VECTORS = 2,
+    DOT_FLOAT_PANELS = 4,
+    DOT_FLOAT_TOKENS = 4,
+    DOT_DECODE_PANELS = 1,
+    DOT_DECODE_PARTS = 2,
+    DOT_DECODE_VECTORS = 1,
+    DOT_DECODE_UNROLLS_K = true,
+    DOT_FEW = 8,
+    DOT_SIGNED_BYTES = false
+};
 
 typedef uint32_t dot_words __attribute__((vector_size(32)));
 typedef int32_t dot_ints __attribute__((vector_size(32)));
