@@ -220,18 +220,18 @@ DOT_INLINE void dot_isums(struct dot_type type, const struct dot_block *w, size_
         high[v] = low[v] + 4;
     }
     dot_columns(low, vectors, type.halves ? 4 : 8, x, x_stride, tokens, b * BLOCK_COLUMNS, type.zero, bits, first);
+    if (type.halves)
+        dot_columns(high, vectors, 4, x, x_stride, tokens, b * BLOCK_COLUMNS + 16, type.zero, bits, second);
     DOT_UNROLL
     for (size_t i = 0; i < tokens * vectors; i++) {
+        const dot_floats *scale = w[i % vectors * SLICE_BLOCKS].scale;
+
         isum[i] = dot_from_ints(first[i]);
         if (dot_is_k(type))
-            isum[i] *= w[i % vectors * SLICE_BLOCKS].scale[0];
+            isum[i] *= scale[0];
+        if (type.halves)
+            isum[i] = dot_fma(scale[1], dot_from_ints(second[i]), isum[i]);
     }
-    if (!type.halves)
-        return;
-    dot_columns(high, vectors, 4, x, x_stride, tokens, b * BLOCK_COLUMNS + 16, type.zero, bits, second);
-    DOT_UNROLL
-    for (size_t i = 0; i < tokens * vectors; i++)
-        isum[i] = dot_fma(w[i % vectors * SLICE_BLOCKS].scale[1], dot_from_ints(second[i]), isum[i]);
 }
 
 /* Block b's minima with activations, for the types that have them, added to or taken from acc. */
