@@ -22,6 +22,12 @@ uint64_t served_now_ns(void)
     return atomic_load(&clock_ns);
 }
 
+/* Everything that is linked with this file has its clock. */
+uint64_t mesh_udp_now_ns(void)
+{
+    return served_now_ns();
+}
+
 void served_let_pass(uint64_t ns)
 {
     atomic_fetch_add(&clock_ns, ns);
@@ -95,36 +101,88 @@ static bool pass_to_clients(struct served *s)
     return is_any;
 }
 
-static void pass_of_cluster(struct mesh_cluster *from, uint16_t from_port, struct mesh_cluster *to, bool is_lost)
+/* The next datagram of a process, sealed if there is a key; 0: there is none. */
+static size_t next_of_cluster(struct mesh_cluster *from, const struct mesh_seal_key *key, uint8_t packet[MESH_DATAGRAM_BYTES_MIN])
 {
-    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    const enum mesh_security security = open_one->config.run.security;
     struct mesh_output output;
 
-    while (mesh_cluster_next_datagram(from, served_now_ns(), packet, sizeof packet, &output))
-        if (to != NULL && !is_lost)
-            mesh_cluster_receive(to, served_now_ns(), served_addr(from_port), packet, output.bytes);
+    while (mesh_cluster_next_datagram(from, served_now_ns(), packet, MESH_DATAGRAM_BYTES_MIN, &output))
+        if (security == MESH_SECURITY_NONE || mesh_seal_packet(key, security, packet, output.bytes) == MESH_OK)
+            return output.bytes;
+    return 0;
 }
 
-void served_send(struct server *server)
+static void pass_to_other(struct served *s)
+{
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    size_t bytes;
+
+    while ((bytes = next_of_cluster(s->server.cluster, &s->server.process_key, packet)) > 0) {
+        if (s->other == NULL || s->other_is_deaf)
+            continue;
+        assert_int_equal(mesh_open_packet(&s->server.process_key, s->config.run.security, packet, bytes), MESH_OK);
+        mesh_cluster_receive(s->other, served_now_ns(), served_addr(NODE_PORT), packet, bytes);
+    }
+}
+
+/* By the filter, as in the node's loop. */
+static void pass_from_other(struct served *s)
+{
+    const struct packet_ring_entry *taken;
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    size_t bytes;
+
+    while ((bytes = next_of_cluster(s->other, &s->other_key, packet)) > 0) {
+        if (s->other_is_mute)
+            continue;
+        assert_true(packet_filter_take(&s->server.filter, served_now_ns(), served_addr(OTHER_PORT), packet, bytes));
+        taken = packet_ring_first(&s->server.filter.ring);
+        mesh_cluster_receive(s->server.cluster, served_now_ns(), taken->from, taken->bytes, taken->size);
+        packet_ring_drop(&s->server.filter.ring);
+    }
+}
+
+void serve_send_outside(struct server *server)
 {
     struct served *s = open_one;
 
-    (void)server;
-    pass_of_cluster(s->server.cluster, NODE_PORT, s->other, s->other_is_deaf);
+    assert_ptr_equal(server, &s->server);
+    if (s->before_send != NULL)
+        s->before_send();
+    pass_to_other(s);
     pass_to_clients(s);
 }
 
+void serve_send_rest(struct server *server)
+{
+    serve_send_outside(server);
+}
+
 /* ---- clients ---- */
+
+static void seal_session(const struct served *s, struct mesh_session_seal *seal, const uint8_t incarnation[MESH_INCARNATION_BYTES])
+{
+    const struct serve_config *c = &s->config;
+
+    assert_int_equal(mesh_session_seal_init(seal, c->run.security, &c->cluster_key, c->run.cluster, incarnation), MESH_OK);
+}
 
 unsigned served_call(struct served *s)
 {
     const unsigned index = s->client_count++;
     struct served_client *c = &s->client[index];
     const struct mesh_call_config config = {
-        .incarnation = {7, (uint8_t)index}, .nonce = 1000 + index, .addr = served_addr(NODE_PORT), .timeout_ns = 10 * SERVED_S};
+        .incarnation = {7, (uint8_t)index},
+        .nonce = 1000 + index,
+        .addr = served_addr(NODE_PORT),
+        .timeout_ns = 10 * SERVED_S,
+        .guard = &c->seal.guard,
+    };
     const size_t bytes = mesh_call_memory_bytes();
 
     assert_true(index < SERVED_CLIENTS);
+    seal_session(s, &c->seal, config.incarnation);
     assert_int_equal(posix_memalign(&c->memory, 64, bytes), 0);
     assert_int_equal(mesh_call_init(&c->call, &config, c->memory, bytes, served_now_ns()), 0);
     served_pump(s);
@@ -210,16 +268,27 @@ static void open_cluster(struct mesh_cluster **cluster, void **memory, const str
     assert_int_equal(mesh_cluster_init(cluster, &config, *memory, bytes, served_now_ns()), 0);
 }
 
-static void open_sessions(struct server *server)
+static void open_sessions(const struct served *s, struct server *server)
 {
-    const struct mesh_sessions_config config = {.incarnation = {NODE_PORT}, .capacity = SERVED_CLIENTS, .hash = mesh_hash16};
+    const struct mesh_sessions_config config = {
+        .incarnation = {NODE_PORT}, .capacity = SERVED_CLIENTS, .hash = mesh_hash16, .guard = &server->session_seal.guard};
     const size_t bytes = mesh_sessions_memory_bytes(SERVED_CLIENTS);
 
+    seal_session(s, &server->session_seal, config.incarnation);
     assert_int_equal(posix_memalign(&server->sessions_memory, 64, bytes), 0);
     assert_int_equal(mesh_sessions_init(&server->sessions, &config, server->sessions_memory, bytes, served_now_ns()), 0);
 }
 
-void served_open(struct served *s, unsigned seed_count)
+static void make_key(const struct served *s, struct mesh_seal_key *key, uint8_t first)
+{
+    const uint8_t incarnation[MESH_INCARNATION_BYTES] = {first};
+    const struct serve_config *c = &s->config;
+
+    if (c->run.security != MESH_SECURITY_NONE)
+        assert_int_equal(mesh_seal_key_of_process(key, &c->cluster_key, c->run.cluster, incarnation), MESH_OK);
+}
+
+void served_open(struct served *s, unsigned seed_count, enum mesh_security security)
 {
     const struct simquestion_model *model = simquestion_model(0);
     struct server *server = &s->server;
@@ -233,12 +302,14 @@ void served_open(struct served *s, unsigned seed_count)
                 .tokenizer = model->tokenizer,
                 .kernel = kernel_choose(NULL),
                 .cluster = "harbour",
-                .security = MESH_SECURITY_NONE,
+                .security = security,
+                .key = &s->config.cluster_key,
                 .threads = 1,
                 .batch = 8,
                 .slots = 4,
                 .ctx = SERVED_CTX,
                 .kv_type = model->kv_type},
+        .cluster_key = {.bytes = {11, 12, 13}},
         .seed_count = seed_count,
         .is_quiet = true,
     };
@@ -252,9 +323,11 @@ void served_open(struct served *s, unsigned seed_count)
     server->shares.self = (struct balance_member){.speed = 1000, .share = BALANCE_SHARE_AUTO};
     balance_load_init(&server->shares.load, model->model);
     open_cluster(&server->cluster, &server->cluster_memory, s, NODE_PORT, false);
-    open_sessions(server);
+    open_sessions(s, server);
+    make_key(s, &server->process_key, NODE_PORT);
+    make_key(s, &s->other_key, OTHER_PORT);
     assert_int_equal(serve_watch_open(server, &fail), 0);
-    packet_filter_init(&server->filter, MESH_SECURITY_NONE, NULL, s->config.run.cluster, 1);
+    packet_filter_init(&server->filter, security, s->config.run.key, s->config.run.cluster, 1);
 }
 
 void served_close(struct served *s)
@@ -273,8 +346,11 @@ void served_close(struct served *s)
     free(server->cluster_memory);
     free(server->sessions_memory);
     free(s->other_memory);
-    for (unsigned i = 0; i < s->client_count; i++)
+    mesh_session_seal_release(&server->session_seal);
+    for (unsigned i = 0; i < s->client_count; i++) {
+        mesh_session_seal_release(&s->client[i].seal);
         free(s->client[i].memory);
+    }
 }
 
 static uint64_t engine_clock(void *clock)
@@ -326,7 +402,7 @@ static void run_other(struct served *s)
     while (mesh_cluster_next_event(s->other, &event))
         if (event.type == MESH_CLUSTER_PREPARE)
             mesh_cluster_ready(s->other, served_now_ns(), event.plan);
-    pass_of_cluster(s->other, OTHER_PORT, s->server.cluster, s->other_is_mute);
+    pass_from_other(s);
 }
 
 void served_run_other(struct served *s, uint64_t ns)

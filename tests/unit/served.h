@@ -1,8 +1,8 @@
 /* A serving node in a test: its server with real cores, engine and socket, on a clock and a network that the test plays.
  *
  * The test calls what the node's loop calls. What the node sends outside of epochs goes to clients, which are cores of calls, and to one
- * other process, which is a core of the cluster layer; neither has a socket. A test that uses it defines mesh_udp_now_ns as served_now_ns,
- * and serve_send_outside and serve_send_rest as served_send. */
+ * other process, which is a core of the cluster layer; neither has a socket. Linked with it, a program has its mesh_udp_now_ns,
+ * serve_send_outside and serve_send_rest, not those of the node. */
 #ifndef TESTS_SERVED_H
 #define TESTS_SERVED_H
 
@@ -15,6 +15,7 @@ enum { SERVED_CLIENTS = 3, SERVED_TOKENS = 8192, SERVED_CTX = 8000 };
 
 struct served_client {
     struct mesh_call *call;
+    struct mesh_session_seal seal;
     void *memory;
     bool is_deaf; /* nothing reaches it */
     uint32_t session;
@@ -32,17 +33,18 @@ struct served {
     unsigned client_count;
     struct mesh_cluster *other; /* another process; NULL: there is none */
     void *other_memory;
+    struct mesh_seal_key other_key;
     bool other_is_deaf, other_is_mute;
-    bool is_held; /* what is being opened for the next epoch is not waited for */
+    bool is_held;              /* what is being opened for the next epoch is not waited for */
+    void (*before_send)(void); /* called before the node sends what is outside of epochs; NULL: nothing is */
 };
 
 uint64_t served_now_ns(void);
 void served_let_pass(uint64_t ns);           /* nothing happens meanwhile */
-void served_send(struct server *server);     /* the one of the test that is open */
 struct mesh_addr served_addr(uint16_t port); /* 1: the node, 2: the other process, from 10: clients */
 
-/* One at a time; without an epoch. seed_count: 1: it looks for the other process first. */
-void served_open(struct served *s, unsigned seed_count);
+/* One at a time; without an epoch. seed_count: 1: it looks for the other process first. With a security, all of them have its key. */
+void served_open(struct served *s, unsigned seed_count, enum mesh_security security);
 void served_close(struct served *s);
 
 /* An epoch of this node alone, with all loaded; no thread works on it: served_work does. */

@@ -1,22 +1,13 @@
 /* Shares of a serving node: what it tells of its speed, when it measures it again, and when it proposes to deal the rows anew. The meter
  * and the benchmark are played here. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "served.h"
+#include "served_case.h"
 #include "simquestion.h"
 
 #define LOOK_NS (250 * SERVED_MS)
 
-static struct served served; /* too large for the stack */
-static struct server *const server = &served.server;
 static struct serve_shares *const shares = &served.server.shares;
 
 static struct {
@@ -32,21 +23,6 @@ static struct {
     uint16_t threads;
     uint32_t speed;
 } benchmark;
-
-uint64_t mesh_udp_now_ns(void)
-{
-    return served_now_ns();
-}
-
-void serve_send_outside(struct server *of)
-{
-    served_send(of);
-}
-
-void serve_send_rest(struct server *of)
-{
-    served_send(of);
-}
 
 void speed_meter_restart(struct speed_meter *of, uint64_t now_ns, uint64_t bytes, uint64_t busy_ns)
 {
@@ -103,63 +79,27 @@ uint32_t speed_test_end(struct speed_test *test)
     return benchmark.speed;
 }
 
-static int open_node(void **state)
+static int open_played(void **state)
 {
-    (void)state;
-    served_open(&served, 0);
+    open_node(state);
     memset(&meter, 0, sizeof meter);
     memset(&benchmark, 0, sizeof benchmark);
     shares->benchmark = 1000;
     return 0;
 }
 
-static int close_node(void **state)
-{
-    (void)state;
-    served_close(&served);
-    return 0;
-}
-
-static void run_until(bool (*is_done)(const struct served *s))
-{
-    struct fail fail = {0};
-
-    if (!served_run(&served, 60 * SERVED_S, is_done, &fail))
-        fail_msg("%s", fail.text);
-    assert_true(is_done(&served));
-}
-
-static bool is_alone(const struct served *s)
-{
-    return s->server.run != NULL && s->server.run->count == 1;
-}
-
-static bool is_of_two(const struct served *s)
-{
-    return s->server.run != NULL && s->server.run->count == 2;
-}
-
-/* Until it has loaded, too, which takes real time. */
+/* Until it has loaded, too. */
 static void run_until_loaded(bool (*is_done)(const struct served *s))
 {
-    const struct timespec moment = {.tv_nsec = 1000000};
-
     run_until(is_done);
-    for (unsigned ms = 0; ms < 10000 && !epoch_run_is_loaded(server->run); ms++)
-        nanosleep(&moment, NULL);
-    assert_true(epoch_run_is_loaded(server->run));
+    wait_until_loaded();
 }
 
-static void form_two(void)
+static void form_loaded(void)
 {
     run_until_loaded(is_alone);
     served_start_other(&served, false);
     run_until_loaded(is_of_two);
-}
-
-static uint16_t other_rank(void)
-{
-    return server->run->rank == 0 ? 1 : 0;
 }
 
 /* The node looks at its speed, and then there is time to tell of it. */
@@ -188,7 +128,7 @@ static void a_speed_at_work_is_told_once_it_is_known_and_when_it_changes(void **
     struct fail fail = {0};
 
     (void)state;
-    form_two();
+    form_loaded();
     look();
     assert_true(meter.feeds > 0);
     assert_int_equal(shares->self.ratio, 0);
@@ -355,7 +295,7 @@ static void rows_are_dealt_anew_when_speeds_have_differed_for_long(void **state)
     uint64_t begin_ns;
 
     (void)state;
-    form_two();
+    form_loaded();
     first = server->run;
     begin_ns = served_now_ns();
     assert_int_equal(first->map.share[0], first->map.share[1]);
@@ -379,7 +319,7 @@ static void rows_are_dealt_anew_when_speeds_have_differed_for_long(void **state)
 static void an_epoch_in_which_any_member_has_a_share_is_one_of_new_shares(void **state)
 {
     (void)state;
-    form_two();
+    form_loaded();
     assert_int_equal(shares->changes, 0);
     for (unsigned r = 0; r < 2; r++) {
         server->run->member[r].share = 1;
@@ -397,7 +337,7 @@ static void members_are_settled_when_all_are_heard(void **state)
     struct balance_member member[MESH_RANKS_MAX];
 
     (void)state;
-    form_two();
+    form_loaded();
     tell_of_other(4000);
     look();
     look();
@@ -423,7 +363,7 @@ static void a_member_that_the_cluster_does_not_know_is_as_it_was_agreed(void **s
     struct balance_member member[MESH_RANKS_MAX];
 
     (void)state;
-    form_two();
+    form_loaded();
     look();
     look();
     assert_true(serve_members_speed(server->cluster, server->run, &self, member));
@@ -463,21 +403,21 @@ static void a_pace_for_later_begins_when_it_is_time_and_nothing_is_prepared(void
     assert_int_equal(c->pace_bytes_per_s, 9000);
 }
 
-#define NODE_TEST(test) cmocka_unit_test_setup_teardown(test, open_node, close_node)
+#define PLAYED_TEST(test) cmocka_unit_test_setup_teardown(test, open_played, close_node)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        NODE_TEST(a_speed_at_work_is_told_once_it_is_known_and_when_it_changes),
-        NODE_TEST(while_the_next_epoch_is_loaded_no_speed_is_measured),
-        NODE_TEST(who_has_no_rows_measures_itself_twice_a_minute),
-        NODE_TEST(a_node_measures_itself_before_all_else),
-        NODE_TEST(rows_are_dealt_anew_when_speeds_have_differed_for_long),
-        NODE_TEST(an_epoch_in_which_any_member_has_a_share_is_one_of_new_shares),
-        NODE_TEST(members_are_settled_when_all_are_heard),
-        NODE_TEST(a_member_that_the_cluster_does_not_know_is_as_it_was_agreed),
-        NODE_TEST(a_pace_for_later_begins_when_it_is_time_and_nothing_is_prepared),
+        PLAYED_TEST(a_speed_at_work_is_told_once_it_is_known_and_when_it_changes),
+        PLAYED_TEST(while_the_next_epoch_is_loaded_no_speed_is_measured),
+        PLAYED_TEST(who_has_no_rows_measures_itself_twice_a_minute),
+        PLAYED_TEST(a_node_measures_itself_before_all_else),
+        PLAYED_TEST(rows_are_dealt_anew_when_speeds_have_differed_for_long),
+        PLAYED_TEST(an_epoch_in_which_any_member_has_a_share_is_one_of_new_shares),
+        PLAYED_TEST(members_are_settled_when_all_are_heard),
+        PLAYED_TEST(a_member_that_the_cluster_does_not_know_is_as_it_was_agreed),
+        PLAYED_TEST(a_pace_for_later_begins_when_it_is_time_and_nothing_is_prepared),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return SERVED_RUN(tests);
 }

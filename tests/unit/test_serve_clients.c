@@ -1,54 +1,11 @@
 /* What the clients of a serving node are told, and what becomes of their requests. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mesh/telemetry.h"
-#include "served.h"
+#include "served_case.h"
 #include "simquestion.h"
-
-static struct served served; /* too large for the stack */
-static struct server *const server = &served.server;
-
-uint64_t mesh_udp_now_ns(void)
-{
-    return served_now_ns();
-}
-
-void serve_send_outside(struct server *of)
-{
-    served_send(of);
-}
-
-void serve_send_rest(struct server *of)
-{
-    served_send(of);
-}
-
-static int open_node(void **state)
-{
-    (void)state;
-    served_open(&served, 0);
-    return 0;
-}
-
-static int close_node(void **state)
-{
-    (void)state;
-    served_close(&served);
-    return 0;
-}
-
-static const struct served_client *client(unsigned index)
-{
-    return &served.client[index];
-}
 
 static struct client_message question(const char *text, uint32_t predict)
 {
@@ -56,24 +13,6 @@ static struct client_message question(const char *text, uint32_t predict)
                                    .ask = {.predict = predict, .ignore_end = true, .sampling = {.top_p = 1, .repeat_penalty = 1}},
                                    .text = text,
                                    .text_size = strlen(text)};
-}
-
-static void ask(unsigned index, const char *text, uint32_t predict)
-{
-    served_ask_text(&served, index, text, predict);
-}
-
-static void tell(void)
-{
-    serve_tell_clients(server);
-    served_pump(&served);
-}
-
-static void answer(void)
-{
-    serve_run_prompt_queue(server);
-    served_work(&served);
-    tell();
 }
 
 static void expect_refused(unsigned index, const char *why)
@@ -112,24 +51,6 @@ static void a_question_is_answered_completely_and_then_forgotten(void **state)
     assert_int_equal(requests->tokens, q->alone.token_count);
     tell();
     assert_int_equal(client(one)->told[CLIENT_MESSAGE_DONE], 1);
-}
-
-/* A job with an answer that no queue has room for. */
-static struct job *make_long_answer(unsigned index, uint32_t count)
-{
-    struct job *job;
-
-    ask(index, "abc", count);
-    serve_run_prompt_queue(server);
-    job = &server->jobs.job[0];
-    assert_true(job->id != 0);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct epoch_run_result result = {.request = job->id, .token = {.index = i, .id = 3 + i % 250, .digest = i}};
-
-        job_take(job, &result);
-    }
-    job_take(job, &(struct epoch_run_result){.request = job->id, .is_done = true, .reason = ENGINE_DONE_LENGTH});
-    return job;
 }
 
 static void a_client_that_reads_late_misses_nothing(void **state)
@@ -439,20 +360,20 @@ static void who_goes_away_fetches_and_watches_no_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_question_is_answered_completely_and_then_forgotten, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_client_that_reads_late_misses_nothing, open_node, close_node),
-        cmocka_unit_test_setup_teardown(tokens_are_told_as_they_come, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_full_queue_of_one_client_does_not_hold_up_another, open_node, close_node),
-        cmocka_unit_test_setup_teardown(without_memory_for_its_tokens_a_request_fails_in_words, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_asks_a_leaving_node_is_told_whom_to_ask_instead, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_asks_a_cluster_without_memory_is_told_how_much_is_missing, open_node, close_node),
-        cmocka_unit_test_setup_teardown(an_unfit_question_is_not_refused_as_one_for_which_there_is_no_room, open_node, close_node),
-        cmocka_unit_test_setup_teardown(what_is_no_question_is_refused_in_words, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_cancels_ends_all_of_its_own_questions_and_no_others, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_goes_away_ends_its_questions_and_no_others, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_cancel_between_two_epochs_ends_what_would_begin_again, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_goes_away_fetches_and_watches_no_more, open_node, close_node),
+        NODE_TEST(a_question_is_answered_completely_and_then_forgotten),
+        NODE_TEST(a_client_that_reads_late_misses_nothing),
+        NODE_TEST(tokens_are_told_as_they_come),
+        NODE_TEST(a_full_queue_of_one_client_does_not_hold_up_another),
+        NODE_TEST(without_memory_for_its_tokens_a_request_fails_in_words),
+        NODE_TEST(who_asks_a_leaving_node_is_told_whom_to_ask_instead),
+        NODE_TEST(who_asks_a_cluster_without_memory_is_told_how_much_is_missing),
+        NODE_TEST(an_unfit_question_is_not_refused_as_one_for_which_there_is_no_room),
+        NODE_TEST(what_is_no_question_is_refused_in_words),
+        NODE_TEST(who_cancels_ends_all_of_its_own_questions_and_no_others),
+        NODE_TEST(who_goes_away_ends_its_questions_and_no_others),
+        NODE_TEST(a_cancel_between_two_epochs_ends_what_would_begin_again),
+        NODE_TEST(who_goes_away_fetches_and_watches_no_more),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return SERVED_RUN(tests);
 }

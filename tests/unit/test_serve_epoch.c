@@ -1,108 +1,20 @@
 /* A serving node from one epoch to the next: what it loads, when it switches, what it says of members and refusals. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "node/kv_source.h"
-#include "served.h"
+#include "served_case.h"
 #include "simquestion.h"
-
-static struct served served; /* too large for the stack */
-static struct server *const server = &served.server;
-
-uint64_t mesh_udp_now_ns(void)
-{
-    return served_now_ns();
-}
-
-void serve_send_outside(struct server *of)
-{
-    served_send(of);
-}
-
-void serve_send_rest(struct server *of)
-{
-    served_send(of);
-}
-
-static int open_node(void **state)
-{
-    (void)state;
-    served_open(&served, 0);
-    return 0;
-}
-
-static int open_seeker(void **state)
-{
-    (void)state;
-    served_open(&served, 1);
-    return 0;
-}
-
-static int close_node(void **state)
-{
-    (void)state;
-    served_close(&served);
-    return 0;
-}
-
-static void run_until(bool (*is_done)(const struct served *s))
-{
-    struct fail fail = {0};
-
-    if (!served_run(&served, 60 * SERVED_S, is_done, &fail))
-        fail_msg("%s", fail.text);
-    assert_true(is_done(&served));
-}
-
-static void run_for(uint64_t ns)
-{
-    struct fail fail = {0};
-
-    if (!served_run(&served, ns, NULL, &fail))
-        fail_msg("%s", fail.text);
-}
-
-static bool is_alone(const struct served *s)
-{
-    return s->server.run != NULL && s->server.run->count == 1;
-}
-
-static bool is_of_two(const struct served *s)
-{
-    return s->server.run != NULL && s->server.run->count == 2;
-}
 
 static bool is_prepared(const struct served *s)
 {
     return s->server.next != NULL && s->server.next_since_ns != 0;
 }
 
-static bool is_preparing(const struct served *s)
-{
-    return s->server.next != NULL;
-}
-
 static bool has_been_refused(const struct served *s)
 {
     return served_noted(s, MESH_NODE_EVENT_REFUSED) > 0;
-}
-
-static uint16_t other_rank(void)
-{
-    return server->run->rank == 0 ? 1 : 0;
-}
-
-static void break_off(bool is_broken)
-{
-    served.other_is_deaf = served.other_is_mute = is_broken;
 }
 
 /* ---- epochs ---- */
@@ -159,7 +71,6 @@ static void for_another_member_the_next_epoch_is_prepared_first(void **state)
 /* A request of this node runs and stands at a position after a multiple of 16, until the test goes on. */
 static void stand_at(uint32_t tail)
 {
-    const struct timespec moment = {.tv_nsec = 100000};
     const struct client_message message = {.kind = CLIENT_MESSAGE_ASK,
                                            .ask = {.predict = 60, .ignore_end = true, .sampling = {.top_p = 1, .repeat_penalty = 1}},
                                            .text = "abc",
@@ -168,8 +79,7 @@ static void stand_at(uint32_t tail)
     uint32_t first, heads;
 
     run_until(is_alone);
-    while (!epoch_run_is_loaded(server->run))
-        nanosleep(&moment, NULL);
+    wait_until_loaded();
     worker_pool_stop(&server->run->workers);
     served_ask(&served, served_call(&served), &message);
     serve_run_prompt_queue(server);
@@ -386,19 +296,19 @@ static void the_first_token_after_a_change_is_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_first_node_begins_alone, open_node, close_node),
-        cmocka_unit_test_setup_teardown(for_another_member_the_next_epoch_is_prepared_first, open_node, close_node),
-        cmocka_unit_test_setup_teardown(the_switch_waits_for_a_good_moment_but_not_for_long, open_node, close_node),
-        cmocka_unit_test_setup_teardown(at_a_good_moment_the_switch_does_not_wait, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_good_moment_is_soon_after_positions_that_have_been_fetched, open_node, close_node),
-        cmocka_unit_test_setup_teardown(what_cannot_be_prepared_is_loaded_when_the_epoch_begins, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_process_that_cannot_become_a_member_ends, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_prepared_in_vain_before_its_first_epoch_says_why_and_ends, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_refused_node_says_by_whom_and_why_until_nobody_refuses_it, open_seeker, close_node),
-        cmocka_unit_test_setup_teardown(members_that_wait_together_are_not_refused, open_seeker, close_node),
-        cmocka_unit_test_setup_teardown(only_failures_of_own_requests_are_events, open_node, close_node),
-        cmocka_unit_test_setup_teardown(the_first_token_after_a_change_is_its_end, open_node, close_node),
+        NODE_TEST(the_first_node_begins_alone),
+        NODE_TEST(for_another_member_the_next_epoch_is_prepared_first),
+        NODE_TEST(the_switch_waits_for_a_good_moment_but_not_for_long),
+        NODE_TEST(at_a_good_moment_the_switch_does_not_wait),
+        NODE_TEST(a_good_moment_is_soon_after_positions_that_have_been_fetched),
+        NODE_TEST(what_cannot_be_prepared_is_loaded_when_the_epoch_begins),
+        NODE_TEST(a_process_that_cannot_become_a_member_ends),
+        NODE_TEST(who_prepared_in_vain_before_its_first_epoch_says_why_and_ends),
+        SEEKER_TEST(a_refused_node_says_by_whom_and_why_until_nobody_refuses_it),
+        SEEKER_TEST(members_that_wait_together_are_not_refused),
+        NODE_TEST(only_failures_of_own_requests_are_events),
+        NODE_TEST(the_first_token_after_a_change_is_its_end),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return SERVED_RUN(tests);
 }

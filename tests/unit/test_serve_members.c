@@ -1,110 +1,15 @@
 /* A serving node and its members: who is lost, comes back, leaves, or is left out; and the end of the node itself. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "node/kv_source.h"
-#include "served.h"
+#include "served_case.h"
 #include "simquestion.h"
-
-static struct served served; /* too large for the stack */
-static struct server *const server = &served.server;
-
-uint64_t mesh_udp_now_ns(void)
-{
-    return served_now_ns();
-}
-
-void serve_send_outside(struct server *of)
-{
-    served_send(of);
-}
-
-void serve_send_rest(struct server *of)
-{
-    served_send(of);
-}
-
-static int open_node(void **state)
-{
-    (void)state;
-    served_open(&served, 0);
-    return 0;
-}
-
-static int open_seeker(void **state)
-{
-    (void)state;
-    served_open(&served, 1);
-    return 0;
-}
-
-static int close_node(void **state)
-{
-    (void)state;
-    served_close(&served);
-    return 0;
-}
-
-static void run_until(bool (*is_done)(const struct served *s))
-{
-    struct fail fail = {0};
-
-    if (!served_run(&served, 60 * SERVED_S, is_done, &fail))
-        fail_msg("%s", fail.text);
-    assert_true(is_done(&served));
-}
-
-static void run_for(uint64_t ns)
-{
-    struct fail fail = {0};
-
-    if (!served_run(&served, ns, NULL, &fail))
-        fail_msg("%s", fail.text);
-}
-
-static bool is_alone(const struct served *s)
-{
-    return s->server.run != NULL && s->server.run->count == 1;
-}
-
-static bool is_of_two(const struct served *s)
-{
-    return s->server.run != NULL && s->server.run->count == 2;
-}
-
-static bool is_preparing(const struct served *s)
-{
-    return s->server.next != NULL;
-}
-
-static bool is_in_no_epoch(const struct served *s)
-{
-    return s->server.run == NULL;
-}
 
 static bool has_lost(const struct served *s)
 {
     return served_noted(s, MESH_NODE_EVENT_LOST) > 0;
-}
-
-static void form_two(void)
-{
-    run_until(is_alone);
-    served_start_other(&served, false);
-    run_until(is_of_two);
-}
-
-static void break_off(bool is_broken)
-{
-    served.other_is_deaf = served.other_is_mute = is_broken;
 }
 
 /* ---- members ---- */
@@ -325,17 +230,17 @@ static void who_is_taken_in_prepares_without_an_epoch_of_its_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_member_whose_port_is_gone_is_asked_and_lost, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_member_that_answers_is_not_lost_and_begins_no_change, open_node, close_node),
-        cmocka_unit_test_setup_teardown(suspicions_of_a_member_are_noted_once_a_minute, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_suspect_is_heard_when_more_has_come_since_the_last_look, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_leaves_is_not_called_lost, open_node, close_node),
-        cmocka_unit_test_setup_teardown(what_was_refused_alone_is_not_prepared_beside_something_else, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_node_that_leaves_tells_all_it_has_and_says_goodbye, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_was_left_out_is_back_as_soon_as_it_is_ready, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_is_left_out_while_it_opens_what_comes_next_loads_later, open_node, close_node),
-        cmocka_unit_test_setup_teardown(who_is_taken_in_prepares_without_an_epoch_of_its_own, open_seeker, close_node),
+        NODE_TEST(a_member_whose_port_is_gone_is_asked_and_lost),
+        NODE_TEST(a_member_that_answers_is_not_lost_and_begins_no_change),
+        NODE_TEST(suspicions_of_a_member_are_noted_once_a_minute),
+        NODE_TEST(a_suspect_is_heard_when_more_has_come_since_the_last_look),
+        NODE_TEST(who_leaves_is_not_called_lost),
+        NODE_TEST(what_was_refused_alone_is_not_prepared_beside_something_else),
+        NODE_TEST(a_node_that_leaves_tells_all_it_has_and_says_goodbye),
+        NODE_TEST(who_was_left_out_is_back_as_soon_as_it_is_ready),
+        NODE_TEST(who_is_left_out_while_it_opens_what_comes_next_loads_later),
+        SEEKER_TEST(who_is_taken_in_prepares_without_an_epoch_of_its_own),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return SERVED_RUN(tests);
 }

@@ -1,90 +1,11 @@
 /* What a serving node says of itself to clients, and what it sends them beside answers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mesh/telemetry.h"
-#include "served.h"
+#include "served_case.h"
 #include "simquestion.h"
-
-static struct served served; /* too large for the stack */
-static struct server *const server = &served.server;
-
-uint64_t mesh_udp_now_ns(void)
-{
-    return served_now_ns();
-}
-
-void serve_send_outside(struct server *of)
-{
-    served_send(of);
-}
-
-void serve_send_rest(struct server *of)
-{
-    served_send(of);
-}
-
-static int open_node(void **state)
-{
-    (void)state;
-    served_open(&served, 0);
-    return 0;
-}
-
-static int close_node(void **state)
-{
-    (void)state;
-    served_close(&served);
-    return 0;
-}
-
-static const struct served_client *client(unsigned index)
-{
-    return &served.client[index];
-}
-
-static void ask(unsigned index, const char *text, uint32_t predict)
-{
-    served_ask_text(&served, index, text, predict);
-}
-
-static void tell(void)
-{
-    serve_tell_clients(server);
-    served_pump(&served);
-}
-
-static void answer(void)
-{
-    serve_run_prompt_queue(server);
-    served_work(&served);
-    tell();
-}
-
-/* A job with a complete answer. */
-static struct job *make_long_answer(unsigned index, uint32_t count)
-{
-    struct job *job;
-
-    ask(index, "abc", count);
-    serve_run_prompt_queue(server);
-    job = &server->jobs.job[0];
-    assert_true(job->id != 0);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct epoch_run_result result = {.request = job->id, .token = {.index = i, .id = 3 + i % 250, .digest = i}};
-
-        job_take(job, &result);
-    }
-    job_take(job, &(struct epoch_run_result){.request = job->id, .is_done = true, .reason = ENGINE_DONE_LENGTH});
-    return job;
-}
 
 /* Endless, and never ready. */
 static enum bulk_read_result read_zeros(void *app, const struct bulk_want *want, uint64_t offset, uint8_t *out, size_t *bytes,
@@ -228,11 +149,11 @@ static void what_was_computed_again_in_this_epoch_counts_as_well(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(tokens_of_several_nodes_go_before_what_is_fetched, open_node, close_node),
-        cmocka_unit_test_setup_teardown(the_status_says_what_the_node_counts, open_node, close_node),
-        cmocka_unit_test_setup_teardown(a_refused_node_says_by_whom_only_while_it_is_so, open_node, close_node),
-        cmocka_unit_test_setup_teardown(what_was_computed_again_in_this_epoch_counts_as_well, open_node, close_node),
+        NODE_TEST(tokens_of_several_nodes_go_before_what_is_fetched),
+        NODE_TEST(the_status_says_what_the_node_counts),
+        NODE_TEST(a_refused_node_says_by_whom_only_while_it_is_so),
+        NODE_TEST(what_was_computed_again_in_this_epoch_counts_as_well),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return SERVED_RUN(tests);
 }

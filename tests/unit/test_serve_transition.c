@@ -1,21 +1,12 @@
 /* A serving node between two epochs: what ends, what goes on, and in which order memory is freed and used again. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "served.h"
+#include "served_case.h"
 #include "simquestion.h"
 
 enum { WAIT_MS_MAX = 10000 };
-
-static struct served served; /* too large for the stack */
-static struct server *const server = &served.server;
 
 /* A thread that frees what earlier epochs had, until it may end. */
 static struct {
@@ -24,41 +15,18 @@ static struct {
 
 /* The members of the epoch that begins, as the cluster layer has them. */
 static struct mesh_cluster_member member[2];
-static bool moves_on; /* the cluster layer, to other members, once it is called */
 
-uint64_t mesh_udp_now_ns(void)
+/* The cluster layer, to other members. */
+static void move_on(void)
 {
-    return served_now_ns();
+    memset(member, 0xee, sizeof member);
+    atomic_store(&earlier.may_end, true);
 }
 
-void serve_send_outside(struct server *of)
+static int open_between(void **state)
 {
-    if (moves_on) {
-        memset(member, 0xee, sizeof member);
-        atomic_store(&earlier.may_end, true);
-    }
-    served_send(of);
-}
-
-void serve_send_rest(struct server *of)
-{
-    served_send(of);
-}
-
-static int open_node(void **state)
-{
-    (void)state;
-    served_open(&served, 0);
     earlier.may_end = earlier.has_ended = false;
-    moves_on = false;
-    return 0;
-}
-
-static int close_node(void **state)
-{
-    (void)state;
-    served_close(&served);
-    return 0;
+    return open_node(state);
 }
 
 /* False: it took too long. */
@@ -106,15 +74,6 @@ static void begin(uint32_t number, uint16_t count)
     serve_reclaim(server, &old);
 }
 
-static void wait_until_loaded(void)
-{
-    const struct timespec moment = {.tv_nsec = 1000000};
-
-    for (unsigned i = 0; i < WAIT_MS_MAX && !epoch_run_is_loaded(server->run); i++)
-        nanosleep(&moment, NULL);
-    assert_true(epoch_run_is_loaded(server->run));
-}
-
 /* ---- the next one begins ---- */
 
 /* They would otherwise take this node for dead. The cluster layer may go on meanwhile. */
@@ -126,7 +85,7 @@ static void other_members_are_answered_until_the_next_epoch_is_open(void **state
 
     (void)state;
     start_earlier();
-    moves_on = true;
+    served.before_send = move_on;
     assert_int_equal(serve_open_run(server, &epoch, &old, &fail), 0);
     assert_true(atomic_load(&earlier.has_ended)); /* its memory was needed */
     assert_null(server->reclaimer);
@@ -340,22 +299,22 @@ static void what_is_given_up_stops_loading_at_once_and_is_freed_after_what_was_b
     assert_null(server->reclaimer);
 }
 
-#define NODE_TEST(test) cmocka_unit_test_setup_teardown(test, open_node, close_node)
+#define BETWEEN_TEST(test) cmocka_unit_test_setup_teardown(test, open_between, close_node)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        NODE_TEST(other_members_are_answered_until_the_next_epoch_is_open),
-        NODE_TEST(what_was_prepared_for_other_members_is_not_used),
-        NODE_TEST(the_first_epoch_has_no_rows_to_copy),
-        NODE_TEST(keys_values_and_rows_go_to_an_epoch_that_was_prepared),
-        NODE_TEST(keys_values_and_rows_go_to_an_epoch_that_was_not_prepared),
-        NODE_TEST(an_epoch_that_ends_leaves_all_that_it_has_computed),
-        NODE_TEST(refused_datagrams_of_an_epoch_are_counted_after_it),
-        NODE_TEST(who_watches_is_told_of_the_end_of_an_epoch),
-        NODE_TEST(an_epoch_without_an_engine_ends),
-        NODE_TEST(what_is_given_up_stops_loading_at_once_and_is_freed_after_what_was_before),
+        BETWEEN_TEST(other_members_are_answered_until_the_next_epoch_is_open),
+        BETWEEN_TEST(what_was_prepared_for_other_members_is_not_used),
+        BETWEEN_TEST(the_first_epoch_has_no_rows_to_copy),
+        BETWEEN_TEST(keys_values_and_rows_go_to_an_epoch_that_was_prepared),
+        BETWEEN_TEST(keys_values_and_rows_go_to_an_epoch_that_was_not_prepared),
+        BETWEEN_TEST(an_epoch_that_ends_leaves_all_that_it_has_computed),
+        BETWEEN_TEST(refused_datagrams_of_an_epoch_are_counted_after_it),
+        BETWEEN_TEST(who_watches_is_told_of_the_end_of_an_epoch),
+        BETWEEN_TEST(an_epoch_without_an_engine_ends),
+        BETWEEN_TEST(what_is_given_up_stops_loading_at_once_and_is_freed_after_what_was_before),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return SERVED_RUN(tests);
 }
