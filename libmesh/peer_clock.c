@@ -62,7 +62,7 @@ static void learn(struct mesh_peer_clock *clock, const struct mesh_clock_sample 
     const uint64_t gained_ns = distance(to->ahead_ns, from->ahead_ns);
     uint64_t error_ppb;
 
-    if (from->error_ns == 0 || us == 0 || ns == AGE_NS_MAX || gained_ns > us / (1000 / DRIFT_PPM_MAX) || error_ns > us * DRIFT_PPM / 1000)
+    if (us == 0 || ns == AGE_NS_MAX || gained_ns > us / (1000 / DRIFT_PPM_MAX) || error_ns > us * DRIFT_PPM / 1000)
         return;
     error_ppb = error_ns * 1000000 / us + WANDER_PPB;
     if (error_ppb >= open_ppb)

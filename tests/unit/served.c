@@ -433,6 +433,8 @@ bool served_run(struct served *s, uint64_t ns, bool (*is_done)(const struct serv
         if (serve_run_cluster(&s->server, fail) < 0)
             return false;
         serve_watch_members(&s->server);
+        if (s->server.memory.monitor != NULL)
+            serve_watch_memory(&s->server);
         serve_send_outside(&s->server);
     }
     return true;

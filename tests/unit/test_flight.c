@@ -241,6 +241,94 @@ static void a_tile_counts_as_lost_when_one_that_was_sent_later_has_been_seen(voi
     finish(net);
 }
 
+static enum mesh_way find(const struct net *net, uint16_t to, unsigned block, unsigned blocks)
+{
+    const struct mesh *mesh = net->mesh[0];
+    const struct mesh_range range = {0, 1, (uint16_t)block, (uint16_t)blocks};
+    struct mesh_range part;
+
+    return mesh_flight_find(mesh, mesh_slot_find(net->mesh[0], mesh_end_of(mesh, 1, 0)), &mesh->peers[to], &range, &part);
+}
+
+/* A range that has waited for longer waits for another reader. */
+static void what_waits_to_be_sent_is_as_good_as_sent_for_four_timeouts(void **state)
+{
+    struct net *net = setup();
+    struct mesh *mesh = net->mesh[0];
+    const uint64_t timeout_ns = mesh_peer_timeout_ns(&mesh->peers[1]);
+
+    (void)state;
+    assert_int_equal(mesh_publish(mesh, net->now_ns, 1, 0, 0, 1, 0, 2), 0);
+    assert_int_equal(mesh_publish(mesh, net->now_ns, 1, 0, 0, 1, 4, 2), 0);
+    assert_int_equal(find(net, 1, 1, 2), MESH_WAY_SENT);
+    assert_int_equal(find(net, 1, 2, 2), MESH_WAY_NONE);
+    assert_int_equal(find(net, 1, 3, 2), MESH_WAY_SENT);
+    mesh->now_ns += 4 * timeout_ns - 1;
+    assert_int_equal(find(net, 1, 1, 2), MESH_WAY_SENT);
+    mesh->now_ns++;
+    assert_int_equal(find(net, 1, 1, 2), MESH_WAY_NONE);
+    assert_int_equal(find(net, 1, 3, 2), MESH_WAY_NONE);
+    finish(net);
+}
+
+static void what_is_being_sent_is_as_good_as_sent_to_those_that_have_not_got_it_yet(void **state)
+{
+    struct net *net = net_new(3);
+    struct mesh *mesh;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 1, 40);
+    assert_int_equal(net_gather_open(net, &gather, 0), 0);
+    mesh = net->mesh[0];
+    mesh->current.end = mesh_end_of(mesh, 1, 0);
+    mesh->current.range = (struct mesh_range){0, 1, 2, 3};
+    mesh->current_ranks = UINT64_C(1) << 2;
+    assert_int_equal(find(net, 2, 4, 2), MESH_WAY_SENT);
+    assert_int_equal(find(net, 2, 5, 2), MESH_WAY_NONE);
+    assert_int_equal(find(net, 1, 4, 2), MESH_WAY_NONE);
+    mesh->current.end++;
+    assert_int_equal(find(net, 2, 4, 2), MESH_WAY_NONE);
+    mesh->current_ranks = 0;
+    finish(net);
+}
+
+static void a_tile_to_another_peer_is_not_on_its_way_to_this_one(void **state)
+{
+    static const struct mesh_range sent = {0, 1, 0, 3};
+    struct net *net = net_new(3);
+    struct mesh *mesh;
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 1, 40);
+    assert_int_equal(net_gather_open(net, &gather, 0), 0);
+    mesh = net->mesh[0];
+    mesh->peers[2].number++;
+    mesh_flight_note(mesh, mesh_slot_find(mesh, mesh_end_of(mesh, 1, 0)), &sent, &mesh->peers[2]);
+    assert_int_equal(find(net, 2, 0, 1), MESH_WAY_SENT);
+    assert_int_equal(find(net, 1, 0, 1), MESH_WAY_NONE);
+    finish(net);
+}
+
+static void as_many_tiles_are_remembered_as_there_is_room_for(void **state)
+{
+    struct net *net = setup();
+    struct mesh *mesh = net->mesh[0];
+    struct mesh_peer *peer = &mesh->peers[1];
+
+    (void)state;
+    for (unsigned i = 0; i <= MESH_FLIGHTS; i++) {
+        const struct mesh_range sent = {0, 1, i < 2 ? (uint16_t)i : 2, 1};
+
+        peer->number++;
+        mesh_flight_note(mesh, mesh_slot_find(mesh, mesh_end_of(mesh, 1, 0)), &sent, peer);
+    }
+    assert_int_equal(find(net, 1, 0, 1), MESH_WAY_NONE);
+    assert_int_equal(find(net, 1, 1, 1), MESH_WAY_SENT);
+    finish(net);
+}
+
 enum { TOKENS = 8 };
 
 /* A tile per token; two of them do not fit into a resend. */
@@ -302,6 +390,10 @@ int main(void)
         cmocka_unit_test(what_waits_for_another_reader_goes_to_the_one_that_asks),
         cmocka_unit_test(of_what_is_asked_for_all_is_on_its_way_that_shares_a_block_with_a_tile_sent_just_now),
         cmocka_unit_test(a_tile_counts_as_lost_when_one_that_was_sent_later_has_been_seen),
+        cmocka_unit_test(what_waits_to_be_sent_is_as_good_as_sent_for_four_timeouts),
+        cmocka_unit_test(what_is_being_sent_is_as_good_as_sent_to_those_that_have_not_got_it_yet),
+        cmocka_unit_test(a_tile_to_another_peer_is_not_on_its_way_to_this_one),
+        cmocka_unit_test(as_many_tiles_are_remembered_as_there_is_room_for),
         cmocka_unit_test(what_waits_in_a_queue_is_not_sent_again_however_long_it_waits),
         cmocka_unit_test(when_all_tiles_are_lost_one_of_them_is_sent_again_and_tells_of_the_others),
     };

@@ -161,6 +161,177 @@ static void a_clock_that_is_slewed_is_followed(void **state)
     assert_true(c.most_off_ns < 5 * US);
 }
 
+/* ---- sample by sample ---- */
+
+enum { START_S = 7 };
+
+/* At a time after the start, off by up to error_ns. The clock is ahead by a millisecond at the start, and gains 50 millionths. */
+static void take(struct mesh_peer_clock *clock, int64_t since_ns, int64_t error_ns)
+{
+    mesh_peer_clock_take(clock, (uint64_t)(START_S * S + since_ns), (uint64_t)(2 * error_ns), MS + since_ns / 20000);
+}
+
+static int64_t ahead_ns(const struct mesh_peer_clock *clock, int64_t since_ns)
+{
+    return mesh_peer_clock_ahead_ns(clock, (uint64_t)(START_S * S + since_ns));
+}
+
+static uint64_t error_ns(const struct mesh_peer_clock *clock, int64_t since_ns)
+{
+    return mesh_peer_clock_error_ns(clock, (uint64_t)(START_S * S + since_ns));
+}
+
+static void expect_at(const struct mesh_clock_sample *sample, int64_t since_ns)
+{
+    assert_int_equal(sample->at_ns, START_S * S + since_ns);
+}
+
+static void a_sample_is_off_by_half_its_round_trip_and_by_a_drift_of_a_ten_thousandth(void **state)
+{
+    struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    mesh_peer_clock_take(&clock, START_S * S, 2001, MS);
+    assert_int_equal(error_ns(&clock, 0), 1001);
+    assert_int_equal(error_ns(&clock, -S), 1001);
+    assert_int_equal(error_ns(&clock, S), 1001 + 100 * US);
+    assert_int_equal(error_ns(&clock, 3600 * S), 1001 + 360 * MS);
+    assert_int_equal(error_ns(&clock, 9000 * S), 1001 + 360 * MS); /* for how long it has been unknown does not matter any more */
+    assert_int_equal(ahead_ns(&clock, 9000 * S), MS);
+    clock = (struct mesh_peer_clock){.window_ns = 0};
+    mesh_peer_clock_take(&clock, START_S * S, UINT64_MAX, MS);
+    assert_true(error_ns(&clock, 0) == UINT64_MAX / 8);
+}
+
+static void two_samples_tell_the_drift_and_leave_open_their_errors_and_a_millionth(void **state)
+{
+    struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    take(&clock, 0, 1000);
+    take(&clock, 10 * S, 1000);
+    assert_int_equal(clock.drift_ppb, 50000);
+    assert_int_equal(clock.drift_error_ppb, 200 + 1000);
+    assert_int_equal(ahead_ns(&clock, 20 * S), MS + 1000 * US);
+    assert_int_equal(error_ns(&clock, 20 * S), 1000 + 12000);
+    mesh_peer_clock_take(&clock, (START_S + 12) * S, 6000, MS + 601 * US); /* kept, but tells less of the drift */
+    expect_at(&clock.kept, 12 * S);
+    assert_int_equal(clock.drift_ppb, 50000);
+    assert_int_equal(clock.drift_error_ppb, 1200);
+}
+
+static void samples_that_may_just_be_true_together_are(void **state)
+{
+    struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    take(&clock, 0, 1000);
+    mesh_peer_clock_take(&clock, (START_S + 1) * S, 2000, MS + 2 * 1000 + 100 * US);
+    expect_at(&clock.oldest, 0);
+    clock = (struct mesh_peer_clock){.window_ns = 0};
+    take(&clock, 0, 1000);
+    mesh_peer_clock_take(&clock, (START_S + 1) * S, 2000, MS + 2 * 1000 + 100 * US + 1);
+    expect_at(&clock.oldest, S);
+    assert_int_equal(clock.best.error_ns, 0);
+}
+
+static void of_equal_samples_the_newer_one_is_kept(void **state)
+{
+    struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    take(&clock, 0, 1000);
+    take(&clock, S, 1000);
+    take(&clock, 2 * S, 1000);
+    expect_at(&clock.best, 2 * S);
+    mesh_peer_clock_take(&clock, clock.kept.at_ns, 2000, clock.kept.ahead_ns + 10);
+    assert_int_equal(clock.kept.ahead_ns, MS + 100 * US + 10);
+}
+
+/* Their sum, times a million, is a multiple of two to the power of 64. */
+static void errors_that_are_too_large_tell_nothing_of_the_drift(void **state)
+{
+    struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    take(&clock, 0, INT64_C(1) << 57);
+    take(&clock, 10 * S, INT64_C(1) << 57);
+    expect_at(&clock.kept, 10 * S);
+    assert_int_equal(clock.drift_ppb, 0);
+    assert_int_equal(clock.drift_error_ppb, 100000);
+}
+
+static void after_a_silence_of_hours_no_drift_is_learned(void **state)
+{
+    struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    take(&clock, 0, 1000);
+    take(&clock, 7200 * S, 1000);
+    expect_at(&clock.kept, 7200 * S);
+    expect_at(&clock.oldest, 0);
+    assert_int_equal(clock.drift_ppb, 0);
+    assert_int_equal(clock.drift_error_ppb, 100000);
+}
+
+/* The best sample of each window of 16 seconds; of the start the best one of a tenth of a second. */
+static void drift_is_measured_from_the_best_sample_of_the_window_before_the_last(void **state)
+{
+    struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    take(&clock, 0, 1000);
+    take(&clock, 50 * MS, 900);
+    take(&clock, 60 * MS, 950);
+    expect_at(&clock.oldest, 50 * MS);
+    take(&clock, 100 * MS - 1, 800);
+    expect_at(&clock.oldest, 100 * MS - 1);
+    take(&clock, 100 * MS, 700);
+    expect_at(&clock.oldest, 100 * MS - 1);
+    take(&clock, 16 * S - 1, 800);
+    expect_at(&clock.best, 100 * MS);
+    assert_int_equal(clock.middle.error_ns, 0);
+    take(&clock, 16 * S, 600);
+    expect_at(&clock.middle, 100 * MS);
+    expect_at(&clock.best, 16 * S);
+    assert_int_equal(clock.window_ns, (START_S + 16) * S);
+    expect_at(&clock.oldest, 100 * MS - 1);
+    take(&clock, 16 * S + 10 * MS, 500); /* no window but the first has a start of its own */
+    expect_at(&clock.oldest, 100 * MS - 1);
+    take(&clock, 32 * S, 1200);
+    expect_at(&clock.oldest, 100 * MS);
+    expect_at(&clock.middle, 16 * S + 10 * MS);
+    expect_at(&clock.best, 32 * S);
+    take(&clock, 48 * S, 1300);
+    expect_at(&clock.oldest, 16 * S + 10 * MS);
+    expect_at(&clock.middle, 32 * S);
+    expect_at(&clock.best, 48 * S);
+}
+
+/* It would otherwise be that of a lucky moment. */
+static void drift_is_learned_anew_with_each_window(void **state)
+{
+    struct mesh_peer_clock clock = {.window_ns = 0};
+
+    (void)state;
+    take(&clock, 0, 1000);
+    take(&clock, S, 500);
+    take(&clock, 10 * S, 600);
+    assert_int_equal(clock.drift_error_ppb, 160 + 1000);
+    take(&clock, 16 * S, 10 * MS);
+    expect_at(&clock.kept, 10 * S);
+    assert_int_equal(clock.drift_ppb, 50000);
+    assert_int_equal(clock.drift_error_ppb, 1500 + 1000); /* from the start to the best sample, after a second */
+    clock = (struct mesh_peer_clock){.window_ns = 0};
+    take(&clock, 0, 1000);
+    take(&clock, MS, 500); /* the first and the best */
+    take(&clock, 10 * S, 600);
+    assert_int_equal(clock.drift_ppb, 50000);
+    take(&clock, 16 * S, 10 * MS);
+    assert_int_equal(clock.drift_ppb, 0);
+    assert_int_equal(clock.drift_error_ppb, 100000);
+}
+
 /* Silence for a day, and clocks that show what none can show. */
 static void no_numbers_do_harm(void **state)
 {
@@ -190,6 +361,14 @@ int main(void)
         cmocka_unit_test(a_drift_is_taken_out_of_a_sample_of_a_lucky_moment),
         cmocka_unit_test(a_clock_that_was_stopped_is_followed_by_the_next_ping),
         cmocka_unit_test(a_clock_that_is_slewed_is_followed),
+        cmocka_unit_test(a_sample_is_off_by_half_its_round_trip_and_by_a_drift_of_a_ten_thousandth),
+        cmocka_unit_test(two_samples_tell_the_drift_and_leave_open_their_errors_and_a_millionth),
+        cmocka_unit_test(samples_that_may_just_be_true_together_are),
+        cmocka_unit_test(of_equal_samples_the_newer_one_is_kept),
+        cmocka_unit_test(errors_that_are_too_large_tell_nothing_of_the_drift),
+        cmocka_unit_test(after_a_silence_of_hours_no_drift_is_learned),
+        cmocka_unit_test(drift_is_measured_from_the_best_sample_of_the_window_before_the_last),
+        cmocka_unit_test(drift_is_learned_anew_with_each_window),
         cmocka_unit_test(no_numbers_do_harm),
     };
 
