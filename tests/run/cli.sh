@@ -112,6 +112,17 @@ sed "s/this machine (.* GB)/this machine/" "$out" >"$tmp/plan.conf"
 check "plan takes the same as options" "$mesh_node" plan -m "$small" --ctx 64 --nodes 2 --shares 3,1 --slots 4
 sed "s/this machine (.* GB)/this machine/" "$out" >"$tmp/plan.options"
 check_same "plan prints the same for a cluster file and for options" "$tmp/plan.conf" "$tmp/plan.options"
+printf '[cluster]\nmodel = %s\nctx = 64\nslots = 2\nbatch = 32\nkv-type = q8_0\n' "$small" >"$tmp/sizes.conf"
+printf '[node a]\naddress = 127.0.0.1:7411\nshare = 2\n[node b]\naddress = 127.0.0.1:7412\n' >>"$tmp/sizes.conf"
+"$mesh_node" plan -c "$tmp/sizes.conf" --json >"$tmp/plan.conf"
+"$mesh_node" plan -m "$small" --ctx 64 --slots 2 --batch 32 --kv-type q8_0 --nodes 2 --shares 2,1 --json >"$tmp/plan.options"
+check_same "plan takes all sizes from a cluster file" "$tmp/plan.conf" "$tmp/plan.options"
+"$mesh_node" plan -c "$tmp/sizes.conf" -m "$other" --ctx 32 --slots 1 --batch 16 --kv-type f16 -t 3 --json >"$tmp/plan.conf"
+"$mesh_node" plan -m "$other" --ctx 32 --slots 1 --batch 16 --kv-type f16 -t 3 --nodes 2 --shares 2,1 --json >"$tmp/plan.options"
+check_same "options of plan come before a cluster file" "$tmp/plan.conf" "$tmp/plan.options"
+check_contains "plan counts nodes, context and slots" "$tmp/plan.options" '"ctx":32,"slots":1,'
+printf '[cluster]\nctx = 64\n' >"$tmp/nobody.conf"
+refused "plan needs nodes in a cluster file" 3 "no [node NAME] in it" "$mesh_node" plan -c "$tmp/nobody.conf" -m "$small"
 refused "plan takes one or the other" 2 "leave out --nodes" "$mesh_node" plan -c "$tmp/two.conf" --nodes 2
 refused "plan names a missing cluster file" 4 "none.conf" "$mesh_node" plan -c "$tmp/none.conf"
 printf '[cluster]\nslotz = 3\n' >"$tmp/wrong.conf"
