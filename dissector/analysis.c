@@ -62,8 +62,7 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
     link->counts.lost_unseen += entry->is_missing;
     link->counts.lost_counted += entry->is_missing && !(entry->is_passed && entry->is_resent);
     link->counts.lost_probes += analysis_is_lost_probe(&loss);
-    if (!entry->is_sized)
-        sizes_take_lost(link, is_all, entry);
+    sizes_take_lost(link, is_all, entry);
     analysis->on_loss(analysis->context, &loss);
 }
 

@@ -32,7 +32,7 @@ struct link_entry;
 /* Take the link's numbers up to that time, of both spaces in the order of time, as far as it is known what became of them. */
 void sizes_follow(struct link *link, uint64_t until_ns);
 
-/* It is known to be lost only now. Probes do not count, nor what was lost in the receiver's host, or before it listened. */
+/* It is known to be lost only now; counts once. Probes do not count, nor what was lost in the receiver's host, or before it listened. */
 void sizes_take_lost(struct link *link, bool is_all, struct link_entry *entry);
 
 void sizes_arrived(struct sizes *sizes, unsigned bytes);
