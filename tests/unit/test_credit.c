@@ -252,6 +252,30 @@ static void the_second_of_two_gathers_is_told_at_once(void **state)
     net_free(net);
 }
 
+/* For something else that is due. */
+static void who_looks_too_early_tells_it_later(void **state)
+{
+    struct net *net = net_new(2);
+
+    (void)state;
+    net_up(net);
+    net_run(net, 50 * NET_MS);
+    net_gather_init(net, &gathers[0], 1, 0, 1, 20);
+    gathers[0].first[1] = 20; /* all of rank 0 */
+    net_gather_fill(net, &gathers[0], 0);
+    for (uint16_t rank = 0; rank < 2; rank++)
+        assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
+    assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
+    net_run(net, 300 * NET_US);
+    mesh_tick(net->mesh[1], net->now_ns);
+    net_flush(net);
+    assert_int_equal(net->sent[1][MESH_TYPE_STATUS], 0);
+    net_run(net, 1200 * NET_US);
+    assert_int_equal(net->sent[1][MESH_TYPE_STATUS], 1);
+    net_gather_release(net, &gathers[0]);
+    net_free(net);
+}
+
 static void what_a_tile_has_told_is_not_told_again(void **state)
 {
     struct net *net = net_new(2);
@@ -354,6 +378,7 @@ int main(void)
         cmocka_unit_test(credit_lost_with_its_datagrams_comes_back),
         cmocka_unit_test(have_through_is_told_when_nothing_else_carries_it),
         cmocka_unit_test(the_second_of_two_gathers_is_told_at_once),
+        cmocka_unit_test(who_looks_too_early_tells_it_later),
         cmocka_unit_test(what_a_tile_has_told_is_not_told_again),
         cmocka_unit_test(costs_and_windows_are_those_of_the_protocol),
         cmocka_unit_test(a_rank_that_only_reads_tells_what_it_has_after_two_gathers),

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -76,8 +77,8 @@ int model_fetch_more(const struct model_fetch_config *fetch, struct model_part *
     played.config = *fetch;
     played.quiet_calls += fetch->is_quiet;
     memcpy(played.wanted, wanted, part.count);
-    while (atomic_load(&played.is_held) && !atomic_load(fetch->stops)) {
-    }
+    while (atomic_load(&played.is_held) && !atomic_load(fetch->stops))
+        sched_yield();
     if (played.script[call].stops)
         atomic_store(&stops, true);
     if (played.script[call].result != 0)
@@ -258,8 +259,9 @@ static void workers_load_nothing_until_the_rows_are_there(void **state)
     assert_non_null(run.fetcher);
     assert_true(atomic_load(&run.workers.waits));
     atomic_store(&played.is_held, false);
-    while (atomic_load(&run.workers.waits)) {
-    }
+    for (unsigned i = 0; i < 1000000 && atomic_load(&run.workers.waits); i++)
+        sched_yield();
+    assert_false(atomic_load(&run.workers.waits));
     epoch_run_rows_stop(&run);
     assert_null(run.fetcher);
 }
