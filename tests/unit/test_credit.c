@@ -267,6 +267,7 @@ static void who_looks_too_early_tells_it_later(void **state)
         assert_int_equal(net_gather_open(net, &gathers[0], rank), 0);
     assert_int_equal(net_gather_publish(net, &gathers[0], 0), 0);
     net_run(net, 300 * NET_US);
+    net->mesh[1]->due_ns = net->now_ns;
     mesh_tick(net->mesh[1], net->now_ns);
     net_flush(net);
     assert_int_equal(net->sent[1][MESH_TYPE_STATUS], 0);

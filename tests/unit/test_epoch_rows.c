@@ -164,13 +164,17 @@ static void expect_own_rows_wanted(void)
 
 static void its_own_rows_are_fetched_of_its_peers(void **state)
 {
+    static const struct mesh_key key;
+
     (void)state;
     run.peer_count = 3;
+    config.key = &key;
     assert_true(epoch_run_rows_fetch(&run, &stops));
     assert_int_equal(played.calls, 1);
     assert_ptr_equal(played.config.peer, run.peer);
     assert_int_equal(played.config.peer_count, 3);
     assert_int_equal(played.config.security, MESH_SECURITY_AUTH);
+    assert_ptr_equal(played.config.key, &key);
     assert_string_equal(played.config.cluster, "harbour");
     assert_ptr_equal(played.config.stops, &stops);
     assert_int_equal(played.config.wait_ns, 2000000000);
@@ -200,13 +204,13 @@ static void all_peers_are_asked_again_after_a_second(void **state)
     played.script[0].why = played.script[1].why = "nobody has them";
     played.script[2].result = MODEL_FETCH_NO_ROOM;
     played.script[2].why = "a disk: is full";
-    played.script[3].why = "a disk: is full";
+    played.script[3].why = "nobody answers";
     assert_true(epoch_run_rows_fetch(&run, &stops));
     assert_int_equal(played.calls, 5);
     assert_int_equal(played.quiet_calls, 4);
     assert_int_equal(atomic_load(&played.paused_ns), UINT64_C(4000000000));
-    assert_int_equal(played.lines, 2);
-    assert_string_equal(played.line, "rows of this node are missing, and it waits for them: a disk: is full");
+    assert_int_equal(played.lines, 3);
+    assert_string_equal(played.line, "rows of this node are missing, and it waits for them: nobody answers");
 }
 
 static void a_node_that_joins_does_not_wait_for_room(void **state)
