@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "node/kernel.h"
+#include "node/model_needs.h"
 #include "node/plan.h"
 #include "simmodel.h"
 
@@ -151,6 +152,68 @@ static void one_node_fewer_is_what_the_others_hold_without_the_largest(void **st
     assert_false(plan_fits_on_one_fewer(&single));
 }
 
+static uint64_t total_of(const struct plan_node *node)
+{
+    return node->memory.weight_bytes + node->memory.kv_bytes + node->memory.buffer_bytes;
+}
+
+static void one_node_fewer_is_the_worst_of_all_losses(void **state)
+{
+    for (size_t s = 0; s < 2; s++)
+        for (uint16_t ranks = 3; ranks <= 6; ranks++) {
+            uint64_t largest = 0;
+
+            for (uint16_t gone = 0; gone < ranks; gone++) {
+                uint32_t left[6];
+                uint16_t count = 0;
+                struct plan fewer;
+
+                for (uint16_t r = 0; r < ranks; r++)
+                    if (r != gone)
+                        left[count++] = shares[s][r];
+                fewer = make_plan(left, count);
+                for (uint16_t r = 0; r < count; r++)
+                    largest = total_of(&fewer.node[r]) > largest ? total_of(&fewer.node[r]) : largest;
+            }
+            assert_int_equal(make_plan(shares[s], ranks).fewer_bytes, largest);
+        }
+    (void)state;
+}
+
+static void threads_and_batch_take_buffers(void **state)
+{
+    struct plan small = make_plan(shares[0], 2), plan = small;
+    struct fail fail;
+
+    (void)state;
+    plan.threads = 4;
+    assert_int_equal(plan_make(&plan, &fail), 0);
+    assert_true(plan.node[0].memory.buffer_bytes > small.node[0].memory.buffer_bytes);
+    plan = small;
+    plan.batch = 64;
+    assert_int_equal(plan_make(&plan, &fail), 0);
+    assert_true(plan.node[0].memory.buffer_bytes > small.node[0].memory.buffer_bytes);
+}
+
+static void chunks_are_those_of_the_own_rows_and_of_what_all_read(void **state)
+{
+    const uint32_t count = model_chunk_count(gguf_file_bytes(sim.gguf));
+    struct plan plan = make_plan(shares[1], 6);
+
+    (void)state;
+    assert_in_range(count, 3, 64);
+    for (uint16_t r = 0; r < 6; r++) {
+        uint8_t wanted[64] = {0};
+        uint32_t expected = 0;
+
+        model_needs_common(sim.model, wanted);
+        model_needs_rows(sim.model, &plan.map, r, wanted);
+        for (uint32_t i = 0; i < count; i++)
+            expected += wanted[i];
+        assert_int_equal(plan.node[r].chunks, expected);
+    }
+}
+
 static void a_node_without_a_share_holds_no_weights_but_the_embedding(void **state)
 {
     struct plan plan = make_plan(shares[1], 6);
@@ -175,11 +238,6 @@ static char *print(const struct plan *plan, bool json)
     plan_print(plan, json, out);
     assert_int_equal(fclose(out), 0);
     return text;
-}
-
-static uint64_t total_of(const struct plan_node *node)
-{
-    return node->memory.weight_bytes + node->memory.kv_bytes + node->memory.buffer_bytes;
 }
 
 static void node_line(const struct plan_node *n, unsigned rank, char line[LINE_BYTES])
@@ -234,6 +292,44 @@ static void words_are_a_heading_a_row_for_every_node_and_a_note(void **state)
     free(text);
 }
 
+static void expect_printed(const struct plan *plan, const char *part, bool is_there)
+{
+    char *text = print(plan, false);
+
+    if ((strstr(text, part) != NULL) != is_there)
+        fail_msg("\"%s\" is%s in: %s", part, is_there ? " not" : "", text);
+    free(text);
+}
+
+static void words_say_what_happens_with_one_node_fewer(void **state)
+{
+    static const uint32_t only[] = {0, 1};
+    struct plan plan = make_plan(shares[0], 2), alone = make_plan(shares[0], 1), single = make_plan(only, 2);
+
+    (void)state;
+    plan.available_bytes = plan.fewer_bytes;
+    expect_printed(&plan, "the model fits.\n", true);
+    plan.available_bytes--;
+    expect_printed(&plan, "the model does not fit: add a node, or use a smaller model.\n", true);
+    expect_printed(&single, "\nWhen the only node with a share goes, no node is left to compute: give others one.\n", true);
+    expect_printed(&single, "One node fewer", false);
+    expect_printed(&alone, "fewer", false);
+    expect_printed(&alone, "When the only node", false);
+    expect_printed(&alone, "requests", false);
+    alone.slots = 2;
+    expect_printed(&alone, "context 256 for each of 2 requests\nrank", true);
+}
+
+/* Each in its own column. */
+static void words_show_the_memory_of_each_node(void **state)
+{
+    struct plan plan = make_plan(shares[0], 1);
+
+    (void)state;
+    plan.node[0].memory = (struct engine_memory){.weight_bytes = 1000000, .kv_bytes = 20000000, .buffer_bytes = 300000000};
+    expect_printed(&plan, "    1.00 MB    20.0 MB     300 MB     321 MB\n", true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +338,11 @@ int main(void)
         cmocka_unit_test(the_kv_cache_is_that_of_the_own_kv_heads),
         cmocka_unit_test(every_slot_has_a_kv_cache),
         cmocka_unit_test(one_node_fewer_is_what_the_others_hold_without_the_largest),
+        cmocka_unit_test(one_node_fewer_is_the_worst_of_all_losses),
+        cmocka_unit_test(threads_and_batch_take_buffers),
+        cmocka_unit_test(chunks_are_those_of_the_own_rows_and_of_what_all_read),
+        cmocka_unit_test(words_say_what_happens_with_one_node_fewer),
+        cmocka_unit_test(words_show_the_memory_of_each_node),
         cmocka_unit_test(a_node_without_a_share_holds_no_weights_but_the_embedding),
         cmocka_unit_test(json_is_a_line_for_every_node_and_a_summary),
         cmocka_unit_test(words_are_a_heading_a_row_for_every_node_and_a_note),
