@@ -180,6 +180,18 @@ static void one_node_fewer_is_the_worst_of_all_losses(void **state)
     (void)state;
 }
 
+static void smaller_keys_and_values_take_less_memory(void **state)
+{
+    struct plan plan = make_plan(shares[0], 2);
+    struct fail fail;
+
+    (void)state;
+    plan.kv_type = KV_Q8_0;
+    assert_int_equal(plan_make(&plan, &fail), 0);
+    assert_int_equal(plan.node[0].memory.kv_bytes,
+                     2 * LAYERS * plan.node[0].kv_heads * (uint64_t)kernel_kv_bytes(KV_Q8_0, shape.dim / shape.heads, CTX));
+}
+
 static void threads_and_batch_take_buffers(void **state)
 {
     struct plan small = make_plan(shares[0], 2), plan = small;
@@ -292,6 +304,16 @@ static void words_are_a_heading_a_row_for_every_node_and_a_note(void **state)
     free(text);
 }
 
+static void json_of_a_node_alone_has_no_figure_for_fewer(void **state)
+{
+    struct plan alone = make_plan(shares[0], 1);
+    char *text = print(&alone, true);
+
+    (void)state;
+    assert_non_null(strstr(text, "\"fits_on_one_fewer\":false}\n"));
+    free(text);
+}
+
 static void expect_printed(const struct plan *plan, const char *part, bool is_there)
 {
     char *text = print(plan, false);
@@ -339,8 +361,10 @@ int main(void)
         cmocka_unit_test(every_slot_has_a_kv_cache),
         cmocka_unit_test(one_node_fewer_is_what_the_others_hold_without_the_largest),
         cmocka_unit_test(one_node_fewer_is_the_worst_of_all_losses),
+        cmocka_unit_test(smaller_keys_and_values_take_less_memory),
         cmocka_unit_test(threads_and_batch_take_buffers),
         cmocka_unit_test(chunks_are_those_of_the_own_rows_and_of_what_all_read),
+        cmocka_unit_test(json_of_a_node_alone_has_no_figure_for_fewer),
         cmocka_unit_test(words_say_what_happens_with_one_node_fewer),
         cmocka_unit_test(words_show_the_memory_of_each_node),
         cmocka_unit_test(a_node_without_a_share_holds_no_weights_but_the_embedding),
