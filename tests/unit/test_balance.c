@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/balance.h"
+#include "balance_case.h"
 #include "node/hash.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -22,20 +22,6 @@ static uint64_t draw(uint64_t seed, uint64_t index, uint64_t below)
 
 static const struct model shape_of_1b = {
     .dim = 2048, .hidden = 5632, .layers = 22, .heads = 32, .kv_heads = 4, .head_dim = 64, .vocab = 32000};
-
-/* Weights of one byte. */
-static struct balance_load load_of(const struct model *m)
-{
-    return (struct balance_load){
-        .model = m,
-        .head_bytes = (uint64_t)m->head_dim * m->dim * m->layers,
-        .kv_head_bytes = (uint64_t)2 * m->head_dim * m->dim * m->layers,
-        .wo_bytes = (uint64_t)m->heads * m->head_dim * m->layers,
-        .gate_up_bytes = (uint64_t)2 * m->dim * m->layers,
-        .down_bytes = (uint64_t)m->hidden * m->layers,
-        .output_bytes = m->dim,
-    };
-}
 
 static struct balance_member by_speed(uint32_t speed)
 {
@@ -74,7 +60,7 @@ static void a_ratio_tells_the_quotient_to_a_few_percent(void **state)
 
 static void shares_follow_speed(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     const struct balance_member member[] = {by_speed(30 * GB_PER_S), by_speed(20 * GB_PER_S), by_speed(10 * GB_PER_S)};
     uint32_t share[3];
 
@@ -87,7 +73,7 @@ static void shares_follow_speed(void **state)
 
 static void members_of_nearly_the_same_speed_get_the_same_share(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     const struct balance_member member[] = {by_speed(1000000), by_speed(500000), by_speed(950000), by_speed(530000), by_speed(1040000)};
     uint32_t share[5];
 
@@ -100,7 +86,7 @@ static void members_of_nearly_the_same_speed_get_the_same_share(void **state)
 
 static void benchmarks_are_believed_less(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     struct balance_member member[] = {by_speed(1000000), by_speed(800000), by_speed(500000)};
     uint32_t share[3];
 
@@ -114,7 +100,7 @@ static void benchmarks_are_believed_less(void **state)
 
 static void unknown_speeds_count_as_the_mean_and_all_unknown_as_equal(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     struct balance_member member[] = {by_speed(1500000), by_speed(0), by_speed(500000)};
     uint32_t share[3];
 
@@ -129,7 +115,7 @@ static void unknown_speeds_count_as_the_mean_and_all_unknown_as_equal(void **sta
 
 static void a_fixed_share_counts_beside_nodes_of_average_speed(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     struct balance_member member[] = {by_speed(3000000), by_speed(1000000), by_speed(90)};
     uint32_t share[3];
 
@@ -146,7 +132,7 @@ static void a_fixed_share_counts_beside_nodes_of_average_speed(void **state)
 
 static void fixed_shares_alone_are_taken_as_they_are(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     struct balance_member member[] = {by_speed(1), by_speed(1000000)};
     uint32_t share[2];
 
@@ -162,7 +148,7 @@ static void fixed_shares_alone_are_taken_as_they_are(void **state)
 
 static void who_costs_more_than_its_rows_give_gets_none(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     struct balance_member member[] = {by_speed(20 * GB_PER_S), by_speed(20 * GB_PER_S), by_speed(50000)};
     uint32_t share[3];
 
@@ -177,7 +163,7 @@ static void who_costs_more_than_its_rows_give_gets_none(void **state)
 static void equal_nodes_all_get_rows_however_small_the_model(void **state)
 {
     const struct model small = {.dim = 256, .hidden = 512, .layers = 4, .heads = 8, .kv_heads = 8, .head_dim = 32, .vocab = 512};
-    const struct balance_load load = load_of(&small);
+    const struct balance_load load = balance_case_load(&small);
     const struct balance_member member[] = {by_speed(20 * GB_PER_S), by_speed(19 * GB_PER_S), by_speed(21 * GB_PER_S)};
     uint32_t share[3];
 
@@ -190,7 +176,7 @@ static void equal_nodes_all_get_rows_however_small_the_model(void **state)
 /* A member that has not computed yet knows only its benchmark, which flatters all members by the same factor. */
 static void a_newcomers_benchmark_is_judged_by_the_others(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     struct balance_member member[3];
     uint32_t share[3];
 
@@ -210,7 +196,7 @@ static void a_newcomers_benchmark_is_judged_by_the_others(void **state)
 
 static void a_member_that_has_become_slow_says_nothing_of_a_newcomer(void **state)
 {
-    const struct balance_load load = load_of(&shape_of_1b);
+    const struct balance_load load = balance_case_load(&shape_of_1b);
     struct balance_member member[] = {by_speed(8 * GB_PER_S), by_speed(GB_PER_S), by_speed(8 * GB_PER_S)};
     uint32_t share[3];
 
@@ -283,7 +269,7 @@ static void open_world(struct world *w, uint64_t seed)
         .vocab = (uint32_t)(512 + draw(seed, 6, 32000)),
     };
     w->model.heads = w->model.kv_heads * (uint32_t)(1 + draw(seed, 7, 4));
-    w->load = load_of(&w->model);
+    w->load = balance_case_load(&w->model);
     w->count = (uint16_t)(2 + draw(seed, 8, NODES_MAX - 1));
     for (uint16_t r = 0; r < w->count; r++)
         w->speed[r] = (uint32_t)(GB_PER_S + draw(seed, 100 + r, draw(seed, 9, 2) ? 19 * GB_PER_S : GB_PER_S));
@@ -392,7 +378,7 @@ static void shares_that_are_never_right_change_ever_more_seldom(void **state)
     uint32_t first_minute = 0, hour;
 
     (void)state;
-    w.load = load_of(&w.model);
+    w.load = balance_case_load(&w.model);
     deal(&w, even, false);
     for (int i = 0; i < 3600; i++) {
         const bool first_has_more = w.map.h[1] > w.model.hidden / 32 / 2;

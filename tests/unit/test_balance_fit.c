@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/balance.h"
+#include "balance_case.h"
 #include "node/hash.h"
 #include "node/kernel.h"
 #include "node/plan.h"
@@ -23,20 +23,8 @@ static struct balance_load load;
 /* Weights of one byte: 1.35 GB, and 738 MB of keys and values. */
 static int set_up(void **state)
 {
-    const struct model *m = &shape;
-
     (void)state;
-    load = (struct balance_load){
-        .model = m,
-        .head_bytes = (uint64_t)m->head_dim * m->dim * m->layers,
-        .kv_head_bytes = (uint64_t)2 * m->head_dim * m->dim * m->layers,
-        .wo_bytes = (uint64_t)m->heads * m->head_dim * m->layers,
-        .gate_up_bytes = (uint64_t)2 * m->dim * m->layers,
-        .down_bytes = (uint64_t)m->hidden * m->layers,
-        .output_bytes = m->dim,
-    };
-    load.bytes = load.head_bytes * m->heads + load.kv_head_bytes * m->kv_heads + (load.wo_bytes + load.down_bytes) * m->dim +
-                 load.gate_up_bytes * m->hidden + load.output_bytes * m->vocab;
+    load = balance_case_load(&shape);
     balance_load_cache(&load, KV_F16, CTX, SLOTS);
     return 0;
 }

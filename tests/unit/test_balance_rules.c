@@ -1,4 +1,5 @@
-/* What the rules of balance.h give for many members, as a hash: all members of a cluster must get the same, of any version and processor. */
+/* What the rules of balance.h give for many members, as a hash: all members of a cluster must get the same, of any version and on any
+ * processor. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "balance_case.h"
 #include "libmesh/mix.h"
-#include "node/balance.h"
 #include "node/kernel.h"
 
 enum { SEEDS = 400, NODES_MAX = 12, CTX = 2048, SLOTS = 2 };
@@ -25,24 +26,6 @@ enum draw { COUNT, KIND, SPEED, NEAR, RATIO, SHARE, MEMORY, AMOUNT };
 static uint64_t draw(uint64_t seed, enum draw what, uint64_t index, uint64_t limit)
 {
     return mesh_draw_below(mesh_draw(seed, what, index), limit);
-}
-
-static struct balance_load load_of(const struct model *m)
-{
-    struct balance_load load = {
-        .model = m,
-        .head_bytes = (uint64_t)m->head_dim * m->dim * m->layers,
-        .kv_head_bytes = (uint64_t)2 * m->head_dim * m->dim * m->layers,
-        .wo_bytes = (uint64_t)m->heads * m->head_dim * m->layers,
-        .gate_up_bytes = (uint64_t)2 * m->dim * m->layers,
-        .down_bytes = (uint64_t)m->hidden * m->layers,
-        .output_bytes = m->dim,
-    };
-
-    load.bytes = load.head_bytes * m->heads + load.kv_head_bytes * m->kv_heads + (load.wo_bytes + load.down_bytes) * m->dim +
-                 load.gate_up_bytes * m->hidden + load.output_bytes * m->vocab;
-    balance_load_cache(&load, KV_F16, CTX, SLOTS);
-    return load;
 }
 
 /* Members of one kind: nearly equal ones, very different ones, some that asked for a share or are not known yet; with much memory, little,
@@ -98,11 +81,13 @@ static void shares_are_those_of_these_rules(void **state)
 
     (void)state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        const struct balance_load load = load_of(&shapes[seed % 3]);
-        const uint16_t count = draw_members(seed, &load, member);
+        struct balance_load load = balance_case_load(&shapes[seed % 3]);
         uint32_t share[NODES_MAX];
         uint64_t missing_bytes;
+        uint16_t count;
 
+        balance_load_cache(&load, KV_F16, CTX, SLOTS);
+        count = draw_members(seed, &load, member);
         balance_shares(&load, member, count, share);
         dealt = add_shares(dealt, &load, member, share, count);
         missing_bytes = balance_fit(&load, member, count, share);

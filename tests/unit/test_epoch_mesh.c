@@ -1,4 +1,5 @@
-/* Two nodes in an epoch, with their own sockets, keys and threads, in one process: they compute what one does, and count what they refuse. */
+/* Two nodes in an epoch, with their own sockets, keys and threads, in one process: they compute what one does, and count what they
+ * refuse. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
