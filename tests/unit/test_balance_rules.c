@@ -113,10 +113,23 @@ static void ratios_are_those_of_these_rules(void **state)
     expect("ratios", hash, UINT64_C(0xbc3d3376858375f1));
 }
 
+/* Bit 0 is not of balance.h. */
+static void what_a_member_tells_has_these_bits(void **state)
+{
+    const struct balance_member by_speed = {.share = BALANCE_SHARE_AUTO, .ratio = 517}, fixed = {.share = 3, .ratio = 1};
+
+    (void)state;
+    assert_int_equal(balance_flags(&by_speed), 517 << 2);
+    assert_int_equal(balance_flags(&fixed), 3 << 12 | 1 << 2 | 1 << 1);
+    assert_int_equal(balance_member_of(7, 3 << 12 | 1 << 2 | 1 << 1 | 1).share, 3);
+    assert_int_equal(balance_member_of(7, 517 << 2 | 1).ratio, 517);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_are_those_of_these_rules),
+        cmocka_unit_test(what_a_member_tells_has_these_bits),
         cmocka_unit_test(ratios_are_those_of_these_rules),
     };
 
