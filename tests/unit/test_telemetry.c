@@ -243,6 +243,27 @@ static void the_phases_of_a_step_come_in_as_many_pieces_as_they_need(void **stat
     assert_memory_equal(back, phases, sizeof back);
 }
 
+/* As rows of a damaged trace have it; a piece of telemetry with such an item is refused as a whole. */
+static void a_step_with_another_number_of_phases_than_it_says_tells_of_none(void **state)
+{
+    static const uint8_t tail[] = {2, 7, 4, 8};
+    struct mesh_telemetry_phase phases[3];
+    struct mesh_telemetry_item item = {
+        .kind = MESH_TELEMETRY_STEP, .step = {.phase_total = 3, .phase_count = 2}, .tail = tail, .tail_bytes = sizeof tail};
+
+    (void)state;
+    assert_int_equal(mesh_telemetry_get_phases(&item, phases, 3), 2);
+    assert_int_equal(phases[1].begin, 3);
+    assert_int_equal(phases[1].duration, 8);
+    item.step.phase_count = 3;
+    assert_int_equal(mesh_telemetry_get_phases(&item, phases, 3), 0);
+    item.step.phase_count = 1;
+    assert_int_equal(mesh_telemetry_get_phases(&item, phases, 3), 0);
+    item.step.phase_first = 2;
+    item.step.phase_count = 2;
+    assert_int_equal(mesh_telemetry_get_phases(&item, phases, 3), 0);
+}
+
 static void what_finds_no_room_is_not_written(void **state)
 {
     struct mesh_telemetry_item item;
@@ -411,6 +432,7 @@ int main(void)
         cmocka_unit_test(items_of_kinds_that_are_not_known_are_passed_over),
         cmocka_unit_test(a_histogram_comes_whole_through_as_many_pieces_as_it_needs),
         cmocka_unit_test(the_phases_of_a_step_come_in_as_many_pieces_as_they_need),
+        cmocka_unit_test(a_step_with_another_number_of_phases_than_it_says_tells_of_none),
         cmocka_unit_test(what_finds_no_room_is_not_written),
         cmocka_unit_test(a_watch_is_moved_into_its_limits),
         cmocka_unit_test(a_report_brings_its_piece),

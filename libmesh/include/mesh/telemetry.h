@@ -384,7 +384,8 @@ int mesh_telemetry_check(const uint8_t *bytes, size_t size);
 /* The buckets that a LATENCY item tells of, and count, sum and max, into a histogram: the others stay as they are. */
 void mesh_telemetry_get_histogram(const struct mesh_telemetry_item *item, struct mesh_histogram *histogram);
 
-/* The phases that a STEP item tells of: item->step.phase_count of them, at most capacity; returns how many. */
+/* The phases that a STEP item tells of: item->step.phase_count of them, at most capacity; returns how many. 0 if the tail is no such list,
+ * as in a row of a damaged trace; out is then not to be used. */
 unsigned mesh_telemetry_get_phases(const struct mesh_telemetry_item *item, struct mesh_telemetry_phase *out, unsigned capacity);
 
 /* ---- records of client sessions: the first byte says which ---- */
