@@ -5,15 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/fuzz_input.h"
 #include "tests/unit/net.h"
 
 enum { RANKS = 3, TOKENS = 3, BLOCKS = 70, GATHERS = 24, PACKET_MAX = 65535 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *at, *end;
-};
 
 static struct net *net;
 static void *fresh; /* the endpoint's memory before each input */
@@ -23,21 +20,6 @@ static struct net_gather gathers[GATHERS];
 static unsigned opened, consumed;
 static bool is_complete[GATHERS], is_published[GATHERS];
 static uint64_t numbers[RANKS][2]; /* of made-up datagrams, by rank and space */
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static uint64_t take(struct input *input, unsigned bytes)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < bytes && input->at < input->end; i++)
-        value |= (uint64_t)*input->at++ << (8 * i);
-    return value;
-}
 
 static void drain_events(void)
 {

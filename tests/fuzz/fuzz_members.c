@@ -7,15 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/fuzz_input.h"
 #include "tests/unit/simmembers.h"
 
 enum { PLACES = 3, SENDERS = 5, PACKET_MAX = MESH_DATAGRAM_BYTES_MIN, NOTES_MAX = 4000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *at, *end;
-};
 
 static struct simmembers members;
 static struct mesh_cluster *cluster;
@@ -30,21 +27,6 @@ static uint8_t senders[SENDERS][16];
 /* The member's latest messages, for inputs that answer them. */
 static struct mesh_message vote, cookie, plan;
 static bool has_vote, has_cookie, has_plan;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static uint64_t take(struct input *input, unsigned bytes)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < bytes && input->at < input->end; i++)
-        value |= (uint64_t)*input->at++ << (8 * i);
-    return value;
-}
 
 /* Neither a member nor a process that may have shown a cookie. */
 static bool is_stranger(const uint8_t incarnation[16])

@@ -8,14 +8,11 @@
 
 #include "mesh/session.h"
 #include "mesh/wire.h"
+#include "tests/fuzz/fuzz_input.h"
 
 enum { CAPACITY = 3, PACKET_MAX = 1300, RECENT = 8 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *at, *end;
-};
 
 struct packet {
     size_t bytes;
@@ -29,21 +26,6 @@ static uint64_t now_ns;
 static struct packet to_node[RECENT], to_call[RECENT]; /* the latest datagrams */
 static unsigned to_node_count, to_call_count;
 static uint32_t session; /* of a session that opened */
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static uint64_t take(struct input *input, unsigned bytes)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < bytes && input->at < input->end; i++)
-        value |= (uint64_t)*input->at++ << (8 * i);
-    return value;
-}
 
 static struct mesh_addr addr(unsigned port)
 {
