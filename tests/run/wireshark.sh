@@ -93,11 +93,27 @@ check_equal "the hierarchy of protocols counts every datagram" \
     "$(tshark -X "lua_script:$tmp/mesh.lua" -r $capture -q -z io,phs 2>/dev/null | sed -n 's/^ *diolkos *frames:\([0-9]*\).*/\1/p')" \
     "$(tshark -X "lua_script:$tmp/mesh.lua" -r $capture -Y mesh.magic 2>/dev/null | grep -c .)"
 
+# The third datagram, PING #5, as a PONG, which is longer.
+{ head -c 329 tests/dissect/numbers.pcap && printf '\x0b' && tail -c +331 tests/dissect/numbers.pcap; } >"$tmp/malformed.pcap"
+agree "they agree that a malformed datagram takes no number" "$tmp/malformed.pcap" 75
+check_equal "so that #4 is after a gap, and not late" "$(awk '$1 == 4 && /analysis/ { print $2, $3 }' "$tmp/a")" "mesh.analysis.gap 1"
+
 # Numbers that no sender reaches: #9, or #6 and #9, with high bytes that are not zero.
 number() { LC_ALL=C sed "s/\\x01\\x00\\x00\\x00\\($1\\)\\x00\\x00\\x00\\x00\\x00\\x00\\x00/\\x01\\x00\\x00\\x00\\1\\x00\\x00\\x00$2/"; }
 number '\x09' '\x01\x00\x00\x00' <tests/dissect/numbers.pcap >"$tmp/gap.pcap"
 agree "they agree on a gap of more than 32 bits" "$tmp/gap.pcap" 80
 check_equal "and it is that large" "$(awk '$2 == "mesh.analysis.gap" && $3 > 2 { print $3 }' "$tmp/a")" 4294967298
+# Then #6 twice more.
+{
+    cat "$tmp/gap.pcap"
+    for second in '\x01' '\x02'; do
+        printf '%b\xf1\x53\x65\x00\x00\x00\x00\x6a\x00\x00\x00\x6a\x00\x00\x00' "$second"
+        tail -c +651 tests/dissect/numbers.pcap | head -c 106
+    done
+} >"$tmp/after.pcap"
+agree "they agree on a number from before a gap that is larger than what they remember" "$tmp/after.pcap" 80
+check_equal "it is late, not a duplicate" "$(awk '$1 > 7 && /analysis/ { print $1, $2 }' "$tmp/a")" \
+    "$(printf '8 mesh.analysis.late\n9 mesh.analysis.late')"
 number '[\x06\x09]' '\x00\x00\x00\x10' <tests/dissect/numbers.pcap >"$tmp/large.pcap"
 check_equal "numbers beyond the exact ones of Lua do not hold the plugin up" \
     "$(timeout -s KILL 120 tshark -X "lua_script:$tmp/mesh.lua" -r "$tmp/large.pcap" -T fields -e mesh.number 2>/dev/null | tr '\n' ' ')" \
