@@ -18,6 +18,7 @@ enum {
     RECORD_BYTES = 140000,
     FIELDS_OF_ALL = 8,
     RANKS = 3,
+    PHASES = 5,
     TOKENS = 2,
     BLOCKS = 12,
     BLOCK_BYTES = 36
@@ -29,23 +30,71 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static uint64_t now_ns, step;
 static uint16_t phase;
 static uint8_t body[PACKET_BYTES];
+static uint64_t nonces[RANKS], number; /* of the core's latest greetings to each rank; of the latest datagram */
 
 /* ---- calls ---- */
 
-/* A message from rank 1, with changes where the input says, as body and payload. */
+/* What another rank would say now. */
+static void fit(struct mesh_message *message, uint16_t src)
+{
+    static const uint8_t data[TOKENS * (BLOCKS / RANKS) * BLOCK_BYTES];
+
+    switch (message->header.type) {
+    case MESH_TYPE_HELLO:
+    case MESH_TYPE_HELLO_ACK:
+        message->as.hello = (struct mesh_hello){.rank_count = RANKS,
+                                                .phase_count = PHASES,
+                                                .datagram_bytes = 1400,
+                                                .window_bytes = 212992,
+                                                .nonce = 77,
+                                                .echo = nonces[src],
+                                                .incarnation = {(uint8_t)src}};
+        break;
+    case MESH_TYPE_TILE:
+        message->as.tile = (struct mesh_tile){
+            .step = step, .phase = phase, .token_count = TOKENS, .block_first = src * (BLOCKS / RANKS), .block_count = BLOCKS / RANKS};
+        message->data = data;
+        message->data_bytes = sizeof data;
+        break;
+    case MESH_TYPE_NAK:
+        message->as.nak = (struct mesh_nak){.step = step, .phase = phase, .range_count = 1};
+        message->ranges[0] = (struct mesh_range){.token_count = TOKENS, .block_count = BLOCKS / RANKS};
+        break;
+    case MESH_TYPE_NOT_YET:
+        message->as.not_yet.step = step;
+        message->as.not_yet.phase = phase;
+        break;
+    case MESH_TYPE_STATUS:
+        message->header.have_step = step;
+        message->header.have_phase = phase;
+        break;
+    default:
+        break;
+    }
+}
+
+/* A message to this rank, with changes where the input says, as body and payload. */
 static void take_datagram(struct input *input, struct mesh_tape_entry *entry)
 {
-    const unsigned type = (unsigned)take(input, 1) % MESH_TYPE_COUNT;
-    unsigned changes = (unsigned)take(input, 1) % 16;
+    static uint8_t packet[PACKET_BYTES];
+    static struct mesh_message message;
+    const unsigned type = (unsigned)take(input, 1) % MESH_TYPE_COUNT, how = (unsigned)take(input, 1);
+    const uint16_t src = (uint16_t)(1 + how / 16 % (RANKS - 1));
+    unsigned changes = how % 16;
     size_t bytes;
 
     if (mesh_wire_message(type) == NULL)
         return;
-    bytes = message_case(type, 1 + take(input, 1), body, sizeof body);
-    body[offsetof(struct mesh_header_bytes, src)] = 1;
-    body[offsetof(struct mesh_header_bytes, dst)] = 0;
+    number += take(input, 1) % 16;
+    bytes = message_case(type, number, packet, sizeof packet);
+    require(mesh_wire_decode(packet, bytes, &message) == 0);
+    message.header.src = src;
+    message.header.dst = 0;
     if (entry->call.kind == MESH_TAPE_SESSIONS_RECEIVE && type < MESH_TYPE_ASK)
-        body[offsetof(struct mesh_header_bytes, epoch) + 3] = 0x80;
+        message.header.epoch = MESH_SESSION_EPOCH;
+    if (entry->call.kind == MESH_TAPE_RECEIVE)
+        fit(&message, src);
+    bytes = mesh_wire_encode(&message, body, sizeof body);
     for (; changes > 0; changes--) {
         const size_t at = take(input, 1);
 
@@ -54,7 +103,7 @@ static void take_datagram(struct input *input, struct mesh_tape_entry *entry)
     entry->call.body_bytes = (uint32_t)mesh_tape_body_bytes(body, bytes);
     entry->call.payload_bytes = (uint32_t)bytes - entry->call.body_bytes;
     entry->receive.port = 7411;
-    entry->receive.ip[15] = 1;
+    entry->receive.ip[15] = (uint8_t)src;
 }
 
 static void begin(struct mesh_tape_entry *entry)
@@ -62,7 +111,7 @@ static void begin(struct mesh_tape_entry *entry)
     static const struct mesh_tape_init init = {.format = MESH_TAPE_FORMAT,
                                                .rank_count = RANKS,
                                                .epoch = 1,
-                                               .phase_count = 5,
+                                               .phase_count = PHASES,
                                                .tokens_max = TOKENS,
                                                .blocks_max = BLOCKS,
                                                .datagram_bytes_max = 1400,
@@ -96,7 +145,7 @@ static void open_gather(struct mesh_tape_entry *entry)
 {
     struct mesh_tape_open *open = &entry->open;
 
-    phase = (uint16_t)((phase + 1) % 5);
+    phase = (uint16_t)((phase + 1) % PHASES);
     step += phase == 0;
     open->step = step;
     open->phase = phase;
@@ -123,7 +172,7 @@ static void fill(struct input *input, struct mesh_tape_entry *entry, unsigned fl
     case MESH_TAPE_PEER:
         entry->peer.rank = (uint16_t)(1 + take(input, 1) % (RANKS - 1));
         entry->peer.port = 7411;
-        entry->peer.ip[15] = 1;
+        entry->peer.ip[15] = (uint8_t)entry->peer.rank;
         break;
     case MESH_TAPE_PATH:
         entry->path.rank = 2;
@@ -197,6 +246,17 @@ static bool is_small(const struct mesh_tape_entry *entry)
            (entry->open.token_count <= 64 && entry->open.block_count <= 512 && entry->open.block_bytes <= 512);
 }
 
+/* A greeting of the core is answered with its nonce. */
+static void note_nonce(const struct mesh_tape_entry *said)
+{
+    static struct mesh_message message;
+    const size_t bytes = said->call.body_bytes;
+
+    if (said->call.kind == MESH_TAPE_DATAGRAM && said->call.payload_bytes == 0 && mesh_wire_decode(said->body, bytes, &message) == 0 &&
+        (message.header.type == MESH_TYPE_HELLO || message.header.type == MESH_TYPE_HELLO_ACK) && message.header.dst < RANKS)
+        nonces[message.header.dst] = message.as.hello.nonce;
+}
+
 /* False: nothing more may be fed. */
 static bool feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
 {
@@ -213,8 +273,10 @@ static bool feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry)
         return err == 0;
     require(difference->outcome != MESH_RERUN_IMPOSSIBLE || difference->reason != NULL);
     mesh_tape_text(&difference->expected, text, sizeof text);
-    if (difference->outcome == MESH_RERUN_DIFFERENT)
+    if (difference->outcome == MESH_RERUN_DIFFERENT) {
         mesh_tape_text(&difference->actual, text, sizeof text);
+        note_nonce(&difference->actual);
+    }
     rerun->difference.outcome = MESH_RERUN_SAME;
     return true;
 }
@@ -281,6 +343,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     now_ns = 1000000000;
     step = 0, phase = 0;
+    number = 0;
+    memset(nonces, 0, sizeof nonces);
     memset(body, 0, sizeof body);
     require(mesh_rerun_open(&rerun, mesh_hash16) == 0);
     for (unsigned i = 0; i < CALLS_MAX && goes_on && input.at < input.end; i++)
