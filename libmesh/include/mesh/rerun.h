@@ -37,9 +37,9 @@ struct mesh_rerun_difference {
 
 /* The next entry of one core's tape, as mesh_tape_decode gives it; the tape begins with its INIT, CLUSTER_INIT or SESSIONS_INIT; with
  * another INIT a new core begins.
- * Returns 0; 1: there is a difference, and nothing more may be fed; MESH_EVERSION: recorded in another format; MESH_EINVAL: no core ever
- * told this, so the tape is damaged or incomplete (mesh_rerun_reason says how); MESH_ESTATE: it cannot be run here (likewise);
- * MESH_ENOMEM. */
+ * Returns 0; 1: there is a difference; MESH_EVERSION: recorded in another format; MESH_EINVAL: no core ever told this, so the tape is
+ * damaged or incomplete (mesh_rerun_reason says how); MESH_ESTATE: it cannot be run here (likewise); MESH_ENOMEM. After any but 0 the rerun
+ * can only be asked and closed: nothing more may be fed, and mesh_rerun_finish not be called. */
 int mesh_rerun_feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entry);
 
 /* After the last entry: 0, or 1 when the core has events or datagrams that the tape lacks. Only where the tape is complete. */
