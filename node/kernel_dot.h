@@ -8,7 +8,7 @@
  *     DOT_FLOAT_PANELS DOT_FLOAT_TOKENS  panels of one token, tokens of one panel at once, of float weights
  *     DOT_DECODE_PANELS                  panels at once of one token, where they are not read in the order of memory
  *     DOT_DECODE_PARTS                   parts of these at once; but see dot_decode_parts
- *     DOT_DECODE_VECTORS                 parts in one step of one token: 1, or DOT_DECODE_PARTS
+ *     DOT_DECODE_TOGETHER                does one step compute all of these?
  *     DOT_DECODE_UNROLLS_K               are a K type's blocks of one token unrolled, where not in the order of memory?
  *     DOT_FEW                            most tokens that go to kernel_dot_few.h
  *     DOT_SIGNED_BYTES                   are weights of 8 bits made signed when they are unpacked?
@@ -310,13 +310,13 @@ DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint
 {
     enum { AHEAD_BYTES = 7 << 10 };
     const size_t block_bytes = (size_t)(type.low_bits + type.high_bits) * PANEL_VECTOR_BYTES;
-    struct dot_block w[(DOT_DECODE_VECTORS - 1) * SLICE_BLOCKS + 1];
+    struct dot_block w[DOT_DECODE_TOGETHER ? (DOT_DECODE_PARTS - 1) * SLICE_BLOCKS + 1 : 1];
 
     DOT_UNROLL
     for (size_t i = 0; i < panels * parts; i++) {
         const uint8_t *at = panel + i / parts * panel_bytes;
         const size_t p = part + i % parts;
-        struct dot_block *one = &w[i % DOT_DECODE_VECTORS * SLICE_BLOCKS];
+        struct dot_block *one = DOT_DECODE_TOGETHER ? &w[i % parts * SLICE_BLOCKS] : w;
 
         if (p == 0 && in_order)
             dot_prefetch_step(at, panel_bytes, blocks, b, AHEAD_BYTES);
@@ -328,8 +328,10 @@ DOT_INLINE void dot_decode_block(struct dot_type type, bool in_order, const uint
             if (type.minimum)
                 one->m = head[i].block_m[b];
         }
-        if ((i + 1) % DOT_DECODE_VECTORS == 0)
-            dot_step(type, w, DOT_DECODE_VECTORS, x, 0, 1, b, &acc[i + 1 - DOT_DECODE_VECTORS]);
+        if (!DOT_DECODE_TOGETHER)
+            dot_step(type, w, 1, x, 0, 1, b, &acc[i]);
+        else if ((i + 1) % parts == 0)
+            dot_step(type, w, parts, x, 0, 1, b, &acc[i + 1 - parts]);
     }
 }
 
@@ -351,11 +353,15 @@ DOT_INLINE void dot_decode_head(struct dot_type type, bool in_order, const uint8
 }
 
 /* How many parts of a panel are read together. In order, all of a line has to be read at once: read in two turns, as half lines, memory has
- * nothing to do in the second one, and Zen 5 reads Q8_0 at 0.62 instead of 0.98 of its speed. K types are unrolled where they are not read
- * in order, and two parts of these are more than the registers hold. */
+ * nothing to do in the second one, and Zen 5 reads Q8_0 at 0.62 instead of 0.98 of its speed. Where K types are unrolled, two parts of them
+ * are more than the registers hold, and elsewhere four parts of those with two sums a block. */
 DOT_INLINE size_t dot_decode_parts(struct dot_type type, bool in_order)
 {
-    return in_order || !dot_is_k(type) || !DOT_DECODE_UNROLLS_K ? DOT_DECODE_PARTS : 1;
+    if (in_order || !dot_is_k(type))
+        return DOT_DECODE_PARTS;
+    if (DOT_DECODE_UNROLLS_K)
+        return 1;
+    return type.halves ? DOT_VECTORS : DOT_DECODE_PARTS;
 }
 
 /* One token, `part` and the parts read together with it, of `panels` panels; in_order: how to prefetch (constants). Blocks of K types are

@@ -18,7 +18,7 @@ enum {
     DOT_FLOAT_TOKENS = 4,
     DOT_DECODE_PANELS = 1,
     DOT_DECODE_PARTS = 2,
-    DOT_DECODE_VECTORS = 1,
+    DOT_DECODE_TOGETHER = false,
     DOT_DECODE_UNROLLS_K = true,
     DOT_FEW = 8,
     DOT_SIGNED_BYTES = false

@@ -20,7 +20,7 @@ enum {
     DOT_FLOAT_TOKENS = 4,
     DOT_DECODE_PANELS = 1,
     DOT_DECODE_PARTS = 4,
-    DOT_DECODE_VECTORS = 4,
+    DOT_DECODE_TOGETHER = true,
     DOT_DECODE_UNROLLS_K = false,
     DOT_FEW = 4,
     DOT_SIGNED_BYTES = true
