@@ -155,8 +155,8 @@ FLAGS_kernel_avxvnni := $(KERNEL_O) -mavx2 -mfma -mf16c $(AVXVNNI)
 FLAGS_kernel_avx512 := $(KERNEL_O) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512
 endif
 ifeq ($(ARCH),aarch64)
-# For processors that execute in order: gcc's first scheduling makes chains of dependent instructions out of kernel_dot_neon.h's sums to save
-# registers, and without renaming its second one has no registers to load ahead. clang schedules in another way and has no such options.
+# For processors that execute in order: to save registers, gcc's first scheduling makes chains of dependent instructions out of the sums of
+# kernel_dot_neon.h, and without renaming its second one has no registers to load ahead. clang schedules differently, without such options.
 IN_ORDER := $(shell $(CC) -Werror -fno-schedule-insns -frename-registers -fsyntax-only -x c /dev/null 2>/dev/null && \
 	echo -fno-schedule-insns -frename-registers) -mtune=cortex-a55
 FLAGS_kernel_neon := $(KERNEL_O) $(IN_ORDER)

@@ -22,12 +22,6 @@ uint64_t served_now_ns(void)
     return atomic_load(&clock_ns);
 }
 
-/* Everything that is linked with this file has its clock. */
-uint64_t mesh_udp_now_ns(void)
-{
-    return served_now_ns();
-}
-
 void served_let_pass(uint64_t ns)
 {
     atomic_fetch_add(&clock_ns, ns);
@@ -143,7 +137,7 @@ static void pass_from_other(struct served *s)
     }
 }
 
-void serve_send_outside(struct server *server)
+void served_send(struct server *server)
 {
     struct served *s = open_one;
 
@@ -152,11 +146,6 @@ void serve_send_outside(struct server *server)
         s->before_send();
     pass_to_other(s);
     pass_to_clients(s);
-}
-
-void serve_send_rest(struct server *server)
-{
-    serve_send_outside(server);
 }
 
 /* ---- clients ---- */

@@ -1,8 +1,7 @@
 /* A serving node in a test: its server with real cores, engine and socket, on a clock and a network that the test plays.
  *
  * The test calls what the node's loop calls. What the node sends outside of epochs goes to clients, which are cores of calls, and to one
- * other process, which is a core of the cluster layer; neither has a socket. Linked with it, a program has its mesh_udp_now_ns,
- * serve_send_outside and serve_send_rest, not those of the node. */
+ * other process, which is a core of the cluster layer; neither has a socket. served_instead.h gives a program its clock and network. */
 #ifndef TESTS_SERVED_H
 #define TESTS_SERVED_H
 
@@ -40,6 +39,7 @@ struct served {
 };
 
 uint64_t served_now_ns(void);
+void served_send(struct server *server);     /* the one of the test that is open: what is outside of epochs */
 void served_let_pass(uint64_t ns);           /* nothing happens meanwhile */
 struct mesh_addr served_addr(uint16_t port); /* 1: the node, 2: the other process, from 10: clients */
 

@@ -12,6 +12,7 @@
 
 #include "mesh/trace.h"
 #include "served.h"
+#include "served_instead.h"
 
 enum { ANY = -2 };
 
@@ -19,21 +20,6 @@ static struct served served; /* too large for the stack */
 static struct server *const server = &served.server;
 static char folder[100], path[140];
 static const volatile sig_atomic_t no_signal;
-
-uint64_t mesh_udp_now_ns(void)
-{
-    return served_now_ns();
-}
-
-void serve_send_outside(struct server *of)
-{
-    served_send(of);
-}
-
-void serve_send_rest(struct server *of)
-{
-    served_send(of);
-}
 
 static int open_node(void **state)
 {
@@ -43,7 +29,7 @@ static int open_node(void **state)
     snprintf(folder, sizeof folder, "%s/mesh-served.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/T.db", folder);
-    served_open(&served, 0);
+    served_open(&served, 0, MESH_SECURITY_NONE);
     server->memory.monitor = memory_monitor_open(&fail); /* reports have the free memory */
     assert_non_null(server->memory.monitor);
     served.config.record.path = path;
