@@ -208,7 +208,8 @@ static void fill(struct input *input, struct mesh_tape_entry *entry, unsigned fl
     case MESH_TAPE_CLUSTER_JOIN:
     case MESH_TAPE_CLUSTER_SHARES:
         memset(body, 0, sizeof body);
-        for (entry->call.body_bytes = (uint32_t)take(input, 1); (flags & IS_LONG) != 0 && input->at < input->end; flags &= ~IS_LONG)
+        entry->call.body_bytes = (uint32_t)take(input, 1);
+        if ((flags & IS_LONG) != 0 && input->at < input->end)
             body[take(input, 1)] = (uint8_t)take(input, 1);
         break;
     default:
