@@ -22,7 +22,7 @@ static bool recall(struct fetch *f)
         fetch_begin(f, "checking the model in the cache");
         if (model_cache_check(&f->cache, NULL, fetch_on_step, f, &ignored) == 0)
             fetch_give_checked(f);
-        progress_end(&f->progress);
+        fetch_end_progress(f);
         is_all = model_part_has(f->part, NULL);
     }
     if (is_all)
@@ -77,7 +77,7 @@ static int run(struct fetch *f, struct fail *fail)
 
 static void release(struct fetch *f)
 {
-    progress_end(&f->progress);
+    fetch_end_progress(f);
     fetch_close_cache(f);
     for (int i = 0; i < ASKED_MAX; i++)
         free(f->asked[i].data);

@@ -38,7 +38,7 @@ static void show(struct fetch *f, uint32_t done)
 }
 
 /* The log may have a thread of its own, which writes after what it was given before. */
-static void end_progress(struct fetch *f)
+void fetch_end_progress(struct fetch *f)
 {
     if (progress_stop(&f->progress))
         log_part(PROGRESS_CLEAR);
@@ -62,7 +62,7 @@ static void log_peer(struct fetch *f, const struct fail *fail)
     const bool has_name = strncmp(fail->text, f->from, strlen(f->from)) == 0;
     char text[sizeof f->said];
 
-    end_progress(f);
+    fetch_end_progress(f);
     snprintf(text, sizeof text, "%s%s%s", has_name ? "" : f->from, has_name ? "" : ": ", fail->text);
     if (strcmp(text, f->said) != 0 && !f->config->is_quiet)
         log_line("%s", text);
@@ -338,7 +338,7 @@ static enum outcome check_cache(struct fetch *f, const char *name, struct fail *
     if (model_cache_check(&f->cache, f->wanted, fetch_on_step, f, fail) < 0)
         return FATAL;
     fetch_give_checked(f);
-    end_progress(f);
+    fetch_end_progress(f);
     if (f->cache.bad_count > 0)
         log_line("%s: %u damaged chunk%s: fetching %s again", f->cache.path, f->cache.bad_count, f->cache.bad_count == 1 ? "" : "s",
                  f->cache.bad_count == 1 ? "it" : "them");
@@ -388,7 +388,7 @@ static enum outcome fetch_from(struct fetch *f, struct mesh_client *client, stru
         return NEXT_PEER;
     fetch_begin(f, "fetching the model");
     outcome = fetch_chunks(f, fail);
-    end_progress(f);
+    fetch_end_progress(f);
     if (outcome == DONE)
         model_cache_remember(f->root, f->config->cluster, f->cache.info.id);
     return outcome;

@@ -44,6 +44,7 @@ enum outcome { DONE, NEXT_PEER, FATAL };
 bool fetch_is_stopped(const struct fetch *f);
 void fetch_begin(struct fetch *f, const char *doing); /* something that takes time: progress is shown */
 void fetch_on_step(void *app, uint32_t done);
+void fetch_end_progress(struct fetch *f);
 int fetch_begin_part(struct fetch *f, struct fail *fail); /* with the cache that is open */
 void fetch_give_checked(struct fetch *f);                 /* what the cache has checked */
 void fetch_close_cache(struct fetch *f);
