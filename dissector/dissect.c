@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -75,25 +76,7 @@ static void catch_signals(void)
 
 /* ---- what becomes of a datagram ---- */
 
-static void notes_of(const struct numbers_verdict *what, unsigned verdicts, char *out, size_t size)
-{
-    const char *note = "";
-
-    if (verdicts & FILTER_LOST)
-        note = "lost";
-    else if (verdicts & FILTER_SPURIOUS)
-        note = "spurious";
-    else if (what->is_duplicate)
-        note = "duplicate";
-    else if (what->is_reordered || what->is_late)
-        note = what->is_late ? "late" : "reordered";
-    if (what->gap > 0)
-        snprintf(out, size, "%" PRIu64 " missing before%s%s", what->gap, note[0] ? ", " : "", note);
-    else
-        snprintf(out, size, "%s", note);
-}
-
-/* The report says it, too, but for a live capture that comes at the end: until then it looks as if nothing were lost any more. */
+/* The report says it, too, but comes at the end: until then a live capture looks as if nothing were lost any more. */
 static void tell_full(struct run *run)
 {
     if (run->has_told_full || run->report.analysis.links.left_out == 0)
@@ -101,7 +84,7 @@ static void tell_full(struct run *run)
     run->has_told_full = true;
     fprintf(stderr,
             "mesh-dissect: --analyze: there are more than %d links, each epoch has its own: what is lost on further ones is not "
-            "reported: end a live capture with Ctrl-C, which prints its report, and start it again\n",
+            "reported: end a live capture with Ctrl-C, which prints its report, and start it again; read a file in parts\n",
             LINKS_MAX);
 }
 
@@ -126,7 +109,7 @@ static void take_datagram(void *context, const struct packet *packet)
         packet_json_write(&run->json, packet, &selection->what, selection->verdict);
         return;
     }
-    notes_of(&selection->what, selection->verdict, notes, sizeof notes);
+    selection_note(selection, notes, sizeof notes);
     line_write(&run->line, packet, notes);
 }
 
@@ -302,6 +285,13 @@ static const char *verdict_asked(const struct run *run)
     return run->filter != NULL && (!s->analyze || s->ladder || s->write_file != NULL) ? filter_needs_verdicts(run->filter) : NULL;
 }
 
+static bool goes_to_file(void)
+{
+    struct stat output;
+
+    return fstat(STDOUT_FILENO, &output) == 0 && S_ISREG(output.st_mode);
+}
+
 static int open_capture(struct run *run, const char *file, struct fail *fail)
 {
     const struct settings *s = run->settings;
@@ -330,8 +320,8 @@ static int open_capture(struct run *run, const char *file, struct fail *fail)
             fprintf(stderr, "mesh-dissect: %s: whether %" PRIu64 " datagrams of links beyond the first %d were lost is not known\n", file,
                     verdicts_not_judged(run->verdicts), LINKS_MAX);
     }
-    if (run->has_text && isatty(STDOUT_FILENO) == 1)
-        options.progress = NULL; /* what is printed shows it */
+    if (run->has_text && !goes_to_file())
+        options.progress = NULL; /* what is printed shows it; a pager has the same terminal */
     keys_rewind(run->keys);
     run->capture = capture_open(&options, fail);
     return run->capture ? 0 : -1;

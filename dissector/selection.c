@@ -1,5 +1,8 @@
 #include "selection.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 int selection_open(struct selection *selection, const struct filter *filter, bool with_numbers, struct fail *fail)
 {
     *selection = (struct selection){.filter = filter, .numbers = with_numbers ? numbers_open() : NULL};
@@ -51,4 +54,23 @@ bool selection_take(struct selection *selection, const struct packet *packet)
     selection->is_wanted = true;
     selection->datagrams += has_datagram && packet->state != PACKET_FOREIGN;
     return true;
+}
+
+void selection_note(const struct selection *selection, char *out, size_t size)
+{
+    const struct numbers_verdict *what = &selection->what;
+    const char *note = "";
+
+    if (selection->verdict & FILTER_LOST)
+        note = "lost";
+    else if (selection->verdict & FILTER_SPURIOUS)
+        note = "spurious";
+    else if (what->is_duplicate)
+        note = "duplicate";
+    else if (what->is_reordered || what->is_late)
+        note = what->is_late ? "late" : "reordered";
+    if (what->gap > 0)
+        snprintf(out, size, "%" PRIu64 " missing before%s%s", what->gap, note[0] ? ", " : "", note);
+    else
+        snprintf(out, size, "%s", note);
 }

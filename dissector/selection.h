@@ -29,4 +29,7 @@ void selection_frame(struct selection *selection, uint64_t ts_ns);
 /* Is this datagram, or a frame that holds none, let through? */
 bool selection_take(struct selection *selection, const struct packet *packet);
 
+/* What stands at the end of its line: what was found out about it, and how many are missing before it. "": nothing. */
+void selection_note(const struct selection *selection, char *out, size_t size);
+
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "memory_text.h"
+#include "mesh/program/progress.h"
 
 void bench_add(struct bench_series *series, double value)
 {
@@ -157,7 +158,7 @@ static void print_line(const struct bench_row *row)
 static void end_progress(struct bench *bench)
 {
     if (bench->shows_progress)
-        fputs("\r\033[K", stderr);
+        fputs(PROGRESS_CLEAR, stderr);
 }
 
 void bench_print(struct bench *bench, const struct bench_row *row)

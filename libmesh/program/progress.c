@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +41,20 @@ bool progress_is_due(struct progress *progress)
     return true;
 }
 
+/* A line that goes on in the next one could not be cleared. Each byte is taken for a column, which is too many for some characters. */
+static void cut(char *text, size_t bytes)
+{
+    struct winsize size;
+    const size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+    size_t end = columns - 1;
+
+    if (bytes <= end)
+        return;
+    while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
+        end--;
+    text[end] = '\0';
+}
+
 void progress_show(struct progress *progress, const char *format, ...)
 {
     char text[200];
@@ -49,6 +65,7 @@ void progress_show(struct progress *progress, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
+    cut(text, strlen(text));
     fprintf(stderr, PROGRESS_CLEAR "%s\r", text);
 }
 

@@ -20,17 +20,21 @@ END
     code=0
     script -qec "sh $tmp/typed" /dev/null >"$tmp/terminal" </dev/null || code=$?
 }
+without_times() { sed -E 's/[0-9.]+ (s|datagrams\/s|times)\b/N \1/g' "$1"; }
 # told SENTENCE PATTERN COMMAND...: there it says that, and then clears the line; the output is the same as without a terminal.
 told() {
     local sentence=$1 pattern=$2 clear=$'\r\e[K' text
     shift 2
-    "$@" >"$tmp/plain" 2>"$tmp/plain.err" </dev/null
+    plain=0
+    "$@" >"$tmp/plain" 2>"$tmp/plain.err" </dev/null || plain=$?
     typed "$@"
     text=$(tr -d '\n' <"$tmp/terminal")
     if [ "$code" -ne 0 ] || ! tr '\r' '\n' <"$tmp/terminal" | grep -qE "$pattern"; then
         not_ok "$sentence" "command: $*" "expected on the terminal: $pattern" "exit code $code" "$(cat -v "$tmp/terminal")"
     elif [[ $text != *"$clear"* ]] || grep -qE "$pattern" <<<"${text##*"$clear"}"; then
         not_ok "$sentence" "command: $*" "the line is still there: $(tail -c 200 "$tmp/terminal" | cat -v)"
+    elif [ "$plain" -ne 0 ] || ! cmp -s <(without_times "$out") <(without_times "$tmp/plain"); then
+        not_ok "$sentence" "command: $*" "exit code without a terminal: $plain" "$(diff "$out" "$tmp/plain" | head -5)"
     elif grep -q $'\r' "$tmp/plain.err"; then
         not_ok "$sentence" "command: $*" "also without a terminal: $(cat -v "$tmp/plain.err")"
     else
@@ -57,9 +61,15 @@ if [ -x "$mesh_dissect" ]; then
     told "mesh-dissect tells how much of a capture it has read" 'gaps-host1.pcap: +[0-9]+ %' "$mesh_dissect" -r "$capture" --analyze
     check_same "the analysis is printed without it" "$out" "$tmp/plain"
     told "so it does of several" 'gaps-host1.pcap: +[0-9]+ %' "$mesh_dissect" -r "$capture" -r docs/captures/host-host0.pcap --analyze
-    told "of a pipe it tells the number of frames" '^.*-: 1024 frames' sh -c "'cat $capture | $mesh_dissect -r - --count'"
-    typed sh -c "'$mesh_dissect -r $capture >/dev/tty'"
-    check_equal "lines on the terminal are not mixed with it" "$(grep -c 'pcap: *[0-9]* %' "$tmp/terminal")" 0
+    echo "cat $capture | $mesh_dissect -r - --count" >"$tmp/pipe.sh"
+    told "of a pipe it tells the number of frames" '^.*-: 1024 frames' sh "$tmp/pipe.sh"
+    echo "$mesh_dissect -r $capture >/dev/tty" >"$tmp/tty.sh"
+    typed sh "$tmp/tty.sh"
+    check_contains "lines are printed on the terminal" "$tmp/terminal" " TILE "
+    check_equal "they are not mixed with it" "$(grep -c 'pcap: *[0-9]* %' "$tmp/terminal")" 0
+    echo "$mesh_dissect -r $capture | cat" >"$tmp/pager.sh"
+    typed sh "$tmp/pager.sh"
+    check_equal "nor are those that another program shows there" "$(grep -c 'pcap: *[0-9]* %' "$tmp/terminal")" 0
 fi
 fast=1000
 yes 'The lamp was lit, and the snow fell.' | head -30 >"$tmp/long"

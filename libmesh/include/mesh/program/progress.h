@@ -20,10 +20,11 @@ double progress_elapsed_s(const struct progress *progress);
 /* True at most five times a second; the caller then writes the line, beginning with a carriage return. */
 bool progress_is_due(struct progress *progress);
 
-/* Write the line if it is due. The cursor goes back to its beginning, so that what is printed before the end goes over it. */
+/* Write the line if it is due, cut to the width of the terminal. The cursor goes back to its beginning, so that what is printed before the
+ * end goes over it. */
 __attribute__((format(printf, 2, 3))) void progress_show(struct progress *progress, const char *format, ...);
 
-/* No line stands there any more: true if the caller has to clear it. */
+/* Forget the line without clearing it. True: one was shown, and the caller has to write PROGRESS_CLEAR. */
 bool progress_stop(struct progress *progress);
 
 /* Clear the line. */
