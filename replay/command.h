@@ -48,7 +48,8 @@ void trace_recording(struct mesh_trace *trace, char recording[TRACE_RECORDING_BY
 bool trace_is_blank(struct mesh_trace *trace);
 
 /* Put files of one recording (--record-size, --record-time) into the order in which they were written, keeping the places that they occupy:
- * patterns of a shell name T-2.db before T.db. On stderr: which end early, are being written, or continue in a file that is not named. */
+ * patterns of a shell name T-2.db before T.db. Blank files come last. On stderr: which end early, are being written, or continue in a file
+ * that is not named. */
 int trace_order(const char **paths, size_t count, struct fail *fail);
 
 #endif

@@ -97,24 +97,6 @@ static void find_tokens(struct run *run, struct run_request *r)
         r->has_digests |= token->digest != MESH_TRACE_NULL;
 }
 
-static int add_requests(struct run *run, size_t index, const struct mesh_trace_clock *clock, struct fail *fail)
-{
-    const struct compute_tokens *tokens = &run->sources[index].tokens;
-    const size_t count = run->play.count + tokens->request_count;
-    struct run_request *grown = count > 0 ? realloc(run->play.requests, count * sizeof *grown) : run->play.requests;
-
-    if (count > 0 && grown == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the requests: close other programs");
-    run->play.requests = grown;
-    for (size_t i = 0; i < tokens->request_count; i++) {
-        run->play.requests[run->play.count++] = (struct run_request){.request = &tokens->requests[i],
-                                                                     .tokens = tokens,
-                                                                     .node = (uint16_t)index,
-                                                                     .at_ns = mesh_trace_clock_first_ns(clock, tokens->request_ns[i])};
-    }
-    return 0;
-}
-
 /* The first named file of the same recording. */
 static struct source *first_of(const struct run *run, size_t index)
 {
@@ -124,6 +106,36 @@ static struct source *first_of(const struct run *run, size_t index)
     while (strcmp(run->sources[first].recording, recording) != 0)
         first++;
     return &run->sources[first];
+}
+
+/* Each is of one node, in as many files as it has. */
+static uint16_t recordings_before(const struct run *run, size_t index)
+{
+    uint16_t count = 0;
+
+    for (size_t i = 0; i < index; i++)
+        if (first_of(run, i) == &run->sources[i])
+            count++;
+    return count;
+}
+
+static int add_requests(struct run *run, size_t index, const struct mesh_trace_clock *clock, struct fail *fail)
+{
+    const struct compute_tokens *tokens = &run->sources[index].tokens;
+    const size_t count = run->play.count + tokens->request_count;
+    const uint16_t node = recordings_before(run, index);
+    struct run_request *grown = count > 0 ? realloc(run->play.requests, count * sizeof *grown) : run->play.requests;
+
+    if (count > 0 && grown == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the requests: close other programs");
+    run->play.requests = grown;
+    for (size_t i = 0; i < tokens->request_count; i++) {
+        run->play.requests[run->play.count++] = (struct run_request){.request = &tokens->requests[i],
+                                                                     .tokens = tokens,
+                                                                     .node = node,
+                                                                     .at_ns = mesh_trace_clock_first_ns(clock, tokens->request_ns[i])};
+    }
+    return 0;
 }
 
 static int read_trace(struct run *run, size_t index, struct fail *fail)

@@ -41,7 +41,7 @@ struct run_judging {
 int run_judge(struct run_judging *judging, struct fail *fail);
 void run_cases_release(struct run_cases *cases);
 
-/* Its part about tiles: a case for each recording at most. -1 after fail_set. */
+/* Its part about tiles: at most a case for each named file. -1 after fail_set. */
 int run_judge_tiles(struct run_judging *judging, struct fail *fail);
 
 /* Its parts about timing, up to three cases, and about loss, one case. -1 after fail_set. */

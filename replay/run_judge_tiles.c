@@ -66,7 +66,7 @@ static void say_computed(struct run_cases *cases, const struct compute *computed
                  tiles, blocks, tokens);
 }
 
-/* Tiles that have no counterpart, in the recording and now, have to be what the model gives. */
+/* Where tiles of this run have no counterpart in the recording, they have to be what the model gives. */
 static int judge_computed(struct run_judging *j, struct fail *fail)
 {
     const char *long_name = run_nodes_option(j->nodes, "--model"),
@@ -79,8 +79,8 @@ static int judge_computed(struct run_judging *j, struct fail *fail)
     run_case_begin(&j->cases, "tiles of this run, recomputed");
     if (model == NULL) {
         run_case_say(&j->cases, VERDICT_SKIP,
-                     "several requests share steps differently each time, and a change of members begins them anew: give -m MODEL.gguf "
-                     "after --");
+                     "steps of this run and of the recording do not correspond (several requests, or a change of members): give "
+                     "-m MODEL.gguf after --");
         return 0;
     }
     for (uint16_t i = 0; i < j->nodes->count; i++)

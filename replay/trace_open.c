@@ -80,6 +80,7 @@ struct file {
     int64_t first_ns;              /* of its first call */
     int64_t core, instance, first; /* of that call: its core, and its number there */
     bool has_gaps;
+    bool is_blank;
     struct mesh_trace_ending ending;
 };
 
@@ -122,6 +123,7 @@ static int describe(struct file *file, const char *path, struct fail *fail)
     if (trace == NULL)
         return -1;
     file->path = path;
+    file->is_blank = trace_is_blank(trace);
     trace_recording(trace, file->recording);
     result = rows_each(path, trace, "SELECT t_ns, core, instance, first, (SELECT count(*) FROM gaps) FROM chunks ORDER BY t_ns, id LIMIT 1",
                        take_first, file, fail);
@@ -201,6 +203,15 @@ static void tell_endings(const struct file *files, size_t count)
     }
 }
 
+/* What its recorder has not begun tells nothing of the run, as the first file does. The others stay in their order. */
+static void put_blank_last(struct file *files, size_t count)
+{
+    for (size_t end = count; end > 1; end--)
+        for (size_t i = 0; i + 1 < end; i++)
+            if (files[i].is_blank && !files[i + 1].is_blank)
+                swap(&files[i], &files[i + 1]);
+}
+
 int trace_order(const char **paths, size_t count, struct fail *fail)
 {
     struct file *files = calloc(count > 0 ? count : 1, sizeof *files);
@@ -215,6 +226,7 @@ int trace_order(const char **paths, size_t count, struct fail *fail)
             if (files[i].recording[0] != '\0' && strcmp(files[i].recording, files[k].recording) == 0 &&
                 files[k].first_ns < files[i].first_ns)
                 swap(&files[i], &files[k]);
+    put_blank_last(files, count);
     for (size_t i = 0; i < count && result == 0; i++)
         paths[i] = files[i].path;
     if (result == 0)

@@ -171,7 +171,7 @@ if command -v sqlite3 >/dev/null; then
         sqlite3 "$tmp/files-3.db" "DELETE FROM $table"
     done
     sqlite3 "$tmp/files-3.db" "INSERT INTO meta VALUES('end', 'open')"
-    check "a recording in several files is repeated" play "$tmp/files-2.db" "$tmp/files-3.db" "$tmp/files.db" --nodes 1 --speed max
+    check "a recording in several files is repeated" play "$tmp/files-3.db" "$tmp/files-2.db" "$tmp/files.db" --nodes 1 --speed max
     check_contains "an answer is compared with all files that have some of it" "$out" "ok: tokens of request 1: the same: 16"
     check_equal "no file is said to be missing" "$(grep -c 'is not named' "$err")" 0
     # A change of members in the middle of an answer: the steps of the second epoch count anew.
