@@ -113,7 +113,9 @@ struct fleet_node {
     uint8_t incarnation[16];
     bool has_reported;
     struct mesh_telemetry_head head; /* of the newest report */
-    uint32_t life;                   /* of the mesh, then */
+    uint32_t life;                   /* of the mesh, when the node was in an epoch last */
+    uint32_t epoch_last;             /* that one; 0: in none yet */
+    uint8_t epoch_incarnation[16];   /* of the process that was in it */
     uint16_t rank;                   /* that of the head, unless another node has had it in a later epoch: then MESH_TELEMETRY_NOBODY */
     struct mesh_telemetry_node now, before;
     uint64_t before_ns;    /* its clock at the last tick; 0: none */

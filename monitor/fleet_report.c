@@ -94,7 +94,6 @@ static void take_model(struct report_reader *in, struct fleet_node *node, const 
 /* A node that is in no later epoch has lost the rank: with two nodes of one rank, sentences and links would be taken for the other's. */
 static void take_rank(struct report_reader *in, struct fleet_node *node)
 {
-    node->life = in->fleet->life;
     node->rank = in->head->rank;
     for (int i = 0; node->rank != MESH_TELEMETRY_NOBODY && i < in->fleet->node_end; i++) {
         struct fleet_node *other = &in->fleet->nodes[i];
@@ -105,6 +104,21 @@ static void take_rank(struct report_reader *in, struct fleet_node *node)
     }
 }
 
+/* Within one life of the mesh a process that was started again is in a later epoch than the one before it, though at first in none. The
+ * first such node tells of a new life, the others are part of it. */
+static void take_epoch(struct report_reader *in, struct fleet_node *node)
+{
+    const bool is_other = memcmp(node->epoch_incarnation, in->head->incarnation, sizeof node->epoch_incarnation) != 0;
+
+    if (in->head->epoch == 0)
+        return;
+    if (node->epoch_last > 0 && node->life == in->fleet->life && in->head->epoch < node->epoch_last + is_other)
+        in->fleet->life++;
+    node->life = in->fleet->life;
+    node->epoch_last = in->head->epoch;
+    memcpy(node->epoch_incarnation, in->head->incarnation, sizeof node->epoch_incarnation);
+}
+
 static void take_node(struct report_reader *in, const struct mesh_telemetry_item *item)
 {
     struct fleet_node *node = &in->fleet->nodes[in->node];
@@ -112,9 +126,7 @@ static void take_node(struct report_reader *in, const struct mesh_telemetry_item
 
     if (!is_restarted && node->has_reported && in->head->serial < node->head.serial) /* overtaken by a newer report */
         return;
-    /* Within one life of the mesh a process that was started again is in a later epoch than the one before it. */
-    if (node->has_reported && in->head->epoch > 0 && in->head->epoch < node->head.epoch + is_restarted)
-        in->fleet->life++;
+    take_epoch(in, node);
     if (is_restarted) {
         restart(in, node);
         memcpy(node->incarnation, in->head->incarnation, sizeof node->incarnation);

@@ -85,6 +85,26 @@ static void steps_of_a_mesh_that_was_started_anew_are_newer_than_its_own_earlier
     assert_memory_equal(after(c, "width "), "13.", 3); /* not the seconds since the earlier step 250 */
 }
 
+/* As nodes do that are started again, until they have found one another. */
+static void so_they_are_if_the_new_processes_were_in_no_epoch_at_first(void **state)
+{
+    struct monitor_case *c = *state;
+    const double tok_per_s = c->made.tok_per_s;
+
+    monitor_case_run(c, 5);
+    c->made.is_dead[3] = true;
+    made_start_anew(&c->made);
+    c->made.epoch = 0;
+    c->made.tok_per_s = 0;
+    monitor_case_run(c, 2);
+    c->made.tok_per_s = tok_per_s;
+    made_new_epoch(&c->made);
+    assert_int_equal(c->made.epoch, 1);
+    monitor_case_run(c, 1);
+    assert_int_equal(number_of_first_line(c), 50);
+    assert_int_equal(c->fleet.life, 1); /* not once for each node */
+}
+
 /* Ranks are dealt anew, but who was waited for is no other node than before. */
 static void a_stall_is_for_the_node_that_had_the_rank_then(void **state)
 {
@@ -106,6 +126,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(steps_of_a_new_epoch_are_newer, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(steps_of_a_mesh_that_was_started_anew_are_newer_than_its_own_earlier_ones, monitor_case_open,
                                         monitor_case_close),
+        cmocka_unit_test_setup_teardown(so_they_are_if_the_new_processes_were_in_no_epoch_at_first, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(a_stall_is_for_the_node_that_had_the_rank_then, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(steps_stay_where_they_were_while_clocks_drift, monitor_case_open, monitor_case_close),
     };
