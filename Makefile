@@ -156,7 +156,8 @@ FLAGS_kernel_avx512 := $(KERNEL_O) -mavx512f -mavx512bw -mavx512vl -mavx512dq -m
 endif
 ifeq ($(ARCH),aarch64)
 # For processors that execute in order: to save registers, gcc's first scheduling makes chains of dependent instructions out of the sums of
-# kernel_dot_neon.h, and without renaming its second one has no registers to load ahead. clang schedules differently, without such options.
+# kernel_dot_neon.h, and without renaming its second one has no registers to load ahead. clang schedules differently, without such options;
+# what it and gcc's second one do is for Cortex-A55, since processors that execute out of order need no help.
 IN_ORDER := $(shell $(CC) -Werror -fno-schedule-insns -frename-registers -fsyntax-only -x c /dev/null 2>/dev/null && \
 	echo -fno-schedule-insns -frename-registers) -mtune=cortex-a55
 FLAGS_kernel_neon := $(KERNEL_O) $(IN_ORDER)

@@ -1,7 +1,8 @@
 /* What kernel_dot.h needs of NEON: 4 rows in a register. With the dot product instructions when the file is compiled for them.
  *
  * Cortex-A53 and A55, which most small boards have, execute in the order of the program: sums that do not depend on one another stand side
- * by side, of all parts of a panel for one token and of two parts for four tokens. The Makefile keeps gcc from making chains of them. */
+ * by side, of all parts of a panel for one token (two parts where a block has two sums), and of two parts for four tokens. The Makefile
+ * keeps gcc from making chains of them. */
 #ifndef NODE_KERNEL_DOT_NEON_H
 #define NODE_KERNEL_DOT_NEON_H
 
