@@ -147,7 +147,8 @@ static struct cluster_ban *find_ban(const struct mesh_cluster *cluster, const ui
     return NULL;
 }
 
-/* Until then it means something. */
+/* Until then it denies, or its length counts for the next one. What only needs_check keeps after that may go: such a process joins without
+ * a check. */
 static uint64_t matters_until_ns(const struct cluster_ban *ban)
 {
     return ban->number ? ban->until_ns + (ban->starved_ns ? STARVED_OLD_NS : 0) : 0;

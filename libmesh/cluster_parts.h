@@ -29,7 +29,7 @@ enum {
     CLUSTER_BANS_MAX = 32,
     CLUSTER_STRIKES_MAX = 32,
     CLUSTER_MISTAKES_MAX = 64,
-    CLUSTER_TRIES_MAX = 20, /* plans given up in a row that are counted */
+    CLUSTER_TRIES_MAX = 20, /* plans given up, each within a second of the one before, that are counted */
     CLUSTER_ANSWERS = 8,    /* times of answering that are remembered */
     CLUSTER_NUMBERS = 512,  /* received numbers remembered per sender */
     CLUSTER_ASKED = 1024,   /* times of questions that are remembered: four seconds of the largest epoch */
@@ -193,7 +193,7 @@ struct cluster_plan {
     uint64_t repeat_at_ns, repeat_ns, deadline_ns;
     unsigned repeats;
     uint64_t backoff_until_ns; /* no plan before that: somebody else has one */
-    unsigned tries;            /* ballots given up in a row */
+    unsigned tries;            /* ballots given up, each within a second of the one before, also if others passed in between */
     uint64_t stopped_ns;       /* the last of them */
     bool has_shares;
     uint32_t shares[MESH_RANKS_MAX]; /* of the epoch's members */

@@ -322,7 +322,8 @@ int mesh_rerun_feed(struct mesh_rerun *rerun, const struct mesh_tape_entry *entr
     err = call(rerun, entry);
     if (err < 0)
         return err;
-    if (entry->call.kind != MESH_TAPE_CLUSTER_DATAGRAM) /* it is sent at a time of its own, and what follows may be of the core's */
+    /* A datagram has the time at which it was sent, which the core does not know: the next entry may have the core's own, earlier time. */
+    if (entry->call.kind != MESH_TAPE_CLUSTER_DATAGRAM)
         rerun->now_ns = entry->call.at_ns;
     if (err == 1)
         differ(rerun, MESH_RERUN_IMPOSSIBLE, NULL);

@@ -7,7 +7,7 @@
 
 #define END_COMPLETE  "complete"
 #define END_CONTINUED "continued"
-#define CLOCK_SET_NS  UINT64_C(1000000000) /* a clock that is not set, but runs faster for a while, changes by less */
+#define CLOCK_SET_NS  UINT64_C(1000000000) /* smaller steps are left: dates would change by less than a second */
 
 int mesh_trace_end_here(struct mesh_trace *trace, int64_t end_ns, const char *next)
 {
@@ -58,7 +58,8 @@ static int get_last(struct mesh_trace *trace, int64_t *last_ns)
 }
 
 /* A machine without a battery for its clock is in 1970 until the network tells it the time. The last report shows whether that has happened
- * since; of a clock that was right it says less than the beginning, as it has milliseconds only. */
+ * since (or whether the machine was suspended: the trace's clock stood, and what came after that is dated right); of a clock that was right
+ * it says less than the beginning, as it has milliseconds only. */
 static int correct_begun(struct mesh_trace *trace, struct mesh_trace_ending *made)
 {
     const uint64_t ahead = (uint64_t)made->begun_unix_ns - (uint64_t)made->begun_ns;

@@ -9,8 +9,8 @@
 
 enum { LINE_BYTES = 3 * PATH_MAX };
 
-/* What a group of version 1 has instead of a limit: the largest i64 that is a multiple of the page size, which the kernel is built for. */
-static const uint64_t no_limit = UINT64_C(1) << 62;
+/* Version 1 writes the largest i64 that is a multiple of the kernel's page size for "no limit": any limit from this on is none. */
+static const uint64_t limit_bytes_max = UINT64_C(1) << 62;
 
 /* File names of the two versions. */
 struct version {
@@ -64,7 +64,7 @@ static uint64_t left_bytes(const char *root, const char *folder, const struct ve
 {
     uint64_t limit, used, cached;
 
-    if (!read_number(root, folder, version->limit, &limit) || limit > no_limit || !read_number(root, folder, version->used, &used))
+    if (!read_number(root, folder, version->limit, &limit) || limit > limit_bytes_max || !read_number(root, folder, version->used, &used))
         return UINT64_MAX;
     cached = cached_bytes(root, folder, version);
     used -= cached < used ? cached : used;

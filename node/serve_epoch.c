@@ -21,7 +21,7 @@ static const uint64_t refused_ns = 65000000000; /* a refusing member is asked ev
 
 /* Between two events of the same member's suspicion in an epoch. Where machines have other work, members are suspected every few seconds
  * and answer, and a node remembers 64 events. */
-static const uint64_t suspected_ns = 60000000000;
+static const uint64_t suspicion_apart_ns = 60000000000;
 
 void serve_log(const struct server *server, const char *format, ...)
 {
@@ -396,7 +396,7 @@ static void suspect(struct server *server, uint16_t rank)
     if (!serve_is_rank(server, rank))
         return;
     if (mesh_cluster_get_peer_stats(server->cluster, rank, &peer) == MESH_OK && !peer.is_suspected &&
-        (server->suspected_ns[rank] == 0 || now_ns - server->suspected_ns[rank] >= suspected_ns)) {
+        (server->suspected_ns[rank] == 0 || now_ns - server->suspected_ns[rank] >= suspicion_apart_ns)) {
         server->suspected_ns[rank] = now_ns;
         serve_note(server, MESH_NODE_EVENT_SUSPECTED, rank, &server->run->member[rank].addr, "silent, or its port is unreachable");
     }

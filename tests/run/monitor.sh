@@ -111,9 +111,10 @@ check_contains "the chosen interval is saved in the settings" "$tmp/config/mesh-
 
 tm kill-server
 screen_start 120 36 "$tmp/folder" "$(realpath "$monitor") --to 127.0.0.1:$port -C -M; echo ended with \$?; sleep 60"
-sees "options leave colours and the mouse out" "4 of 4 nodes compute"
+sees "with -C and -M all is there" "4 of 4 nodes compute"
+check_equal "-C leaves no colours" "$(shows_colour '([349]|10)[0-8]' && echo some)" ""
 keys q
-sees "this time" "ended with 0"
+sees "q ends it without colours, too" "ended with 0"
 check_contains "but next time there are colours again" "$tmp/config/mesh-monitor/config" "no_colour = no"
 check_contains "and the mouse" "$tmp/config/mesh-monitor/config" "no_mouse = no"
 

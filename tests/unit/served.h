@@ -1,7 +1,7 @@
 /* A serving node in a test: its server with real cores, engine and socket, on a clock and a network that the test plays.
  *
  * The test calls what the node's loop calls. What the node sends outside of epochs goes to clients, which are cores of calls, and to one
- * other process, which is a core of the cluster layer; neither has a socket. served_instead.h gives a program its clock and network. */
+ * other process, which is a core of the cluster layer; neither has a socket. served_clock.h gives a program its clock and network. */
 #ifndef TESTS_SERVED_H
 #define TESTS_SERVED_H
 

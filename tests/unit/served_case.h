@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "served.h"
-#include "served_instead.h"
+#include "served_clock.h"
 
 static struct served served; /* too large for the stack */
 static struct server *const server = &served.server;

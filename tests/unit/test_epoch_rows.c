@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -263,8 +264,8 @@ static void workers_load_nothing_until_the_rows_are_there(void **state)
     assert_non_null(run.fetcher);
     assert_true(atomic_load(&run.workers.waits));
     atomic_store(&played.is_held, false);
-    for (unsigned i = 0; i < 1000000 && atomic_load(&run.workers.waits); i++)
-        sched_yield();
+    for (unsigned ms = 0; ms < 20000 && atomic_load(&run.workers.waits); ms++)
+        poll(NULL, 0, 1); /* nanosleep is played */
     assert_false(atomic_load(&run.workers.waits));
     epoch_run_rows_stop(&run);
     assert_null(run.fetcher);

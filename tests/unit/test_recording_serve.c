@@ -12,7 +12,7 @@
 
 #include "mesh/trace.h"
 #include "served.h"
-#include "served_instead.h"
+#include "served_clock.h"
 
 enum { ANY = -2 };
 

@@ -320,8 +320,8 @@ enum mesh_trace_ending_kind {
 struct mesh_trace_ending {
     enum mesh_trace_ending_kind kind;
     int64_t until_ns; /* latest time of any row; of a marked end: of the end. MESH_TRACE_NULL: there are no rows */
-    /* The same moment by the trace's clock and since 1970: if the wall clock was set while it was recorded, as it was set.
-     * MESH_TRACE_NULL: not known */
+    /* The same moment by the trace's clock and since 1970: if the wall clock was set while it was recorded, or the machine suspended, as it
+     * was then. MESH_TRACE_NULL: not known */
     int64_t begun_ns, begun_unix_ns;
     char next[256]; /* of MESH_TRACE_END_CONTINUED: name of the file that follows */
 };
