@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask_watch.h"
 #include "client_message.h"
 #include "client_session.h"
 #include "commands.h"
@@ -39,6 +40,7 @@ struct asking {
     bool has_summary;
     uint32_t tokens;
     uint64_t ids_digest, logits_digest;
+    struct ask_watch watch; /* for the summary of JSON */
 };
 
 /* The signal that asks for an early end, 0: none yet. The next one ends the process at once. */
@@ -95,8 +97,8 @@ static int send_message(struct mesh_client *client, const struct client_message 
     return client_session_send(client, record, client_message_write(message, record), fail);
 }
 
-/* The next record; 0 when there is none yet. */
-static int next_message(struct mesh_client *client, struct client_message *message, struct fail *fail)
+/* The next record; 0 when there is none yet, or it was telemetry of a watched node. figures: NULL where none is. */
+static int next_message(struct mesh_client *client, struct ask_figures *figures, struct client_message *message, struct fail *fail)
 {
     const uint8_t *record;
     size_t bytes;
@@ -104,6 +106,8 @@ static int next_message(struct mesh_client *client, struct client_message *messa
 
     if (got <= 0)
         return got;
+    if (figures != NULL && ask_figures_take(figures, record, bytes))
+        return 0;
     if (client_message_read(message, record, bytes) < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "the node's answer cannot be read: are both of the same version?");
     if (message->kind == CLIENT_MESSAGE_REFUSED)
@@ -156,20 +160,35 @@ static double per_second(double count, uint64_t ns)
     return ns > 0 ? count * 1e9 / (double)ns : 0.0;
 }
 
+/* What the nodes did; null where it is not known. */
+static void print_figures(struct asking *a, const struct ask_summary *summary, uint16_t nodes)
+{
+    json_array_begin(&a->out, "utilisation");
+    for (uint16_t rank = 0; rank < nodes; rank++)
+        json_double(&a->out, NULL, summary->utilisation[rank]);
+    json_array_end(&a->out);
+    json_double(&a->out, "bytes_sent_per_token", summary->bytes_per_token);
+    json_double(&a->out, "packets_sent_per_token", summary->packets_per_token);
+}
+
 static int print_done(struct asking *a, const struct client_message_done *done, struct fail *fail)
 {
     const double gen_per_s = done->tokens > 1 ? per_second(done->tokens - 1, done->all_ns - done->first_ns) : 0.0;
     const double prompt_per_s = per_second(done->prompt_tokens, done->first_ns);
+    struct ask_summary summary;
     char hex[17];
 
     if (a->target.json) {
         json_event_begin(&a->out, "summary");
+        ask_figures_sum(&a->watch.figures, &summary);
         json_uint(&a->out, "nodes", done->nodes);
+        json_double(&a->out, "threads", summary.threads);
         json_uint(&a->out, "prompt_tokens", done->prompt_tokens);
         json_double(&a->out, "prompt_tok_per_s", prompt_per_s);
         json_uint(&a->out, "gen_tokens", done->tokens);
         json_double(&a->out, "gen_tok_per_s", gen_per_s);
         json_double(&a->out, "ttft_ms", (double)done->first_ns / 1e6);
+        print_figures(a, &summary, done->nodes);
         json_uint(&a->out, "epochs", done->epochs);
         snprintf(hex, sizeof hex, "%016" PRIx64, a->ids_digest);
         json_text(&a->out, "digest_ids", hex);
@@ -229,15 +248,22 @@ static int listen_to(struct asking *a, struct mesh_client *client, struct fail *
             fflush(stdout);
             return send_message(client, &cancel, fail);
         }
-        got = next_message(client, &message, fail);
+        if (ask_watch_run(&a->watch, client, fail) < 0)
+            return -1;
+        got = next_message(client, &a->watch.figures, &message, fail);
         if (got < 0)
             return -1;
         if (got == 0)
             continue;
-        if (message.kind == CLIENT_MESSAGE_DONE)
+        if (message.kind == CLIENT_MESSAGE_DONE) {
+            ask_watch_end(&a->watch, client);
             return print_done(a, &message.done, fail);
-        if (message.kind == CLIENT_MESSAGE_TOKENS && print_tokens(a, &message, fail) < 0)
-            return -1;
+        }
+        if (message.kind == CLIENT_MESSAGE_TOKENS) {
+            ask_watch_generates(&a->watch);
+            if (print_tokens(a, &message, fail) < 0)
+                return -1;
+        }
     }
 }
 
@@ -262,7 +288,9 @@ static int ask_node(struct asking *a, struct fail *fail)
     if (client == NULL)
         return -1;
     watch_signals();
-    result = send_message(client, &question, fail);
+    result = a->target.json ? ask_watch_begin(&a->watch, client, fail) : 0;
+    if (result == 0)
+        result = send_message(client, &question, fail);
     if (result == 0)
         result = listen_to(a, client, fail);
     client_session_close(client);
@@ -373,7 +401,7 @@ static int status(struct target *target, struct fail *fail)
         return result < 0 ? -1 : standard_streams_flush(fail);
     }
     result = send_message(client, &question, fail);
-    while (result == 0 && tries++ < 25 && (result = next_message(client, &message, fail)) == 0)
+    while (result == 0 && tries++ < 25 && (result = next_message(client, NULL, &message, fail)) == 0)
         ;
     if (result == 0 || (result > 0 && message.kind != CLIENT_MESSAGE_STATE))
         result = fail_set(fail, EXIT_ENVIRONMENT,

@@ -9,7 +9,7 @@
 #include "mesh/telemetry.h"
 #include "mesh/wire.h"
 
-enum { WATCHERS_MAX = 8, WATCH_FORMER_MAX = 2 * MESH_RANKS_MAX };
+enum { WATCHERS_MAX = 32, WATCH_FORMER_MAX = 2 * MESH_RANKS_MAX };
 
 /* A client. */
 struct watcher {

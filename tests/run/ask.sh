@@ -51,6 +51,27 @@ check_equal "the summary has what the manual page says" \
     "$("$mesh_node" ask --to "127.0.0.1:$quick" "${hot[@]}" 2>/dev/null | tail -n 1 | grep -o '"[a-z_]*":' | tr -d '":' | paste -sd' ')" \
     "schema_version event $(sed -n '/^with a summary of what the client knows/,/^which may/p' docs/man/mesh-node.1 |
         sed -n 's/^\.BR //p' | tr -d ',"' | xargs)"
+# figures FILE: those of a summary that the nodes count: utilisation, bytes and packets
+figures() {
+    local sent='"bytes_sent_per_token":([^,]*),"packets_sent_per_token":([^,]*)'
+    sed -nE "s/^.*\"event\":\"summary\".*\"utilisation\":\\[([^]]*)\\],$sent,.*$/\\1 \\2 \\3/p" \\
+        "$1"
+}
+"$mesh_node" ask --to "127.0.0.1:$quick" "${hot[@]}" 2>/dev/null >"$tmp/alone.json"
+check_equal "alone a node sends nothing, and computes for a part of the time" \
+    "$(figures "$tmp/alone.json" | awk '{ print ($1 > 0.05 && $1 <= 1 && NF == 3 ? "some" : $0), $2, $3 }')" "some 0 0"
+second=$(free_port)
+background "$mesh_node" serve -m "$model" -t 1 --ctx 256 --listen "127.0.0.1:$second" --join "127.0.0.1:$quick" 2>/dev/null
+two_answer() {
+    "$mesh_node" ask --to "127.0.0.1:$second" "${hot[@]}" 2>/dev/null >"$tmp/two.json" &&
+        tail -n 1 "$tmp/two.json" | grep -q '"nodes":2,"threads":1,'
+}
+check "a second node joins" wait_until 20 two_answer
+"$mesh_node" run -m "$model" --ctx 256 -t 1 --local 2 --security none "${hot[@]}" 2>/dev/null >"$tmp/local.json"
+# The datagrams' size grows with what is known of the path, so their number differs.
+check_equal "each of two nodes has its utilisation, and they send what nodes of run send" \
+    "$(echo "$(figures "$tmp/two.json" | tr , ' ') $(figures "$tmp/local.json" | tr , ' ')" |
+        awk '{ print ($1 > 0 && $1 <= 1 && $2 > 0 && $2 <= 1), ($3 > $7 / 2 && $3 < 1.5 * $7), ($4 > 0 && $4 < 1.5 * $8), NF }')" "1 1 1 8"
 check_equal "all tokens were compared" "$(grep -c '"event":"token"' "$tmp/ask.json")" 200
 
 # ---- signals ----

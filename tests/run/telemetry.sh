@@ -219,18 +219,24 @@ fi
 
 # ---- the limit of watching clients ----
 watchers=()
-for i in 1 2 3 4 5 6 7 8 9; do
-    status 2 --telemetry 3 >"$tmp/watch$i" 2>"$tmp/watch$i.err" </dev/null &
+for i in $(seq 33); do
+    status 2 --telemetry 5 >"$tmp/watch$i" 2>"$tmp/watch$i.err" </dev/null &
     watchers+=("$!")
     background_pids+=("$!")
 done
+watched_by_all() { [ "$(cat "$tmp"/watch*.err | wc -l)" -eq 1 ]; }
+check "one of 33 clients is refused at once" wait_until 4 watched_by_all
+check "a question is answered all the same" \
+    "$mesh_node" ask --to "127.0.0.1:${ports[2]}" ${security[@]+"${security[@]}"} -p x --temp 0 -n 1 --json
+check_contains "of the nodes its summary knows nothing" "$out" '"threads":null,'
+check_contains "with a null for each" "$out" '"utilisation":[null,null,null],"bytes_sent_per_token":null,"packets_sent_per_token":null,'
 for pid in "${watchers[@]}"; do wait "$pid"; done
-check_equal "of nine clients that watch one node eight get reports" "$(grep -l '"event":"node"' "$tmp"/watch? | wc -l)" 8
-check_equal "the ninth client is refused in words" "$(cat "$tmp"/watch?.err)" \
+check_equal "of 33 clients that watch one node 32 get reports" "$(grep -l '"event":"node"' "$tmp"/watch* | wc -l)" 32
+check_equal "the last one is refused in words" "$(cat "$tmp"/watch*.err)" \
     "mesh-node: refused: this node is watched by as many clients as it takes: ask another node"
 report 2 3 "$tmp/now"
-check_equal "the refused client is counted" "$(figure "$tmp/now" node telemetry_refused "$own")" \
-    $(($(figure "$tmp/after" node telemetry_refused "$own") + 1))
+check_equal "refused clients are counted" "$(figure "$tmp/now" node telemetry_refused "$own")" \
+    $(($(figure "$tmp/after" node telemetry_refused "$own") + 2))
 
 if [ ${#metrics[@]} -gt 0 ]; then
     unwatched() { http 0 GET /metrics | grep -q '^mesh_watchers 0$'; }
@@ -264,7 +270,7 @@ last() { figure "$tmp/last" node "$1" "$own"; }
 requests="$(last requests_begun) requests, $(last requests_failed) failed"
 check_contains "a node that leaves prints the requests and tokens that telemetry counts" "$tmp/node2" \
     "$requests: prompts of $(last prompt_tokens) tokens, $(last answer_tokens) generated"
-check_equal "these are the requests and tokens of the answers" "$(last requests_begun) $(last answer_tokens)" "2 $((gen + 20))"
+check_equal "these are the requests and tokens of the answers" "$(last requests_begun) $(last answer_tokens)" "3 $((gen + 1 + 20))"
 times=$(awk "BEGIN { printf \"%.3f s; utilisation %.2f\", $(last stepping_ns) / 1e9, $(last compute_ns) / $(last stepping_ns) }")
 check_contains "a node that leaves prints the figures of its epoch" "$tmp/node2" \
     "epoch $(last epoch_number): $(last tokens) tokens generated in $(last steps) steps of $times"
