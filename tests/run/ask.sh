@@ -54,8 +54,7 @@ check_equal "the summary has what the manual page says" \
 # figures FILE: those of a summary that the nodes count: utilisation, bytes and packets
 figures() {
     local sent='"bytes_sent_per_token":([^,]*),"packets_sent_per_token":([^,]*)'
-    sed -nE "s/^.*\"event\":\"summary\".*\"utilisation\":\\[([^]]*)\\],$sent,.*$/\\1 \\2 \\3/p" \\
-        "$1"
+    sed -nE "s/^.*\"event\":\"summary\".*\"utilisation\":\\[([^]]*)\\],$sent,.*$/\\1 \\2 \\3/p" "$1"
 }
 "$mesh_node" ask --to "127.0.0.1:$quick" "${hot[@]}" 2>/dev/null >"$tmp/alone.json"
 check_equal "alone a node sends nothing, and computes for a part of the time" \
