@@ -9,7 +9,8 @@ enum {
     SELDOM_MS = 1000,
     LEASE_MS = 60000,
     RENEW_MS = 15000,
-    WAIT_MS = 500 /* for reports of all nodes */
+    WAIT_MS = 500,       /* for reports of all nodes */
+    WAIT_FIRST_MS = 5000 /* for any: a refusal that comes after the question would be taken for one of the question */
 };
 
 int ask_watch_run(struct ask_watch *w, struct mesh_client *client, struct fail *fail)
@@ -33,14 +34,17 @@ int ask_watch_run(struct ask_watch *w, struct mesh_client *client, struct fail *
 /* Until there is a report of each node in this part. */
 static int wait_for_reports(struct ask_watch *w, struct mesh_client *client, struct fail *fail)
 {
-    const uint64_t end_ns = mesh_udp_now_ns() + WAIT_MS * MS_NS;
-    uint64_t now_ns;
+    const uint64_t start_ns = mesh_udp_now_ns();
 
-    while (w->is_on && !ask_figures_are_there(&w->figures) && (now_ns = mesh_udp_now_ns()) < end_ns) {
+    while (w->is_on && !ask_figures_are_there(&w->figures)) {
+        const uint64_t end_ns = start_ns + (w->figures.count > 0 ? WAIT_MS : WAIT_FIRST_MS) * MS_NS;
+        const uint64_t now_ns = mesh_udp_now_ns();
         const uint8_t *record;
         size_t bytes;
         int got;
 
+        if (now_ns >= end_ns)
+            break;
         if (ask_watch_run(w, client, fail) < 0)
             return -1;
         got = client_session_receive(client, &record, &bytes, end_ns - now_ns, fail);
@@ -68,6 +72,5 @@ void ask_watch_end(struct ask_watch *w, struct mesh_client *client)
     struct fail ignored = {0}; /* the answer is there, whatever becomes of the session */
 
     w->figures.part = ASK_IS_OVER;
-    if (wait_for_reports(w, client, &ignored) < 0)
-        w->is_on = false;
+    wait_for_reports(w, client, &ignored);
 }

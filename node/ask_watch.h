@@ -13,8 +13,8 @@ struct ask_watch {
     uint64_t wished_ns;
 };
 
-/* Begin, and wait for a report of each node: half a second at most, in which some may be missing. A node that refuses to be watched is no
- * error: then there are no figures. -1: the session is over. */
+/* Begin, and wait for a report of each node: half a second at most, in which some may be missing, or 5 s for the first one. A node that
+ * refuses to be watched is no error: then there are no figures. -1: the session is over. */
 int ask_watch_begin(struct ask_watch *watch, struct mesh_client *client, struct fail *fail);
 
 /* Wish for reports as often as they are needed now. To be called at least once a second while watching. -1: the session is over. */
