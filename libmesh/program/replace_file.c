@@ -115,9 +115,12 @@ static int refuse_open(struct replace_file *file, const char *path, struct fail 
     return result;
 }
 
-/* A process that was killed may have left its file, and in a container the next one has the same number. */
+/* The file gets the mode of the one it replaces: no more than that when it is created, so that nobody can open it who must not read it;
+ * and then exactly that, which the umask may have narrowed. Several names are tried: a killed process may have left its file, and in a
+ * container the next process has the same number. */
 static int open_temporary(struct replace_file *file, const struct stat *replaced)
 {
+    const mode_t mode = replaced != NULL ? replaced->st_mode & 0777 : 0666;
     int descriptor = -1;
 
     for (unsigned attempt = 0; attempt < ATTEMPTS && descriptor < 0; attempt++) {
@@ -126,13 +129,12 @@ static int open_temporary(struct replace_file *file, const struct stat *replaced
             file->temporary = NULL;
             return -1;
         }
-        descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (descriptor < 0 && errno != EEXIST)
             return -1;
     }
-    /* The new file gets the mode of the one it replaces; a file system without modes refuses this, and does not need it. */
     if (descriptor >= 0 && replaced != NULL)
-        (void)fchmod(descriptor, replaced->st_mode & 0777);
+        (void)fchmod(descriptor, mode); /* a file system without modes refuses this, and does not need it */
     return descriptor;
 }
 

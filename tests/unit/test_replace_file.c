@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,17 @@
 static char folder[] = "/tmp/test_replace_file.XXXXXX";
 static char path[64];
 static char link_path[64];
+static mode_t mode_at_first; /* of the temporary file, when it has just been created */
+
+/* In place of the C library's: it notes the mode that the file had before. */
+int fchmod(int descriptor, mode_t mode)
+{
+    struct stat status;
+
+    assert_int_equal(fstat(descriptor, &status), 0);
+    mode_at_first = status.st_mode & 0777;
+    return (int)syscall(SYS_fchmod, descriptor, mode);
+}
 
 static int make_folder(void **state)
 {
@@ -72,6 +84,25 @@ static void who_may_read_a_file_stays_as_it_was(void **state)
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
     check_text("second");
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Who opened it before its mode was set could read it for ever. */
+static void a_closed_file_is_never_open_to_others_while_it_is_rewritten(void **state)
+{
+    const mode_t before = umask(0);
+    struct replace_file file;
+    struct fail fail;
+
+    (void)state;
+    write_text(&file, path, "first");
+    assert_int_equal(replace_file_commit(&file, &fail), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    mode_at_first = 07777;
+    write_text(&file, path, "second");
+    assert_int_equal(mode_at_first, 0600);
+    replace_file_abandon(&file);
+    umask(before);
     assert_int_equal(unlink(path), 0);
 }
 
@@ -317,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_may_read_a_file_stays_as_it_was),
+        cmocka_unit_test(a_closed_file_is_never_open_to_others_while_it_is_rewritten),
         cmocka_unit_test(two_names_of_one_file_are_known),
         cmocka_unit_test(a_file_appears_when_it_is_complete),
         cmocka_unit_test(what_exists_stays_until_then),
