@@ -109,7 +109,8 @@ int gguf_get_string(const struct gguf *gguf, const char *key, struct gguf_string
 float gguf_array_float(const struct gguf_value *array, uint64_t index); /* GGUF_F32 */
 int64_t gguf_array_int(const struct gguf_value *array, uint64_t index); /* any integer type */
 
-/* Walk an array of strings: *cursor starts at 0 and is advanced; false after the last. */
+/* Walk an array of strings: *cursor starts at 0 and is advanced; false after the last, or before, where the file has been overwritten since
+ * it was parsed. */
 bool gguf_array_next_string(const struct gguf_value *array, size_t *cursor, struct gguf_string *out);
 
 /* 32 bytes that tell models apart: a hash over all bytes before the tensor data, the file's size, and 64 bytes at each of

@@ -159,8 +159,10 @@ bool gguf_array_next_string(const struct gguf_value *array, size_t *cursor, stru
         return false;
 
     const uint8_t *at = array->data + *cursor;
-    const size_t size = (size_t)bytes_load(at, 8);
+    const size_t left = array->data_size - *cursor, size = left < 8 ? 0 : (size_t)bytes_load(at, 8);
 
+    if (left < 8 || size > left - 8)
+        return false; /* the parser has checked all lengths, but the file may have been overwritten since */
     *out = (struct gguf_string){(const char *)at + 8, size};
     *cursor += 8 + size;
     return true;

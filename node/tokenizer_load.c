@@ -1,7 +1,6 @@
 /* Reads and checks a vocabulary: everything in the file that tokenizer.c relies on is verified here, once. */
 #include "tokenizer_vocab.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -90,27 +89,38 @@ static int byte_of(const char *text, size_t size)
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+static int refuse_overwritten(const struct gguf *gguf, struct fail *fail)
+{
+    return fail_set(fail, EXIT_BAD_FILE, "%s: %s: the file was overwritten while it was read: try again", gguf_path(gguf), KEY_TOKENS);
+}
+
+/* The file is mapped, so another process may change its lengths between the two passes. */
 static int load_texts(struct tokenizer *t, const struct gguf *gguf, const struct gguf_value *tokens, struct fail *fail)
 {
     struct gguf_string text;
-    size_t cursor = 0, total = 0;
+    size_t cursor = 0, total = 0, left;
     uint32_t id = 0;
     char *end;
 
-    for (; gguf_array_next_string(tokens, &cursor, &text); id++) {
+    for (; gguf_array_next_string(tokens, &cursor, &text) && id < t->count; id++) {
         if (text.size > PIECE_SIZE_MAX)
             return fail_set(fail, EXIT_BAD_FILE,
                             "%s: %s: entry %" PRIu32 " has %zu bytes, at most %d are possible: get another copy of the model",
                             gguf_path(gguf), KEY_TOKENS, id, text.size, PIECE_SIZE_MAX);
         total += text.size;
     }
-    assert(id == t->count);
+    if (id != t->count)
+        return refuse_overwritten(gguf, fail);
     t->bytes = malloc(2 * total + 1); /* texts, and their shown forms, which are never longer */
     if (!t->bytes)
         return fail_memory(fail);
     end = t->bytes;
     cursor = 0;
-    for (id = 0; gguf_array_next_string(tokens, &cursor, &text); id++) {
+    left = total;
+    for (id = 0; id < t->count; id++) {
+        if (!gguf_array_next_string(tokens, &cursor, &text) || text.size > left)
+            return refuse_overwritten(gguf, fail);
+        left -= text.size;
         memcpy(end, text.text, text.size);
         t->pieces[id] = (struct piece){.text = end, .text_size = (uint32_t)text.size};
         end += 2 * text.size; /* the second half is for show_piece */

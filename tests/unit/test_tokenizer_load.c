@@ -196,6 +196,34 @@ static void tokens_of_the_wrong_type_are_refused(void **state)
                       "test.gguf: tokenizer.ggml.tokens has elements of the wrong type, expected string: get another copy of the model");
 }
 
+/* A model is mapped into memory, where another process may change it between parsing and reading the vocabulary. */
+static void a_file_overwritten_since_it_was_parsed_is_refused(void **state)
+{
+    static const uint64_t lengths[] = {1, 7, UINT64_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct gguf_writer w;
+        struct gguf *gguf;
+        struct fail fail;
+
+        gguf_writer_init(&w);
+        gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
+        gguf_writer_array(&w, "tokenizer.ggml.tokens", GGUF_STRING, 2);
+        gguf_writer_text(&w, "ab", 2);
+        gguf_writer_text(&w, "cd", 2);
+        gguf = gguf_writer_parse(&w, &fail);
+        assert_non_null(gguf);
+        for (size_t b = 0; b < 8; b++)
+            w.data[w.size - 20 + b] = (uint8_t)(lengths[i] >> 8 * b); /* of "ab" */
+        assert_null(tokenizer_open(gguf, &fail));
+        assert_string_equal(fail.text, "test.gguf: tokenizer.ggml.tokens: the file was overwritten while it was read: try again");
+        assert_int_equal(fail.exit_code, EXIT_BAD_FILE);
+        gguf_close(gguf);
+        gguf_writer_release(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_vocabulary_has_no_more_tokens_than_the_model_has_rows),
         cmocka_unit_test(a_bad_vocabulary_is_refused_naming_the_key),
         cmocka_unit_test(tokens_of_the_wrong_type_are_refused),
+        cmocka_unit_test(a_file_overwritten_since_it_was_parsed_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
