@@ -33,6 +33,14 @@ static size_t key_log_epoch_line(char *out, const struct mesh_sealer *sealer, ui
     return used;
 }
 
+/* Note why keys are missing from the log: errno of the first failure. */
+static void key_log_note_failure(struct mesh_key_log *log)
+{
+    if (!log->has_failed)
+        log->error = errno;
+    log->has_failed = true;
+}
+
 /* In one piece, so that lines of several processes do not mix. Wipes the lines. */
 static int key_log_write(struct mesh_key_log *log, char *lines, size_t bytes)
 {
@@ -43,9 +51,7 @@ static int key_log_write(struct mesh_key_log *log, char *lines, size_t bytes)
     mesh_wipe(lines, bytes);
     if (written == (ssize_t)bytes)
         return 0;
-    if (!log->has_failed)
-        log->error = errno;
-    log->has_failed = true;
+    key_log_note_failure(log);
     return MESH_ESYSTEM;
 }
 
@@ -127,7 +133,7 @@ int mesh_key_log_open(struct mesh_key_log *log, const char *path, char *reason, 
 void mesh_key_log_close(struct mesh_key_log *log)
 {
     if (close(log->fd) != 0)
-        log->has_failed = true;
+        key_log_note_failure(log);
     log->fd = -1;
 }
 
@@ -141,7 +147,10 @@ int mesh_key_log_append(const char *path, const struct mesh_sealer *sealer, char
     err = mesh_key_log_open(&log, path, reason, reason_bytes);
     if (err != 0)
         return err;
-    err = mesh_key_log_epoch(&log, sealer);
+    mesh_key_log_epoch(&log, sealer);
     mesh_key_log_close(&log);
-    return err == 0 && !log.has_failed ? 0 : key_log_system(reason, reason_bytes, "writing failed");
+    if (!log.has_failed)
+        return 0;
+    errno = log.error; /* closing may have changed it */
+    return key_log_system(reason, reason_bytes, "writing failed");
 }

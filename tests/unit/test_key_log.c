@@ -98,6 +98,19 @@ static void a_log_is_appended_to(void **state)
     assert_int_equal(twice.st_size, 2 * once.st_size);
 }
 
+/* What is said of a gap names a reason, not "Success". */
+static void a_log_that_cannot_be_closed_has_a_reason(void **state)
+{
+    struct mesh_key_log log;
+
+    (void)state;
+    assert_int_equal(mesh_key_log_open(&log, path, reason, sizeof reason), 0);
+    assert_int_equal(close(log.fd), 0);
+    mesh_key_log_close(&log);
+    assert_true(log.has_failed);
+    assert_int_equal(log.error, EBADF);
+}
+
 static void a_log_that_others_may_use_is_refused(void **state)
 {
     struct mesh_sealer sealer;
@@ -263,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_logged_key_opens_what_its_rank_sealed, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_log_is_appended_to, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_log_that_cannot_be_closed_has_a_reason, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_log_that_others_may_use_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_log_or_pipe_of_another_user_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_folder_is_no_log, make_folder, remove_folder),

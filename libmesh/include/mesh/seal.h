@@ -153,8 +153,8 @@ int mesh_sealer_open(struct mesh_sealer *sealer, uint8_t *packet, size_t bytes);
  *   MESH_SESSION <sender's incarnation> <receiver's incarnation> <sender's key> */
 struct mesh_key_log {
     int fd;
-    bool has_failed; /* a line could not be written; errno of the first one is in error. Later ones are tried all the same */
-    int error;
+    bool has_failed; /* keys are missing: a line could not be written, or the file not be closed. Later lines are tried all the same */
+    int error;       /* errno of the first failure */
 };
 
 /* MESH_EINVAL: others may read the file; MESH_ESYSTEM: it cannot be written. Either way reason says why, and what to do. */
