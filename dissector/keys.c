@@ -118,6 +118,7 @@ static bool read_line(struct keys *keys, const char *line)
 {
     struct known_key key = {0};
     const char *at;
+    bool is_key;
 
     if ((at = after(line, "MESH_EPOCH ")) != NULL) {
         char *end;
@@ -135,11 +136,11 @@ static bool read_line(struct keys *keys, const char *line)
         at = read_hex(read_hex(at, key.name, sizeof key.name), key.receiver, sizeof key.receiver);
         key.kind = KEY_SESSION;
     }
-    if (read_hex(at, key.key.bytes, sizeof key.key.bytes) == NULL)
-        return false;
-    keep(keys, &key);
+    is_key = read_hex(at, key.key.bytes, sizeof key.key.bytes) != NULL;
+    if (is_key)
+        keep(keys, &key);
     mesh_wipe(&key, sizeof key);
-    return true;
+    return is_key;
 }
 
 static int read_log(struct keys *keys, FILE *file, const char *path, struct fail *fail)
@@ -337,6 +338,7 @@ static void learn_epoch(struct keys *keys, const struct mesh_message *message)
         if (mesh_seal_key_of_epoch(&key.key, &keys->masters[i / parts->total], keys->cluster, parts->number, parts->id,
                                    parts->incarnations[rank]) == 0)
             keep(keys, &key);
+        mesh_wipe(&key, sizeof key);
     }
     parts->total = 0; /* done; later copies of the COMMIT add nothing */
 }
@@ -347,6 +349,7 @@ static void keep_session(struct keys *keys, const struct mesh_key *master, const
 
     if (mesh_seal_key_of_session(&key.key, master, keys->cluster, sender, receiver) == 0)
         keep(keys, &key);
+    mesh_wipe(&key, sizeof key);
 }
 
 /* A client's session: its keys follow from the client's incarnation and the identity that the node has drawn for it. */
