@@ -12,12 +12,13 @@ int serve_record_open(struct server *server, struct fail *fail)
     const bool is_secure = config->run.security != MESH_SECURITY_NONE;
     uint8_t fingerprint[32];
     char address[MESH_ADDR_TEXT_BYTES];
-    struct mesh_key key = config->cluster_key;
+    struct mesh_key key;
     const bool is_advertised = config->advertise.port > 0;
     const struct recording_node node = {address, RECORDING_NO_RANK, is_advertised ? config->advertise : mesh_udp_local(config->run.udp)};
 
     if (config->record.path == NULL)
         return 0;
+    key = config->cluster_key;
     /* Without a key hashes are specific to this process. */
     if (!is_secure && mesh_random(key.bytes, sizeof key.bytes) != MESH_OK)
         return fail_set(fail, EXIT_ENVIRONMENT, "random numbers: the system gives none");
