@@ -207,6 +207,12 @@ static int begin_node(struct place *place, const char *name, struct fail *fail)
     return 0;
 }
 
+/* A link-local address is another one behind another interface. Member by member: the struct has padding, which is not always zero. */
+static bool has_address_of(const struct cluster_node *node, const struct cluster_node *other)
+{
+    return mesh_addr_equal(&node->address, &other->address) && node->address.scope == other->address.scope;
+}
+
 /* The node's section is over. */
 static int check_node(const struct place *place, struct fail *fail)
 {
@@ -217,7 +223,7 @@ static int check_node(const struct place *place, struct fail *fail)
     if (place->node->address_text[0] == '\0')
         return refuse(place, fail, "[node %s]: no address: write address = ADDR:PORT", place->node->name);
     for (uint16_t i = 0; i + 1 < cluster->node_count; i++)
-        if (place->node->unknown[0] == '\0' && memcmp(&cluster->node[i].address, &place->node->address, sizeof place->node->address) == 0)
+        if (place->node->unknown[0] == '\0' && has_address_of(place->node, &cluster->node[i]))
             return refuse(place, fail, "[node %s]: has the address of [node %s]: give each its own", place->node->name,
                           cluster->node[i].name);
     return 0;
