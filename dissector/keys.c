@@ -241,7 +241,7 @@ static bool is_forged(struct known_key *key, const struct frame_address *from, c
 {
     const bool is_hello = header->type == MESH_TYPE_HELLO || header->type == MESH_TYPE_HELLO_ACK;
 
-    if (!key->has_opened || key->from.port != from->port || memcmp(key->from.ip, from->ip, sizeof from->ip) != 0)
+    if (!key->has_opened || !frame_address_equals(&key->from, from))
         return false;
     if (key->kind == KEY_PROCESS)
         return true;

@@ -98,7 +98,7 @@ static struct node *node_of(struct qlog *qlog, const struct frame_address *addre
     struct node *node = qlog->nodes;
 
     for (; node < qlog->nodes + qlog->count; node++)
-        if (node->address.port == address->port && memcmp(node->address.ip, address->ip, sizeof address->ip) == 0)
+        if (frame_address_equals(&node->address, address))
             return node;
     if (!make || qlog->count == QLOG_NODES_MAX || qlog->has_failed)
         return NULL;

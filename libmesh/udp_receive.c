@@ -91,7 +91,7 @@ static bool udp_receiver_is_own(const struct mesh_udp_receiver *receiver, uint32
     if (receiver->own.port == 0)
         return false;
     mesh_addr_from_sockaddr(&receiver->names[i], &from);
-    return from.port == receiver->own.port && memcmp(from.ip, receiver->own.ip, sizeof from.ip) == 0;
+    return mesh_addr_equal(&from, &receiver->own);
 }
 
 static void udp_receiver_open(struct mesh_udp_receiver *receiver)

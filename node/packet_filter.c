@@ -169,11 +169,6 @@ static bool has_form(struct packet_filter *filter, struct look *look)
                                                                : refuse(filter, look, MESH_SEAL_PLAIN, MESH_SESSION_BY_PLAIN);
 }
 
-static bool is_same(const struct mesh_addr *a, const struct mesh_addr *b)
-{
-    return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
 /* The main thread verifies its tag, so an attacker on the path can forge such datagrams. They leave half of the ring to members. */
 static bool take_session(struct packet_filter *filter, const struct look *look)
 {
@@ -185,7 +180,7 @@ static bool take_session(struct packet_filter *filter, const struct look *look)
 
         if (peer->session != session)
             continue;
-        if (is_same(&peer->addr, &look->from))
+        if (mesh_addr_equal(&peer->addr, &look->from))
             return packet_ring_is_half_full(&filter->ring) ? count(&filter->stats.full) : put(filter, look, look->packet);
         why = MESH_SESSION_BY_SENDER;
     }
@@ -257,7 +252,7 @@ bool packet_filter_tell_unreachable(struct packet_filter *filter, struct mesh_ad
     spin_lock(&filter->lock);
     is_new = filter->unreachable_count < PACKET_FILTER_UNREACHABLE;
     for (unsigned i = 0; i < filter->unreachable_count && is_new; i++)
-        is_new = !is_same(&filter->unreachable[i], &addr);
+        is_new = !mesh_addr_equal(&filter->unreachable[i], &addr);
     if (is_new)
         filter->unreachable[filter->unreachable_count++] = addr;
     spin_unlock(&filter->lock);
