@@ -325,39 +325,47 @@ struct mesh_packet {
     struct mesh_message message;
 };
 
+/* Names that end alike have one contract:
+ *   _check  Does this decoded message of a peer fit the state? 0, or the enum mesh_err with which it is dropped. Changes nothing.
+ *   _apply  Acts on a message that _check has let through.
+ *   _write  Writes the peer's next datagram of that kind into packet. False: nothing is written. output.c clears the bit of peer->pending
+ *           before; those that may take several datagrams (NAK, RESEND, RECORD) keep theirs until nothing is left to say.
+ *   _tick   Does what is due at mesh->now_ns, and arms the endpoint for what is due next.
+ * All of them take the time from mesh->now_ns, and borrow their arguments for the call. */
+
 /* ---- mesh.c ---- */
-void mesh_arm(struct mesh *mesh, uint64_t at_ns); /* tick is needed at at_ns at the latest */
-void mesh_pend(struct mesh *mesh, struct mesh_peer *peer, enum mesh_pending what);
-uint64_t mesh_end_of(const struct mesh *mesh, uint64_t step, uint16_t phase); /* index + 1 */
+void mesh_arm(struct mesh *mesh, uint64_t at_ns);                                  /* mesh_timeout is at_ns or earlier from now on */
+void mesh_pend(struct mesh *mesh, struct mesh_peer *peer, enum mesh_pending what); /* a datagram of that kind is to be written */
+uint64_t mesh_end_of(const struct mesh *mesh, uint64_t step, uint16_t phase);      /* index + 1 */
 
 /* ---- output.c ---- */
-/* Complete packet->message's header, spend a number and encode. */
+/* Complete packet->message's header, spend a number of that space, and encode. is_exempt: the datagram costs no credit. */
 void mesh_write_peer(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet, bool is_exempt);
 void mesh_write_all(struct mesh *mesh, struct mesh_packet *packet, bool is_exempt);
 
 /* ---- event.c ---- */
-unsigned mesh_event_room(const struct mesh *mesh); /* beyond the reserve */
-void mesh_event_push(struct mesh *mesh, const struct mesh_event *event);
+unsigned mesh_event_room(const struct mesh *mesh);                       /* beyond the reserve */
+void mesh_event_push(struct mesh *mesh, const struct mesh_event *event); /* there is room, if need be in the reserve (asserted) */
 void mesh_event_gather(struct mesh *mesh, enum mesh_event_type type, const struct mesh_slot *slot);
 
 /* ---- gather.c ---- */
-struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end); /* open ones only; NULL */
-struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal);
-uint64_t mesh_ordinal_first(const struct mesh *mesh); /* oldest ordinal that has a slot */
-const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token);
-size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, unsigned block_count);
+struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end);           /* NULL: no gather with that end is open */
+struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal);         /* it may be freed already */
+uint64_t mesh_ordinal_first(const struct mesh *mesh);                        /* oldest ordinal that has a slot */
+const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token); /* (row_words) its bits */
+size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, unsigned block_count); /* of one token's data */
 bool mesh_slot_contains(const struct mesh_slot *slot, uint16_t rank, const struct mesh_range *range); /* blocks of that rank */
 void mesh_slot_mark(struct mesh_slot *slot, const struct mesh_range *range);
 void mesh_slot_copy_out(const struct mesh_slot *slot, const struct mesh_range *range, uint8_t *out);
 void mesh_slot_copy_in(struct mesh_slot *slot, const struct mesh_range *range, const uint8_t *data, size_t data_stride);
-void mesh_gather_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, uint32_t blocks);
+void mesh_gather_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, uint32_t blocks); /* so many new ones, of all tokens */
 void mesh_gather_release(struct mesh *mesh); /* free what is consumed here and held by its readers */
 struct mesh_pace *mesh_pace_of(struct mesh *mesh, const struct mesh_slot *slot, uint16_t rank);
 void mesh_pace_add(struct mesh_pace *pace, uint64_t sample_ns);
 
 /* ---- sender.c ---- */
-bool mesh_sender_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks);
-bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
+bool mesh_sender_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks);          /* to whom; false: nothing may go */
+bool mesh_sender_resend(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet); /* as _write */
 void mesh_sender_add_resend(struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *range);
 void mesh_sender_forget(struct mesh *mesh, struct mesh_slot *slot); /* the gather is freed */
 void mesh_sender_init(struct mesh *mesh);
@@ -369,12 +377,12 @@ void mesh_copy_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen, 
 void mesh_copy_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, uint64_t ready_ns,
                     uint64_t ranks);                                                                 /* just sent to these */
 void mesh_copy_note_resend(struct mesh *mesh, const struct mesh_slot *slot, struct mesh_peer *peer); /* just sent */
-bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks);
+bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks);                 /* as mesh_sender_next */
 
 /* ---- flight.c ---- */
 /* peer NULL: to everybody. Call when the number is spent. */
 void mesh_flight_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, const struct mesh_peer *peer);
-/* Whether some of the range is on its way to the peer, or will be without its asking: *part, of what was sent last. */
+/* Whether some of the range is on its way to the peer, or will be unasked. *part (not with MESH_WAY_NONE): of what was sent last. */
 enum mesh_way mesh_flight_find(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer,
                                const struct mesh_range *range, struct mesh_range *part);
 
@@ -384,7 +392,7 @@ void mesh_receiver_apply(struct mesh *mesh, struct mesh_peer *peer, const struct
 void mesh_receiver_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mesh_slot *slot, const struct mesh_message *message);
 
 /* ---- early.c ---- */
-bool mesh_early_keep(struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
+bool mesh_early_keep(struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message); /* false: it is not kept */
 void mesh_early_opened(struct mesh *mesh, struct mesh_slot *slot); /* just opened: deliver what came before */
 
 /* ---- nak.c ---- */
@@ -401,21 +409,22 @@ void mesh_not_yet_apply(struct mesh *mesh, struct mesh_peer *peer, const struct 
 int mesh_not_yet_check(const struct mesh *mesh, const struct mesh_peer *peer, const struct mesh_message *message);
 
 /* ---- window.c ---- */
-bool mesh_window_has(const struct mesh_window *window, uint64_t number);
-void mesh_window_add(struct mesh *mesh, struct mesh_peer *peer, bool is_all, uint64_t number);
-void mesh_window_reset(struct mesh_peer *peer);
+bool mesh_window_has(const struct mesh_window *window, uint64_t number);                       /* it came, or is too old to tell */
+void mesh_window_add(struct mesh *mesh, struct mesh_peer *peer, bool is_all, uint64_t number); /* it has not come before (asserted) */
+void mesh_window_reset(struct mesh_peer *peer);                                                /* another process sends from now on */
 void mesh_window_tick(struct mesh *mesh, struct mesh_peer *peer);
 
 /* ---- credit.c ---- */
+/* Costs, windows and what is in flight are bytes by the kernel's accounting; only datagram_bytes are those of the UDP payload. */
 uint32_t mesh_credit_cost(size_t datagram_bytes);
-uint32_t mesh_credit_grant(const struct mesh_config *config);
+uint32_t mesh_credit_grant(const struct mesh_config *config);                    /* what this rank grants to each peer */
 uint32_t mesh_credit_exempt_resends(const struct mesh_peer *peer);               /* datagrams per NAK; at least one */
 void mesh_credit_lost(struct mesh *mesh, struct mesh_peer *peer, uint64_t lost); /* cumulative */
 uint32_t mesh_credit_datagram_max(uint32_t window_bytes);                        /* largest datagram of which several fit */
 uint64_t mesh_credit_in_flight(const struct mesh *mesh, const struct mesh_peer *peer);
-bool mesh_credit_allows(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes);
-void mesh_credit_spend(struct mesh *mesh, struct mesh_peer *peer, uint32_t cost); /* for peer->number */
-void mesh_credit_spend_all(struct mesh *mesh, uint32_t cost);                     /* for number_all */
+bool mesh_credit_allows(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes); /* false begins a wait, which is counted */
+void mesh_credit_spend(struct mesh *mesh, struct mesh_peer *peer, uint32_t cost);          /* for peer->number */
+void mesh_credit_spend_all(struct mesh *mesh, uint32_t cost);                              /* for number_all */
 void mesh_credit_consume(struct mesh *mesh, struct mesh_peer *peer, size_t datagram_bytes);
 int mesh_credit_check(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t seen_all, uint64_t seen_peer);
 void mesh_credit_report(struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all, uint64_t seen_peer);
@@ -432,6 +441,7 @@ bool mesh_hello_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_pac
 bool mesh_hello_ack_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
 bool mesh_refuse_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
 void mesh_hello_refuse(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_refuse *refuse); /* it does not fit */
+/* Check and apply in one; also of a peer that is not up. */
 int mesh_hello_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
 int mesh_refuse_receive(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
 
@@ -461,9 +471,9 @@ bool mesh_probe_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_pac
 bool mesh_probe_ack_write(struct mesh *mesh, struct mesh_peer *peer, struct mesh_packet *packet);
 void mesh_probe_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
 void mesh_probe_ack_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message);
-void mesh_probe_on_nak(struct mesh *mesh, struct mesh_peer *peer);
-uint64_t mesh_probe_other_losses(struct mesh_peer *peer, uint64_t lost); /* what of the reported losses are no probes */
-void mesh_probe_on_progress(struct mesh_peer *peer);
+void mesh_probe_on_nak(struct mesh *mesh, struct mesh_peer *peer);       /* too many in a row: the path carries less than was proved */
+uint64_t mesh_probe_other_losses(struct mesh_peer *peer, uint64_t lost); /* what of the reported losses are no probes; once per report */
+void mesh_probe_on_progress(struct mesh_peer *peer);                     /* the peer has completed a gather */
 
 /* ---- group.c ---- */
 void mesh_group_peer_up(struct mesh *mesh);

@@ -10,19 +10,25 @@
 #include <assert.h>
 
 enum {
+    /* How long blocks are waited for before they are asked for: the usual time and a margin of at least the minimum. */
     LATE_NS_MIN = 30000,
     LATE_NS_UNKNOWN = 2000000, /* before there is any sample */
-    LATE_NS_MAX = 10000000,    /* a usual time includes what others waited for repairs: without a limit it would feed on itself */
-    DELAY_NS_MAX = 10000000,   /* unless the path is so slow that an answer takes longer */
+    LATE_NS_MAX = 10000000,    /* the usual time includes waits for repairs of other blocks: without a limit it would feed on itself */
+    /* Between two NAKs for the same. */
+    DELAY_NS_MAX = 10000000, /* unless the path is so slow that an answer takes longer */
+    /* How long a NOT_YET puts the next NAK off, whatever the peer expects. */
     NOT_YET_NS_MIN = 200000,
     NOT_YET_NS_MAX = 100000000,
+    /* When a rank counts as silent, see mesh_silent_ranks: so many times as late as usual, and so many timeouts of an answer. */
     SILENT_NS_MIN = 20000000,
-    SILENCES = 8,
-    SILENT_TIMEOUTS = 2,  /* of an answer */
+    SILENT_LATENESSES = 8,
+    SILENT_TIMEOUTS = 2,
+    /* When a path counts as starved, see mesh_starved_ranks: NAKs without an answer, and numbers lost meanwhile. A process that was stopped
+     * shows neither. */
     HEARD_NS = 500000000, /* a peer heard within this time is alive */
-    STARVED_ASKS = 16,    /* and numbers lost meanwhile, before a peer counts as starved: a process that was stopped has neither */
+    STARVED_NAKS = 16,
     STARVED_LOST = 8,
-    NARROW_BYTES = 512 /* what does not arrive is larger */
+    NARROW_BYTES = 512 /* a fragment from this size on is large */
 };
 
 #define STARVED_NS UINT64_C(3000000000)
@@ -165,7 +171,7 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
 
     if (mesh->held == mesh->opened)
         return 0;
-    slot = mesh_slot_at((struct mesh *)mesh, mesh->held); /* the first that lacks something: what this rank waits for */
+    slot = mesh_slot_at((struct mesh *)mesh, mesh->held); /* what this rank waits for: the first gather that lacks something */
     for (uint16_t rank = 0; rank < mesh->config.rank_count && slot->base_ns; rank++) {
         const struct mesh_peer *peer = &mesh->peers[rank];
         const uint64_t since_ns = peer->heard_ns > slot->base_ns ? peer->heard_ns : slot->base_ns;
@@ -173,8 +179,8 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
 
         if (!slot->owed[rank].missing || peer->state != MESH_PEER_UP || since_ns >= seen_ns)
             continue;
-        timeout_ns = SILENCES * late_ns(mesh_pace_of((struct mesh *)mesh, slot, rank));
-        answer_ns = SILENT_TIMEOUTS * mesh_peer_timeout_ns(peer); /* a queue on the way keeps all that it says for so long */
+        timeout_ns = SILENT_LATENESSES * late_ns(mesh_pace_of((struct mesh *)mesh, slot, rank));
+        answer_ns = SILENT_TIMEOUTS * mesh_peer_timeout_ns(peer); /* a full queue on the way delays all that it says as much */
         timeout_ns = timeout_ns > answer_ns ? timeout_ns : answer_ns;
         if (seen_ns - since_ns >= (timeout_ns > SILENT_NS_MIN ? timeout_ns : SILENT_NS_MIN))
             silent |= UINT64_C(1) << rank;
@@ -182,21 +188,23 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
     return silent;
 }
 
-/* The peer has been asked often for what this rank waits for, and so much of what it sent was lost that this must have been among it. */
-static bool asks_in_vain(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t now_ns)
+/* This rank has asked the peer for what it waits for often enough, and has lost so much of what the peer sent meanwhile that the answers must
+ * have been among it. */
+static bool gets_no_answers(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t now_ns)
 {
     return mesh->held < mesh->opened && mesh_slot_at((struct mesh *)mesh, mesh->held)->owed[peer->rank].missing && peer->unanswered_ns &&
-           now_ns >= peer->unanswered_ns + STARVED_NS && peer->unanswered_naks >= STARVED_ASKS &&
+           now_ns >= peer->unanswered_ns + STARVED_NS && peer->unanswered_naks >= STARVED_NAKS &&
            peer->stats.lost >= peer->unanswered_lost + STARVED_LOST;
 }
 
-static bool gives_in_vain(const struct mesh_peer *peer, uint64_t now_ns)
+/* The peer asks again and again for the same blocks, though it is sent them each time. */
+static bool is_asked_for_the_same(const struct mesh_peer *peer, uint64_t now_ns)
 {
-    return peer->repeated_ns && now_ns >= peer->repeated_ns + STARVED_NS && peer->repeated_naks >= STARVED_ASKS;
+    return peer->repeated_ns && now_ns >= peer->repeated_ns + STARVED_NS && peer->repeated_naks >= STARVED_NAKS;
 }
 
-/* A large fragment of a record has been sent to the peer again and again. */
-static bool tells_in_vain(const struct mesh_peer *peer, uint64_t now_ns)
+/* A large fragment of a record for the peer has been on its way for that long: it was sent again and again. */
+static bool has_stuck_record(const struct mesh_peer *peer, uint64_t now_ns)
 {
     const struct mesh_channel *channel = &peer->channel;
 
@@ -212,7 +220,7 @@ uint64_t mesh_starved_ranks(const struct mesh *mesh, uint64_t now_ns)
         const struct mesh_peer *peer = &mesh->peers[rank];
 
         if (rank != mesh->config.rank && peer->state == MESH_PEER_UP && now_ns < peer->heard_ns + HEARD_NS &&
-            (asks_in_vain(mesh, peer, now_ns) || gives_in_vain(peer, now_ns) || tells_in_vain(peer, now_ns)))
+            (gets_no_answers(mesh, peer, now_ns) || is_asked_for_the_same(peer, now_ns) || has_stuck_record(peer, now_ns)))
             ranks |= UINT64_C(1) << rank;
     }
     return ranks;
@@ -382,8 +390,9 @@ static unsigned around(const struct mesh_range *range, const struct mesh_range *
 
 /* Queue what is published of the range and not on its way. False when some of it is unpublished, or was sent a moment ago.
  *
- * One late tile per NAK is taken for lost. Were all only late, more would be wasted; if they were lost, that one tells of it, since it has
- * been seen when the peer asks again. So it is an answer: a NOT_YET would say that nothing is lost. */
+ * Of the tiles that are late, the first is taken for lost and sent again, the others are not: if all are only late, one datagram is wasted;
+ * if they are lost, the peer will have seen the one by the time it asks again, and with that the others are known to be lost, too. So it
+ * is an answer, while a NOT_YET would say that nothing is lost. */
 static bool answer(struct mesh *mesh, struct mesh_slot *slot, struct mesh_peer *peer, const struct mesh_range *range, bool *has_late)
 {
     struct mesh_range part, pieces[4];
@@ -413,8 +422,8 @@ static uint64_t expected_ns(struct mesh *mesh, const struct mesh_slot *slot)
     return slot->base_ns + pace->mean_ns - mesh->now_ns;
 }
 
-/* A NAK asks for what is missing from the lowest on: does the peer go on missing the same? */
-static void note_fed(const struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *first)
+/* A NAK begins with the lowest block that is missing. If that is the same each time, what is sent does not arrive. */
+static void note_answered(const struct mesh *mesh, struct mesh_peer *peer, uint64_t end, const struct mesh_range *first)
 {
     if (!peer->repeated_ns || peer->repeated.end != end || peer->repeated.range.token_first != first->token_first ||
         peer->repeated.range.block_first != first->block_first) {
@@ -438,7 +447,7 @@ void mesh_nak_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh
     for (unsigned i = 0; slot && i < message->as.nak.range_count; i++)
         is_all &= answer(mesh, slot, peer, &message->ranges[i], &has_late);
     if (slot && is_all) {
-        note_fed(mesh, peer, end, &message->ranges[0]);
+        note_answered(mesh, peer, end, &message->ranges[0]);
         mesh_probe_on_nak(mesh, peer);
         mesh_group_on_nak(mesh, peer);
         return;
