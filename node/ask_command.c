@@ -57,6 +57,7 @@ static void watch_signals(void)
 {
     static const int others[] = {SIGTERM, SIGHUP};
 
+    signal(SIGPIPE, SIG_IGN);     /* stdout then has an error */
     signal(SIGINT, on_interrupt); /* which a shell makes its background jobs ignore */
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (signal(others[i], on_interrupt) == SIG_IGN)
@@ -287,8 +288,8 @@ static int ask_node(struct asking *a, struct fail *fail)
     client = open_client(&a->target, fail);
     if (client == NULL)
         return -1;
-    watch_signals();
     result = a->target.json ? ask_watch_begin(&a->watch, client, fail) : 0;
+    watch_signals(); /* before the question there is nothing to cancel */
     if (result == 0)
         result = send_message(client, &question, fail);
     if (result == 0)

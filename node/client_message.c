@@ -138,7 +138,7 @@ int client_message_read(struct client_message *message, const uint8_t *record, s
         break;
     case CLIENT_MESSAGE_DONE:
         get_done(&in, &message->done);
-        if (message->done.reason > ENGINE_DONE_REFUSED)
+        if (message->done.reason > ENGINE_DONE_REFUSED || message->done.nodes > MESH_RANKS_MAX)
             return -1;
         break;
     case CLIENT_MESSAGE_STATE:

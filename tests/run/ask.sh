@@ -92,11 +92,16 @@ ends_by() {
 check_equal "Ctrl-C ends an answer with exit code 0" "$(ends_by INT)" 0
 check_equal "a client that gets SIGTERM dies of it" "$(ends_by TERM)" 143
 check_equal "a client that gets SIGHUP dies of it" "$(ends_by HUP)" 129
+# Without a word to the node, which would compute the rest.
+ask -p x -n 250 --json 2>"$err" | head -n 1 >"$out"
+check_equal "a reader that goes away ends an answer, with a word" \
+    "${PIPESTATUS[0]} $(tail -n 1 "$err" | grep -c '^mesh-node: stdout: cannot write: Broken pipe: ')" "4 1"
 if [ -x "$BIN/mesh-replay" ]; then
     kill "$node"
     wait "$node"
     check "what the node has recorded can be read" "$BIN/mesh-replay" query "$tmp/T.db" "SELECT reason FROM requests WHERE kind = 'cancel'"
     check_equal "the node is told of each cancellation, and need not wait for silence" "$(grep -c "the client asked for it" "$out")" 3
+    check_equal "so it is when a session ends within an answer" "$(grep -c "the client is gone" "$out")" 1
     serve
 fi
 

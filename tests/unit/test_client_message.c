@@ -68,6 +68,17 @@ static void a_record_that_is_cut_or_too_long_is_refused(void **state)
     }
 }
 
+static void an_answer_of_more_nodes_than_a_mesh_has_is_refused(void **state)
+{
+    struct client_message done = example(CLIENT_MESSAGE_DONE), message;
+
+    (void)state;
+    done.done.nodes = MESH_RANKS_MAX;
+    assert_int_equal(client_message_read(&message, record, client_message_write(&done, record)), 0);
+    done.done.nodes = MESH_RANKS_MAX + 1;
+    assert_int_equal(client_message_read(&message, record, client_message_write(&done, record)), -1);
+}
+
 static void texts_of_tokens_make_up_the_text(void **state)
 {
     struct client_message said = example(CLIENT_MESSAGE_TOKENS), message;
@@ -125,8 +136,11 @@ static void any_bytes_are_read_or_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read_back),     cmocka_unit_test(a_record_that_is_cut_or_too_long_is_refused),
-        cmocka_unit_test(texts_of_tokens_make_up_the_text), cmocka_unit_test(the_layout_is_that_of_its_version),
+        cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(a_record_that_is_cut_or_too_long_is_refused),
+        cmocka_unit_test(an_answer_of_more_nodes_than_a_mesh_has_is_refused),
+        cmocka_unit_test(texts_of_tokens_make_up_the_text),
+        cmocka_unit_test(the_layout_is_that_of_its_version),
         cmocka_unit_test(any_bytes_are_read_or_refused),
     };
 
