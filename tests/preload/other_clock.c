@@ -62,7 +62,12 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     return (int)result;
 }
 
-/* The gain of a clock is no more than its thousandth part, so that of a time by the other clock is nearly the same. */
+/* When this machine's clock will show what the other one is to show then. */
+static int64_t machine_time_ns(int64_t monotonic_ns)
+{
+    return other.begun_ns + (int64_t)((double)(monotonic_ns - other.ahead_ns - other.begun_ns) / (1 + (double)other.ppm / 1e6));
+}
+
 long syscall(long number, ...)
 {
     static long (*next)(long, ...);
@@ -77,9 +82,7 @@ long syscall(long number, ...)
         words[i] = va_arg(list, long);
     va_end(list);
     if (number == SYS_futex && (words[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && words[3] != 0) {
-        const int64_t ns = to_ns((const struct timespec *)words[3]) - other.ahead_ns;
-
-        until = from_ns(ns - gained_ns(ns));
+        until = from_ns(machine_time_ns(to_ns((const struct timespec *)words[3])));
         words[3] = (long)&until;
     }
     return next(number, words[0], words[1], words[2], words[3], words[4], words[5]);
