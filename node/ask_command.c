@@ -12,6 +12,7 @@
 #include "hash.h"
 #include "mesh/program/json.h"
 #include "mesh/program/options.h"
+#include "mesh/program/progress.h"
 #include "mesh/program/standard_streams.h"
 #include "mesh/program/text_decode.h"
 #include "prompt_ids.h"
@@ -28,6 +29,8 @@ struct target {
     bool has_security, json, help;
     uint32_t telemetry_s; /* status: watch for this long; 0: do not */
     struct mesh_key key;
+    bool is_open;             /* its session */
+    struct progress progress; /* while nothing has come */
 };
 
 struct asking {
@@ -64,9 +67,24 @@ static void watch_signals(void)
             signal(others[i], SIG_IGN);
 }
 
+/* Asked while opening a session blocks, and while closing it does. */
+static bool tell_waiting(void *app)
+{
+    struct target *target = app;
+
+    if (!target->is_open)
+        progress_show(&target->progress, "calling %.100s: %.0f s", target->to, progress_elapsed_s(&target->progress));
+    return true;
+}
+
 static struct mesh_client *open_client(struct target *target, struct fail *fail)
 {
-    struct mesh_client_config config = {.address = target->to, .key = &target->key, .key_file = target->key_path, .cluster = target->name};
+    struct mesh_client_config config = {.address = target->to,
+                                        .key = &target->key,
+                                        .key_file = target->key_path,
+                                        .cluster = target->name,
+                                        .is_wanted = tell_waiting,
+                                        .app = target};
     struct mesh_client *client;
     char reason[300];
 
@@ -86,8 +104,11 @@ static struct mesh_client *open_client(struct target *target, struct fail *fail)
         return NULL;
     }
     config.security = (enum mesh_security)target->security;
+    progress_begin(&target->progress);
     client = client_session_open(&config, fail);
+    progress_end(&target->progress);
     mesh_wipe(&target->key, sizeof target->key);
+    target->is_open = client != NULL;
     return client;
 }
 
@@ -236,26 +257,38 @@ static int end_events(struct asking *a, int result, const struct fail *fail)
     return result;
 }
 
+/* The next record of the answer; 0: the user wants no more. */
+static int next_of_answer(struct asking *a, struct mesh_client *client, struct client_message *message, struct fail *fail)
+{
+    struct progress *progress = &a->target.progress;
+    int got = 0;
+
+    while (interrupted_by == 0 && got == 0) {
+        got = ask_watch_run(&a->watch, client, fail) < 0 ? -1 : next_message(client, &a->watch.figures, message, fail);
+        if (got == 0 && a->tokens == 0)
+            progress_show(progress, "waiting for the answer: %.0f s", progress_elapsed_s(progress));
+    }
+    progress_end(progress);
+    return got;
+}
+
 static int listen_to(struct asking *a, struct mesh_client *client, struct fail *fail)
 {
     const struct client_message cancel = {.kind = CLIENT_MESSAGE_CANCEL};
     struct client_message message;
     int got;
 
+    progress_begin(&a->target.progress);
     for (;;) {
-        if (interrupted_by != 0) {
+        got = next_of_answer(a, client, &message, fail);
+        if (got < 0)
+            return -1;
+        if (got == 0) {
             if (!a->target.json)
                 putchar('\n');
             fflush(stdout);
             return send_message(client, &cancel, fail);
         }
-        if (ask_watch_run(&a->watch, client, fail) < 0)
-            return -1;
-        got = next_message(client, &a->watch.figures, &message, fail);
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            continue;
         if (message.kind == CLIENT_MESSAGE_DONE) {
             ask_watch_end(&a->watch, client);
             return print_done(a, &message.done, fail);

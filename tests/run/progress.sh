@@ -76,4 +76,17 @@ yes 'The lamp was lit, and the snow fell.' | head -30 >"$tmp/long"
 told "run tells how much of a prompt it has read" 'reading the prompt: +[0-9]+ %' \
     "$mesh_node" run -m node/models/stories-q8_0.gguf -f "$tmp/long" -n 2 --seed 1 --batch 2 --kernel scalar -t 1
 
+# Each of 50 steps of the prompt takes 50 ms or more.
+model=$tmp/slow.gguf
+port=$(free_port)
+"$mesh_node" synth -o "$model" --dim 64 --hidden 64 --layers 1 --heads 2 --kv-heads 2 --vocab 300 --ctx 512 --type f32 --seed 1
+background "$mesh_node" serve -m "$model" -t 1 --batch 4 --listen "127.0.0.1:$port" --lab pace=2MB/s 2>"$err"
+check "a slow node answers" wait_until 20 "$mesh_node" ask --to "127.0.0.1:$port" -p x -n 1
+fast=1
+told "ask tells that it waits for the answer" 'waiting for the answer: [0-9]+ s' \
+    "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 -n 2 -p "$(head -c 200 /dev/zero | tr '\0' x)"
+fast=2
+typed "$mesh_node" status --to "127.0.0.1:$(free_port)"
+check_equal "status tells whom it calls" "$code $(tr '\r' '\n' <"$tmp/terminal" | grep -cm 1 'calling 127.0.0.1:[0-9]*: [0-9] s')" "4 1"
+
 finish
