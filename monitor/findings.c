@@ -7,9 +7,10 @@
 
 #include "columns.h"
 #include "format.h"
+#include "lab_note.h"
 #include "slow_link.h"
 
-enum { MINUTE_S = 60, LOST_LEAST = 3, ENOUGH = 2, STANDS_OUT = 4 /* times the loss of the other links */ };
+enum { MINUTE_S = 60, LOST_LEAST = 3, ENOUGH = 2, STANDS_OUT = 4 /* times the loss of the other links */, BY_LAB = 2 };
 
 static const double waits_much = 0.15, loss_much = 0.001, change_much = 1.4, open_little = 0.05, open_whole = 0.8;
 
@@ -18,6 +19,7 @@ struct list {
     uint64_t tick;
     struct finding *findings;
     int count;
+    int order[FLEET_NODES_MAX], nodes; /* all nodes as screens list them */
 };
 
 __attribute__((format(printf, 3, 4))) static void add(struct list *list, enum style style, const char *format, ...)
@@ -84,13 +86,11 @@ static void find_gone(struct list *list)
     const int64_t wall_ns = list->fleet->tick_wall_ns[list->tick % FLEET_HISTORY];
     const bool is_past = list->tick + 1 < list->fleet->ticks; /* it is no longer known how long it had not been heard then */
 
-    for (int i = 0; i < list->fleet->node_end; i++) {
-        const struct fleet_node *node = &list->fleet->nodes[i];
-        const enum fleet_state state = fleet_state_at(list->fleet, i, list->tick);
+    for (int i = 0; i < list->nodes; i++) {
+        const struct fleet_node *node = &list->fleet->nodes[list->order[i]];
+        const enum fleet_state state = fleet_state_at(list->fleet, list->order[i], list->tick);
         char clock[FORMAT_BYTES], name[24];
 
-        if (!node->is_used)
-            continue;
         name_rank(node, name);
         format_when(node->gone_wall_ns, wall_ns, clock);
         if (state == FLEET_DEAD)
@@ -215,11 +215,12 @@ static void add_loss(struct list *list, int from, int to, double loss, uint64_t 
     while (fleet_is_within(fleet, list->tick, ticks, columns_window(fleet)))
         ticks++;
     format_fraction(loss, text);
-    format_age_s(ticks * (double)fleet->interval_ns / 1e9, during);
+    snprintf(during, sizeof during, "%g s", round(ticks * (double)fleet->interval_ns / 1e8) / 10);
     name_of(fleet, to, receiver);
     if (from < 0)
-        add(list, style, "Node %s at %s loses %s of what all others send it (%llu in %s): check its cable.", receiver,
-            fleet->nodes[to].address, text, (unsigned long long)lost, during);
+        add(list, style, "Node %s at %s loses %s of what all others send it (%llu in %s)%s", receiver, fleet->nodes[to].address, text,
+            (unsigned long long)lost, during,
+            loss < BY_LAB * fleet->nodes[to].now.lab_loss_ppm / 1e6 ? ", by --lab." : ": check its cable.");
     else
         add(list, style, "Link %s → %s loses %s of its datagrams (%llu in %s).", name_of(fleet, from, sender), receiver, text,
             (unsigned long long)lost, during);
@@ -248,15 +249,15 @@ static void find_loss_at(struct list *list, int to)
         add_loss(list, -1, to, total / bad, sum);
         return;
     }
-    for (int from = 0; from < end; from++)
-        if (loss[from] >= loss_much)
-            add_loss(list, from, to, loss[from], lost[from]);
+    for (int i = 0; i < list->nodes; i++)
+        if (loss[list->order[i]] >= loss_much)
+            add_loss(list, list->order[i], to, loss[list->order[i]], lost[list->order[i]]);
 }
 
 static void find_loss(struct list *list)
 {
-    for (int to = 0; to < list->fleet->node_end; to++)
-        find_loss_at(list, to);
+    for (int i = 0; i < list->nodes; i++)
+        find_loss_at(list, list->order[i]);
 }
 
 /* Is the trouble that this event reported over by that tick, by a newer event of the same node or because its process was restarted? newer:
@@ -353,35 +354,29 @@ static void find_change(struct list *list)
         before, after);
 }
 
+/* Of the newest epoch, if it had begun by then. */
 static void find_epoch(struct list *list)
 {
-    const int node = fleet_sequencer(list->fleet);
+    const struct fleet *fleet = list->fleet;
+    const int node = fleet_sequencer(fleet);
+    const uint64_t back_ns =
+        fleet->ticks > 0 ? fleet->tick_ns[(fleet->ticks - 1) % FLEET_HISTORY] - fleet->tick_ns[list->tick % FLEET_HISTORY] : 0;
+    const uint64_t age_ns = node >= 0 && fleet->nodes[node].now.epoch_age_ns > back_ns ? fleet->nodes[node].now.epoch_age_ns - back_ns : 0;
     char age[FORMAT_BYTES];
 
-    if (node < 0 || list->fleet->nodes[node].now.epoch_age_ns > UINT64_C(60000000000))
+    if (age_ns == 0 || age_ns > UINT64_C(60000000000))
         return;
-    format_age_s((double)list->fleet->nodes[node].now.epoch_age_ns / 1e9, age);
-    add(list, STYLE_NORMAL, "Epoch %u began %s ago, with %u member%s.", list->fleet->nodes[node].head.epoch, age,
-        list->fleet->nodes[node].now.members, list->fleet->nodes[node].now.members == 1 ? "" : "s");
+    format_age_s((double)age_ns / 1e9, age);
+    add(list, STYLE_NORMAL, "Epoch %u began %s ago, with %u member%s.", fleet->nodes[node].head.epoch, age, fleet->nodes[node].now.members,
+        fleet->nodes[node].now.members == 1 ? "" : "s");
 }
 
 static void find_lab(struct list *list)
 {
-    for (int i = 0; i < list->fleet->node_end; i++) {
-        const struct fleet_node *node = &list->fleet->nodes[i];
-        char rank[8], text[FORMAT_BYTES];
+    char text[FINDING_BYTES];
 
-        if (!node->is_used || !fleet_is_alive(node->state) || has_lost_rank(node))
-            continue;
-        if (node->now.lab_pace > 0) {
-            format_bytes((double)node->now.lab_pace, text);
-            add(list, STYLE_NORMAL, "Node %s is held to %s/s by --lab.", fleet_rank_text(node, rank), text);
-        }
-        if (node->now.lab_loss_ppm > 0) {
-            format_fraction(node->now.lab_loss_ppm / 1e6, text);
-            add(list, STYLE_NORMAL, "Node %s drops %s of what it receives by --lab.", fleet_rank_text(node, rank), text);
-        }
-    }
+    for (int i = 0; lab_note(list->fleet, i, text); i++)
+        add(list, STYLE_NORMAL, "%s", text);
 }
 
 /* Nodes that are not gone; of these, those that are up and report; of these, those that compute. */
@@ -409,7 +404,7 @@ static struct census count_nodes(const struct list *list)
 }
 
 /* The state of all nodes, in one sentence. */
-static void find_all(struct list *list, bool is_well)
+static void find_all(struct list *list)
 {
     const struct census count = count_nodes(list);
     const char *plural = count.alive == 1 ? "" : "s";
@@ -424,12 +419,12 @@ static void find_all(struct list *list, bool is_well)
     if (count.reported == 0)
         add(list, STYLE_NORMAL, "No current report of what %d node%s %s.", count.alive, plural, count.alive == 1 ? "does" : "do");
     else if (count.busy > 0)
-        add(list, is_well && count.busy == count.alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", count.busy,
-            count.alive, text);
+        add(list, count.busy == count.alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", count.busy, count.alive,
+            text);
     else if (count.up < count.alive)
         add(list, STYLE_NORMAL, "%d of %d node%s up and %s.", count.up, count.alive, count.alive == 1 ? " is" : "s are", how);
     else
-        add(list, is_well ? STYLE_GOOD : STYLE_NORMAL, "%s %d node%s %s up and %s.", count.alive == 1 ? "The" : "All", count.alive, plural,
+        add(list, STYLE_GOOD, "%s %d node%s %s up and %s.", count.alive == 1 ? "The" : "All", count.alive, plural,
             count.alive == 1 ? "is" : "are", how);
 }
 
@@ -438,7 +433,7 @@ static int severity(const struct finding *finding)
     return finding->style == STYLE_BAD ? 2 : finding->style == STYLE_WARN ? 1 : 0;
 }
 
-/* The worst first; those of the same weight in the order in which they were found. */
+/* The worst first; those of the same weight in the order in which they were found. Where anything is wrong, nothing else is praised. */
 static void sort(struct list *list)
 {
     for (int i = 1; i < list->count; i++) {
@@ -449,20 +444,24 @@ static void sort(struct list *list)
             list->findings[at] = list->findings[at - 1];
         list->findings[at] = finding;
     }
+    for (int i = 1; i < list->count && severity(&list->findings[0]) > 0; i++)
+        if (list->findings[i].style == STYLE_GOOD)
+            list->findings[i].style = STYLE_NORMAL;
 }
 
 int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findings[FINDINGS_MAX])
 {
-    struct list list = {fleet, tick, findings, 0};
+    struct list list = {.fleet = fleet, .tick = tick, .findings = findings};
 
+    list.nodes = fleet_order(fleet, list.order);
     find_connection(&list);
     find_gone(&list);
     find_troubles(&list);
     find_loss(&list);
     find_waits(&list);
-    find_change(&list);
     if (fleet->is_connected && fleet_silence_ns(fleet) == 0) /* otherwise there is no news of any node */
-        find_all(&list, list.count == 0);
+        find_all(&list);
+    find_change(&list);
     find_epoch(&list);
     find_lab(&list);
     if (list.count == 0)

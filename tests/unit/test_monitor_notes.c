@@ -1,0 +1,152 @@
+/* In what order the overview says things, and what it says of experiments and of the past. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "monitor/findings.h"
+#include "tests/unit/monitor_case.h"
+
+/* Index of the finding with that text, this many ticks ago; -1: there is none. */
+static int place_of(const struct monitor_case *c, uint64_t back, const char *text)
+{
+    struct finding findings[FINDINGS_MAX];
+    const int count = findings_find(&c->fleet, c->fleet.ticks - 1 - back, findings);
+
+    for (int i = 0; i < count; i++)
+        if (strstr(findings[i].text, text) != NULL)
+            return i;
+    return -1;
+}
+
+static bool is_praised(const struct monitor_case *c)
+{
+    struct finding findings[FINDINGS_MAX];
+
+    for (int i = findings_find(&c->fleet, c->fleet.ticks - 1, findings); i > 0; i--)
+        if (findings[i - 1].style == STYLE_GOOD)
+            return true;
+    return false;
+}
+
+static void run_at(struct monitor_case *c, double tok_per_s, unsigned seconds)
+{
+    c->made.tok_per_s = tok_per_s;
+    monitor_case_run(c, seconds);
+}
+
+/* So it does not change its line every few seconds. */
+static void what_the_nodes_do_comes_before_notes(void **state)
+{
+    struct monitor_case *c = *state;
+
+    run_at(c, 25, 70);
+    run_at(c, 50, 10);
+    assert_true(place_of(c, 0, "Speed rose") == 1);
+    assert_int_equal(place_of(c, 0, "4 of 4 nodes compute"), 0);
+    assert_true(is_praised(c));
+    run_at(c, 50, 60);
+    run_at(c, 25, 10);
+    assert_int_equal(place_of(c, 0, "Speed fell"), 0);
+    assert_int_equal(place_of(c, 0, "4 of 4 nodes compute"), 1);
+    assert_false(is_praised(c));
+}
+
+/* Whoever answered first. */
+static void nodes_are_named_in_the_order_of_their_ranks(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.is_dead[0] = true;
+    monitor_case_run(c, 3);
+    c->made.is_dead[0] = false;
+    made_new_epoch(&c->made);
+    c->made.loss_from = MADE_ALL;
+    c->made.loss_to = 0;
+    c->made.loss_ppm = 20000;
+    for (int i = 0; i < 15; i++) {
+        for (unsigned from = 0; from < 4; from++)
+            c->made.links[1][from].counters.lost += 30;
+        monitor_case_run(c, 1);
+    }
+    assert_true(c->fleet.nodes[0].rank > 0);
+    assert_int_equal(place_of(c, 0, "Node 0 at 10.0.0.1:7411 loses"), 0);
+    assert_int_equal(place_of(c, 0, "Node 1 at 10.0.0.2:7411 loses"), 1);
+}
+
+static void of_what_lab_does_to_several_nodes_one_sentence_is_said(void **state)
+{
+    struct monitor_case *c = *state;
+
+    for (unsigned i = 0; i < 4; i++) {
+        c->made.node[i].lab_pace = i == 3 ? 1000000000 : 2000000000;
+        c->made.node[i].lab_loss_ppm = 20000;
+    }
+    monitor_case_run(c, 3);
+    assert_true(place_of(c, 0, "--lab holds nodes 0, 1, 2 to 2.00 GB/s.") > 0);
+    assert_true(place_of(c, 0, "--lab holds node 3 to 1.00 GB/s.") > 0);
+    assert_true(place_of(c, 0, "--lab drops 2.0 % of what is sent to nodes 0, 1, 2, 3.") > 0);
+}
+
+static void what_lab_drops_is_no_fault_of_a_cable(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.loss_from = MADE_ALL;
+    c->made.loss_to = 1;
+    c->made.loss_ppm = 20000;
+    monitor_case_run(c, 12);
+    assert_int_equal(place_of(c, 0, "check its cable."), 0);
+    c->made.node[1].lab_loss_ppm = 20000;
+    monitor_case_run(c, 1);
+    assert_int_equal(place_of(c, 0, " in 10 s), by --lab."), 0);
+    c->made.node[1].lab_loss_ppm = 1000; /* it loses much more than that */
+    monitor_case_run(c, 1);
+    assert_int_equal(place_of(c, 0, "check its cable."), 0);
+}
+
+/* As with -d 0.1, or after the past was forgotten. */
+static void less_than_a_second_is_not_0_s(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->fleet.interval_ns = UINT64_C(100000000);
+    c->made.loss_from = 3;
+    c->made.loss_to = 1;
+    c->made.loss_ppm = 50000;
+    for (int i = 0; i < 9; i++) {
+        monitor_case_report(c, 100);
+        fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    }
+    assert_true(place_of(c, 0, "Link 3 → 1 loses") >= 0);
+    assert_true(place_of(c, 0, " in 0.9 s).") >= 0);
+}
+
+static void an_epoch_began_that_long_before_the_time_that_is_shown(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 5);
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 10);
+    assert_true(place_of(c, 0, " began 10 s ago") > 0);
+    assert_true(place_of(c, 4, " began 6 s ago") > 0);
+    assert_int_equal(place_of(c, 12, " began "), -1); /* not yet */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_the_nodes_do_comes_before_notes, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(nodes_are_named_in_the_order_of_their_ranks, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(of_what_lab_does_to_several_nodes_one_sentence_is_said, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_lab_drops_is_no_fault_of_a_cable, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(less_than_a_second_is_not_0_s, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(an_epoch_began_that_long_before_the_time_that_is_shown, monitor_case_open, monitor_case_close),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
