@@ -175,7 +175,8 @@ static double share_of(const struct node_row *row)
             members++;
         }
     }
-    return sum > 0 && !is_gone(row) && members >= node_of(row)->now.members ? node_of(row)->now.share / sum : NAN;
+    return sum > 0 && node_of(row)->has_reported && !is_gone(row) && members >= node_of(row)->now.members ? node_of(row)->now.share / sum
+                                                                                                          : NAN;
 }
 
 static double key_share(const void *row)
@@ -198,7 +199,10 @@ static void draw_time(const void *row, const struct table_cell *cell)
     if (r->sample != NULL && !isnan(r->sample->time[0]))
         columns_time_bar(cell->canvas, cell->area, r->sample->time);
     else
-        canvas_text(cell->canvas, cell->area, 0, 0, STYLE_STALE, is_gone(r) ? "gone" : "no report");
+        canvas_text(cell->canvas, cell->area, 0, 0, STYLE_STALE,
+                    is_gone(r)                                    ? "gone"
+                    : fleet_is_unrecorded(r->fleet, node_of(row)) ? "not recorded"
+                                                                  : "no report");
 }
 
 static double key_busy(const void *row)

@@ -7,7 +7,7 @@
 
 #include "columns.h"
 #include "format.h"
-#include "lab_note.h"
+#include "node_note.h"
 #include "slow_link.h"
 
 enum { MINUTE_S = 60, LOST_LEAST = 3, ENOUGH = 2, STANDS_OUT = 4 /* times the loss of the other links */, BY_LAB = 2 };
@@ -358,7 +358,7 @@ static void find_change(struct list *list)
 static void find_epoch(struct list *list)
 {
     const struct fleet *fleet = list->fleet;
-    const int node = fleet_sequencer(fleet);
+    const int node = fleet_witness(fleet);
     const uint64_t back_ns =
         fleet->ticks > 0 ? fleet->tick_ns[(fleet->ticks - 1) % FLEET_HISTORY] - fleet->tick_ns[list->tick % FLEET_HISTORY] : 0;
     const uint64_t age_ns = node >= 0 && fleet->nodes[node].now.epoch_age_ns > back_ns ? fleet->nodes[node].now.epoch_age_ns - back_ns : 0;
@@ -371,11 +371,11 @@ static void find_epoch(struct list *list)
         fleet->nodes[node].now.members == 1 ? "" : "s");
 }
 
-static void find_lab(struct list *list)
+static void find_notes(struct list *list)
 {
     char text[FINDING_BYTES];
 
-    for (int i = 0; lab_note(list->fleet, i, text); i++)
+    for (int i = 0; node_note(list->fleet, i, text); i++)
         add(list, STYLE_NORMAL, "%s", text);
 }
 
@@ -393,7 +393,7 @@ static struct census count_nodes(const struct list *list)
         const enum fleet_state state = fleet_state_at(list->fleet, i, list->tick);
         const bool has_reported = sample != NULL && !isnan(sample->utilisation) && !fleet_is_late_at(list->fleet, i, list->tick);
 
-        if (!list->fleet->nodes[i].is_used || !fleet_is_alive(state))
+        if (!list->fleet->nodes[i].is_used || !fleet_is_alive(state) || fleet_is_unrecorded(list->fleet, &list->fleet->nodes[i]))
             continue;
         count.alive++;
         count.reported += has_reported;
@@ -418,6 +418,8 @@ static void find_all(struct list *list)
         snprintf(how, sizeof how, "idle for most of the time: %s tok/s", text);
     if (count.reported == 0)
         add(list, STYLE_NORMAL, "No current report of what %d node%s %s.", count.alive, plural, count.alive == 1 ? "does" : "do");
+    else if (count.busy > 0 && count.alive == 1)
+        add(list, STYLE_GOOD, "The node computes: %s tok/s.", text);
     else if (count.busy > 0)
         add(list, count.busy == count.alive ? STYLE_GOOD : STYLE_NORMAL, "%d of %d nodes compute: %s tok/s.", count.busy, count.alive,
             text);
@@ -463,7 +465,7 @@ int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findi
         find_all(&list);
     find_change(&list);
     find_epoch(&list);
-    find_lab(&list);
+    find_notes(&list);
     if (list.count == 0)
         add(&list, STYLE_NORMAL, "Waiting for the first report.");
     sort(&list);

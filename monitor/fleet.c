@@ -241,18 +241,27 @@ const char *fleet_rank_text(const struct fleet_node *node, char out[8])
     return out;
 }
 
-int fleet_sequencer(const struct fleet *fleet)
+/* A dead node may have been the sequencer when it was last heard. */
+static bool tells_more(const struct fleet_node *node, const struct fleet_node *other)
 {
-    int newest = FLEET_NOBODY; /* a dead node may have been the sequencer when it was last heard */
+    if (node->now.is_sequencer != other->now.is_sequencer)
+        return node->now.is_sequencer;
+    if (!node->now.is_sequencer && node->head.epoch != other->head.epoch)
+        return node->head.epoch > other->head.epoch;
+    return node->report_ns > other->report_ns;
+}
+
+int fleet_witness(const struct fleet *fleet)
+{
+    int best = FLEET_NOBODY;
 
     for (int i = 0; i < fleet->node_end; i++) {
         const struct fleet_node *node = &fleet->nodes[i];
 
-        if (node->is_used && fleet_is_alive(node->state) && node->now.is_sequencer &&
-            (newest < 0 || node->report_ns > fleet->nodes[newest].report_ns))
-            newest = i;
+        if (node->is_used && node->has_reported && fleet_is_alive(node->state) && (best < 0 || tells_more(node, &fleet->nodes[best])))
+            best = i;
     }
-    return newest;
+    return best;
 }
 
 /* ---- links ---- */

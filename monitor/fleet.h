@@ -177,6 +177,7 @@ struct fleet {
     int64_t tick_wall_ns[FLEET_HISTORY];
     uint64_t interval_ns; /* between ticks, nominally */
     bool is_connected;
+    bool is_recorded;          /* reports come from recordings, perhaps not those of all nodes */
     uint64_t connected_ns;     /* since then; or since it was lost */
     char connection[300];      /* in words, when it is lost */
     uint64_t heard_ns;         /* when the newest report of any node came */
@@ -251,14 +252,17 @@ double fleet_open(const struct fleet *fleet, uint64_t tick);
  * those that were up; NAN: none has one. */
 float fleet_tok_per_s(const struct fleet *fleet, uint64_t tick);
 
-/* The sequencer, or FLEET_NOBODY. */
-int fleet_sequencer(const struct fleet *fleet);
+/* The node whose reports tell what the epoch and the model are: the sequencer, or without its reports the last to report of the newest
+ * epoch; FLEET_NOBODY: none reports. */
+int fleet_witness(const struct fleet *fleet);
 
 /* The node's state then; at the last tick, its present state. */
 enum fleet_state fleet_state_at(const struct fleet *fleet, int node, uint64_t tick);
 
 /* Is that the state of a node that computes or could? */
 bool fleet_is_alive(enum fleet_state state);
+/* Is it a node that others have recorded, but that is in no recording with reports of its own? */
+bool fleet_is_unrecorded(const struct fleet *fleet, const struct fleet_node *node);
 /* Is a report of the node overdue, though not for long enough to call it silent? */
 bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node);
 /* The same at that tick; of the past, only whether a report came in either of the two intervals before it is known. */

@@ -230,6 +230,11 @@ static bool is_recent(const struct fleet *fleet, uint64_t then_ns)
     return fleet->heard_ns <= then_ns || fleet->heard_ns - then_ns <= silence_max_ns(fleet);
 }
 
+bool fleet_is_unrecorded(const struct fleet *fleet, const struct fleet_node *node)
+{
+    return fleet->is_recorded && !node->has_reported;
+}
+
 bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node)
 {
     const uint64_t then_ns = node->report_ns > fleet->connected_ns ? node->report_ns : fleet->connected_ns;
@@ -283,8 +288,8 @@ static void find_epoch(struct fleet *fleet)
  * says itself that it seeks one. */
 static bool is_left_out(const struct fleet *fleet, const struct fleet_node *node)
 {
-    return node->has_reported && node->head.epoch > 0 && node->head.epoch < fleet->epoch && node->named_epoch < fleet->epoch &&
-           node->report_ns < fleet->epoch_ns && node->named_ns < fleet->epoch_ns;
+    return (node->has_reported || fleet_is_unrecorded(fleet, node)) && node->head.epoch > 0 && node->head.epoch < fleet->epoch &&
+           node->named_epoch < fleet->epoch && node->report_ns < fleet->epoch_ns && node->named_ns < fleet->epoch_ns;
 }
 
 /* Has the node, or another one, said that it leaves of its own accord? */
@@ -308,7 +313,9 @@ static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_n
     if (is_heard || (is_named && node->named_state == MESH_NODE_SUSPECTED))
         return FLEET_SUSPECTED;
     if (is_named)
-        return !node->has_reported ? FLEET_JOINING : FLEET_SILENT;
+        return node->has_reported                                                      ? FLEET_SILENT
+               : fleet_is_unrecorded(fleet, node) && node->named_state == MESH_NODE_UP ? FLEET_UP
+                                                                                       : FLEET_JOINING;
     return has_left(node) ? FLEET_LEFT : FLEET_DEAD;
 }
 

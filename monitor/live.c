@@ -120,7 +120,7 @@ static bool is_ready(const struct fleet *fleet)
 
         if (sample == NULL)
             continue;
-        if (fleet->nodes[i].state == FLEET_UP && !sample->is_fresh)
+        if (fleet->nodes[i].state == FLEET_UP && !sample->is_fresh && !fleet_is_unrecorded(fleet, &fleet->nodes[i]))
             return false;
         fresh += sample->is_fresh;
     }

@@ -49,7 +49,7 @@ int player_rewind(struct player *p, struct fail *fail)
 
     fleet_clear(fleet);
     fleet->interval_ns = p->interval_ns;
-    fleet->is_connected = true;
+    fleet->is_connected = fleet->is_recorded = true;
     fleet->connected_ns = begin_ns;
     snprintf(fleet->connection, sizeof fleet->connection, "%s", recorded_name(p->recorded));
     p->now_ns = recorded_begin_ns(p->recorded);

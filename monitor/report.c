@@ -117,7 +117,7 @@ static void put_node(struct json *json, const struct fleet *fleet, int index, co
     json_text(json, "state", fleet_state_name(node->state));
     if (!fleet_is_alive(node->state))
         json_int(json, "last_heard_unix_ms", node->gone_wall_ns / 1000000);
-    json_uint(json, "share", node->now.share);
+    put(json, "share", node->has_reported ? (float)node->now.share : NAN);
     json_bool(json, "is_sequencer", node->now.is_sequencer);
     json_uint(json, "epoch", node->head.epoch);
     json_uint(json, "threads", node->now.threads);
@@ -223,7 +223,7 @@ static void put_findings(struct json *json, const struct fleet *fleet, uint64_t 
 void report_json(const struct fleet *fleet, uint64_t tick, struct report_cursor *cursor, FILE *out)
 {
     const struct interval interval = {.tick = tick, .is_snapshot = cursor == NULL, .is_repeated = cursor != NULL && tick < cursor->ticks};
-    const int sequencer = fleet_sequencer(fleet);
+    const int witness = fleet_witness(fleet);
     int nodes[FLEET_NODES_MAX];
     const int count = fleet_order(fleet, nodes);
     const bool has_before = tick > 0 && fleet_has_tick(fleet, tick - 1) && fleet_has_tick(fleet, tick);
@@ -236,8 +236,8 @@ void report_json(const struct fleet *fleet, uint64_t tick, struct report_cursor 
     json_int(&json, "unix_ms", fleet->tick_wall_ns[tick % FLEET_HISTORY] / 1000000);
     json_double(&json, "interval_ms", (double)interval_ns / 1e6);
     json_bool(&json, "is_connected", fleet->is_connected);
-    json_uint(&json, "epoch", sequencer >= 0 ? fleet->nodes[sequencer].head.epoch : 0);
-    json_text(&json, "model", sequencer >= 0 ? fleet->nodes[sequencer].model : "");
+    json_uint(&json, "epoch", witness >= 0 ? fleet->nodes[witness].head.epoch : 0);
+    json_text(&json, "model", witness >= 0 ? fleet->nodes[witness].model : "");
     put(&json, "tok_per_s", fleet_tok_per_s(fleet, tick));
     json_array_begin(&json, "nodes");
     for (int i = 0; i < count; i++)

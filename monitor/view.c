@@ -90,8 +90,8 @@ static enum style how_it_goes(const struct view *view, char *out, size_t size)
 static void draw_title(struct view *view)
 {
     const struct area area = view->layout.part[PART_TITLE];
-    const int sequencer = fleet_sequencer(view->fleet);
-    const struct fleet_node *node = sequencer >= 0 ? &view->fleet->nodes[sequencer] : NULL;
+    const int witness = fleet_witness(view->fleet);
+    const struct fleet_node *node = witness >= 0 ? &view->fleet->nodes[witness] : NULL;
     const int alive = alive_count(view->fleet);
     char right[800], epoch[24];
     const enum style style = how_it_goes(view, right, sizeof right);

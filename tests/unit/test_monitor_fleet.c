@@ -248,7 +248,7 @@ static void one_that_the_others_go_on_without_is_suspected_at_once(void **state)
     made_new_epoch(&c->made);
     monitor_case_run(c, 1);
     assert_int_equal(c->fleet.nodes[node(c, 0)].state, FLEET_SUSPECTED);
-    assert_int_equal(c->fleet.nodes[fleet_sequencer(&c->fleet)].head.epoch, c->made.epoch);
+    assert_int_equal(c->fleet.nodes[fleet_witness(&c->fleet)].head.epoch, c->made.epoch);
 }
 
 static void one_that_leaves_has_left_with_the_next_epoch(void **state)

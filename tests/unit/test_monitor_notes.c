@@ -137,6 +137,70 @@ static void an_epoch_began_that_long_before_the_time_that_is_shown(void **state)
     assert_int_equal(place_of(c, 12, " began "), -1); /* not yet */
 }
 
+static void take_of_node_1(void *app, const uint8_t *record, size_t bytes)
+{
+    struct monitor_case *c = app;
+    struct mesh_telemetry_report report;
+    struct mesh_telemetry_reader reader;
+    struct mesh_telemetry_head head;
+
+    assert_int_equal(mesh_telemetry_read_report(&report, record, bytes), 0);
+    assert_int_equal(mesh_telemetry_open(&reader, report.piece, report.piece_bytes, &head), 0);
+    if (head.rank == 1)
+        assert_int_equal(fleet_report(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made), record, bytes), 0);
+}
+
+static void run_node_1(struct monitor_case *c, unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i++) {
+        made_advance(&c->made, UINT64_C(1000000000));
+        made_report(&c->made, take_of_node_1, c);
+        fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    }
+}
+
+static enum fleet_state state_of(const struct monitor_case *c, unsigned made)
+{
+    for (int i = 0; i < c->fleet.node_end; i++)
+        if (c->fleet.nodes[i].addr.ip[15] == made + 1)
+            return c->fleet.nodes[i].state;
+    fail_msg("node %u is not known", made);
+    return FLEET_DEAD;
+}
+
+/* As of a machine that crashed, whose recording alone was kept. */
+static void nodes_whose_recordings_are_not_there_are_up_and_do_not_count(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->fleet.is_recorded = true;
+    run_node_1(c, 5);
+    assert_int_equal(state_of(c, 0), FLEET_UP);
+    assert_int_equal(place_of(c, 0, "The node computes"), 0);
+    assert_true(place_of(c, 0, "No recording of nodes 0, 2, 3 is read: add it with --trace.") > 0);
+    assert_int_equal(c->fleet.nodes[fleet_witness(&c->fleet)].addr.ip[15], 2); /* it is no sequencer */
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    run_node_1(c, 1);
+    assert_int_equal(state_of(c, 3), FLEET_SUSPECTED);
+    run_node_1(c, 5);
+    assert_int_equal(state_of(c, 3), FLEET_DEAD);
+    c->fleet.is_recorded = false; /* a live mesh tells of all nodes soon */
+    run_node_1(c, 1);
+    assert_int_equal(state_of(c, 0), FLEET_JOINING);
+}
+
+static void without_the_sequencer_another_node_tells_the_epoch(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    assert_true(c->fleet.nodes[fleet_witness(&c->fleet)].now.is_sequencer);
+    c->fleet.nodes[0].state = FLEET_DEAD;
+    assert_true(fleet_witness(&c->fleet) > 0);
+    assert_int_equal(c->fleet.nodes[fleet_witness(&c->fleet)].head.epoch, c->made.epoch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +210,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_lab_drops_is_no_fault_of_a_cable, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(less_than_a_second_is_not_0_s, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(an_epoch_began_that_long_before_the_time_that_is_shown, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(nodes_whose_recordings_are_not_there_are_up_and_do_not_count, monitor_case_open,
+                                        monitor_case_close),
+        cmocka_unit_test_setup_teardown(without_the_sequencer_another_node_tells_the_epoch, monitor_case_open, monitor_case_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

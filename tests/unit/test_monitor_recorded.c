@@ -131,7 +131,7 @@ static void every_node_is_known_by_its_address_and_rank(void **state)
         assert_int_equal(n->now.threads, 1);
         assert_string_equal(n->model, "stories-q8_0.gguf");
     }
-    assert_int_equal(fleet_sequencer(&tape->fleet), node(tape, 0));
+    assert_int_equal(fleet_witness(&tape->fleet), node(tape, 0));
     assert_int_equal(tape->fleet.refused, 0);
     assert_int_equal(of_rank(tape, SLOW)->now.lab_pace, 15000000);
     assert_int_equal(of_rank(tape, ASKED)->now.lab_loss_ppm, 20000);

@@ -1,24 +1,26 @@
-#include "lab_note.h"
+#include "node_note.h"
 
 #include <stdio.h>
 
 #include "format.h"
 
-enum lab { LAB_PACE, LAB_LOSS, LABS };
+enum note { NOT_RECORDED, LAB_PACE, LAB_LOSS, NOTES };
 enum { LIST_BYTES = FINDING_BYTES / 2, RANK_BYTES_MAX = 8 };
 
-/* 0: nothing, or the node is not there. */
-static uint64_t lab_of(const struct fleet_node *node, enum lab lab)
+/* In what nodes may be alike; 0: there is nothing to say of this one. */
+static uint64_t value_of(const struct fleet *fleet, const struct fleet_node *node, enum note note)
 {
     const bool is_former = node->rank == MESH_TELEMETRY_NOBODY && node->head.rank != MESH_TELEMETRY_NOBODY;
 
     if (!fleet_is_alive(node->state) || is_former)
         return 0;
-    return lab == LAB_PACE ? node->now.lab_pace : node->now.lab_loss_ppm;
+    if (note == NOT_RECORDED)
+        return fleet_is_unrecorded(fleet, node);
+    return note == LAB_PACE ? node->now.lab_pace : node->now.lab_loss_ppm;
 }
 
 /* The ranks of nodes with that value, as "0, 1, 2"; returns their number. */
-static int list_alike(const struct fleet *fleet, const int *order, int count, enum lab lab, uint64_t value, char out[LIST_BYTES])
+static int list_alike(const struct fleet *fleet, const int *order, int count, enum note note, uint64_t value, char out[LIST_BYTES])
 {
     size_t used = 0;
     int alike = 0;
@@ -27,7 +29,7 @@ static int list_alike(const struct fleet *fleet, const int *order, int count, en
         const struct fleet_node *node = &fleet->nodes[order[i]];
         char rank[RANK_BYTES_MAX];
 
-        if (lab_of(node, lab) != value)
+        if (value_of(fleet, node, note) != value)
             continue;
         alike++;
         if (used + 2 * RANK_BYTES_MAX < LIST_BYTES)
@@ -38,29 +40,31 @@ static int list_alike(const struct fleet *fleet, const int *order, int count, en
     return alike;
 }
 
-static bool is_first_alike(const struct fleet *fleet, const int *order, int at, enum lab lab)
+static bool is_first_alike(const struct fleet *fleet, const int *order, int at, enum note note)
 {
     for (int i = 0; i < at; i++)
-        if (lab_of(&fleet->nodes[order[i]], lab) == lab_of(&fleet->nodes[order[at]], lab))
+        if (value_of(fleet, &fleet->nodes[order[i]], note) == value_of(fleet, &fleet->nodes[order[at]], note))
             return false;
     return true;
 }
 
-bool lab_note(const struct fleet *fleet, int index, char out[FINDING_BYTES])
+bool node_note(const struct fleet *fleet, int index, char out[FINDING_BYTES])
 {
     int order[FLEET_NODES_MAX];
     const int count = fleet_order(fleet, order);
 
-    for (int at = 0; at < LABS * count; at++) {
-        const enum lab lab = (enum lab)(at / count);
-        const uint64_t value = lab_of(&fleet->nodes[order[at % count]], lab);
+    for (int at = 0; at < NOTES * count; at++) {
+        const enum note note = (enum note)(at / count);
+        const uint64_t value = value_of(fleet, &fleet->nodes[order[at % count]], note);
         char ranks[LIST_BYTES], text[FORMAT_BYTES];
         const char *plural;
 
-        if (value == 0 || !is_first_alike(fleet, order, at % count, lab) || index-- > 0)
+        if (value == 0 || !is_first_alike(fleet, order, at % count, note) || index-- > 0)
             continue;
-        plural = list_alike(fleet, order, count, lab, value, ranks) == 1 ? "" : "s";
-        if (lab == LAB_PACE) {
+        plural = list_alike(fleet, order, count, note, value, ranks) == 1 ? "" : "s";
+        if (note == NOT_RECORDED) {
+            snprintf(out, FINDING_BYTES, "No recording of node%s %s is read: add it with --trace.", plural, ranks);
+        } else if (note == LAB_PACE) {
             format_bytes((double)value, text);
             snprintf(out, FINDING_BYTES, "--lab holds node%s %s to %s/s.", plural, ranks, text);
         } else {
