@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mesh/program/progress.h"
 #include "mesh/trace_clocks.h"
 
 #define MS_NS       INT64_C(1000000)
@@ -16,6 +17,7 @@ enum { PARTS_MAX = 64, PATH_BYTES = 4096 };
 
 /* One trace, and its next record. */
 struct source {
+    struct recorded *owner;
     char *path;
     struct mesh_trace *trace;
     struct mesh_trace_cursor *cursor;
@@ -32,6 +34,8 @@ struct recorded {
     int64_t begin_ns, whole_ns, end_ns;
     struct recorded_token *tokens; /* (token_count) owned */
     size_t token_count;
+    struct progress progress;
+    const char *reading; /* what is read of each trace before anything can be shown */
     uint8_t record[MESH_TELEMETRY_REPORT_OVERHEAD_BYTES + MESH_TELEMETRY_PIECE_BYTES_MAX];
 };
 
@@ -41,6 +45,22 @@ static int failed(const struct source *s, int err, struct fail *fail)
 
     return fail_set(fail, err == MESH_ESYSTEM || err == MESH_ENOMEM ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%.300s: %s", s->path,
                     reason[0] == 0 && err == MESH_ENOMEM ? "out of memory: close other programs" : reason);
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* It goes on: called within long statements of SQL, and between those of small files. */
+static void look(void *user)
+{
+    const struct source *s = user;
+    struct recorded *r = s->owner;
+
+    progress_show(&r->progress, "reading %s of %.80s: %zu of %zu", r->reading, name_of(s->path), (size_t)(s - r->source) + 1, r->count);
 }
 
 /* ---- files ---- */
@@ -53,20 +73,23 @@ static int add(struct recorded *r, const char *path, struct fail *fail)
 
     if (r->count == RECORDED_FILES_MAX)
         return fail_set(fail, EXIT_USAGE, "--trace: more than %d files: name fewer", RECORDED_FILES_MAX);
+    s->owner = r;
     s->path = strdup(path);
     if (s->path == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     r->count++;
     err = mesh_trace_open(&s->trace, path, reason);
-    if (err == 0)
+    if (err == 0) {
+        mesh_trace_watch(s->trace, look, s);
         return 0;
+    }
     return fail_set(fail, err == MESH_ESYSTEM || err == MESH_ENOMEM ? EXIT_ENVIRONMENT : EXIT_BAD_FILE, "%.300s: %s", path, reason);
 }
 
 /* "T.db" with `between` before its suffix, if there is such a file. */
 static bool beside(const char *path, const char *between, char out[PATH_BYTES])
 {
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *dot = strrchr(name, '.');
+    const char *name = name_of(path), *dot = strrchr(name, '.');
     const size_t stem = dot != NULL && dot != name ? (size_t)(dot - path) : strlen(path);
 
     return snprintf(out, PATH_BYTES, "%.*s%s%s", (int)stem, path, between, path + stem) < PATH_BYTES && access(out, F_OK) == 0;
@@ -190,6 +213,7 @@ static int align(struct recorded *r, struct fail *fail)
     for (size_t i = 0; i < r->count && result == 0; i++) {
         const int err = mesh_trace_clocks_read(clocks, i, r->source[i].trace);
 
+        look(&r->source[i]);
         result = err != 0 ? failed(&r->source[i], err, fail) : 0;
     }
     if (result == 0)
@@ -323,6 +347,7 @@ static int find_tokens(struct recorded *r, struct fail *fail)
     for (size_t i = 0; i < r->count; i++) {
         const size_t before = r->token_count;
 
+        look(&r->source[i]);
         if (read_tokens(r, &r->source[i], fail) < 0)
             return -1;
         if (r->token_count > before)
@@ -341,21 +366,39 @@ const struct recorded_token *recorded_tokens(const struct recorded *r, size_t *c
 
 /* ---- public ---- */
 
+/* All that has to be known before anything can be shown. */
+static int read_all(struct recorded *r, const char *const *paths, size_t count, struct fail *fail)
+{
+    int result = 0;
+
+    progress_begin(&r->progress);
+    r->reading = "reports";
+    if (add_all(r, paths, count, fail) < 0 || find_span(r, fail) < 0)
+        result = -1;
+    r->reading = "tokens";
+    if (result == 0)
+        result = find_tokens(r, fail);
+    progress_end(&r->progress);
+    for (size_t i = 0; i < r->count; i++)
+        if (r->source[i].trace != NULL)
+            mesh_trace_watch(r->source[i].trace, NULL, NULL);
+    return result;
+}
+
 int recorded_open(struct recorded **recorded, const char *const *paths, size_t count, struct fail *fail)
 {
     struct recorded *r = calloc(1, sizeof *r);
-    const char *slash = strrchr(paths[0], '/'), *name = slash != NULL ? slash + 1 : paths[0];
 
     if (r == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    if (add_all(r, paths, count, fail) < 0 || find_span(r, fail) < 0 || find_tokens(r, fail) < 0) {
+    if (read_all(r, paths, count, fail) < 0) {
         recorded_close(r);
         return -1;
     }
     if (r->count > 1)
-        snprintf(r->name, sizeof r->name, "%.150s and %zu more", name, r->count - 1);
+        snprintf(r->name, sizeof r->name, "%.150s and %zu more", name_of(paths[0]), r->count - 1);
     else
-        snprintf(r->name, sizeof r->name, "%.150s", name);
+        snprintf(r->name, sizeof r->name, "%.150s", name_of(paths[0]));
     *recorded = r;
     return 0;
 }

@@ -7,6 +7,7 @@
 command -v script >/dev/null || skip_all "there is no script (bsdutils), to make terminals"
 mesh_dissect=$BIN/mesh-dissect
 mesh_replay=$BIN/mesh-replay
+mesh_monitor=$BIN/mesh-monitor
 other=$(realpath "$BUILD/other_clock.so")
 sample=tests/traces/lossy.db
 trace=$tmp/T.db # a larger one
@@ -55,6 +56,11 @@ if [ -x "$mesh_replay" ]; then
     told "a query tells that it reads, and then prints its rows" 'query: reading: [0-9]+ s' "$mesh_replay" \
         query "$trace" --named latency --seconds 86400
     check_same "rows are printed without it" "$out" "$tmp/plain"
+    if [ -x "$mesh_monitor" ]; then
+        fast=10000
+        told "mesh-monitor tells which recording it reads" 'reading (reports|tokens) of T.db: 1 of 2' \
+            "$mesh_monitor" --trace "$trace" -b -n 1
+    fi
 fi
 if [ -x "$mesh_dissect" ]; then
     fast=10000
