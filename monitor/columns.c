@@ -231,7 +231,7 @@ static void draw_speed(const void *row, const struct table_cell *cell)
 {
     char text[FORMAT_BYTES];
 
-    format_count(round(key_speed(row) * 10) / 10, text);
+    format_speed(key_speed(row), text);
     table_text(cell, true, cell->style, text);
 }
 

@@ -348,8 +348,8 @@ static void find_change(struct list *list)
     then = mean_speed(fleet, list->tick - minute, window, open);
     if (isnan(now) || isnan(then) || !(now > 0.5 || then > 0.5) || (now < then * change_much && then < now * change_much))
         return;
-    format_count(round(then * 10) / 10, before);
-    format_count(round(now * 10) / 10, after);
+    format_speed(then, before);
+    format_speed(now, after);
     add(list, now < then ? STYLE_WARN : STYLE_NORMAL, "Speed %s from %s to %s tok/s within the last minute.", now < then ? "fell" : "rose",
         before, after);
 }
@@ -413,7 +413,7 @@ static void find_all(struct list *list)
 
     if (count.alive == 0)
         return;
-    format_count(round(speed * 10) / 10, text);
+    format_speed(speed, text);
     if (speed > 0) /* short answers */
         snprintf(how, sizeof how, "idle for most of the time: %s tok/s", text);
     if (count.reported == 0)

@@ -54,6 +54,14 @@ void format_count(double count, char out[FORMAT_BYTES])
         print_in(count, units, out);
 }
 
+void format_speed(double per_s, char out[FORMAT_BYTES])
+{
+    if (isfinite(per_s) && per_s != 0 && fabs(per_s) < 99.95)
+        snprintf(out, FORMAT_BYTES, "%.*f", fabs(per_s) < 0.995 ? 2 : 1, per_s);
+    else
+        format_count(round(per_s), out);
+}
+
 void format_fraction(double fraction, char out[FORMAT_BYTES])
 {
     const double percent = fraction * 100;

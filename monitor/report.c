@@ -306,7 +306,7 @@ int report_text(const struct fleet *fleet, struct ui *ui, struct report_cursor *
         return -1;
     if (has_tick)
         format_clock(fleet->tick_wall_ns[tick % FLEET_HISTORY], clock);
-    format_count(round((double)fleet_tok_per_s(fleet, tick) * 10) / 10, speed);
+    format_speed((double)fleet_tok_per_s(fleet, tick), speed);
     for (int i = 0; i < node_count; i++)
         alive += fleet_is_alive(fleet_state_at(fleet, nodes[i], tick));
     canvas_print(&canvas, all, 0, y++, STYLE_NORMAL, "%s  %d node%s  %s tok/s", clock, alive, alive == 1 ? "" : "s", speed);

@@ -171,6 +171,19 @@ static void draw_keys(struct view *view)
 
 /* ---- shared by screens ---- */
 
+/* How long ago the first of so many values was; intervals may have been longer or shorter before. */
+static double span_s(const struct view *view, int count)
+{
+    const struct fleet *fleet = view->fleet;
+    const uint64_t wanted = count > 1 ? (uint64_t)count - 1 : 0;
+    uint64_t back = 0;
+
+    while (back < wanted && back < view->tick && fleet_has_tick(fleet, view->tick - back - 1))
+        back++;
+    return (double)(fleet->tick_ns[view->tick % FLEET_HISTORY] - fleet->tick_ns[(view->tick - back) % FLEET_HISTORY]) / 1e9 +
+           (double)(wanted - back + 1) * (double)fleet->interval_ns / 1e9;
+}
+
 void view_speed(struct view *view, struct area area)
 {
     float values[2 * CANVAS_WIDTH_MAX], top = 0;
@@ -187,13 +200,13 @@ void view_speed(struct view *view, struct area area)
         if (values[i] > top)
             top = values[i];
     }
-    format_count(count > 0 ? round((double)values[count - 1] * 10) / 10 : 0, text);
-    format_age_s(count * (double)view->fleet->interval_ns / 1e9, age);
+    format_speed(count > 0 ? (double)values[count - 1] : 0, text);
+    format_age_s(span_s(view, count), age);
     snprintf(name, sizeof name, "tokens per second: %s, the last %s", count > 0 ? text : "-", age);
     canvas_rule(view->canvas, area, name);
     if (!(top > 0))
         return;
-    format_count(round((double)top), text);
+    format_speed((double)top, text);
     canvas_text_right(view->canvas, area, 7, 1, STYLE_DIM, text);
     canvas_text_right(view->canvas, area, 7, area.height - 1, STYLE_DIM, "0");
     bar_curve(view->canvas, curve, STYLE_GRAPH, values, count, top);

@@ -51,6 +51,14 @@ static void draw_count(const struct table_cell *cell, double count)
     table_text(cell, true, cell->style, text);
 }
 
+static void draw_rate(const struct table_cell *cell, double per_s)
+{
+    char text[FORMAT_BYTES];
+
+    format_speed(per_s, text);
+    table_text(cell, true, cell->style, text);
+}
+
 static void draw_prompt(const void *row, const struct table_cell *cell)
 {
     draw_count(cell, now_of(row)->prompt_tokens);
@@ -67,14 +75,14 @@ static void draw_speed(const void *row, const struct table_cell *cell)
     const struct mesh_telemetry_request *now = now_of(row);
     const bool is_known = now->tokens > 1 && now->last_ns > now->first_ns && now->first_ns > 0;
 
-    draw_count(cell, is_known ? round((now->tokens - 1) * 1e10 / (double)(now->last_ns - now->first_ns)) / 10 : NAN);
+    draw_rate(cell, is_known ? (now->tokens - 1) * 1e9 / (double)(now->last_ns - now->first_ns) : NAN);
 }
 
 static void draw_prompt_speed(const void *row, const struct table_cell *cell)
 {
     const struct mesh_telemetry_request *now = now_of(row);
 
-    draw_count(cell, now->first_ns > 0 ? round(now->prompt_tokens * 1e10 / (double)now->first_ns) / 10 : NAN);
+    draw_rate(cell, now->first_ns > 0 ? now->prompt_tokens * 1e9 / (double)now->first_ns : NAN);
 }
 
 static void draw_first(const void *row, const struct table_cell *cell)

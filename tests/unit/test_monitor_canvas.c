@@ -150,13 +150,31 @@ static void figures_are_short_and_have_units(void **state)
         double value;
         const char *text;
     } cases[] = {
-        {format_time_us, 0, "0 µs"},         {format_time_us, 87.4, "87 µs"},    {format_time_us, 999.9, "1.00 ms"},
-        {format_time_us, 1234, "1.23 ms"},   {format_time_us, 2.5e6, "2.50 s"},  {format_time_us, INFINITY, "-"},
-        {format_bytes, 812, "812 B"},        {format_bytes, 1.1e9, "1.10 GB"},   {format_count, 812, "812"},
-        {format_count, 12345, "12.3k"},      {format_count, 4.1e6, "4.10M"},     {format_fraction, 0, "0"},
-        {format_fraction, 0.0096, "0.96 %"}, {format_fraction, 0.0126, "1.3 %"}, {format_fraction, 0.5, "50 %"},
-        {format_fraction, NAN, "-"},         {format_age_s, 4.9, "4 s"},         {format_age_s, 7300, "2 h"},
+        {format_time_us, 0, "0 µs"},
+        {format_time_us, 87.4, "87 µs"},
+        {format_time_us, 999.9, "1.00 ms"},
+        {format_time_us, 1234, "1.23 ms"},
+        {format_time_us, 2.5e6, "2.50 s"},
+        {format_time_us, INFINITY, "-"},
+        {format_bytes, 812, "812 B"},
+        {format_bytes, 1.1e9, "1.10 GB"},
+        {format_count, 812, "812"},
+        {format_count, 12345, "12.3k"},
+        {format_count, 4.1e6, "4.10M"},
+        {format_fraction, 0, "0"},
+        {format_fraction, 0.0096, "0.96 %"},
+        {format_fraction, 0.0126, "1.3 %"},
+        {format_fraction, 0.5, "50 %"},
+        {format_fraction, NAN, "-"},
+        {format_age_s, 4.9, "4 s"},
+        {format_age_s, 7300, "2 h"},
         {format_age_s, 119, "119 s"},
+        {format_speed, 0, "0"},
+        {format_speed, 0.34, "0.34"},
+        {format_speed, 18, "18.0"},
+        {format_speed, 6.1, "6.1"},
+        {format_speed, 175.9, "176"},
+        {format_speed, NAN, "-"},
     };
 
     (void)state;

@@ -73,7 +73,7 @@ static void with_short_answers_it_is_not_said_that_there_are_no_requests(void **
     for (unsigned node = 0; node < 4; node++)
         c->made.node[node].tokens += 12;
     monitor_case_run(c, 1);
-    assert_true(is_found(c, "All 4 nodes are up and idle for most of the time: 12 tok/s."));
+    assert_true(is_found(c, "All 4 nodes are up and idle for most of the time: 12.0 tok/s."));
 }
 
 /* As one that was started again and asks the others to take it in. */

@@ -88,7 +88,7 @@ static void text_counts_the_nodes_that_live(void **state)
     monitor_case_run(c, 10);
     assert_int_equal(report_text(&c->fleet, &ui, &cursor, 100, GLYPHS_FULL, out), 0);
     fclose(out);
-    assert_non_null(strstr(text, "  3 nodes  50 tok/s"));
+    assert_non_null(strstr(text, "  3 nodes  50.0 tok/s"));
     assert_int_equal(count(text, "gone"), 3); /* in a finding, its line, and an event */
 }
 

@@ -465,7 +465,7 @@ static void without_requests_the_speed_has_neither_fallen_nor_risen(void **state
         assert_false(is_found(c, 0, "Speed"));
     }
     run_at(c, 25, 9);
-    assert_true(is_found(c, 0, "Speed fell from 50 to 25"));
+    assert_true(is_found(c, 0, "Speed fell from 50.0 to 25.0"));
 }
 
 int main(void)

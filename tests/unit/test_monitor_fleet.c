@@ -101,7 +101,7 @@ static void when_all_is_well_that_is_what_is_found(void **state)
     monitor_case_run(c, 5);
     findings_find(&c->fleet, c->fleet.ticks - 1, findings);
     assert_int_equal(findings[0].style, STYLE_GOOD);
-    assert_string_equal(findings[0].text, "4 of 4 nodes compute: 50 tok/s.");
+    assert_string_equal(findings[0].text, "4 of 4 nodes compute: 50.0 tok/s.");
     c->made.tok_per_s = 0;
     monitor_case_run(c, 3);
     findings_find(&c->fleet, c->fleet.ticks - 1, findings);
@@ -169,7 +169,7 @@ static void what_changed_within_a_minute_is_found(void **state)
     monitor_case_run(c, 65);
     c->made.tok_per_s = 20;
     monitor_case_run(c, 15);
-    assert_true(is_found(c, "Speed fell from 50 to 20 tok/s within the last minute."));
+    assert_true(is_found(c, "Speed fell from 50.0 to 20.0 tok/s within the last minute."));
 }
 
 static void a_new_epoch_begins_counters_anew_without_a_leap(void **state)

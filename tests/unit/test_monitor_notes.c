@@ -1,4 +1,4 @@
-/* In what order the overview says things, and what it says of experiments and of the past. */
+/* In what order the overview says things, and what it says of experiments, of recordings and of the past. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 
 #include "monitor/findings.h"
 #include "tests/unit/monitor_case.h"
+#include "tests/unit/screen_golden.h"
 
 /* Index of the finding with that text, this many ticks ago; -1: there is none. */
 static int place_of(const struct monitor_case *c, uint64_t back, const char *text)
@@ -201,6 +202,25 @@ static void without_the_sequencer_another_node_tells_the_epoch(void **state)
     assert_int_equal(c->fleet.nodes[fleet_witness(&c->fleet)].head.epoch, c->made.epoch);
 }
 
+/* The user may have chosen shorter intervals meanwhile. */
+static void the_curve_goes_back_as_far_as_it_says(void **state)
+{
+    struct monitor_case *c = *state;
+    const struct screen_time time = {made_now_ns(&c->made), made_wall_ns(&c->made)};
+    static char screen[SCREEN_TEXT_BYTES];
+    struct ui ui;
+
+    monitor_case_run(c, 50); /* seconds */
+    c->fleet.interval_ns = UINT64_C(100000000);
+    for (int i = 0; i < 94; i++) {
+        monitor_case_report(c, 100);
+        fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    }
+    ui_init(&ui, &settings_default);
+    screen_draw_text(&c->fleet, &ui, time, 80, 24, GLYPHS_FULL, screen); /* 72 columns of two values */
+    assert_non_null(strstr(screen, "the last 58 s"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +232,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_epoch_began_that_long_before_the_time_that_is_shown, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(nodes_whose_recordings_are_not_there_are_up_and_do_not_count, monitor_case_open,
                                         monitor_case_close),
+        cmocka_unit_test_setup_teardown(the_curve_goes_back_as_far_as_it_says, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(without_the_sequencer_another_node_tells_the_epoch, monitor_case_open, monitor_case_close),
     };
 
