@@ -130,7 +130,7 @@ static int read_whole(struct source *source, struct keys *keys, struct fail *fai
 
 static unsigned new_point(struct links *links, const struct source *source)
 {
-    const struct host *host = source->at != PLACES_NONE ? &source->hosts[source->at] : NULL;
+    const struct host *host = source->at != PLACES_NONE && source->judged_by == PLACES_NONE ? &source->hosts[source->at] : NULL;
     struct links_point *point = &links->points[links->point_count];
 
     for (unsigned i = 0; host != NULL && i < links->point_count; i++)
@@ -143,14 +143,15 @@ static unsigned new_point(struct links *links, const struct source *source)
     return (unsigned)links->point_count++;
 }
 
-/* Captures of one host are one point, and so are the files of one capture. */
+/* Captures of one host are one point, and so are the files of one capture; one on the way to a host that another shows is a point of its
+ * own, at no host. */
 static unsigned point_of(struct links *links, struct source *source)
 {
     struct source *first = source->series != PLACES_NONE ? &source->merge->sources[source->series] : source;
 
     if (first->point == PLACES_NONE)
         first->point = (int)new_point(links, first);
-    links->points[first->point].is_proved |= places_is_proved(source);
+    links->points[first->point].is_proved |= first->judged_by == PLACES_NONE && places_is_proved(source);
     return (unsigned)first->point;
 }
 
@@ -167,6 +168,8 @@ static void describe(struct merge *merge)
         capture.is_between = source->vantage.is_between;
         capture.is_twin = source->is_twin;
         capture.has_common = source->has_common;
+        if (source->judged_by != PLACES_NONE)
+            capture.judged_by = merge->sources[source->judged_by].file;
         if (source->series != PLACES_NONE) {
             capture.series = merge->sources[source->series].file;
         } else if (source->parent != PLACES_NONE) {
@@ -271,7 +274,7 @@ static int prepare(struct merge *merge, struct fail *fail)
             .file = files->values[i],
         };
         settings_place(merge->settings, i, &merge->sources[i].vantage);
-        merge->sources[i].at = merge->sources[i].parent = merge->sources[i].series = PLACES_NONE;
+        merge->sources[i].at = merge->sources[i].parent = merge->sources[i].series = merge->sources[i].judged_by = PLACES_NONE;
     }
     merge->count = files->count;
     merge->there = calloc(SAMPLES_MAX, sizeof *merge->there);

@@ -55,6 +55,8 @@ static bool is_twin(const struct merge *merge, const struct source *a, const str
 {
     size_t common = 0, alike = 0;
 
+    if (a->vantage.is_stated && b->vantage.is_stated && a->vantage.is_between != b->vantage.is_between)
+        return false; /* a switch may be less than a microsecond away */
     for (size_t i = 0; i < 2 * SAMPLES_MAX; i++) {
         const struct sample *sample = &merge->samples.table[i];
 
@@ -197,6 +199,82 @@ static void take_sure_places(struct merge *merge)
                 merge->sources[i].at = (int)k;
 }
 
+/* ---- several at one host ---- */
+
+static size_t first_of_series(const struct merge *merge, size_t source)
+{
+    return merge->sources[source].series != PLACES_NONE ? (size_t)merge->sources[source].series : source;
+}
+
+/* How much speaks for it that a file of this series was taken at the host. */
+static int proof_of(const struct merge *merge, size_t first)
+{
+    int proof = merge->sources[first].vantage.is_between ? 0 : 1;
+
+    for (size_t i = 0; i < merge->count; i++)
+        if (first_of_series(merge, i) == first && places_is_proved(&merge->sources[i]))
+            proof = 2;
+    return proof;
+}
+
+/* Do two series show the same datagrams of one host, at places that are not the same? */
+static bool is_same_host(const struct merge *merge, size_t a, size_t b)
+{
+    const struct source *one = &merge->sources[a], *other = &merge->sources[b];
+
+    if (one->at == PLACES_NONE || other->at == PLACES_NONE ||
+        memcmp(one->hosts[one->at].address.ip, other->hosts[other->at].address.ip, sizeof one->hosts[0].address.ip) != 0)
+        return false;
+    for (size_t i = 0; i < merge->count; i++)
+        for (size_t k = 0; k < merge->count; k++)
+            if (first_of_series(merge, i) == a && first_of_series(merge, k) == b &&
+                has_common(merge, &merge->sources[i], &merge->sources[k]))
+                return true;
+    return false;
+}
+
+/* The width of the band of two clocks, which grows with the way between the captures; 0: they were not compared. */
+static double band_ns(const struct merge *merge, size_t a, size_t b)
+{
+    const struct source *one = &merge->sources[a], *other = &merge->sources[b];
+
+    if (one->parent == (int)b && one->line.is_bounded)
+        return one->line.offset_error_ns;
+    return other->parent == (int)a && other->line.is_bounded ? other->line.offset_error_ns : 0;
+}
+
+/* The one with the longer way to a third capture, of another host, is nearer to this host; else either will do, since nothing is said of
+ * what happened between them. */
+static bool is_better(const struct merge *merge, size_t a, size_t b)
+{
+    const int proof = proof_of(merge, a), other_proof = proof_of(merge, b);
+
+    if (proof != other_proof)
+        return proof > other_proof;
+    for (size_t i = 0; i < merge->count; i++) {
+        const double band = band_ns(merge, a, i), other_band = band_ns(merge, b, i);
+
+        if (band > 0 && other_band > 0 && band != other_band)
+            return band > other_band;
+    }
+    return a < b;
+}
+
+/* Beside captures of both hosts, that of a switch is on the way to one of them. Were it taken for that host's, what was lost between the
+ * two would have arrived, and everything else twice. */
+static void find_best(struct merge *merge)
+{
+    for (size_t a = 0; a < merge->count; a++)
+        for (size_t b = 0; b < merge->count; b++) {
+            int *best = &merge->sources[b].judged_by;
+
+            if (a == b || first_of_series(merge, a) != a || first_of_series(merge, b) != b || !is_same_host(merge, a, b))
+                continue;
+            if (is_better(merge, a, b) && (*best == PLACES_NONE || is_better(merge, a, (size_t)*best)))
+                *best = (int)a;
+        }
+}
+
 void places_align(struct merge *merge)
 {
     take_sure_places(merge);
@@ -206,6 +284,7 @@ void places_align(struct merge *merge)
     for (size_t i = 0; i < merge->count; i++)
         for (size_t k = 0; k < merge->count; k++)
             merge->sources[i].has_common |= i != k && has_common(merge, &merge->sources[i], &merge->sources[k]);
+    find_best(merge);
 }
 
 bool places_is_proved(const struct source *source)

@@ -46,6 +46,7 @@ struct source {
     int at;                     /* the host where it was taken, or PLACES_NONE */
     int parent;                 /* the source whose clock `line` starts from; PLACES_NONE: the first one, or not comparable */
     int series;                 /* a source that is another file of the same capture, or was taken at the same place; PLACES_NONE */
+    int judged_by;              /* a source that shows the same host better, by which its links are judged; PLACES_NONE: this one, too */
     int point;                  /* of the analysis at hand; PLACES_NONE: not yet */
     bool is_aligned, is_proved; /* is_proved: by the vantage */
     bool is_twin, has_common;   /* it shares datagrams with its series; with any other capture */

@@ -239,6 +239,8 @@ static void capture_object(struct json *json, const struct report_capture *captu
     json_bool(json, "aligned", capture->is_aligned);
     if (capture->series != NULL)
         json_text(json, "series", capture->series);
+    if (capture->judged_by != NULL)
+        json_text(json, "judged_by", capture->judged_by);
     if (capture->line != NULL) {
         json_text(json, "against", capture->against);
         json_int(json, "offset_ns", capture->line->offset_ns);
@@ -265,6 +267,8 @@ static void capture_line(FILE *out, const struct report_capture *capture)
     if (capture->series != NULL)
         fprintf(out, capture->is_twin ? "    at the place of %s; what is in both counts once\n" : "    another file of the capture in %s\n",
                 capture->series);
+    if (capture->judged_by != NULL)
+        fprintf(out, "    %s shows that host, too, and its links are judged by that\n", capture->judged_by);
     if (line == NULL) {
         if (!capture->is_aligned)
             fprintf(out, "    its clock cannot be compared: %s, so times may be wrong\n",

@@ -35,6 +35,7 @@ struct report_capture {
     bool is_proved, is_between;       /* the host is not only assumed; there is none, the user says */
     bool is_twin, has_common;         /* what is in the series, too, counts once; some datagrams are in another capture, too */
     const char *series;               /* another file of the same capture, or of one at the same place; NULL: none */
+    const char *judged_by;            /* another capture, by which the links of this host are judged instead; NULL: none */
     const char *against;              /* the capture that its clock was compared with; NULL: it is the first, or could not be compared */
     const struct clock_line *line;    /* its clock against that one's; set with against */
 };

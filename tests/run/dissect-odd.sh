@@ -58,6 +58,9 @@ elif operation == "back": # the clock is set back by so many seconds in the midd
     frames = [[ts - (int(numbers[0]) * 10**9 if i > len(frames) // 2 else 0), size, frame] for i, (ts, size, frame) in enumerate(frames)]
 elif operation == "years": # everything is so many years of 365 days later
     frames = [[ts + int(numbers[0]) * 365 * 86400 * 10**9, size, frame] for ts, size, frame in frames]
+elif operation == "behind": # what the first host sends passes so many nanoseconds later, and what it receives as much earlier
+    frames = [[ts + int(numbers[0]) * (1 if frame[26:30] == bytes([10, 77, 0, 1]) else -1), size, frame] for ts, size, frame in frames]
+    frames.sort(key=lambda frame: frame[0])
 elif operation == "swap": # each seventh frame with the next one: their order is another than that of their times
     for i in range(0, len(frames) - 1, 7):
         frames[i], frames[i + 1] = frames[i + 1], frames[i]
@@ -130,6 +133,25 @@ both() { analyze "$@" | sed -n '/^ *epoch    link datagrams/,/^ *2   1>0/p'; }
 check_equal "the rings of two hosts are joined, whatever their order" \
     "$(both -r "$tmp/other0" -r "$tmp/ring0" -r "$tmp/ring2" -r "$tmp/ring1" -r "$tmp/other2" -r "$tmp/other1")" \
     "$(both -r $captures/port-host0.pcap -r $whole)"
+
+# ---- a switch between two hosts that were captured, too ----
+hosts=(-r $captures/port-host0.pcap --at 10.77.0.1 -r $whole --at 10.77.0.2)
+source_capture=$captures/port-host0.pcap made switch behind 1000
+places() { analyze "$@" | sed -n 's/.* 0>1 epoch 2 \(#.*\) lost, \(place[^,]*\),.*/\1 \2/p'; }
+for switch in "-r $tmp/switch --at -" "-r $tmp/switch"; do
+    read -ra switch <<<"$switch"
+    if [ ${#switch[@]} -eq 2 ]; then hosts=(-r $captures/port-host0.pcap -r $whole); fi
+    check_equal "what a switch passed on and a host did not get is lost on the wire (${switch[*]:2})" \
+        "$(places "${switch[@]}" "${hosts[@]}")" "$(places "${hosts[@]}")"
+    check_equal "and so it is if the switch's capture comes last" "$(places "${hosts[@]}" "${switch[@]}")" "$(places "${hosts[@]}")"
+    check_equal "nothing counts twice" "$(sum "${hosts[@]}" "${switch[@]}")" "$(sum "${hosts[@]}")"
+done
+source_capture=$captures/port-host0.pcap made near behind 200
+check_equal "also if it is less than a microsecond away" \
+    "$(places -r "$tmp/near" --at - -r $whole --at 10.77.0.2 -r $captures/port-host0.pcap --at 10.77.0.1)" \
+    "$(places -r $captures/port-host0.pcap --at 10.77.0.1 -r $whole --at 10.77.0.2)"
+check_equal "the report says whose capture counts" "$(analyze "${hosts[@]}" "${switch[@]}" | grep -A 1 "^$tmp/switch: " | tail -n 1)" \
+    "    $whole shows that host, too, and its links are judged by that"
 
 # ---- a file that ends in the middle ----
 head -c 60000 $whole >"$tmp/short"
