@@ -68,17 +68,6 @@ static void a_record_that_is_cut_or_too_long_is_refused(void **state)
     }
 }
 
-static void an_answer_of_more_nodes_than_a_mesh_has_is_refused(void **state)
-{
-    struct client_message done = example(CLIENT_MESSAGE_DONE), message;
-
-    (void)state;
-    done.done.nodes = MESH_RANKS_MAX;
-    assert_int_equal(client_message_read(&message, record, client_message_write(&done, record)), 0);
-    done.done.nodes = MESH_RANKS_MAX + 1;
-    assert_int_equal(client_message_read(&message, record, client_message_write(&done, record)), -1);
-}
-
 static void texts_of_tokens_make_up_the_text(void **state)
 {
     struct client_message said = example(CLIENT_MESSAGE_TOKENS), message;
@@ -93,6 +82,22 @@ static void texts_of_tokens_make_up_the_text(void **state)
     said.token_count = 0; /* text that belongs to no token */
     assert_int_equal(client_message_read(&message, record, client_message_write(&said, record)), 0);
     assert_int_equal(message.text_size, 9);
+}
+
+/* Clients index by them. */
+static void an_end_for_no_reason_or_of_more_nodes_than_a_cluster_has_is_refused(void **state)
+{
+    struct client_message said = example(CLIENT_MESSAGE_DONE), message;
+
+    (void)state;
+    said.done.reason = ENGINE_DONE_REFUSED;
+    said.done.nodes = MESH_RANKS_MAX;
+    assert_int_equal(client_message_read(&message, record, client_message_write(&said, record)), 0);
+    said.done.nodes++;
+    assert_int_equal(client_message_read(&message, record, client_message_write(&said, record)), -1);
+    said.done.nodes = 1;
+    said.done.reason++;
+    assert_int_equal(client_message_read(&message, record, client_message_write(&said, record)), -1);
 }
 
 /* Two programs that disagree on it would take one record for another. */
@@ -138,10 +143,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(a_record_that_is_cut_or_too_long_is_refused),
-        cmocka_unit_test(an_answer_of_more_nodes_than_a_mesh_has_is_refused),
         cmocka_unit_test(texts_of_tokens_make_up_the_text),
         cmocka_unit_test(the_layout_is_that_of_its_version),
         cmocka_unit_test(any_bytes_are_read_or_refused),
+        cmocka_unit_test(an_end_for_no_reason_or_of_more_nodes_than_a_cluster_has_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
