@@ -188,8 +188,8 @@ uint64_t mesh_silent_ranks(const struct mesh *mesh, uint64_t now_ns)
     return silent;
 }
 
-/* This rank has asked the peer for what it waits for often enough, and has lost so much of what the peer sent meanwhile that the answers must
- * have been among it. */
+/* This rank has asked the peer for what it waits for often enough, and has lost so much of what the peer sent meanwhile that the answers
+ * must have been among it. */
 static bool gets_no_answers(const struct mesh *mesh, const struct mesh_peer *peer, uint64_t now_ns)
 {
     return mesh->held < mesh->opened && mesh_slot_at((struct mesh *)mesh, mesh->held)->owed[peer->rank].missing && peer->unanswered_ns &&

@@ -1,8 +1,8 @@
 /* A node that answers `ask` and `status` with any records, at any time: the commands end in order whatever it says, what they print with
  * --json is JSON, and figures of telemetry are possible ones.
  *
- * The first byte chooses the command line. The rest is a list of steps, each a byte and its arguments (see client_session_receive), and then
- * the session is over. */
+ * The first byte chooses the command line. The rest is a list of steps, each a byte and its arguments (see client_session_receive), and
+ * then the session is over. */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
