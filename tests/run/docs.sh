@@ -89,6 +89,16 @@ if [ -x "$mesh_node" ]; then
         "$("$mesh_node" bench --help | sed -n 's/.*PART: //p' | tr '|' '\n' | sort)"
     check_equal "bash completes every command of mesh-node" "$(completed mesh-node '' | grep -v ^--)" \
         "$("$mesh_node" --help | sed -nE 's/^  ([a-z]+)  +[a-z].*/\1/p' | grep -v '^mesh' | sort)"
+    for command in run serve ask plan; do
+        "$mesh_node" $command --help | sed -nE 's/^ .* (--[a-z-]+) ([a-z0-9_]+\|[a-z0-9_|]+) .*/\1 \2/p' >"$tmp/choices"
+        check "options of $command take words" [ -s "$tmp/choices" ]
+        while read -r option choices; do
+            check_equal "bash completes the words of $command $option" "$(completed mesh-node $command "$option" '')" \
+                "$(tr '|' '\n' <<<"$choices" | sort)"
+        done <"$tmp/choices"
+    done
+    check_equal "so it does after =" "$(completed mesh-node run --pipeline =) $(completed mesh-node run --pipeline = of)" "off
+on off"
 fi
 if [ -x "$mesh_node" ]; then
     tensor_types | tr ' ' '\n' | sort >"$tmp/types"
