@@ -163,6 +163,7 @@ static void end_progress(struct bench *bench)
 
 void bench_print(struct bench *bench, const struct bench_row *row)
 {
+    bench->rows++;
     end_progress(bench);
     if (bench->is_json)
         print_json(&bench->json, row);
@@ -179,6 +180,7 @@ void bench_heading(struct bench *bench, const char *text)
 
 void bench_skip(struct bench *bench, const char *part, const char *reason)
 {
+    bench->skipped++;
     end_progress(bench);
     if (!bench->is_json) {
         printf("  %s: skipped: %s\n", part, reason);

@@ -69,6 +69,7 @@ struct bench {
     bool shows_progress;
     struct json json;
     const char *columns; /* of the table being printed */
+    uint64_t rows, skipped;
 };
 
 void bench_label_text(struct bench_row *row, const char *key, const char *text);

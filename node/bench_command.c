@@ -121,6 +121,8 @@ static int run_parts(struct bench *bench, const char *name, struct fail *fail)
         for (size_t i = 0; is_wanted(name, part) && i < sizeof part->measure / sizeof *part->measure && part->measure[i] != NULL; i++)
             if (part->measure[i](bench, fail) < 0)
                 return -1;
+    if (bench->rows == 0 && bench->skipped > 0)
+        return fail_set(fail, EXIT_SKIPPED, "bench %s: nothing was measured: stdout says why: see to that, or choose another part", name);
     return 0;
 }
 

@@ -23,6 +23,14 @@ verdict() {
     if "$@"; then ok "$sentence"; else not_ok "$sentence" "$(show_run)"; fi
 }
 
+# ends_well PART: it measures something, or says that it was skipped
+ends_well() {
+    local expected=0
+    run "$mesh_node" bench "$1" --quick --json
+    if ! grep -qv '"event":"skipped"' "$out"; then expected=77; fi
+    check_equal "bench $1 --quick ends well" "$code" "$expected"
+}
+
 check "bench kernels --quick ends well" "$mesh_node" bench kernels --quick --json
 verdict "every line is an object" lines_are_objects
 verdict "every line is JSON" is_json
@@ -89,7 +97,7 @@ else
     verdict "what a refusal costs is told for each kind of junk" rows_have refuse junk refuse_ns refuse_ns_min
 fi
 
-check "bench failover --quick ends well" "$mesh_node" bench failover --quick --json
+ends_well failover
 if grep -q '"event":"skipped"' "$out"; then
     skip "the death of a node is told step by step" "$(grep -o '"reason":"[^"]*"' "$out")"
 else
@@ -99,7 +107,7 @@ else
         kept_ratio copied_percent
 fi
 
-check "bench telemetry --quick ends well" "$mesh_node" bench telemetry --quick --json
+ends_well telemetry
 if grep -q '"event":"skipped"' "$out"; then
     skip "a cluster that is watched stands beside one that is not" "$(grep -o '"reason":"[^"]*"' "$out")"
 else
@@ -107,7 +115,7 @@ else
         unwatched_ratio watched_cpu_ms_per_token unwatched_cpu_ratio watched_main_ms_per_s unwatched_main_ms_per_s watched_cost_percent
 fi
 
-check "bench record --quick ends well" "$mesh_node" bench record --quick --json
+ends_well record
 if grep -q '"event":"skipped"' "$out"; then
     skip "nodes that record stand beside nodes that do not" "$(grep -o '"reason":"[^"]*"' "$out")"
 else
@@ -116,13 +124,15 @@ else
     verdict "what one call costs is told" rows_have record_call payloads caller_ns recorder_ns datagram_us datagrams_per_s_of_3_percent
 fi
 
-check "bench multicast --quick ends well" "$mesh_node" bench multicast --quick --json
+ends_well multicast
 if grep -q '"event":"skipped"' "$out"; then
     skip "a tile to a group stands beside a tile to each" "$(grep -o '"reason":"[^"]*"' "$out")"
 else
     verdict "a tile to a group stands beside a tile to each" rows_have multicast nodes device unicast_packets unicast_us multicast_us
 fi
 
+check_exit "a part of which nothing can be measured is skipped" 77 "bench failover: nothing was measured: stdout says why: " \
+    env -C "$tmp" "$(realpath "$mesh_node")" bench failover --quick
 check_exit "an unknown part is a usage error" 2 "no such part" "$mesh_node" bench kernel
 check_exit "a type is of the parts that measure one" 2 "bench flood: --type is for kernels" "$mesh_node" bench flood --type q8_0
 check_exit "costs of datagrams are of simulated meshes" 2 "bench kernels: --datagram-ns is for virtual" \
