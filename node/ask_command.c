@@ -225,9 +225,9 @@ static int print_done(struct asking *a, const struct client_message_done *done, 
             printf("digest tokens=%" PRIu32 " ids=%016" PRIx64 " logits=%016" PRIx64 "\n", a->tokens, a->ids_digest, a->logits_digest);
         fflush(stdout);
         fprintf(stderr,
-                "%u node%s: prompt %" PRIu32 " tokens at %.1f tok/s, generated %" PRIu32 " at %.1f tok/s, time to first token %.1f ms",
-                done->nodes, done->nodes == 1 ? "" : "s", done->prompt_tokens, prompt_per_s, done->tokens, gen_per_s,
-                (double)done->first_ns / 1e6);
+                "%u node%s: prompt %" PRIu32 " token%s at %.1f tok/s, generated %" PRIu32 " at %.1f tok/s, time to first token %.1f ms",
+                done->nodes, done->nodes == 1 ? "" : "s", done->prompt_tokens, done->prompt_tokens == 1 ? "" : "s", prompt_per_s,
+                done->tokens, gen_per_s, (double)done->first_ns / 1e6);
         if (done->epochs > 0)
             fprintf(stderr, "; members changed %" PRIu32 " time%s meanwhile", done->epochs, done->epochs == 1 ? "" : "s");
         fputc('\n', stderr);

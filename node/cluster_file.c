@@ -326,7 +326,8 @@ int cluster_file_parse(FILE *stream, const char *name, struct cluster_file *file
     if (got < 0)
         return -1;
     if (ferror(stream))
-        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot read: %s: try again", name, strerror(errno));
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: cannot read: %s: %s", name, strerror(errno),
+                        fail_advice(errno, "give a cluster file"));
     return check_node(&place, fail);
 }
 

@@ -174,9 +174,9 @@ int output_figures(struct output *output, const struct output_figures *f, struct
     if (output->options->json)
         return print_json(output, f, &rates, fail);
     fprintf(stderr,
-            "%u node%s, %u thread%s each, %s: prompt %u tokens at %.1f tok/s, generated %u at %.1f tok/s, time to first token %.1f ms\n",
-            f->ranks, f->ranks == 1 ? "" : "s", f->threads, f->threads == 1 ? "" : "s", f->kernel, f->prompt_tokens, rates.prompt_per_s,
-            f->outcome->tokens, rates.gen_per_s, rates.ttft_ms);
+            "%u node%s, %u thread%s each, %s: prompt %u token%s at %.1f tok/s, generated %u at %.1f tok/s, time to first token %.1f ms\n",
+            f->ranks, f->ranks == 1 ? "" : "s", f->threads, f->threads == 1 ? "" : "s", f->kernel, f->prompt_tokens,
+            f->prompt_tokens == 1 ? "" : "s", rates.prompt_per_s, f->outcome->tokens, rates.gen_per_s, rates.ttft_ms);
     fprintf(stderr, "utilisation");
     for (uint16_t r = 0; r < f->ranks; r++)
         fprintf(stderr, " %.2f", rates.utilisation[r]);

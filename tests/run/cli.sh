@@ -125,6 +125,7 @@ printf '[cluster]\nctx = 64\n' >"$tmp/nobody.conf"
 refused "plan needs nodes in a cluster file" 3 "no [node NAME] in it" "$mesh_node" plan -c "$tmp/nobody.conf" -m "$small"
 refused "plan takes one or the other" 2 "leave out --nodes" "$mesh_node" plan -c "$tmp/two.conf" --nodes 2
 refused "plan names a missing cluster file" 4 "none.conf" "$mesh_node" plan -c "$tmp/none.conf"
+refused "plan refuses a folder as a cluster file" 4 "$tmp: cannot read: Is a directory: give a cluster file" "$mesh_node" plan -c "$tmp"
 printf '[cluster]\nslotz = 3\n' >"$tmp/wrong.conf"
 refused "plan names the line that is wrong" 3 "wrong.conf:2: slotz" "$mesh_node" plan -c "$tmp/wrong.conf"
 refused "plan refuses a context longer than the model's" 2 "4096" "$mesh_node" plan -m "$small" --ctx 5000
@@ -156,6 +157,7 @@ check "a text may end for its length" "$mesh_node" run -m "$small" -p abcd --ctx
 check_contains "JSON has the reason" "$out" '"reason":"length"'
 check_equal "nothing is said of the context" "$(grep -c stopped "$err")" 0
 check "an empty prompt is generated from" "$mesh_node" run -m "$small" -p "" -n 3 --seed 1
+check_contains "it has one token" "$err" "prompt 1 token at "
 check "no prompt is an empty prompt" "$mesh_node" run -m "$small" -n 3 --seed 1
 
 check "a prompt is given in words" "${generate[@]}" --ids
