@@ -53,12 +53,15 @@ static int64_t gained_ns(int64_t monotonic_ns)
     return (monotonic_ns - other.begun_ns) / 1000 * other.ppm / 1000;
 }
 
+/* The gain is that of the time that was read, not of one read after it: a thread that is stopped between the two would see a clock that
+ * loses time go back. */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
+    const int64_t before_ns = clock == CLOCK_REALTIME ? machine_ns(CLOCK_MONOTONIC) : 0;
     const long result = syscall(SYS_clock_gettime, clock, now);
 
     if (result == 0 && (clock == CLOCK_MONOTONIC || clock == CLOCK_REALTIME))
-        *now = from_ns(to_ns(now) + other.ahead_ns + gained_ns(machine_ns(CLOCK_MONOTONIC)));
+        *now = from_ns(to_ns(now) + other.ahead_ns + gained_ns(clock == CLOCK_MONOTONIC ? to_ns(now) : before_ns));
     return (int)result;
 }
 
