@@ -157,8 +157,10 @@ int feed_poll(struct feed *feed, struct fleet *fleet, uint32_t interval_ms, uint
             lose(feed, fleet, why.text);
             return 0;
         }
-        if (got == 0 && is_silent(feed, fleet, mesh_udp_now_ns()))
-            lose(feed, fleet, "no more reports from the member asked");
+        if (got == 0 && is_silent(feed, fleet, mesh_udp_now_ns())) {
+            snprintf(why.text, sizeof why.text, "no more reports from %.200s", fleet->connection);
+            lose(feed, fleet, why.text);
+        }
         if (got == 0)
             return 0;
         if (is_refusal(record, bytes, why.text, sizeof why.text)) {

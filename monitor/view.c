@@ -135,8 +135,16 @@ static void draw_tabs(struct view *view)
         canvas_print(view->canvas, area, x + 1, 0, STYLE_FOUND, " filter: %s ", view->ui->filter);
 }
 
+/* Has the action an effect on that screen? */
+static bool is_of_screen(enum action action, enum screen screen)
+{
+    return action == ACTION_METRIC ? screen == SCREEN_LINKS : action != ACTION_SORT_NEXT || screen == SCREEN_OVERVIEW;
+}
+
+/* As many as there is room for, with the way out. */
 static void draw_keys(struct view *view)
 {
+    enum { QUIT_COLUMNS = 5 };
     static const struct {
         const char *key, *text;
         enum action action;
@@ -160,8 +168,11 @@ static void draw_keys(struct view *view)
         return;
     }
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const int begin = x;
+        const int columns = glyph_columns(keys[i].key) + glyph_columns(keys[i].text), begin = x;
+        const bool has_room = keys[i].action == ACTION_QUIT || x + columns + 1 + QUIT_COLUMNS <= area.width;
 
+        if (!has_room || !is_of_screen(keys[i].action, view->ui->screen))
+            continue;
         x += canvas_text(view->canvas, area, x, 0, STYLE_KEY, keys[i].key);
         x += canvas_print(view->canvas, area, x, 0, STYLE_KEY_TEXT, "%s", keys[i].text);
         ui_add_zone(view->ui, area_part(area, begin, 0, x - begin, 1), keys[i].action, 0, 0, 0);

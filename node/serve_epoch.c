@@ -280,7 +280,7 @@ static int take_event(struct server *server, const struct mesh_cluster_event *ev
         take_eviction(server);
         break;
     case MESH_CLUSTER_JOINED:
-        serve_note(server, MESH_NODE_EVENT_JOINED, MESH_TELEMETRY_NOBODY, &event->addr, "taken in");
+        serve_note(server, MESH_NODE_EVENT_JOINED, MESH_TELEMETRY_NOBODY, &event->addr, "took this node in");
         break;
     case MESH_CLUSTER_LEFT:
         serve_forget_lack(server);

@@ -94,7 +94,7 @@ screen_needed "the screens tell of them"
 screen_start 120 36 . \
     "$(realpath "$monitor") --to 127.0.0.1:${ports[0]} ${key[*]} -d 0.5; echo ended with \$?; sleep 60"
 sees "the overview tells of all three" "127.0.0.1:${ports[2]}"
-sees "and of what a lab does" "by --lab"
+sees "and of what a lab does" "--lab drops"
 keys 4
 sees "steps are shown as they end" "node 2"
 keys 5
@@ -107,6 +107,7 @@ sees "a node that dies stays, and is told of" "is gone: last heard at"
 kill -9 "${pids[0]}"
 keys 6
 sees "when the node that answered dies, another is asked" "connected to 127.0.0.1:${ports[1]}"
+sees "and the one that died is named" "no more reports from 127.0.0.1:${ports[0]}"
 keys 1
 kill -9 "${pids[1]}"
 sees "without any it says so" "Connection lost"

@@ -224,7 +224,7 @@ static void who_is_taken_in_prepares_without_an_epoch_of_its_own(void **state)
     assert_string_equal(served_note(&served, MESH_NODE_EVENT_EPOCH), "2 members, prepared");
     assert_int_equal(served_noted(&served, MESH_NODE_EVENT_PREPARE), 1);
     assert_int_equal(served_noted(&served, MESH_NODE_EVENT_JOINED), 1);
-    assert_string_equal(served_note(&served, MESH_NODE_EVENT_JOINED), "taken in");
+    assert_string_equal(served_note(&served, MESH_NODE_EVENT_JOINED), "took this node in");
 }
 
 int main(void)
