@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "format.h"
 #include "view.h"
@@ -13,6 +14,7 @@ enum {
     WIDTH_FOR_STALLS = 72,
     WIDTH_FOR_LEGEND = 104,
     STEPS_MAX = 64,
+    LONG_TIMES = 4, /* a step that took so many times as long as most others goes on beyond its line */
     PHASES_OF_LAYER = 4
 };
 
@@ -107,6 +109,11 @@ static struct span span_of(const struct view *view, const int *nodes, int count,
     return span;
 }
 
+static double shared(double from, double to, double begin, double end)
+{
+    return fmax(0, fmin(to, end) - fmax(from, begin));
+}
+
 /* The phase that takes most of [begin, end), in ns from the step's beginning; -1: none. */
 static int phase_at(const struct fleet_step *step, double begin, double end)
 {
@@ -116,10 +123,9 @@ static int phase_at(const struct fleet_step *step, double begin, double end)
     for (unsigned i = 0; i < step->phases_known; i++) {
         const double from = (double)step->phases[i].begin * MESH_TELEMETRY_PHASE_NS;
         const double to = from + (double)step->phases[i].duration * MESH_TELEMETRY_PHASE_NS;
-        const double shared = fmin(to, end) - fmax(from, begin);
 
-        if (shared > most) {
-            most = shared;
+        if (shared(from, to, begin, end) > most) {
+            most = shared(from, to, begin, end);
             found = (int)i;
         }
     }
@@ -141,7 +147,9 @@ static void draw_bar(struct view *view, struct area bar, const struct fleet_step
 
         if (end <= 0 || begin >= (double)step->step.duration_ns)
             continue;
-        if (step->step.stall_ns > 0 && begin < stall_end && end > stall_begin)
+        if (x + 1 == bar.width && (double)step->step.duration_ns > end)
+            canvas_put(view->canvas, bar, x, 0, STYLE_STRONG, 0x2192);
+        else if (2 * shared(stall_begin, stall_end, begin, end) > shared(0, (double)step->step.duration_ns, begin, end))
             canvas_put(view->canvas, bar, x, 0, STYLE_WAIT, 0x2591);
         else if (phase >= 0)
             canvas_put(view->canvas, bar, x, 0, kind_of(step, (unsigned)phase)->style, kind_of(step, (unsigned)phase)->glyph);
@@ -208,6 +216,29 @@ static int draw_step(struct view *view, struct area area, int y, struct fleet_st
     return y;
 }
 
+static int compare(const void *a, const void *b)
+{
+    const double one = *(const double *)a, other = *(const double *)b;
+
+    return (one > other) - (one < other);
+}
+
+/* The time that a line has room for: that of the longest of these steps, unless a few, as of prompts, took far longer than the others. */
+static double time_of_line(const struct view *view, const int *nodes, int count, const struct fleet_step_id *ids, int steps)
+{
+    double took[STEPS_MAX];
+
+    for (int i = 0; i < steps; i++) {
+        const struct span span = span_of(view, nodes, count, ids[i]);
+
+        took[i] = span.end_ns - span.begin_ns;
+    }
+    if (steps == 0)
+        return 1;
+    qsort(took, (size_t)steps, sizeof *took, compare);
+    return fmax(1, fmin(took[steps - 1], LONG_TIMES * took[(steps - 1) / 2]));
+}
+
 void view_tokens(struct view *view)
 {
     const struct area all = view->layout.part[PART_MAIN], area = area_below(all, 2);
@@ -218,15 +249,14 @@ void view_tokens(struct view *view)
     /* Where a step has more nodes than there are lines, it is gone through in parts. */
     const int parts = area.height > 0 && count > area.height ? (count + area.height - 1) / area.height : 1;
     const int part = view_line(view, step_count * parts), first = part / parts, skipped = part % parts * area.height;
-    double longest = 1;
+    double longest;
+    int shown = 0;
     char name[96], text[FORMAT_BYTES];
 
     assert(first >= 0);
-    for (int i = first; i < step_count && (i - first) * count < area.height; i++) {
-        const struct span span = span_of(view, nodes, count, ids[i]);
-
-        longest = fmax(longest, span.end_ns - span.begin_ns);
-    }
+    while (first + shown < step_count && shown * count < area.height)
+        shown++;
+    longest = time_of_line(view, nodes, count, ids + first, shown);
     format_time_us(longest / 1e3, text);
     snprintf(name, sizeof name, "steps, newest first%s%s", step_count > 0 ? "; width " : "", step_count > 0 ? text : "");
     canvas_rule(view->canvas, all, name);

@@ -120,6 +120,33 @@ static void a_stall_is_for_the_node_that_had_the_rank_then(void **state)
     assert_memory_equal(after(c, "2.00 ms for "), "1,", 2); /* its present rank, as in the lines' names */
 }
 
+/* As one does that reads a prompt: the others keep bars that can be read. */
+static void a_step_that_took_far_longer_than_others_goes_on_beyond_its_line(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 5);
+    assert_memory_equal(after(c, "width "), "13.", 3);
+    for (int node = 0; node < c->fleet.node_end; node++)
+        for (int i = 0; i < FLEET_STEPS; i++)
+            if (c->fleet.nodes[node].steps[i].step.step == 250)
+                c->fleet.nodes[node].steps[i].step.duration_ns *= 50;
+    assert_memory_equal(after(c, "width "), "5", 1); /* four times as much as the others */
+    assert_true(strtod(after(c, "→"), NULL) > 600);  /* ms */
+}
+
+/* A column that is hardly touched by a stall is no stall. */
+static void a_stall_is_drawn_where_it_has_most_of_the_column(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 5);
+    for (int node = 0; node < c->fleet.node_end; node++)
+        for (int i = 0; i < FLEET_STEPS; i++)
+            c->fleet.nodes[node].steps[i].step.stall_ns = 15000;
+    assert_null(strstr(after(c, "longest stall"), "░"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +154,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(steps_of_a_mesh_that_was_started_anew_are_newer_than_its_own_earlier_ones, monitor_case_open,
                                         monitor_case_close),
         cmocka_unit_test_setup_teardown(so_they_are_if_the_new_processes_were_in_no_epoch_at_first, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_step_that_took_far_longer_than_others_goes_on_beyond_its_line, monitor_case_open,
+                                        monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_stall_is_drawn_where_it_has_most_of_the_column, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(a_stall_is_for_the_node_that_had_the_rank_then, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(steps_stay_where_they_were_while_clocks_drift, monitor_case_open, monitor_case_close),
     };
