@@ -1,4 +1,4 @@
-/* Whether only the large datagrams of a link are lost on the way, as where something on the path carries less than its ends believe.
+/* Whether only the large datagrams of a link are lost, as where something on the path carries less than its ends believe.
  *
  * What counts are the datagrams from the first loss to the last, each by its size. The losses must have nothing to do with chance, nor with
  * damage that hits a datagram the likelier the longer it is; losses in a row, between which nothing smaller arrived, count as one. */

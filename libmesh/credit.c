@@ -1,4 +1,4 @@
-/* Credit: how much may be on its way to a peer, so that bursts never overflow its socket buffer.
+/* Credit: how much may be in flight to a peer, so that bursts never overflow its socket buffer.
  *
  * The kernel charges a datagram to the receive buffer by the memory it occupies (skb->truesize), not by its length: the data with 448 bytes
  * of headroom and shared info is rounded up to a power of two by the allocator, and the skb itself takes 256. A receiver divides its buffer

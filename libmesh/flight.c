@@ -1,4 +1,4 @@
-/* What is on its way: tiles sent a moment ago that a peer had not seen when it asked, and published ranges that still wait to be sent.
+/* What is in flight: tiles sent a moment ago that a peer had not seen when it asked, and published ranges that still wait to be sent.
  *
  * A NAK that crosses its answer is not answered twice: the peer gets a NOT_YET, and asks again if the tile was lost after all. Time tells
  * little of that: after a pause, a burst fills a queue on the way and takes much longer than the RTT measured before it. But queues keep

@@ -1,4 +1,4 @@
-/* Bursts of datagrams of one size to one receiver: by one sendmmsg, and as one message that the kernel segments (UDP_SEGMENT), in turns.
+/* Bursts of datagrams of one size to one receiver: by one sendmmsg, and as one message that the kernel segments (UDP_SEGMENT), alternating.
  *
  * The figure is the sending thread's processor time per datagram. Over loopback it includes the kernel's receive path, but not the
  * receiver's system call. */

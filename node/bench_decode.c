@@ -1,4 +1,4 @@
-/* Whole steps of the engine, one node: of one request, in turns with plain reads of memory by the same threads, with steps of several
+/* Whole steps of the engine, one node: of one request, alternating with plain reads of memory by the same threads, with steps of several
  * requests together, and at the end of a long context.
  *
  * The threads go from step to step together: compute one, read a piece of memory, compute the next. With one thread times are the thread's

@@ -1,5 +1,5 @@
-/* A generating cluster under a flood of junk, in turns with the same flood at an unrelated socket: the cost of refusing datagrams, without
- * the cost of sending them on the same machine. */
+/* A generating cluster under a flood of junk, alternating with the same flood at an unrelated socket: the cost of refusing datagrams,
+ * without the cost of sending them on the same machine. */
 #include <string.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-/* Plain reads of memory, and the dot products of every tensor type in turns with them, on one thread.
+/* Plain reads of memory, and the dot products of every tensor type alternating with them, on one thread.
  *
  * A run goes over many chunks: plain read, dot product, plain read, ... and takes the median chunk of each, so that an interrupt or another
  * program does not count. Times are the thread's processor time. */

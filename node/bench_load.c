@@ -1,4 +1,4 @@
-/* Loading: from the start of `mesh-node run` to its first token, in turns with reading as many bytes of the same file, and the memory of
+/* Loading: from the start of `mesh-node run` to its first token, alternating with reading as many bytes of the same file, and the memory of
  * its nodes compared with that predicted by `plan`.
  *
  * The plain reads use as many threads and go into new memory, since a node needs some for its rows; and, for comparison, through small

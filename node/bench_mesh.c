@@ -1,5 +1,5 @@
 /* Meshes of local nodes compared with one process with two threads, and two nodes that seal with two that do not: figures of `mesh-node run
- * --json`, in turns.
+ * --json`, alternating.
  *
  * Every node has one thread. Nodes in excess of the cores share them, so four nodes on two cores show what the mesh itself costs. */
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* What --record costs: a cluster whose nodes record, in turns with one whose nodes do not; and how fast a core replays what one of them has
- * recorded.
+/* What --record costs: a cluster whose nodes record, alternating with one whose nodes do not; and how fast a core replays what one of them
+ * has recorded.
  *
  * Tokens per second say little on a busy machine, so the processor time of the recorder's thread and the cost of one call are given, too.
  * Of two clusters the one started first gets the better memory pages, an effect as large as the one measured: so all is measured in both

@@ -1,5 +1,5 @@
-/* Loading by a survivor when one of three nodes has died: all rows of its new share from the file, or only those that it lacks, in turns in
- * one process. One thread, whose processor time is measured, so other programs do not count. */
+/* Loading by a survivor when one of three nodes has died: all rows of its new share from the file, or only those that it lacks, alternating
+ * in one process. One thread, whose processor time is measured, so other programs do not count. */
 #include <stdio.h>
 
 #include "bench.h"

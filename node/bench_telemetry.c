@@ -1,4 +1,4 @@
-/* What telemetry costs: a cluster that generates while a client watches all of it ten times a second, in turns with nobody watching; the
+/* What telemetry costs: a cluster that generates while a client watches all of it ten times a second, alternating with nobody watching; the
  * client is always connected, and asks for reports or does not.
  *
  * Tokens per second say little on a busy machine, so there are many short pairs, each with its ratio. The processor time of telemetry is

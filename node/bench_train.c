@@ -1,4 +1,4 @@
-/* Steps of training in turns with multiply-adds on registers alone, the machine's peak. */
+/* Steps of training alternating with multiply-adds on registers alone, the machine's peak. */
 #include <stdio.h>
 #include <stdlib.h>
 

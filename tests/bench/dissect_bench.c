@@ -1,5 +1,5 @@
 /* The cost of decoding: bin/mesh-dissect reads a made capture in memory and writes to /dev/null; for each kind of line, filter and analysis
- * the datagrams per second of CPU time (median of several runs, in turns), and the maximum resident memory.
+ * the datagrams per second of CPU time (median of several runs, alternating), and the maximum resident memory.
  *
  * usage: dissect-bench MESH-DISSECT [DATAGRAMS [RUNS]]      (600000 5) */
 #include <stdio.h>
