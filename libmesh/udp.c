@@ -100,7 +100,7 @@ static int udp_socket(struct mesh_udp *udp, struct mesh_addr *local)
     if (family == AF_INET6)
         udp_set(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     udp->sender.fd = udp->errors.fd = udp->fd;
-    udp->sender.told = udp->receiver.told = &udp->errors;
+    udp->sender.socket_errors = udp->receiver.socket_errors = &udp->errors;
     udp->sender.family = family;
     return 0;
 }
@@ -213,7 +213,7 @@ int mesh_udp_set_group(struct mesh_udp *udp, struct mesh_addr group)
     }
     mesh_udp_receiver_init(udp->group, fd, &lab);
     udp_set_receiving(fd, lab.delay_ns > 0);
-    udp->group->told = &udp->errors;
+    udp->group->socket_errors = &udp->errors;
     udp->group->sealer = udp->receiver.sealer;
     udp->group->is_single = udp->receiver.is_single;
     udp->group->own = udp->local;
@@ -297,10 +297,10 @@ int mesh_udp_flush(struct mesh_udp *udp, struct mesh *mesh)
     return mesh_udp_sender_run(&udp->sender, mesh, mesh_udp_now_ns());
 }
 
-/* Has the look that began then found nothing? If so, the core has seen no later time. */
-static bool udp_was_in_vain(const struct mesh_udp *udp, uint64_t begin_ns)
+/* Has the poll that began then found nothing? If so, the core has seen no later time, and the clock need not be read again. */
+static bool udp_has_found_nothing(const struct mesh_udp *udp, uint64_t begin_ns)
 {
-    return udp->receiver.vain_ns == begin_ns && (udp->group == NULL || udp->group->vain_ns == begin_ns);
+    return udp->receiver.empty_poll_ns == begin_ns && (udp->group == NULL || udp->group->empty_poll_ns == begin_ns);
 }
 
 int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
@@ -309,7 +309,7 @@ int mesh_udp_poll(struct mesh_udp *udp, struct mesh *mesh)
     const int by_group = udp->group != NULL ? mesh_udp_receiver_run(udp->group, mesh, begin_ns) : 0;
     const int alone = mesh_udp_receiver_run(&udp->receiver, mesh, begin_ns);
     const int received = by_group < 0 ? by_group : alone < 0 ? alone : by_group + alone;
-    const uint64_t now_ns = udp_was_in_vain(udp, begin_ns) ? begin_ns : mesh_udp_now_ns();
+    const uint64_t now_ns = udp_has_found_nothing(udp, begin_ns) ? begin_ns : mesh_udp_now_ns();
 
     mesh_udp_errors_run(&udp->errors);
     if (received < 0)

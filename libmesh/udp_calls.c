@@ -16,7 +16,7 @@ bool mesh_udp_batches_are_known(int fd)
     return sendmmsg(fd, NULL, 0, MSG_DONTWAIT) >= 0 || !is_lacking();
 }
 
-int mesh_udp_receive_singly(int fd, struct mmsghdr *messages, unsigned count, struct mesh_udp_errors *told)
+int mesh_udp_receive_singly(int fd, struct mmsghdr *messages, unsigned count, struct mesh_udp_errors *socket_errors)
 {
     unsigned done = 0;
 
@@ -30,7 +30,7 @@ int mesh_udp_receive_singly(int fd, struct mmsghdr *messages, unsigned count, st
     if (done == 0)
         return -1;
     if (done < count)
-        (void)mesh_udp_errors_note(told, errno); /* it is not told again */
+        (void)mesh_udp_errors_note(socket_errors, errno); /* it is not told again */
     return (int)done;
 }
 

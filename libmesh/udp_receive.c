@@ -17,10 +17,10 @@ void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const st
     for (size_t i = 0; i < UDP_BATCH; i++) {
         struct msghdr *header = &receiver->messages[i].msg_hdr;
 
-        receiver->ways[i] = (struct iovec){receiver->packets[i], UDP_RECEIVE_STRIDE};
+        receiver->iovecs[i] = (struct iovec){receiver->packets[i], UDP_RECEIVE_STRIDE};
         header->msg_name = &receiver->names[i];
         header->msg_namelen = sizeof receiver->names[i];
-        header->msg_iov = &receiver->ways[i];
+        header->msg_iov = &receiver->iovecs[i];
         header->msg_iovlen = 1;
         header->msg_control = receiver->control[i];
         header->msg_controllen = UDP_CONTROL_BYTES;
@@ -120,10 +120,10 @@ static int udp_receiver_fetch(struct mesh_udp_receiver *receiver, unsigned most)
 
     udp_receiver_rearm(receiver);
     do {
-        count = receiver->is_single ? mesh_udp_receive_singly(receiver->fd, receiver->messages, most, receiver->told)
+        count = receiver->is_single ? mesh_udp_receive_singly(receiver->fd, receiver->messages, most, receiver->socket_errors)
                                     : recvmmsg(receiver->fd, receiver->messages, most, MSG_DONTWAIT, NULL);
         receiver->system_calls++;
-    } while (count < 0 && mesh_udp_errors_note(receiver->told, errno) && tries++ == 0);
+    } while (count < 0 && mesh_udp_errors_note(receiver->socket_errors, errno) && tries++ == 0);
     if (count < 0) {
         /* Any error but a bad descriptor is about an earlier datagram of ours (ICMP), or passes. */
         return errno == EBADF || errno == ENOTSOCK || errno == EFAULT || errno == EINVAL ? MESH_ESYSTEM : 0;
@@ -188,21 +188,21 @@ static int udp_receiver_feed_held(struct mesh_udp_receiver *receiver, struct mes
     return taken;
 }
 
-/* Has the caller looked in vain just now? Then it polls, and does nothing else. */
+/* Does the caller do nothing but poll? It does if it found nothing a moment ago. */
 static bool udp_receiver_is_polled(const struct mesh_udp_receiver *receiver, uint64_t now_ns)
 {
-    return receiver->vain_ns != 0 && now_ns - receiver->vain_ns < UDP_POLLING_NS;
+    return receiver->empty_poll_ns != 0 && now_ns - receiver->empty_poll_ns < UDP_POLLING_NS;
 }
 
 int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh, uint64_t now_ns)
 {
     const bool is_lab = mesh_udp_lab_is_on(&receiver->lab);
-    /* Who polls gets the first datagram alone, and the others when it polls again: finding that there is no second one takes the kernel
-     * 0.2 us, and what is waited for is most often one tile. */
+    /* A polling caller mostly waits for one tile. It gets the first datagram alone, and others when it polls again: to find that there is
+     * no second one takes the kernel 0.2 us. */
     const unsigned most = udp_receiver_is_polled(receiver, now_ns) ? 1 : UDP_BATCH;
     int taken = 0, count = UDP_BATCH;
 
-    receiver->vain_ns = 0;
+    receiver->empty_poll_ns = 0;
     if (receiver->next < receiver->count) {
         taken = udp_receiver_feed(receiver, mesh);
         if (receiver->next < receiver->count)
@@ -223,7 +223,7 @@ int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh,
     if (is_lab)
         return taken + udp_receiver_feed_held(receiver, mesh);
     if (count == 0 && taken == 0)
-        receiver->vain_ns = now_ns;
+        receiver->empty_poll_ns = now_ns;
     return taken;
 }
 

@@ -31,7 +31,7 @@ static void set_control(struct mesh_udp_sender *sender, struct msghdr *header)
 {
     const uint16_t bytes = (uint16_t)header->msg_iov->iov_len;
 
-    header->msg_control = sender->control[header->msg_iov - sender->ways];
+    header->msg_control = sender->control[header->msg_iov - sender->iovecs];
     header->msg_controllen = UDP_SEGMENT_CONTROL_BYTES;
     memset(header->msg_control, 0, UDP_SEGMENT_CONTROL_BYTES);
     struct cmsghdr *part = CMSG_FIRSTHDR(header);
@@ -43,11 +43,11 @@ static void set_control(struct mesh_udp_sender *sender, struct msghdr *header)
 
 bool mesh_udp_segment_join(struct mesh_udp_sender *sender, struct msghdr *header)
 {
-    const struct iovec *first = header->msg_iov, *way = &sender->ways[sender->datagrams];
+    const struct iovec *first = header->msg_iov, *fresh = &sender->iovecs[sender->datagrams];
     const size_t count = header->msg_iovlen;
 
-    if (first + count != way || way->iov_len > first->iov_len || first[count - 1].iov_len != first->iov_len ||
-        first->iov_len > UDP_SEGMENT_BYTES_MAX || count * first->iov_len + way->iov_len > UDP_JOINED_BYTES_MAX)
+    if (first + count != fresh || fresh->iov_len > first->iov_len || first[count - 1].iov_len != first->iov_len ||
+        first->iov_len > UDP_SEGMENT_BYTES_MAX || count * first->iov_len + fresh->iov_len > UDP_JOINED_BYTES_MAX)
         return false;
     header->msg_iovlen++;
     set_control(sender, header);

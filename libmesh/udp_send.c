@@ -43,7 +43,7 @@ int mesh_udp_sender_send_to(const struct mesh_udp_sender *sender, const struct m
     name_bytes = mesh_addr_to_sockaddr(to, sender->family, &name);
     do {
         sent = sendto(sender->fd, packet, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&name, name_bytes);
-    } while (sent < 0 && (errno == EINTR || (mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)));
+    } while (sent < 0 && (errno == EINTR || (mesh_udp_errors_note(sender->socket_errors, errno) && tries++ < UDP_TRIES)));
     if (sent < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? MESH_AGAIN : MESH_ESYSTEM;
     return 0;
@@ -67,7 +67,7 @@ static void udp_sender_queue(struct mesh_udp_sender *sender, struct sockaddr_sto
     memset(message, 0, sizeof *message);
     message->msg_hdr.msg_name = to;
     message->msg_hdr.msg_namelen = to_bytes;
-    message->msg_hdr.msg_iov = &sender->ways[sender->datagrams];
+    message->msg_hdr.msg_iov = &sender->iovecs[sender->datagrams];
     message->msg_hdr.msg_iovlen = 1;
     sender->messages_count++;
 }
@@ -119,7 +119,7 @@ static void udp_sender_fill(struct mesh_udp_sender *sender, struct mesh *mesh, u
             sender->errors++; /* the answer to a stranger: only members are spoken to */
             continue;
         }
-        sender->ways[sender->datagrams] = (struct iovec){packet, output.bytes};
+        sender->iovecs[sender->datagrams] = (struct iovec){packet, output.bytes};
         if (output.ranks != 0) {
             const uint64_t group = sender->group_bytes != 0 ? output.group : 0;
 
@@ -190,7 +190,7 @@ static bool udp_sender_push(struct mesh_udp_sender *sender, uint64_t now_ns)
             tries = 0;
         } else if (errno == ENOBUFS && udp_sender_hold(sender, now_ns)) {
             return false;
-        } else if (errno != EINTR && !(mesh_udp_errors_note(sender->told, errno) && tries++ < UDP_TRIES)) {
+        } else if (errno != EINTR && !(mesh_udp_errors_note(sender->socket_errors, errno) && tries++ < UDP_TRIES)) {
             sender->errors += sender->messages[sender->messages_next].msg_hdr.msg_iovlen;
             sender->messages_next++;
             tries = 0;

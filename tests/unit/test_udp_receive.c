@@ -14,7 +14,7 @@
 /* A pair of sockets in the machine: what is sent is there when the call returns. */
 struct line {
     int fd[2];
-    struct mesh_udp_errors told;
+    struct mesh_udp_errors errors;
     struct mesh_udp_receiver *receiver;
 };
 
@@ -30,11 +30,11 @@ static void set_up_line(struct line *line, uint64_t now_ns)
     static const struct mesh_lab no_lab;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, line->fd), 0);
-    line->told = (struct mesh_udp_errors){.fd = line->fd[1]};
+    line->errors = (struct mesh_udp_errors){.fd = line->fd[1]};
     line->receiver = calloc(1, sizeof *line->receiver);
     assert_non_null(line->receiver);
     mesh_udp_receiver_init(line->receiver, line->fd[1], &no_lab);
-    line->receiver->told = &line->told;
+    line->receiver->socket_errors = &line->errors;
     assert_int_equal(mesh_udp_receiver_run(line->receiver, NULL, now_ns), 0);
     send_some(line, 3);
 }

@@ -119,7 +119,7 @@ static void assert_all_heard(const struct row *row)
         const ssize_t bytes = recv(row->heard, packet, sizeof packet, 0);
         unsigned k = 0;
 
-        while (k < count && (bytes != (ssize_t)sender->ways[k].iov_len || memcmp(packet, sender->ways[k].iov_base, (size_t)bytes) != 0))
+        while (k < count && (bytes != (ssize_t)sender->iovecs[k].iov_len || memcmp(packet, sender->iovecs[k].iov_base, (size_t)bytes) != 0))
             k++;
         assert_true(k < count);
         heard[k]++;
@@ -171,11 +171,11 @@ static void a_full_queue_is_given_what_waits_one_by_one_and_later_messages_whole
     (void)state;
     sender->segments = true;
     sender->messages_count = 1;
-    sender->messages[0].msg_hdr = (struct msghdr){.msg_iov = sender->ways, .msg_iovlen = 4};
+    sender->messages[0].msg_hdr = (struct msghdr){.msg_iov = sender->iovecs, .msg_iovlen = 4};
     assert_true(mesh_udp_segment_split(sender, ENOBUFS));
     assert_int_equal(sender->messages_count - sender->messages_next, 4);
     for (unsigned i = 0; i < 4; i++) {
-        assert_ptr_equal(sender->messages[sender->messages_next + i].msg_hdr.msg_iov, sender->ways + i);
+        assert_ptr_equal(sender->messages[sender->messages_next + i].msg_hdr.msg_iov, sender->iovecs + i);
         assert_int_equal(sender->messages[sender->messages_next + i].msg_hdr.msg_iovlen, 1);
     }
     assert_true(sender->segments && !sender->segments_refused);
