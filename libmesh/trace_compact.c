@@ -58,7 +58,7 @@ static uint8_t mark_of(uint64_t word)
 /* Similar records share a slot: those of the same call, message or event, from and to the same ranks. Any choice would do. */
 static unsigned slot_of(const uint8_t *record, size_t fixed)
 {
-    const uint8_t kind = record[KIND];
+    const uint8_t kind = record[COMPACT_KIND];
     unsigned like = kind * 37u + (unsigned)fixed;
 
     if (mesh_tape_is_datagram(kind)) {
@@ -158,13 +158,13 @@ static size_t put_masks(struct compact_memory *m, const struct compact_masks *ma
     return words;
 }
 
-_Static_assert(DUE_NS == AT_NS + 8, "both times are copied at once");
+_Static_assert(COMPACT_DUE_NS == COMPACT_AT_NS + 8, "both times are copied at once");
 
 /* Into *marks, of which the first byte is the flags, and into values; both are moved on. */
 static uint8_t *put_compared(struct compact_memory *m, const uint8_t *record, size_t fixed, struct compact_last *last, uint8_t **marks,
                              uint8_t *values)
 {
-    const uint64_t at_ns = compact_load(record + AT_NS), due_ns = compact_load(record + DUE_NS);
+    const uint64_t at_ns = compact_load(record + COMPACT_AT_NS), due_ns = compact_load(record + COMPACT_DUE_NS);
     struct compact_masks masks = {{0}};
     uint8_t *const mark = *marks;
 
@@ -178,11 +178,11 @@ static uint8_t *put_compared(struct compact_memory *m, const uint8_t *record, si
         *mark |= MARK_DUE;
         values = put_varint(values, zigzag(due_ns - at_ns));
     }
-    values = put_hash(m, compact_load(record + HASH), values, mark);
+    values = put_hash(m, compact_load(record + COMPACT_HASH), values, mark);
     m->at_ns = at_ns;
     m->due_ns = due_ns;
-    memcpy(last->record + AT_NS, record + AT_NS, 16);
-    memcpy(last->record + HASH, record + HASH, 8);
+    memcpy(last->record + COMPACT_AT_NS, record + COMPACT_AT_NS, 16);
+    memcpy(last->record + COMPACT_HASH, record + COMPACT_HASH, 8);
     values = put_differences(last, record, fixed, &masks, values);
     *marks += 1 + put_masks(m, &masks, (fixed + 7) / 8, mark);
     return values;
@@ -212,7 +212,7 @@ bool mesh_compact_put(struct compact *c, const uint8_t *record, size_t fixed, si
         values = put_compared(&c->memory, record, fixed, &c->memory.last[slot], &marks, values);
     else
         values = put_plain(record, fixed, &marks, values);
-    values = put_payload(c, record[KIND], record + fixed, payload, values, mark);
+    values = put_payload(c, record[COMPACT_KIND], record + fixed, payload, values, mark);
     c->marks.used = (size_t)(marks - c->marks.at);
     c->values.used = (size_t)(values - c->values.at);
     c->bytes += fixed + payload;

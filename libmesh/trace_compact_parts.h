@@ -1,4 +1,5 @@
-/* What writing and reading compact records (trace_compact.h) have in common: what is remembered of earlier records, and the marks. */
+/* What the writer and the reader of compact records (trace_compact.h) share: the marks, and the memory of earlier records. After each
+ * record both must remember the same. */
 #ifndef MESH_TRACE_COMPACT_PARTS_H
 #define MESH_TRACE_COMPACT_PARTS_H
 
@@ -11,11 +12,11 @@
 #include "trace_compact.h"
 
 enum {
-    COMPACT_SLOTS = 128,      /* of last records; the next number stands for records that are not compared */
-    COMPACT_LAST_BYTES = 256, /* longest record that is compared */
+    COMPACT_SLOTS = 128,      /* last records, by slot; the number after the last slot marks a record that is not compared with any */
+    COMPACT_LAST_BYTES = 256, /* a longer record is not compared */
     COMPACT_WORDS = COMPACT_LAST_BYTES / 8,
     COMPACT_MASKS = 256,
-    COMPACT_HASHES = 4,   /* that are remembered */
+    COMPACT_HASHES = 4,   /* the last ones are remembered */
     COMPACT_PAYLOADS = 8, /* likewise */
     VARINT_BYTES_MAX = 10,
     VALUES_BYTES_MAX = 4 * VARINT_BYTES_MAX + 8 /* of a record, besides its bytes */
@@ -38,14 +39,14 @@ enum payload_place {
     PAYLOAD_AT
 };
 
-/* Of the fields that every record has. */
-#define AT_NS   offsetof(struct mesh_tape_call_bytes, at_ns)
-#define DUE_NS  offsetof(struct mesh_tape_call_bytes, due_ns)
-#define HASH    offsetof(struct mesh_tape_call_bytes, payload_hash)
-#define PAYLOAD offsetof(struct mesh_tape_call_bytes, payload_bytes)
-#define WHICH   offsetof(struct mesh_tape_call_bytes, payload)
-#define KIND    offsetof(struct mesh_tape_call_bytes, kind)
-#define MIN     MESH_TAPE_RECORD_BYTES_MIN
+/* Offsets of the fields that every record has, and its least size. */
+#define COMPACT_AT_NS            offsetof(struct mesh_tape_call_bytes, at_ns)
+#define COMPACT_DUE_NS           offsetof(struct mesh_tape_call_bytes, due_ns)
+#define COMPACT_HASH             offsetof(struct mesh_tape_call_bytes, payload_hash)
+#define COMPACT_PAYLOAD_BYTES    offsetof(struct mesh_tape_call_bytes, payload_bytes)
+#define COMPACT_PAYLOAD_STATE    offsetof(struct mesh_tape_call_bytes, payload)
+#define COMPACT_KIND             offsetof(struct mesh_tape_call_bytes, kind)
+#define COMPACT_RECORD_BYTES_MIN MESH_TAPE_RECORD_BYTES_MIN
 
 /* Which bytes differ: bit i of byte w is byte 8 w + i. Zeros behind the record's. */
 struct compact_masks {
@@ -59,8 +60,9 @@ struct compact_last {
 
 struct compact_memory {
     uint64_t at_ns, due_ns, hash[COMPACT_HASHES];
-    size_t payload[COMPACT_PAYLOADS], payload_count; /* where those begin in the data that are sent later */
-    size_t goes_on;
+    size_t payload[COMPACT_PAYLOADS]; /* ring: where the last payloads of compact_is_source begin in the data */
+    size_t payload_count;             /* of all so far */
+    size_t goes_on;                   /* where the next one probably begins: at the one remembered last, or behind the one found last */
     struct compact_last last[COMPACT_SLOTS];
     struct compact_masks masks[COMPACT_MASKS]; /* lately seen, by compact_place_of */
 };
@@ -75,7 +77,7 @@ static inline void compact_store(uint8_t *at, uint64_t value)
     mesh_little_put(at, value, 8);
 }
 
-/* The payloads of these calls come again, in datagrams. */
+/* Does the payload of such a call come again, in a datagram that is sent? */
 static inline bool compact_is_source(uint8_t kind)
 {
     return kind == MESH_TAPE_PUBLISH || kind == MESH_TAPE_SEND;
@@ -112,7 +114,7 @@ static inline uint64_t compact_checksum(const uint8_t *blob, size_t bytes, const
     return XXH3_64bits_withSeed(trailer, COMPACT_TRAILER_BYTES, XXH3_64bits_withSeed(blob, bytes, seed));
 }
 
-/* In the next record there, zeros are behind its bytes. */
+/* Make the record so long, and zero what is behind it, as the next comparison takes for granted. */
 static inline void compact_resize(struct compact_last *last, size_t bytes)
 {
     memset(last->record + bytes, 0, COMPACT_LAST_BYTES - bytes);

@@ -125,16 +125,16 @@ static size_t read_compared(struct reading *r, struct compact_last *last, uint8_
     struct compact_memory *m = r->memory;
     const size_t fixed = (mark & MARK_LENGTH) != 0 ? take_varint(r) : last->bytes;
 
-    if (fixed < MIN || fixed > COMPACT_LAST_BYTES || fixed > r->left)
+    if (fixed < COMPACT_RECORD_BYTES_MIN || fixed > COMPACT_LAST_BYTES || fixed > r->left)
         return 0;
     if (fixed != last->bytes)
         compact_resize(last, fixed);
     m->at_ns += take_zigzag(r);
     if ((mark & MARK_DUE) != 0)
         m->due_ns = m->at_ns + take_zigzag(r);
-    compact_store(last->record + AT_NS, m->at_ns);
-    compact_store(last->record + DUE_NS, m->due_ns);
-    compact_store(last->record + HASH, take_hash(r, mark));
+    compact_store(last->record + COMPACT_AT_NS, m->at_ns);
+    compact_store(last->record + COMPACT_DUE_NS, m->due_ns);
+    compact_store(last->record + COMPACT_HASH, take_hash(r, mark));
     take_differences(r, last, (fixed + 7) / 8, (mark & MARK_SEEN) != 0);
     memcpy(r->out, last->record, fixed);
     return fixed;
@@ -144,7 +144,7 @@ static size_t read_plain(struct reading *r)
 {
     const size_t fixed = take_varint(r);
 
-    if (fixed < MIN || fixed > r->left || fixed > (size_t)(r->values_end - r->value))
+    if (fixed < COMPACT_RECORD_BYTES_MIN || fixed > r->left || fixed > (size_t)(r->values_end - r->value))
         return 0;
     memcpy(r->out, r->value, fixed);
     r->value += fixed;
@@ -171,13 +171,13 @@ static size_t find_place(struct reading *r, uint8_t kind, enum payload_place pla
 static size_t read_payload(struct reading *r, uint8_t mark, const uint8_t *record)
 {
     const enum payload_place place = mark / MARK_PAYLOAD & MARK_PAYLOAD_BITS;
-    const size_t bytes = record[WHICH] == MESH_TAPE_WHOLE ? get_size(record + PAYLOAD) : 0;
+    const size_t bytes = record[COMPACT_PAYLOAD_STATE] == MESH_TAPE_WHOLE ? get_size(record + COMPACT_PAYLOAD_BYTES) : 0;
     size_t at;
 
     r->has_failed |= (place == PAYLOAD_NONE) != (bytes == 0);
     if (bytes == 0 || r->has_failed)
         return 0;
-    at = find_place(r, record[KIND], place, bytes);
+    at = find_place(r, record[COMPACT_KIND], place, bytes);
     if (bytes > r->left || at > r->data_bytes || bytes > r->data_bytes - at) {
         r->has_failed = true;
         return 0;
