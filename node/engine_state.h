@@ -1,7 +1,11 @@
 /* What the engine's files share. Not for other files.
  *
  * Who may touch what: fields marked (setup) are constant once engine_attach is done; (advance) belong to the thread that holds `advancing`,
- * and others read them only while they hold a unit of the step or have seen step_serial; (owner) belong to the owner of the port. */
+ * and others read them only while they hold a unit of the step or have seen step_serial; (owner) belong to the owner of the port.
+ *
+ * Memory order: begin_step (engine_step.c) fills the fields of the step and then stores unit_limit, step_serial and, last, claim with
+ * release. A worker that claims a unit has loaded claim with acquire, so it sees the whole step; and since the step ends only when
+ * units_done, to which workers add with release, has counted its unit, the fields stay as they are until it is done with them. */
 #ifndef NODE_ENGINE_STATE_H
 #define NODE_ENGINE_STATE_H
 

@@ -1,4 +1,7 @@
-/* A bounded lock-free queue of request ids, with one writer at a time and one reader at a time. */
+/* A bounded lock-free queue of request ids, with one writer at a time and one reader at a time.
+ *
+ * Each side stores its own index with release, after it has written or read the id, and loads the other's with acquire: so the reader sees
+ * the id that was put, and the writer does not overwrite one that is still being read. */
 #ifndef NODE_ID_RING_H
 #define NODE_ID_RING_H
 
@@ -10,7 +13,7 @@ enum { ID_RING_MAX = 256 };
 
 /* All zeros: empty. */
 struct id_ring {
-    _Atomic uint32_t head, tail; /* taken, put */
+    _Atomic uint32_t head, tail; /* ids taken, and put, so far: of the reader, and of the writer; they wrap */
     uint64_t id[ID_RING_MAX];
 };
 

@@ -1,6 +1,8 @@
 /* Datagrams outside epochs, passed from the thread that polls the socket to the main thread: a bounded ring, one writer at a time.
  *
- * Writers hold the filter's lock, the reader is the main thread. A datagram without room is lost, as on a network. */
+ * Writers hold the filter's lock, the reader is the main thread. A datagram without room is lost, as on a network. Each side stores its
+ * index with release and loads the other's with acquire: the reader sees the whole datagram, and it is not overwritten before it is
+ * dropped. */
 #ifndef NODE_PACKET_RING_H
 #define NODE_PACKET_RING_H
 
@@ -19,7 +21,7 @@ struct packet_ring_entry {
 };
 
 struct packet_ring {
-    _Atomic uint32_t head, tail; /* written by the writer; by the reader */
+    _Atomic uint32_t head, tail; /* datagrams put, and dropped, so far: of the writer, and of the reader; they wrap */
     struct packet_ring_entry packet[PACKET_RING_PACKETS];
 };
 
