@@ -9,13 +9,13 @@
 #include "core.h"
 
 enum {
-    TOKENS_MAX = 16,
-    SAMPLE_NUMBERS = 256, /* in the peer's reports: fewer are not yet a measure */
-    LATE_NUMBERS = 64,    /* after the last of many tokens: what a peer lacks counts as lost a while later */
-    AVERAGE = 8,          /* samples, about */
+    TOKENS_MAX = 16,      /* a gather of more has many tokens, and no copies */
+    SAMPLE_NUMBERS = 256, /* that a sample of the loss covers, at least */
+    LATE_NUMBERS = 64,    /* left out after the last tile of many tokens, since the peer counts a loss some numbers later */
+    AVERAGE = 8,          /* a new sample counts one part in so many */
     COPY_NS = 6000,       /* what a datagram costs: some microseconds at its sender, and one or two at its receiver */
-    LOSS_PPM_MIN = 1000,  /* less cannot be measured in time */
-    OFF_PART = 3
+    LOSS_PPM_MIN = 1000,  /* of less there are too few samples to go by */
+    OFF_PART = 3          /* copying ends below this part of the loss at which it begins */
 };
 
 /* All ranks wait for what one has lost, at least for mesh_peer_timeout_ns. */
@@ -80,7 +80,7 @@ void mesh_copy_note(struct mesh *mesh, const struct mesh_slot *slot, const struc
         (struct mesh_copy){.what = {slot->end, *range}, .ready_ns = ready_ns, .ranks = ranks};
 }
 
-/* Those of the ranks that lack the gather and have room: a copy never waits. */
+/* Those of the ranks that still lack something of the gather, and have credit now: a copy never waits for credit. */
 static uint64_t takers(const struct mesh *mesh, const struct mesh_slot *slot, uint64_t ranks, size_t bytes)
 {
     uint64_t left = 0;
@@ -113,7 +113,7 @@ bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ran
             to = takers(mesh, slot, copy->ranks,
                         MESH_TILE_OVERHEAD_BYTES + range->token_count * mesh_slot_row_bytes(slot, range->block_first, range->block_count));
         if (to && to != mesh->others)
-            to &= ~to + 1; /* one by one: the space to everybody is for all at once */
+            to &= ~to + 1; /* the lowest alone: a datagram with a number of the space for everybody would have to go to all */
         copy->ranks = to && to != mesh->others ? copy->ranks & ~((to << 1) - 1) : 0;
         if (!copy->ranks) {
             mesh->copy_first = (mesh->copy_first + 1) % MESH_COPIES;

@@ -1,19 +1,19 @@
 /* RTT and clock offset of a peer, and the pings that measure them.
  *
- * A ping goes out often at first, then now and then; and whenever something sent has not been reported as seen for a while, so that no peer
- * waits for ever because a last datagram or a report was lost: the ping has a later number in the same space, and its answer is a
- * report. */
+ * Pings go out every FIRST_PING_NS at first, and every PING_NS later. One also goes out when the peer has not reported for a while that it
+ * has seen what was sent to it: the ping has a later number in the same space, so the peer notices if earlier ones were lost, and its
+ * answer is a report. Without that both sides could wait for ever if the last datagram, or the last report, got lost. */
 #include "core.h"
 
 enum {
     FIRST_PINGS = 8,
     FIRST_PING_NS = 2000000,
     PING_NS = 200000000,
-    SOLICIT_NS = 5000000,
+    SOLICIT_NS = 5000000, /* without a report, until one is asked for; doubled each time in a row */
     SOLICIT_NS_MAX = 80000000,
-    TIMEOUT_NS_MIN = 500000,
-    FLIGHT_NS_MIN = 100000,
-    TIMEOUT_NS_UNKNOWN = 2000000,
+    TIMEOUT_NS_MIN = 500000,      /* of mesh_peer_timeout_ns */
+    FLIGHT_NS_MIN = 100000,       /* of mesh_peer_flight_ns */
+    TIMEOUT_NS_UNKNOWN = 2000000, /* before the RTT is known */
     TIMEOUT_NS_MAX = 1000000000
 };
 
@@ -119,14 +119,16 @@ void mesh_pong_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mes
     mesh_credit_lost(mesh, peer, pong->lost);
     mesh_copy_report(mesh, peer, pong->seen_all + pong->seen_peer, lost);
     if (pong->origin_ns > peer->ping_origin_ns || pong->origin_ns <= peer->ping_answered_ns || held_ns > round_ns)
-        return;                               /* repeated, or overtaken by the answer to a later one */
-    peer->ping_answered_ns = pong->origin_ns; /* earlier pings count, too, or no path slower than the pings would be measured */
+        return; /* a duplicate, or overtaken by the answer to a later ping */
+    /* The answer need not be to the last ping: on a path slower than the pings are apart, none ever would be. */
+    peer->ping_answered_ns = pong->origin_ns;
     /* Half of each before the sum: the peer's clock may be as far away as its 64 bits allow. */
     measure(mesh, peer, round_ns - held_ns ? round_ns - held_ns : 1,
             (int64_t)(pong->received_ns - pong->origin_ns) / 2 + (int64_t)(message->header.sent_ns - mesh->now_ns) / 2);
 }
 
-static uint64_t round_ns(const struct mesh_peer *peer, uint64_t least_ns)
+/* RTT plus four deviations, but at least least_ns. */
+static uint64_t timeout_of(const struct mesh_peer *peer, uint64_t least_ns)
 {
     uint64_t timeout_ns = peer->rtt_ns ? peer->rtt_ns + 4 * peer->rtt_deviation_ns : TIMEOUT_NS_UNKNOWN;
 
@@ -138,14 +140,14 @@ static uint64_t round_ns(const struct mesh_peer *peer, uint64_t least_ns)
 /* How long an answer may take before it is asked for again. */
 uint64_t mesh_peer_timeout_ns(const struct mesh_peer *peer)
 {
-    return round_ns(peer, TIMEOUT_NS_MIN);
+    return timeout_of(peer, TIMEOUT_NS_MIN);
 }
 
 /* How long after it was sent a tile may still be on its way when the peer's NAK for it comes. The NAK has been under way, too, so this is a
  * whole RTT; without mesh_peer_timeout_ns's floor, or each last tile that is lost would cost that floor. */
 uint64_t mesh_peer_flight_ns(const struct mesh_peer *peer)
 {
-    return round_ns(peer, FLIGHT_NS_MIN);
+    return timeout_of(peer, FLIGHT_NS_MIN);
 }
 
 void mesh_goodbye_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)

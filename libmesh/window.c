@@ -1,7 +1,8 @@
 /* Received numbers of a peer's two spaces: duplicates, gaps, losses.
  *
- * Each space is gapless at the sender, so a number that is skipped is missing until it comes (reordered) or has been missing for the
- * reorder delay (lost). old_missing + new_missing are the missing ones not yet judged. */
+ * The sender leaves no number of a space out, so one that is skipped is missing until it comes (then it was reordered) or has been missing
+ * for the reorder delay (then it counts as lost). The timer runs for all that is missing up to limit, which old_missing counts; new_missing
+ * counts what is found missing meanwhile, and for that the timer starts again afterwards. */
 #include "core.h"
 
 #include <assert.h>
@@ -48,6 +49,7 @@ static void advance(struct mesh *mesh, struct mesh_window *window, uint64_t numb
     mark(window, number);
     window->highest = number;
     if (skipped) {
+        /* A peer may send any number: what a jump can add to its losses is bounded. */
         window->new_missing += skipped < UINT16_MAX ? (uint32_t)skipped : UINT16_MAX;
         if (!window->limit)
             start_timer(mesh, window);
