@@ -138,23 +138,35 @@ bool serve_is_good_moment(const struct engine_cached *cached, uint32_t count); /
 bool serve_note_suspect(struct server *server, uint64_t before, uint16_t rank, uint64_t received); /* heard since the last look? */
 bool serve_is_refused(const struct server *server); /* alone, because the cluster that it is to join refuses it */
 
-/* serve_transition.c. serve_end_run: what is being loaded for the next one stays; a next one that is not that far has to be given up first,
- * since it may wait for a thread that keeps what was computed. serve_end_epoch: also ends what is prepared. serve_reclaim: on a thread of
- * its own, which keeps what the epoch has computed; *run, whose threads have ended, is NULL afterwards. serve_take_reclaimer: such a
- * thread, to be joined before memory is needed; NULL: none. serve_open_run: server->run is that of the epoch afterwards; *old is to be
- * reclaimed when nobody waits for the new one any more. -1 with fail set. */
+/* ---- serve_transition.c ---- */
+
+/* End the present epoch. What is prepared for the next one stays, if it is being loaded already; one that is not that far has to be given
+ * up before, since it may wait for the thread that saves what this epoch has computed. */
 void serve_end_run(struct server *server);
+
+/* End the present epoch, and what is prepared for the next one. */
 void serve_end_epoch(struct server *server);
+
+/* Takes *run, whose threads have ended, and sets it to NULL. What it has computed is moved into server->saved_kv and the rest is freed, on
+ * a thread of its own, which becomes server->reclaimer, if one can be started. */
 void serve_reclaim(struct server *server, struct epoch_run **run);
+
+/* Gives the reclaiming thread to the caller, which has to join it before it needs that memory; NULL: there is none. */
 struct pool *serve_take_reclaimer(struct server *server);
+
+/* Change to the epoch; returns when server->run is the run of it. *old: the previous run, for serve_reclaim once nobody waits for the new
+ * one any more; NULL: it is freed already. -1 with fail set. */
 int serve_open_run(struct server *server, const struct mesh_cluster_event *epoch, struct epoch_run **old, struct fail *fail);
 
-/* serve_balance.c: measures this node first of all; -1 with fail set. serve_members_speed: what all members of the run have reported;
- * false while some of them are suspected, leaving or out. */
+/* ---- serve_balance.c ---- */
+
+/* Begins with a measurement of this node's speed. -1 with fail set. */
 int serve_open_shares(struct server *server, struct fail *fail);
 void serve_begin_shares(struct server *server);
 void serve_watch_shares(struct server *server);
 void serve_close_shares(struct server *server);
+
+/* What the members of the run have reported: member, (run->count). False while one of them is suspected, leaving or out. */
 bool serve_members_speed(const struct mesh_cluster *cluster, const struct epoch_run *run, const struct balance_member *self,
                          struct balance_member *member);
 
@@ -164,7 +176,7 @@ void serve_run_prompt_queue(struct server *server); /* a bounded piece of the pr
 void serve_tell_clients(struct server *server);
 unsigned serve_count_requests(const struct server *server); /* whose clients do not have the complete answer yet */
 
-/* After urgent messages: send a piece of what is being fetched. And when there is more to do. */
+/* Send a piece of what is being fetched, after more urgent messages; and when that is to be called again. */
 void serve_run_bulk(struct server *server);
 uint64_t serve_bulk_due_ns(struct server *server);
 
@@ -179,8 +191,8 @@ void serve_send_rest(struct server *server);
 void serve_network_sent(struct server *server, const struct mesh_addr *to, int result);
 void serve_network_watch(struct server *server);
 
-/* serve_troubles.c: something is wrong: what, then the rest of the sentence; what is so already is only noted. It is over: true if it was
- * so. Events go with both, and the beginning is said. */
+/* serve_troubles.c: a trouble is there. what names it, and the rest of the sentence follows; it is logged, and an event, when it is new,
+ * and otherwise only noted. serve_trouble_over: it is there no longer, which is an event, too; true if it was there. */
 __attribute__((format(printf, 5, 6))) void serve_trouble(struct server *server, enum trouble_kind kind, const struct mesh_addr *about,
                                                          const char *what, const char *format, ...);
 bool serve_trouble_over(struct server *server, enum trouble_kind kind, const struct mesh_addr *about);
