@@ -147,7 +147,7 @@ static void figures_are_of_the_time_that_the_request_ran(void **state)
     figures.part = ASK_IS_OVER;
     a.steps += 100, b.steps += 100, c.steps += 100;
     a.tokens += 50, b.tokens += 50, c.tokens += 50;
-    a.compute_ns += 600000, b.compute_ns += 120000, c.compute_ns += 3000000;
+    a.compute_ns += 600000, b.compute_ns += 120000, c.compute_ns += 2500000;
     report(&a), report(&b), report(&c);
     assert_true(ask_figures_are_there(&figures));
     ask_figures_sum(&figures, &summary);
@@ -178,6 +178,45 @@ static void a_short_answer_counts_with_its_prompt(void **state)
     ask_figures_sum(&figures, &summary);
     assert_near(summary.bytes_per_token, 200);
     assert_near(summary.packets_per_token, 4);
+}
+
+/* As few as are enough, in several reports. */
+static void tokens_are_summed_over_the_reports_of_their_time(void **state)
+{
+    struct said a = {.who = 1, .rank = 0, .members = 2, .threads = 1, .epoch = 3, .steps = 10};
+    struct said b = a;
+
+    (void)state;
+    b.who = 2, b.rank = 1;
+    report(&a), report(&b);
+    figures.part = ASK_GENERATES;
+    a.steps += 100, b.steps += 100;
+    report(&a), report(&b);
+    a.steps += 3, a.tokens += 3, b.steps += 3, b.tokens += 3;
+    report(&a), report(&b);
+    figures.part = ASK_IS_OVER;
+    a.steps += 5, a.tokens += 5, b.steps += 5, b.tokens += 5;
+    report(&a), report(&b);
+    ask_figures_sum(&figures, &summary);
+    assert_near(summary.bytes_per_token, 2 * 100);
+    assert_near(summary.packets_per_token, 2 * 2);
+}
+
+/* Before it, the nodes have done nothing. */
+static void a_single_position_counts(void **state)
+{
+    struct said a = {.who = 1, .rank = 0, .members = 2, .threads = 1, .epoch = 3};
+    struct said b = a;
+
+    (void)state;
+    b.who = 2, b.rank = 1;
+    report(&a), report(&b);
+    ask_figures_sum(&figures, &summary);
+    assert_true(summary.utilisation[0] == 0 && summary.bytes_per_token == 0);
+    a.steps = b.steps = 1;
+    report(&a), report(&b);
+    ask_figures_sum(&figures, &summary);
+    assert_near(summary.bytes_per_token, 2 * 100);
 }
 
 static void in_a_new_epoch_counters_begin_anew(void **state)
@@ -221,6 +260,8 @@ static void a_report_counts_when_all_of_its_pieces_have_come_once(void **state)
     assert_true(figures.node[0].all.bytes == 0);
     report_in_pieces(&a, 3, 0x1, 2); /* so is the one with its own counters */
     assert_true(figures.node[0].all.bytes == 0);
+    report_in_pieces(&a, 1, 1 << a.rank, 1); /* only that is lost */
+    assert_true(figures.node[0].all.bytes == 0);
     report_in_pieces(&a, 3, 0, 2); /* each comes twice */
     assert_true(figures.node[0].all.bytes == 63 * 1000 && figures.node[0].all.datagrams == 63 * 20);
 }
@@ -239,14 +280,37 @@ static void a_dead_member_is_not_waited_for_in_the_next_epoch(void **state)
     ask_figures_sum(&figures, &summary);
     assert_true(summary.bytes_per_token == 0 && summary.packets_per_token == 0); /* alone */
     assert_true(isnan(summary.utilisation[1]));
+    figures.part = ASK_GENERATES;
+    b.epoch = 5, b.rank = 0, b.members = 1, b.steps = 0; /* it was not dead, and now the other is */
+    report(&b);
+    assert_true(ask_figures_are_there(&figures));
+}
+
+static void a_rank_that_no_node_can_have_is_nobodys(void **state)
+{
+    const struct said said = {.who = 1, .rank = MESH_RANKS_MAX, .epoch = 3};
+    const struct mesh_telemetry_item item = {.kind = MESH_TELEMETRY_NODE, .node = {.members = 1, .threads = 3}};
+    uint8_t bytes[MESH_TELEMETRY_PIECE_BYTES_MAX];
+    struct mesh_telemetry_writer writer;
+
+    (void)state;
+    serial++;
+    begin_piece(&writer, bytes, sizeof bytes, &said);
+    assert_true(mesh_telemetry_put(&writer, &item));
+    take_piece(&writer);
+    assert_true(figures.node[0].has_report);
+    assert_false(ask_figures_are_there(&figures));
+    ask_figures_sum(&figures, &summary);
+    assert_true(isnan(summary.threads) && isnan(summary.bytes_per_token));
 }
 
 static void more_nodes_than_fit_are_not_counted(void **state)
 {
     (void)state;
-    for (unsigned who = 0; who < ASK_NODES_MAX + 3; who++)
+    for (unsigned who = 0; who < ASK_NODES_MAX + 3; who++) {
         report(&(struct said){.who = (uint8_t)who, .rank = 0, .members = 1, .threads = 1, .epoch = who + 1, .steps = 1});
-    assert_int_equal(figures.count, ASK_NODES_MAX);
+        assert_int_equal(figures.count, who < ASK_NODES_MAX ? who + 1 : ASK_NODES_MAX);
+    }
     assert_true(ask_figures_are_there(&figures));
 }
 
@@ -262,6 +326,9 @@ int main(void)
         cmocka_unit_test_setup(in_a_new_epoch_counters_begin_anew, set_up),
         cmocka_unit_test_setup(a_report_counts_when_all_of_its_pieces_have_come_once, set_up),
         cmocka_unit_test_setup(a_dead_member_is_not_waited_for_in_the_next_epoch, set_up),
+        cmocka_unit_test_setup(tokens_are_summed_over_the_reports_of_their_time, set_up),
+        cmocka_unit_test_setup(a_single_position_counts, set_up),
+        cmocka_unit_test_setup(a_rank_that_no_node_can_have_is_nobodys, set_up),
         cmocka_unit_test_setup(more_nodes_than_fit_are_not_counted, set_up),
     };
 
