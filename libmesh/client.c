@@ -116,9 +116,10 @@ static int say_no_answer(const struct mesh_client *c, struct mesh_client_error *
         return client_fail(why, MESH_ESYSTEM, "%s: nothing can be sent there: %s: see this machine's addresses, routes and firewall",
                            c->config.address, strerror(c->send_error));
     if (c->config.security == MESH_SECURITY_NONE)
-        return client_fail(why, MESH_ESYSTEM,
-                           "%s: no answer within %g s: is a node there, and does it run without a key (--security none)?",
-                           c->config.address, seconds);
+        return client_fail(
+            why, MESH_ESYSTEM,
+            "%s: no answer within %g s: is a node there, and does it run without a key (--security none)? if it has one, give --key FILE",
+            c->config.address, seconds);
     return client_fail(
         why, MESH_ESYSTEM,
         "%s: no answer within %g s: is a node there, does it have the key%s%s, and are its --name%s%.64s and its --security %s, as here?",

@@ -200,7 +200,7 @@ static void no_answer_names_address_and_key(void **state)
     config.cluster = "bay";
     check_refused(&config, EXIT_ENVIRONMENT, "are its --name bay and its");
     config.security = MESH_SECURITY_NONE;
-    check_refused(&config, EXIT_ENVIRONMENT, "does it run without a key (--security none)?");
+    check_refused(&config, EXIT_ENVIRONMENT, "does it run without a key (--security none)? if it has one, give --key FILE");
     session_host_stop(&host);
     assert_int_equal(atomic_load(&host.opened), 0);
     check_refused(&config, EXIT_ENVIRONMENT, host.address); /* no node is there any more */
