@@ -86,12 +86,15 @@ int mesh_cluster_alive_receive(struct mesh_cluster *cluster, const struct cluste
 {
     const struct mesh_alive *alive = &in->message->as.alive;
     bool is_member = mesh_cluster_is_member(in->peer);
+    bool answers = alive->state & MESH_ALIVE_ANSWERS && was_asked(cluster, alive->origin_ns);
     unsigned stranger = is_member ? 0 : MESH_ALIVE_STRANGER;
 
-    if (alive->state & MESH_ALIVE_ANSWERS && was_asked(cluster, alive->origin_ns))
+    if (answers)
         mesh_cluster_vote_heard(cluster, in, alive->origin_ns);
     if (is_member)
         on_member(cluster, in);
+    else if (answers && in->peer && in->peer->is_joining && mesh_cluster_same_addr(&in->peer->addr, &in->from))
+        mesh_cluster_ballot_answered(cluster, in->peer, alive->origin_ns);
     mesh_cluster_ballot_ack(cluster, in->incarnation, alive->id);
     if (alive->state & MESH_ALIVE_ASKS)
         mesh_cluster_alive_send(cluster, is_member ? in->peer->addr : in->from, MESH_ALIVE_ANSWERS | stranger, alive->origin_ns);

@@ -10,6 +10,7 @@
 #define REPEAT_NS      CLUSTER_MS
 #define CALM_NS        (5 * CLUSTER_MS) /* first repetition of CHECK and PREPARE */
 #define ALL_TIMES      4
+#define TIMES          8 /* of answering, of the slowest */
 #define REPEAT_NS_MAX  (20 * CLUSTER_MS)
 #define PREPARE_NS_MAX (100 * CLUSTER_MS) /* between repetitions of PREPARE, which are signs of life as well */
 #define MOVING_NS      (100 * CLUSTER_MS) /* after a member had a better offer */
@@ -35,17 +36,40 @@ uint32_t mesh_cluster_ballot_number(const struct mesh_cluster *cluster)
 
 static void set_times(struct mesh_cluster *cluster, struct cluster_plan *plan)
 {
-    uint64_t usual = mesh_cluster_response_usual(cluster), now_ns = cluster->now_ns;
+    uint64_t usual = mesh_cluster_response_usual(cluster, &cluster->epoch.list), now_ns = cluster->now_ns;
 
+    usual = at_least(usual, mesh_cluster_response_usual(cluster, &plan->list));
     plan->repeats = 0;
     plan->repeat_ns = at_least(2 * usual, plan->stage < MESH_STAGE_PROPOSE ? CALM_NS : REPEAT_NS);
-    plan->deadline_ns = now_ns + at_least(8 * usual, plan->is_urgent ? CLUSTER_URGENT_NS : CLUSTER_PLANNED_NS);
+    plan->deadline_ns = now_ns + at_least(TIMES * usual, plan->is_urgent ? CLUSTER_URGENT_NS : CLUSTER_PLANNED_NS);
     if (plan->stage == MESH_STAGE_CHECK)
-        plan->deadline_ns = now_ns + at_least(8 * usual, CHECK_NS);
+        plan->deadline_ns = now_ns + at_least(TIMES * usual, CHECK_NS);
     if (plan->stage == MESH_STAGE_PREPARE)
         plan->deadline_ns = now_ns + cluster->config.prepare_ns_max;
     plan->repeat_at_ns = now_ns + plan->repeat_ns;
     mesh_cluster_arm(cluster, plan->repeat_at_ns);
+}
+
+/* A newcomer that is far away needs more time than the others, and this process has not asked it for a sign of life before. */
+static void ask_newcomers(struct mesh_cluster *cluster)
+{
+    const struct cluster_plan *plan = &cluster->plan;
+
+    for (unsigned i = 0; plan->stage == MESH_STAGE_CHECK && i < plan->list.count; i++) {
+        const struct cluster_peer *peer = mesh_cluster_peer_find(cluster, plan->list.members[i].incarnation);
+
+        if (peer && peer->is_joining && !peer->answers)
+            mesh_cluster_alive_send(cluster, peer->addr, MESH_ALIVE_ASKS, cluster->now_ns);
+    }
+}
+
+void mesh_cluster_ballot_answered(struct mesh_cluster *cluster, struct cluster_peer *joiner, uint64_t origin_ns)
+{
+    struct cluster_plan *plan = &cluster->plan;
+
+    mesh_cluster_response_add(cluster, joiner, origin_ns);
+    if (plan->stage == MESH_STAGE_CHECK)
+        plan->deadline_ns = at_least(plan->deadline_ns, origin_ns + TIMES * mesh_cluster_response_usual(cluster, &plan->list));
 }
 
 /* All parts to voters that lack the plan. Those that have it get one part, so that they answer again, and now and then all: they may have
@@ -56,6 +80,7 @@ static void send(struct mesh_cluster *cluster)
     uint8_t all = (uint8_t)mesh_cluster_mask(mesh_cluster_list_parts(&plan->list));
     uint8_t again = plan->repeats++ % ALL_TIMES ? 1 : all;
 
+    ask_newcomers(cluster);
     for (unsigned i = 0; i < plan->list.count; i++)
         if ((int)i != plan->self && !(plan->voted >> i & 1))
             plan->due[i] |= plan->known >> i & 1 ? again : all;

@@ -456,6 +456,7 @@ uint32_t mesh_cluster_ballot_number(const struct mesh_cluster *cluster); /* of t
 int mesh_cluster_ballot_vote(struct mesh_cluster *cluster, const struct cluster_input *in);
 void mesh_cluster_ballot_ack(struct mesh_cluster *cluster, const uint8_t incarnation[16], const uint8_t id[16]);
 void mesh_cluster_ballot_ready(struct mesh_cluster *cluster); /* own vote for PREPARE */
+void mesh_cluster_ballot_answered(struct mesh_cluster *cluster, struct cluster_peer *joiner, uint64_t origin_ns);
 void mesh_cluster_ballot_tick(struct mesh_cluster *cluster);
 
 /* ---- cluster_vote.c ---- */
@@ -470,12 +471,11 @@ void mesh_cluster_vote_ready(struct mesh_cluster *cluster);
 
 /* ---- cluster_response.c ---- */
 void mesh_cluster_response_add(struct mesh_cluster *cluster, struct cluster_peer *peer, uint64_t asked_ns);
-uint64_t mesh_cluster_response_usual(const struct mesh_cluster *cluster); /* time of answering, of the slowest member; 0: none measured */
-void mesh_cluster_response_excuse(struct mesh_cluster *cluster, uint64_t missed_ns);            /* this process did not run */
-void mesh_cluster_response_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer); /* taken for dead */
-void mesh_cluster_response_back(struct mesh_cluster *cluster, struct cluster_peer *peer);       /* a member again */
-uint64_t mesh_cluster_response_timeout(struct mesh_cluster *cluster,
-                                       const struct cluster_peer *peer); /* its time to answer, when suspected */
+uint64_t mesh_cluster_response_usual(struct mesh_cluster *cluster, const struct cluster_list *list);   /* of the slowest; 0: unknown */
+void mesh_cluster_response_excuse(struct mesh_cluster *cluster, uint64_t missed_ns);                   /* this process did not run */
+void mesh_cluster_response_lost(struct mesh_cluster *cluster, const struct cluster_peer *peer);        /* taken for dead */
+void mesh_cluster_response_back(struct mesh_cluster *cluster, struct cluster_peer *peer);              /* a member again */
+uint64_t mesh_cluster_response_timeout(struct mesh_cluster *cluster, const struct cluster_peer *peer); /* when it is suspected */
 /* The end of that time as the mesh layer has heard the member since it was asked; asked_ns: it has not. */
 uint64_t mesh_cluster_response_queued(const struct cluster_peer *peer, uint64_t asked_ns);
 

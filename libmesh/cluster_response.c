@@ -80,12 +80,13 @@ static uint64_t usual_ns(const struct cluster_peer *peer)
     return second ? second : slowest;
 }
 
-uint64_t mesh_cluster_response_usual(const struct mesh_cluster *cluster)
+uint64_t mesh_cluster_response_usual(struct mesh_cluster *cluster, const struct cluster_list *list)
 {
     uint64_t most = 0;
 
-    for (unsigned rank = 0; rank < cluster->epoch.list.count; rank++) {
-        uint64_t ns = rank == cluster->epoch.rank ? 0 : usual_ns(&cluster->peers[cluster->peer_of[rank]]);
+    for (unsigned i = 0; i < list->count; i++) {
+        const struct cluster_peer *peer = mesh_cluster_peer_find(cluster, list->members[i].incarnation);
+        uint64_t ns = peer ? usual_ns(peer) : 0;
 
         most = ns > most ? ns : most;
     }
@@ -186,7 +187,7 @@ uint64_t mesh_cluster_response_timeout(struct mesh_cluster *cluster, const struc
     const struct cluster_mistakes *mistakes = find(cluster, peer->incarnation);
     uint64_t usual = usual_ns(peer), late = late_ns(cluster, peer->late), own_late = late_ns(cluster, cluster->late), ns;
 
-    ns = TIMES * (usual ? usual : mesh_cluster_response_usual(cluster));
+    ns = TIMES * (usual ? usual : mesh_cluster_response_usual(cluster, &cluster->epoch.list));
     ns = ns > late ? ns : late;
     ns = ns > own_late ? ns : own_late;
     ns = ns > CONFIRM_NS ? ns : CONFIRM_NS;

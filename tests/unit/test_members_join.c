@@ -302,6 +302,38 @@ static void each_newcomer_has_to_be_heard_itself(void **state)
     assert_int_equal(members.at[3].refused.reason_code, MESH_DENY_UNHEARD);
 }
 
+/* The members are near one another; the newcomer asks at the coordinator, whose answers come late. */
+static void a_newcomer_far_away_has_the_time_that_its_answers_take(void **state)
+{
+    const uint64_t far_ns[] = {150 * SIMMEMBERS_MS, 225 * SIMMEMBERS_MS}; /* each way */
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct mesh_sim_link near = simmembers_link();
+        struct mesh_sim_link far = near;
+
+        far.delay_ns = far_ns[i];
+        open_members(3);
+        members.count = 2;
+        for (uint16_t place = 0; place < 3; place++)
+            members.at[place].config.prepares_joins = true;
+        simmembers_form(&members);
+        members.count = 3;
+        for (uint16_t place = 0; place < 2; place++) {
+            mesh_sim_set_link(members.sim, place, 2, &far);
+            mesh_sim_set_link(members.sim, 2, place, &far);
+        }
+        simmembers_add_seed(&members, 2, 0);
+        simmembers_start(&members, 2);
+        members_case_expect_agreement(7, 8 * SIMMEMBERS_S);
+        assert_true(simmembers_run(&members, 20 * SIMMEMBERS_S));
+        assert_true(simmembers_agree(&members, 7)); /* and stays in */
+        assert_int_equal(members.at[2].events[MESH_CLUSTER_REFUSED], 0);
+        if (i == 0)
+            simmembers_close(&members);
+    }
+}
+
 static void a_newcomer_that_never_finishes_loading_stays_out(void **state)
 {
     uint32_t number;
@@ -365,6 +397,7 @@ int main(void)
         MEMBERS_TEST(what_a_newcomer_says_of_itself_is_known_before_all_prepare),
         MEMBERS_TEST(so_it_is_of_one_that_does_not_hear_who_is_left_out),
         MEMBERS_TEST(each_newcomer_has_to_be_heard_itself),
+        MEMBERS_TEST(a_newcomer_far_away_has_the_time_that_its_answers_take),
         MEMBERS_TEST(a_newcomer_that_never_finishes_loading_stays_out),
         MEMBERS_TEST(a_death_goes_before_a_plan),
     };

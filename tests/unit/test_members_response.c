@@ -80,7 +80,7 @@ static void a_suspect_has_four_times_its_second_slowest_answer(void **state)
     answer_after(suspect, 2 * MS);
     assert_int_equal(time_ms(), 8);
     answer_after(suspect, MS);
-    assert_int_equal(mesh_cluster_response_usual(cluster), 6 * MS);
+    assert_int_equal(mesh_cluster_response_usual(cluster, &cluster->epoch.list), 6 * MS);
 }
 
 static void late(struct cluster_late *late, uint64_t ago_ns, uint64_t took_ns)
