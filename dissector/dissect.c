@@ -1,13 +1,13 @@
 #include "dissect.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "capture.h"
+#include "capture_signals.h"
 #include "datagrams.h"
 #include "fragments.h"
 #include "import.h"
@@ -38,41 +38,10 @@ struct run {
     struct selection selection;
     bool is_saving, has_text; /* has_text: something is printed of each datagram */
     bool has_told_full;       /* that there are links that are not counted */
+    bool is_live, is_cut;     /* is_cut: a signal came before the end of a file */
     struct datagrams datagrams;
     struct progress progress;
 };
-
-static volatile sig_atomic_t is_interrupted, wants_counts, wants_flush;
-
-static struct capture *volatile live; /* the capture that waits for frames, which a signal has to interrupt */
-
-static void on_signal(int number)
-{
-    if (number == SIGUSR1)
-        wants_counts = 1;
-    else if (number == SIGUSR2)
-        wants_flush = 1;
-    else
-        is_interrupted = 1;
-    if (live != NULL)
-        capture_break(live);
-}
-
-/* Signals that end a capture do not restart system calls, so that a blocked read returns. The others do, as the read of a pipe would end
- * otherwise; a live capture waits in a call that returns on any signal. */
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    const int numbers[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP};
-    struct sigaction before;
-
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (numbers[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) { /* nohup: it stays ignored */
-            action.sa_flags = numbers[i] == SIGUSR1 || numbers[i] == SIGUSR2 ? SA_RESTART : 0;
-            sigaction(numbers[i], &action, NULL);
-        }
-}
 
 /* ---- what becomes of a datagram ---- */
 
@@ -154,12 +123,12 @@ static void print_counts(const struct run *run)
 
 static int heed_signals(struct run *run, struct fail *fail)
 {
-    if (wants_counts) {
-        wants_counts = 0;
+    if (capture_signals_wants_counts) {
+        capture_signals_wants_counts = 0;
         print_counts(run);
     }
-    if (wants_flush) {
-        wants_flush = 0;
+    if (capture_signals_wants_flush) {
+        capture_signals_wants_flush = 0;
         if (run->is_saving && save_flush(&run->save, fail) < 0)
             return -1;
     }
@@ -236,22 +205,27 @@ static int read_frames(struct run *run, struct fail *fail)
     struct capture_frame captured;
     int result = 0;
 
-    while (!is_interrupted && result == 0) {
+    while (!capture_signals_end && result == 0) {
         const int got = capture_next(run->capture, &captured, fail);
 
-        if (got < 0 && is_interrupted && live == NULL)
-            return 0; /* a pipe without further input */
+        if (got < 0 && capture_signals_end && !run->is_live)
+            break; /* a pipe without further input */
         if (heed_signals(run, fail) < 0 || got < 0)
             return -1;
         if (got == 0 && run->has_text)
             fflush(stdout);
-        if (got == 2 && live == NULL)
+        if (got == 2 && !run->is_live)
             return 0;
         if (got == 1)
             result = take_captured(run, &captured, fail);
     }
-    if (result == 0 && is_interrupted && live != NULL)
+    if (result == 0 && capture_signals_end && run->is_live)
         return read_rest(run, fail);
+    if (result == 0 && capture_signals_end && capture_is_repeatable(capture_name(run->capture))) { /* a pipe has no other end */
+        run->is_cut = true;
+        return fail_set(fail, EXIT_ENVIRONMENT, "%.200s: interrupted by a signal: the rest was not read: start again",
+                        capture_name(run->capture));
+    }
     return result < 0 ? -1 : 0;
 }
 
@@ -341,32 +315,33 @@ static void close_capture(struct run *run)
 /* Read an opened file or interface to its end. */
 static int dissect_opened(struct run *run, const char *file, struct fail *fail)
 {
-    const bool is_live = file == NULL;
     int result = start_saving(run, fail);
 
+    run->is_live = file == NULL;
     if (result == 0)
         result = start_import(run, file, fail);
-    if (result == 0 && is_live)
+    if (result == 0 && run->is_live)
         result = privileges_drop(run->settings->user, fail);
-    if (result == 0 && is_live && run->is_saving)
+    if (result == 0 && run->is_live && run->is_saving)
         result = save_check(&run->save, fail);
-    if (result == 0 && is_live)
+    if (result == 0 && run->is_live)
         fprintf(stderr, "mesh-dissect: listening on %s, %s\n", capture_name(run->capture), capture_link_text(run->capture));
-    live = is_live ? run->capture : NULL;
+    capture_signals_wake(run->is_live ? run->capture : NULL);
     if (result == 0)
         result = read_frames(run, fail);
-    live = NULL;
+    capture_signals_wake(NULL);
     progress_end(&run->progress);
     if (run->is_saving && save_close(&run->save, fail) < 0)
         result = -1;
-    if (import_close(run->import, fail) < 0 || (run->qlog && qlog_end(run->qlog, fail) < 0))
+    if (import_close(run->import, result == 0 || fail->exit_code == EXIT_BAD_FILE, fail) < 0 ||
+        (run->qlog && !run->is_cut && qlog_end(run->qlog, fail) < 0))
         result = -1;
     run->import = NULL;
     if (run->settings->count_only)
         printf("%" PRIu64 " datagrams\n", run->selection.datagrams);
     if (run->settings->analyze && report_end(&run->report, result == 0 ? fail : &(struct fail){0}) < 0)
         result = -1;
-    if (is_live)
+    if (run->is_live)
         print_counts(run);
     return result;
 }
@@ -405,11 +380,18 @@ static int read_keys(struct run *run, struct fail *fail)
     return 0;
 }
 
+static bool reads_pipe(const struct settings *s)
+{
+    for (size_t i = 0; i < s->files.count; i++)
+        if (!capture_is_repeatable(s->files.values[i]))
+            return true;
+    return false;
+}
+
 /* Refuse fields that are known only at the end of a capture where the capture can be read only once. */
 static int compile_filter(struct run *run, struct fail *fail)
 {
     const struct settings *s = run->settings;
-    bool is_read_once = s->files.count == 0;
     const char *field;
 
     if (s->display_filter == NULL)
@@ -418,9 +400,7 @@ static int compile_filter(struct run *run, struct fail *fail)
     if (run->filter == NULL)
         return -1;
     field = verdict_asked(run);
-    for (size_t i = 0; i < s->files.count; i++)
-        is_read_once |= !capture_is_repeatable(s->files.values[i]);
-    if (field != NULL && is_read_once)
+    if (field != NULL && (s->files.count == 0 || reads_pipe(s)))
         return fail_set(fail, EXIT_USAGE,
                         "-Y: %s: is known only when the whole capture was read: write it to a file with -w, then filter that with -r",
                         field);
@@ -484,13 +464,13 @@ int dissect(const struct settings *settings, struct fail *fail)
     if (run == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the tables: close other programs");
     run->settings = settings;
-    catch_signals();
+    capture_signals_catch(reads_pipe(settings));
     result = start(run, fail);
     if (result == 0 && settings->files.count == 0)
         result = dissect_one(run, NULL, fail);
     else if (result == 0 && is_joined(settings))
-        result = merge_analyze(settings, run->keys, &run->report, &is_interrupted, fail);
-    for (size_t i = 0; !is_joined(settings) && result == 0 && !is_interrupted && i < settings->files.count && !is_enough(run); i++)
+        result = merge_analyze(settings, run->keys, &run->report, &capture_signals_end, fail);
+    for (size_t i = 0; !is_joined(settings) && result == 0 && !capture_signals_end && i < settings->files.count && !is_enough(run); i++)
         result = dissect_one(run, settings->files.values[i], fail);
     stop(run);
     free(run);

@@ -23,9 +23,9 @@ bool import_has_failed(const struct import *import)
     return false;
 }
 
-int import_close(struct import *import, struct fail *fail)
+int import_close(struct import *import, bool is_whole, struct fail *fail)
 {
-    (void)import, (void)fail;
+    (void)import, (void)is_whole, (void)fail;
     return 0;
 }
 
@@ -356,8 +356,9 @@ struct import *import_open(const char *path, const char *source, struct fail *fa
     return import;
 }
 
-int import_close(struct import *import, struct fail *fail)
+int import_close(struct import *import, bool is_whole, struct fail *fail)
 {
+    const char *path = import != NULL ? import->path : NULL;
     int result = 0;
 
     if (import == NULL)
@@ -375,6 +376,8 @@ int import_close(struct import *import, struct fail *fail)
     if (import->err != 0)
         result = fail_set(fail, EXIT_ENVIRONMENT, "--import %.200s: %s", import->path, import->reason);
     release(import);
+    if (result != 0 || !is_whole)
+        mesh_trace_remove(path); /* a part would pass for the capture, and be in the way of the next import */
     return result;
 }
 

@@ -14,7 +14,8 @@ struct import *import_open(const char *path, const char *source, struct fail *fa
 void import_add(struct import *import, const struct packet *packet);
 bool import_has_failed(const struct import *import);
 
-/* Ends the analysis and the trace. -1: something was not written. NULL is fine. */
-int import_close(struct import *import, struct fail *fail);
+/* Ends the analysis and the trace. -1: something was not written. Then, or if not everything that could be read was added (!is_whole), the
+ * trace is removed. NULL is fine. */
+int import_close(struct import *import, bool is_whole, struct fail *fail);
 
 #endif

@@ -301,7 +301,7 @@ int merge_analyze(const struct settings *settings, struct keys *keys, struct rep
     result = prepare(merge, fail);
     for (size_t i = 0; result == 0 && i < merge->count; i++)
         result = read_whole(&merge->sources[i], keys, fail);
-    if (result == 0) {
+    if (result == 0 && !*stop) {
         places_align(merge);
         describe(merge);
         result = read_verdicts(merge, keys, fail);
@@ -310,6 +310,8 @@ int merge_analyze(const struct settings *settings, struct keys *keys, struct rep
         if (report_end(report, result == 0 ? fail : &(struct fail){0}) < 0)
             result = -1;
     }
+    if (result == 0 && *stop)
+        result = fail_set(fail, EXIT_ENVIRONMENT, "--analyze: interrupted by a signal: the rest was not read: start again");
     if (result == 0 && merge->has_cut)
         result = -1;
     verdicts_free(merge->verdicts);

@@ -143,6 +143,8 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "-Q: with -r: a file does not tell in from out: give an expression such as 'src host A' instead");
     if (s->count_only && s->json)
         return fail_set(fail, EXIT_USAGE, "--count: with --json: it is a line of text: leave one out");
+    if (s->json && (s->has_export || s->list_interfaces || s->dump_filter))
+        return fail_set(fail, EXIT_USAGE, "--json: with --export, -D or -d: what they print has no other form: leave one out");
     if (s->json && (s->hex || s->hex_ascii || s->ascii))
         return fail_set(fail, EXIT_USAGE, "--json: with -x, -X or -A: the objects have fields, not bytes: leave one out");
     if (s->file_count && !s->file_mb && !s->file_seconds)

@@ -68,10 +68,6 @@ struct mesh_trace {
 /* mesh_trace_create with pages of that size: large blobs are written faster in large ones, and each table has one at least. */
 int mesh_trace_create_database(struct mesh_trace **trace, const char *path, unsigned page_bytes, char reason[MESH_TRACE_REASON_BYTES]);
 
-/* Remove a database that is closed, and what SQLite leaves beside it where a full disk kept it from being put in order: with these a new
- * file of that name would not be one. */
-void mesh_trace_remove(const char *path);
-
 /* The SQL that makes all tables and views; NULL without memory. sqlite3_free. */
 char *mesh_trace_schema_sql(void);
 

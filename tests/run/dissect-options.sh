@@ -29,6 +29,10 @@ front "-ttttt is since the first line" " 00:00:00.001000000 IP" -ttttt
 check_exit "-Q is for live captures" 2 "-Q: with -r: a file does not tell in from out" "$mesh_dissect" -r $numbers -Q in
 check_exit "a cluster's name without a key is refused" 2 "--name: without --key" "$mesh_dissect" -r $numbers --name bay
 check_exit "a count is no JSON" 2 "--count: with --json" "$mesh_dissect" -r $numbers --count --json
+for option in "--export protocol" -D -d; do
+    # shellcheck disable=SC2086 # options are words
+    check_exit "what has no JSON is not asked for as such: $option" 2 "--json: with --export, -D or -d" "$mesh_dissect" $option --json
+done
 for letter in x X A; do
     check_exit "JSON has no bytes for -$letter" 2 "--json: with -x, -X or -A" "$mesh_dissect" -r $numbers --json -$letter
 done
@@ -169,4 +173,43 @@ else
     skip "the kernel drops nothing while three nodes that generate are captured" "mesh-node is not built"
 fi
 check_exit "-Z names a user that is there" 2 "no such user" "$mesh_dissect" -i lo -Z nobody-at-all -c 1
+# ---- what is not read to its end ----
+mkfifo "$tmp/slow"
+# interrupted OPTIONS...: a capture is read until the text fills the pipe; then a signal comes, and then the pipe is read
+interrupted() {
+    local pid reader
+    exec 8<>"$tmp/slow"
+    "$mesh_dissect" -r docs/captures/port-host1.pcap "$@" >"$tmp/slow" 2>"$err" 8>&- &
+    pid=$!
+    wait_until 10 sh -c "grep -q '^SigCgt:.*[2367abef]$' /proc/$pid/status && grep -q '^State:.*S' /proc/$pid/status"
+    sleep 0.2
+    kill -INT "$pid"
+    cat <"$tmp/slow" >"$out" 8>&- &
+    reader=$!
+    exec 8>&-
+    code=0
+    wait "$pid" || code=$?
+    wait "$reader"
+}
+interrupted --json
+check_equal "a signal before the end of a file is an error" "$code $(cat "$err")" \
+    "4 mesh-dissect: docs/captures/port-host1.pcap: interrupted by a signal: the rest was not read: start again"
+check_equal "what was printed until then are whole lines" "$(grep -vc '^{.*}$' "$out") $(tail -c 1 "$out")" "0 "
+interrupted --import "$tmp/interrupted.db" --print -v
+check_equal "no trace of a part remains" "$code $(ls "$tmp"/interrupted.db* 2>/dev/null)" "4 "
+if unshare -rm true 2>/dev/null; then
+    mkdir "$tmp/small"
+    what="a capture that is too large for the disk leaves no trace"
+    unshare -rm sh -c "mount -t tmpfs -o size=600k none '$tmp/small' || exit 77
+        '$mesh_dissect' -r docs/captures/port-host1.pcap --import '$tmp/small/trace.db'; echo \$? \$(ls '$tmp/small')" \
+        >"$out" 2>"$err" || echo skip >"$out"
+    if grep -q skip "$out"; then
+        skip "$what" "no small file system can be mounted here"
+    else
+        check_equal "$what" "$(cat "$out")" "4"
+        check_contains "and the error says why" "$err" "writing: the disk is full"
+    fi
+else
+    skip "a capture that is too large for the disk leaves no trace" "no small file system can be mounted here (unshare -rm)"
+fi
 finish

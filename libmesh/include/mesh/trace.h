@@ -258,6 +258,10 @@ int mesh_trace_end_here(struct mesh_trace *trace, int64_t end_ns, const char *ne
 /* Of a trace that is written: what was not committed is lost; the file is left as one file, without WAL. Takes NULL. */
 void mesh_trace_close(struct mesh_trace *trace);
 
+/* Remove a trace that is closed, and what SQLite leaves beside it where a full disk kept it from being put in order: with these a new file
+ * of that name would not be one. */
+void mesh_trace_remove(const char *path);
+
 /* The schema of an opened trace: MESH_TRACE_SCHEMA_MIN to MESH_TRACE_SCHEMA. */
 int mesh_trace_schema(const struct mesh_trace *trace);
 
