@@ -255,6 +255,8 @@ static void write_json(const struct run *run)
         json_text(&json, "name", cases->verdicts[i].name);
         json_text(&json, "verdict", words[cases->verdicts[i].kind]);
         json_text(&json, "what", cases->verdicts[i].what);
+        for (unsigned k = 0; k < RUN_FIGURES && cases->figures[i][k].key[0] != '\0'; k++)
+            json_double(&json, cases->figures[i][k].key, cases->figures[i][k].value);
         json_event_end(&json);
     }
     json_event_begin(&json, "summary");
@@ -305,15 +307,32 @@ static int play_requests(struct run *run, struct fail *fail)
                : run_nodes_stop(&run->nodes, fail);
 }
 
+/* The recording that node 0, or the only real one, is compared with: of its rank if that was named, else the first one. */
+static int find_own(const struct run *run, const char **own, struct fail *fail)
+{
+    *own = run->rank.own_path;
+    for (size_t i = 0; i < run->path_count && *own == NULL && !run->settings.has_node; i++) {
+        int64_t rank;
+
+        if (run_judge_rank(run->paths[i], &rank, fail) != 0)
+            return -1;
+        if (rank == 0)
+            *own = run->paths[i];
+    }
+    if (*own == NULL)
+        *own = run->paths[0];
+    return 0;
+}
+
 static int run_all(struct run *run, struct fail *fail)
 {
     const struct settings *s = &run->settings;
     struct run_judging *judging = &run->judging;
     const char *own;
 
-    if ((s->has_node ? run_rank_play(&run->rank, &run->nodes, run->paths, run->path_count, fail) : play_requests(run, fail)) != 0)
+    if ((s->has_node ? run_rank_play(&run->rank, &run->nodes, run->paths, run->path_count, fail) : play_requests(run, fail)) != 0 ||
+        find_own(run, &own, fail) != 0)
         return -1;
-    own = run->rank.own_path != NULL ? run->rank.own_path : run->paths[0];
     *judging = (struct run_judging){.play = &run->play,
                                     .nodes = &run->nodes,
                                     .paths = run->paths,
@@ -434,7 +453,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
         {.name = "min-tok-s", .kind = OPTION_FLOAT, .target = &l->tokens_per_s, .was_set = &l->has_tokens_per_s, .float_max = 1e9, .metavar = "N", .help = "least tokens per second of every request"},
         {.name = "max-loss", .kind = OPTION_FLOAT, .target = &l->loss_percent, .was_set = &l->has_loss, .float_max = 100, .metavar = "PERCENT", .help = "limit of tiles requested by a NAK"},
         {.name = "max-slower", .kind = OPTION_FLOAT, .target = &l->slower_percent, .was_set = &l->has_slower, .float_max = 1e6, .metavar = "PERCENT", .help = "limit of each node's slowdown against its baseline, beyond noise"},
-        {.name = "baseline", .kind = OPTION_TEXT, .target = &s.baseline, .metavar = "TRACE.db", .help = "to compare timing with (the first trace)"},
+        {.name = "baseline", .kind = OPTION_TEXT, .target = &s.baseline, .metavar = "TRACE.db", .help = "to compare timing with (the named ones)"},
         {.name = "json", .kind = OPTION_FLAG, .target = &s.json, .help = "one object per case, and a summary"},
         {.name = "tap", .kind = OPTION_FLAG, .target = &s.tap, .help = "a test per case, as TAP"},
         {.name = "junit", .kind = OPTION_TEXT, .target = &s.junit, .metavar = "FILE", .help = "also write a test per case, as JUnit XML"},

@@ -17,8 +17,9 @@ int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fai
     cases->verdicts = calloc(capacity, sizeof *cases->verdicts);
     cases->names = calloc(capacity, sizeof *cases->names);
     cases->texts = calloc(capacity, sizeof *cases->texts);
+    cases->figures = calloc(capacity, sizeof *cases->figures);
     cases->capacity = capacity;
-    if (cases->verdicts == NULL || cases->names == NULL || cases->texts == NULL)
+    if (cases->verdicts == NULL || cases->names == NULL || cases->texts == NULL || cases->figures == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the report: close other programs");
     return 0;
 }
@@ -28,6 +29,7 @@ void run_cases_release(struct run_cases *cases)
     free(cases->verdicts);
     free(cases->names);
     free(cases->texts);
+    free(cases->figures);
     *cases = (struct run_cases){0};
 }
 
@@ -50,6 +52,20 @@ void run_case_say(struct run_cases *cases, enum verdict_kind kind, const char *f
     vsnprintf(cases->texts[i], RUN_CASE_BYTES, format, list);
     va_end(list);
     cases->verdicts[i] = (struct verdict){.name = cases->names[i], .kind = kind, .what = cases->texts[i]};
+}
+
+void run_case_figure(struct run_cases *cases, double value, const char *key, ...)
+{
+    struct run_figure *figure = cases->figures[cases->count - 1];
+    va_list list;
+
+    while (figure->key[0] != '\0')
+        figure++;
+    assert(figure < cases->figures[cases->count - 1] + RUN_FIGURES);
+    va_start(list, key);
+    vsnprintf(figure->key, sizeof figure->key, key, list);
+    va_end(list);
+    figure->value = value;
 }
 
 /* ---- requests ---- */
@@ -78,6 +94,11 @@ static void judge_request(struct run_cases *cases, const struct run_request *r, 
     else
         run_case_say(cases, VERDICT_PASS, "the same: %" PRIu64 ", at %.1f tok/s, asked %.1f ms late", r->count, r->tokens_per_s,
                      (double)r->late_ns / 1e6);
+    if (r->ended != RUN_ANSWERED)
+        return;
+    run_case_figure(cases, (double)r->count, "tokens");
+    run_case_figure(cases, r->tokens_per_s, "tok_per_s");
+    run_case_figure(cases, (double)r->late_ns / 1e6, "late_ms");
 }
 
 /* ---- the model ---- */
@@ -169,11 +190,13 @@ int run_judge_rank(const char *path, int64_t *rank, struct fail *fail)
 
 /* ---- timing ---- */
 
-void run_case_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *unit)
+void run_case_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *key, const char *unit)
 {
     run_case_begin(cases, "%s", name);
     run_case_say(cases, (is_most ? value <= bound : value >= bound) ? VERDICT_PASS : VERDICT_FAIL, "%.4g %s; %s %.4g", value, unit,
                  is_most ? "at most" : "at least", bound);
+    run_case_figure(cases, value, "%s", key);
+    run_case_figure(cases, bound, "limit_%s", key);
 }
 
 static int timings_of(struct diff *diff, const char *a, const char *b, struct fail *fail)
@@ -216,6 +239,14 @@ static void say_timing(struct run_cases *cases, const struct diff *diff)
     run_case_begin(cases, "timing against %s", diff->paths[0]);
     run_case_say(cases, tokens[1].count + tiles[1].count > 0 ? VERDICT_PASS : VERDICT_SKIP,
                  "inter-token latency %s (median), recorded %s; tile latency %s (99 %%), recorded %s", text[1], text[0], text[3], text[2]);
+    for (unsigned side = 0; side < 2; side++) {
+        const char *when = side == 0 ? "recorded_" : "";
+
+        if (tokens[side].count > 0)
+            run_case_figure(cases, (double)tokens[side].p50_ns / 1e3, "%stoken_interval_p50_us", when);
+        if (tiles[side].count > 0)
+            run_case_figure(cases, (double)tiles[side].p99_ns / 1e3, "%stile_latency_p99_us", when);
+    }
 }
 
 /* The recording of that node to compare timing with. Empty: there is none. A baseline that was named is node 0's; other nodes' have the
@@ -295,6 +326,16 @@ static void say_slower(struct run_cases *cases, const struct slower *slower, flo
         snprintf(nodes, sizeof nodes, " on each of %u nodes", slower->judged);
     run_case_begin(cases, "--max-slower");
     run_case_say(cases, slower->kind, "%s; at most %.4g %%%s", text, (double)percent, nodes);
+    run_case_figure(cases, slower->node, "node");
+    run_case_figure(cases, (double)percent, "limit_percent");
+    for (unsigned i = 0; i < DIFF_METRICS; i++) {
+        const struct diff_timing *timing = &slower->shown.timings[i];
+
+        if (timing->change == DIFF_TOO_FEW)
+            continue;
+        run_case_figure(cases, timing->p50_percent, "%s_p50_percent", timing->name);
+        run_case_figure(cases, timing->p99_percent, "%s_p99_percent", timing->name);
+    }
 }
 
 int run_judge_latency(struct run_judging *j, struct fail *fail)
@@ -327,7 +368,7 @@ int run_judge_latency(struct run_judging *j, struct fail *fail)
     if (!limits->has_p99)
         return 0;
     if (count > 0) {
-        run_case_number(&j->cases, "--max-p99-us", true, worst / 1e3, (double)limits->p99_us, "us");
+        run_case_number(&j->cases, "--max-p99-us", true, worst / 1e3, (double)limits->p99_us, "p99_us", "us");
     } else {
         run_case_begin(&j->cases, "--max-p99-us");
         run_case_say(&j->cases, VERDICT_SKIP, "a node alone receives no tiles");
@@ -349,7 +390,8 @@ static void judge_speed(struct run_judging *j)
         run_case_begin(&j->cases, "--min-tok-s");
         run_case_say(&j->cases, VERDICT_SKIP, "no request had two tokens");
     } else {
-        run_case_number(&j->cases, "--min-tok-s", false, least, (double)j->limits->tokens_per_s, "tok/s of the slowest request");
+        run_case_number(&j->cases, "--min-tok-s", false, least, (double)j->limits->tokens_per_s, "tok_per_s",
+                        "tok/s of the slowest request");
     }
 }
 
@@ -375,7 +417,7 @@ int run_judge_loss(struct run_judging *j, struct fail *fail)
         received += more[1];
     }
     run_case_number(&j->cases, "--max-loss", true, received > 0 ? 100.0 * (double)lost / (double)received : 0,
-                    (double)j->limits->loss_percent, "% of tiles requested by a NAK");
+                    (double)j->limits->loss_percent, "loss_percent", "% of tiles requested by a NAK");
     return 0;
 }
 

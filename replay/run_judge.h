@@ -17,12 +17,20 @@ struct run_limits {
 
 enum {
     RUN_LIMITS = 4, /* how many there are: a case each at most, of a cluster (run_judge) and of one real node (run_rank_judge) */
-    RUN_CASE_BYTES = 400
+    RUN_CASE_BYTES = 400,
+    RUN_FIGURES = 8, /* of a case, at most */
+};
+
+/* A number of a case's text, for JSON. */
+struct run_figure {
+    char key[40]; /* with the unit; empty: none, nor any behind it */
+    double value;
 };
 
 struct run_cases {
     struct verdict *verdicts; /* (count) */
     char (*names)[RUN_CASE_BYTES], (*texts)[RUN_CASE_BYTES];
+    struct run_figure (*figures)[RUN_FIGURES];
     size_t count, capacity;
 };
 
@@ -58,7 +66,11 @@ int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fai
 __attribute__((format(printf, 2, 3))) void run_case_begin(struct run_cases *cases, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void run_case_say(struct run_cases *cases, enum verdict_kind kind, const char *format, ...);
 
-/* Name and verdict of a case that is a number with a bound. */
-void run_case_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *unit);
+/* Add a number to the last case. */
+__attribute__((format(printf, 3, 4))) void run_case_figure(struct run_cases *cases, double value, const char *key, ...);
+
+/* Name and verdict of a case that is a number with a bound. key: of the number, as of run_case_figure. */
+void run_case_number(struct run_cases *cases, const char *name, bool is_most, double value, double bound, const char *key,
+                     const char *unit);
 
 #endif

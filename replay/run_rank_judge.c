@@ -123,7 +123,7 @@ static int judge_speed(const char *path, struct run_judging *j, struct fail *fai
     if (result != 0)
         return -1;
     if (ns > 0) {
-        run_case_number(&j->cases, "--min-tok-s", false, 1e9 / (double)ns, (double)j->limits->tokens_per_s, "tok/s");
+        run_case_number(&j->cases, "--min-tok-s", false, 1e9 / (double)ns, (double)j->limits->tokens_per_s, "tok_per_s", "tok/s");
         return 0;
     }
     run_case_begin(&j->cases, "--min-tok-s");

@@ -102,6 +102,12 @@ if command -v sqlite3 >/dev/null; then # a recording in which node 1 had tokens 
     check_exit "node 1 alone exceeds a limit, against the traces on the command line" 1 "" \
         play "$tmp/W.db" "$tmp/fast.1.db" --speed max --max-slower 1e6
     check_contains "the node that exceeds a limit is named" "$out" "NOT OK: --max-slower: node 1: tile latency: "
+    check_exit "and so it is if node 1's comes first" 1 "" play "$tmp/fast.1.db" "$tmp/W.db" --speed max --max-slower 1e6 --json
+    cp "$out" "$tmp/slower"
+    check_contains "node 1 is named" "$tmp/slower" '"name":"--max-slower","verdict":"fail","what":"node 1: tile latency: '
+    check "the limit and what exceeds it are numbers" grep -qE \
+        '"name":"--max-slower",.*"node":1,"limit_percent":1000000,.*"token_interval_p50_percent":[0-9]' "$tmp/slower"
+    check_contains "timing is compared with the recording of rank 0" "$tmp/slower" "\"name\":\"timing against $tmp/W.db\""
     check_exit "node 1 alone exceeds a limit, against the recording beside the baseline" 1 "" \
         play "$tmp/W.db" --speed max --max-slower 1e6 --baseline "$tmp/fast.db"
     check_contains "the node that exceeds a limit is named" "$out" "NOT OK: --max-slower: node 1: tile latency: "
