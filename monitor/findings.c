@@ -425,9 +425,10 @@ static void find_all(struct list *list)
             text);
     else if (count.up < count.alive)
         add(list, STYLE_NORMAL, "%d of %d node%s up and %s.", count.up, count.alive, count.alive == 1 ? " is" : "s are", how);
+    else if (count.alive == 1)
+        add(list, STYLE_GOOD, "The node is up and %s.", how);
     else
-        add(list, STYLE_GOOD, "%s %d node%s %s up and %s.", count.alive == 1 ? "The" : "All", count.alive, plural,
-            count.alive == 1 ? "is" : "are", how);
+        add(list, STYLE_GOOD, "All %d nodes are up and %s.", count.alive, how);
 }
 
 static int severity(const struct finding *finding)

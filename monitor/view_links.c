@@ -316,6 +316,13 @@ static void draw_link(struct view *view, struct area area)
 
 void view_links(struct view *view)
 {
+    int nodes[FLEET_NODES_MAX];
+
+    if (fleet_order(view->fleet, nodes) < 2) {
+        canvas_rule(view->canvas, view->layout.part[PART_MAIN], "links");
+        canvas_text(view->canvas, view->layout.part[PART_MAIN], 1, 1, STYLE_DIM, "none: a link is from one node to another");
+        return;
+    }
     draw_matrices(view, view->layout.part[PART_MAIN]);
     draw_link(view, view->layout.part[PART_SIDE]);
 }

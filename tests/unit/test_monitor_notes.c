@@ -221,6 +221,28 @@ static void the_curve_goes_back_as_far_as_it_says(void **state)
     assert_non_null(strstr(screen, "the last 58 s"));
 }
 
+static void of_a_single_node_that_is_said_plainly(void **state)
+{
+    static char screen[SCREEN_TEXT_BYTES];
+    struct monitor_case c;
+    struct screen_time time;
+    struct ui ui;
+
+    (void)state;
+    monitor_case_init(&c, 1);
+    run_at(&c, 0, 3);
+    assert_int_equal(place_of(&c, 0, "The node is up and idle: no requests."), 0);
+    run_at(&c, 50, 3);
+    assert_int_equal(place_of(&c, 0, "The node computes: 50.0 tok/s."), 0);
+    ui_init(&ui, &settings_default);
+    ui.screen = SCREEN_LINKS;
+    time = (struct screen_time){made_now_ns(&c.made), made_wall_ns(&c.made)};
+    screen_draw_text(&c.fleet, &ui, time, 80, 24, GLYPHS_FULL, screen);
+    assert_non_null(strstr(screen, "none: a link is from one node to another"));
+    assert_null(strstr(screen, "0 →"));
+    monitor_case_release(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nodes_whose_recordings_are_not_there_are_up_and_do_not_count, monitor_case_open,
                                         monitor_case_close),
         cmocka_unit_test_setup_teardown(the_curve_goes_back_as_far_as_it_says, monitor_case_open, monitor_case_close),
+        cmocka_unit_test(of_a_single_node_that_is_said_plainly),
         cmocka_unit_test_setup_teardown(without_the_sequencer_another_node_tells_the_epoch, monitor_case_open, monitor_case_close),
     };
 
