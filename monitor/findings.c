@@ -95,6 +95,8 @@ static void find_gone(struct list *list)
         format_when(node->gone_wall_ns, wall_ns, clock);
         if (state == FLEET_DEAD)
             add(list, STYLE_BAD, "%s at %s is gone: last heard at %s.", name, node->address, clock);
+        else if (state == FLEET_SUSPECTED && !is_past && silent_s(list->fleet, node) * 1e9 < (double)list->fleet->interval_ns)
+            add(list, STYLE_BAD, "%s at %s is suspected by others.", name, node->address);
         else if ((state == FLEET_SUSPECTED || state == FLEET_SILENT) && !is_past && node->has_reported)
             add(list, STYLE_BAD, "%s at %s is %s: not heard for %.1f s.", name, node->address, fleet_state_name(state),
                 silent_s(list->fleet, node));
@@ -354,21 +356,17 @@ static void find_change(struct list *list)
         before, after);
 }
 
-/* Of the newest epoch, if it had begun by then. */
 static void find_epoch(struct list *list)
 {
-    const struct fleet *fleet = list->fleet;
-    const int node = fleet_witness(fleet);
-    const uint64_t back_ns =
-        fleet->ticks > 0 ? fleet->tick_ns[(fleet->ticks - 1) % FLEET_HISTORY] - fleet->tick_ns[list->tick % FLEET_HISTORY] : 0;
-    const uint64_t age_ns = node >= 0 && fleet->nodes[node].now.epoch_age_ns > back_ns ? fleet->nodes[node].now.epoch_age_ns - back_ns : 0;
+    const int node = fleet_witness(list->fleet);
+    const uint64_t age_ns = fleet_epoch_age_ns(list->fleet, list->tick);
     char age[FORMAT_BYTES];
 
     if (age_ns == 0 || age_ns > UINT64_C(60000000000))
         return;
     format_age_s((double)age_ns / 1e9, age);
-    add(list, STYLE_NORMAL, "Epoch %u began %s ago, with %u member%s.", fleet->nodes[node].head.epoch, age, fleet->nodes[node].now.members,
-        fleet->nodes[node].now.members == 1 ? "" : "s");
+    add(list, STYLE_NORMAL, "Epoch %u began %s ago, with %u member%s.", list->fleet->nodes[node].head.epoch, age,
+        list->fleet->nodes[node].now.members, list->fleet->nodes[node].now.members == 1 ? "" : "s");
 }
 
 static void find_notes(struct list *list)

@@ -269,6 +269,8 @@ bool fleet_is_late(const struct fleet *fleet, const struct fleet_node *node);
 bool fleet_is_late_at(const struct fleet *fleet, int node, uint64_t tick);
 /* Are the node's figures of that tick old ones, as it is gone or a report of it is overdue? */
 bool fleet_is_old_at(const struct fleet *fleet, int node, uint64_t tick);
+/* How long the present epoch had lasted at that tick; 0: it had not begun. */
+uint64_t fleet_epoch_age_ns(const struct fleet *fleet, uint64_t tick);
 /* How long no node has been heard, at the last tick, if that is more than an interval and half a second; else 0. */
 uint64_t fleet_silence_ns(const struct fleet *fleet);
 const char *fleet_state_name(enum fleet_state state);

@@ -261,6 +261,16 @@ bool fleet_is_old_at(const struct fleet *fleet, int node, uint64_t tick)
     return !fleet_is_alive(fleet_state_at(fleet, node, tick)) || fleet_is_late_at(fleet, node, tick);
 }
 
+uint64_t fleet_epoch_age_ns(const struct fleet *fleet, uint64_t tick)
+{
+    const int node = fleet_witness(fleet);
+    const uint64_t age_ns = node >= 0 ? fleet->nodes[node].now.epoch_age_ns : 0;
+    const uint64_t back_ns =
+        fleet->ticks > 0 ? fleet->tick_ns[(fleet->ticks - 1) % FLEET_HISTORY] - fleet->tick_ns[tick % FLEET_HISTORY] : 0;
+
+    return age_ns > back_ns ? age_ns - back_ns : 0;
+}
+
 uint64_t fleet_silence_ns(const struct fleet *fleet)
 {
     const uint64_t then_ns = fleet->heard_ns > fleet->connected_ns ? fleet->heard_ns : fleet->connected_ns;
@@ -295,7 +305,8 @@ static bool is_left_out(const struct fleet *fleet, const struct fleet_node *node
 /* Has the node, or another one, said that it leaves of its own accord? */
 static bool has_left(const struct fleet_node *node)
 {
-    return node->state == FLEET_LEAVING || node->state == FLEET_LEFT || (node->left_ns != 0 && node->report_ns <= node->left_ns);
+    return node->state == FLEET_LEAVING || node->state == FLEET_LEFT || node->now.state == MESH_NODE_LEAVING ||
+           (node->left_ns != 0 && node->report_ns <= node->left_ns);
 }
 
 static enum fleet_state state_of(const struct fleet *fleet, const struct fleet_node *node)

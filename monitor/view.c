@@ -23,12 +23,14 @@ const char *view_name(const struct view *view, int node, char out[8])
 
 /* ---- first line ---- */
 
-static int alive_count(const struct fleet *fleet)
+/* Of the time that is shown. */
+static int alive_count(const struct view *view)
 {
+    const struct fleet *fleet = view->fleet;
     int count = 0;
 
     for (int i = 0; i < fleet->node_end; i++)
-        count += fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state);
+        count += fleet->nodes[i].is_used && fleet_is_alive(view->has_tick ? fleet_state_at(fleet, i, view->tick) : fleet->nodes[i].state);
     return count;
 }
 
@@ -92,7 +94,8 @@ static void draw_title(struct view *view)
     const struct area area = view->layout.part[PART_TITLE];
     const int witness = fleet_witness(view->fleet);
     const struct fleet_node *node = witness >= 0 ? &view->fleet->nodes[witness] : NULL;
-    const int alive = alive_count(view->fleet);
+    const int alive = alive_count(view);
+    const bool has_begun = !view->has_tick || view->tick + 1 >= view->fleet->ticks || fleet_epoch_age_ns(view->fleet, view->tick) > 0;
     char right[800], epoch[24];
     const enum style style = how_it_goes(view, right, sizeof right);
     const struct area left = area_part(area, 0, 0, area.width - glyph_columns(right), 1);
@@ -105,7 +108,7 @@ static void draw_title(struct view *view)
 
         x += canvas_print(view->canvas, left, x, 0, STYLE_TITLE, "%d node%s  ", alive, alive == 1 ? "" : "s");
         snprintf(epoch, sizeof epoch, "epoch %u", node->head.epoch);
-        if (x + glyph_columns(epoch) <= left.width) /* half a number would be another one */
+        if (has_begun && x + glyph_columns(epoch) <= left.width) /* half a number would be another one */
             x += canvas_text(view->canvas, left, x, 0, STYLE_TITLE, epoch) + 2;
         canvas_text_cut(view->canvas, left, x, 0, STYLE_TITLE, slash != NULL ? slash + 1 : node->model);
     }

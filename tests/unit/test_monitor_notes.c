@@ -243,6 +243,57 @@ static void of_a_single_node_that_is_said_plainly(void **state)
     monitor_case_release(&c);
 }
 
+/* Its own last word is no older than an interval. */
+static void of_a_node_that_reports_it_is_not_said_that_it_is_not_heard(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    c->fleet.nodes[1].named_ns = c->fleet.nodes[1].report_ns;
+    c->fleet.nodes[1].named_state = MESH_NODE_SUSPECTED;
+    fleet_tick(&c->fleet, made_now_ns(&c->made) + 1000000, made_wall_ns(&c->made) + 1000000);
+    assert_int_equal(c->fleet.nodes[1].state, FLEET_SUSPECTED);
+    assert_int_equal(place_of(c, 0, "is suspected by others."), 0);
+    assert_int_equal(place_of(c, 0, "not heard for"), -1);
+}
+
+/* No other node needs to have heard so. */
+static void a_node_whose_last_word_was_that_it_leaves_has_left(void **state)
+{
+    struct monitor_case *c = *state;
+
+    monitor_case_run(c, 3);
+    c->made.node[3].state = MESH_NODE_LEAVING;
+    monitor_case_report(c, 500);
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 1);
+    assert_int_equal(state_of(c, 3), FLEET_LEFT);
+    assert_int_equal(place_of(c, 0, "suspected"), -1);
+}
+
+/* Also in the first line. */
+static void the_title_counts_the_nodes_of_the_time_that_is_shown(void **state)
+{
+    struct monitor_case *c = *state;
+    static char screen[SCREEN_TEXT_BYTES];
+    struct screen_time time;
+    struct ui ui;
+
+    monitor_case_run(c, 5);
+    c->made.is_dead[3] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 8);
+    ui_init(&ui, &settings_default);
+    time = (struct screen_time){made_now_ns(&c->made), made_wall_ns(&c->made)};
+    screen_draw_text(&c->fleet, &ui, time, 100, 30, GLYPHS_FULL, screen);
+    assert_non_null(strstr(screen, " mesh-monitor  3 nodes  epoch 2  stories"));
+    ui.is_paused = true;
+    ui.tick = c->fleet.ticks - 10;
+    screen_draw_text(&c->fleet, &ui, time, 100, 30, GLYPHS_FULL, screen);
+    assert_non_null(strstr(screen, " mesh-monitor  4 nodes  stories")); /* in which epoch is not known any more */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +306,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(nodes_whose_recordings_are_not_there_are_up_and_do_not_count, monitor_case_open,
                                         monitor_case_close),
         cmocka_unit_test_setup_teardown(the_curve_goes_back_as_far_as_it_says, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(of_a_node_that_reports_it_is_not_said_that_it_is_not_heard, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(a_node_whose_last_word_was_that_it_leaves_has_left, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(the_title_counts_the_nodes_of_the_time_that_is_shown, monitor_case_open, monitor_case_close),
         cmocka_unit_test(of_a_single_node_that_is_said_plainly),
         cmocka_unit_test_setup_teardown(without_the_sequencer_another_node_tells_the_epoch, monitor_case_open, monitor_case_close),
     };
