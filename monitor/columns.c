@@ -301,6 +301,31 @@ static void draw_loss(const void *row, const struct table_cell *cell)
     table_text(cell, true, value > 0.01 ? STYLE_BAD : value > 0.001 ? STYLE_WARN : cell->style, text);
 }
 
+/* Bytes per second that the node receives from the others. */
+static double key_traffic(const void *row)
+{
+    const struct node_row *r = row;
+    double sum = NAN;
+
+    for (int from = 0; from < r->fleet->node_end && r->sample != NULL; from++) {
+        const struct link_sample *sample = fleet_link_at(r->fleet, from, r->node, r->tick);
+
+        if (sample != NULL && !isnan(sample->bytes_per_s))
+            sum = (isnan(sum) ? 0 : sum) + (double)sample->bytes_per_s;
+    }
+    return is_gone(r) ? NAN : sum;
+}
+
+static void draw_traffic(const void *row, const struct table_cell *cell)
+{
+    const double value = key_traffic(row);
+    char text[FORMAT_BYTES], per_s[FORMAT_BYTES + 2];
+
+    format_bytes(value, text);
+    snprintf(per_s, sizeof per_s, "%s%s", text, isnan(value) ? "" : "/s");
+    table_text(cell, true, cell->style, per_s);
+}
+
 static double key_waits(const void *row)
 {
     const struct node_row *r = row;
@@ -348,6 +373,7 @@ const struct table_column columns_of_nodes[] = {
     {"waits", "WAITS FOR", "whom its workers wait for most, and how much of their time", 11, 0, 3, false, draw_waits, key_waits, NULL},
     {"latency", "p99 IN", "one-way latency of the slowest link to it", 8, 0, 5, true, draw_latency, key_latency, NULL},
     {"loss", "LOSS IN", "of the worst link to it, in ten seconds or an interval", 7, 0, 4, true, draw_loss, key_loss, NULL},
+    {"traffic", "NET IN", "received from the other nodes", 9, 0, 7, true, draw_traffic, key_traffic, NULL},
     {"memory", "MEMORY", "weights, KV cache, buffers", 8, 0, 7, true, draw_memory, key_memory, NULL},
 };
 const int columns_of_nodes_count = sizeof columns_of_nodes / sizeof *columns_of_nodes;

@@ -61,7 +61,8 @@ struct link_sample {
     float p50_us, p99_us;         /* one way */
     float use_p50_us, use_p99_us; /* from sending to use */
     float rtt_us;
-    float waits; /* part of the receiver's workers' time that they waited for the sender */
+    float bytes_per_s; /* received; NAN: not known */
+    float waits;       /* part of the receiver's workers' time that they waited for the sender */
     uint32_t lost, received;
     uint32_t probes_lost; /* of what goes the other way, as the sender of that is told: no data was */
     uint32_t naks, resent;

@@ -65,7 +65,7 @@ static bool latency_of(struct fleet_link *link, unsigned which, float *p50_us, f
     return is_fresh;
 }
 
-static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns)
+static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns, double elapsed_ns)
 {
     struct link_sample *sample = &link->sample[tick % FLEET_LINK_HISTORY];
     const struct mesh_telemetry_link *now = &link->now, *before = &link->before;
@@ -79,6 +79,8 @@ static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns
     sample->lost = narrow(now->lost >= before->lost || !same ? since(now->lost, before->lost, same) : 0);
     sample->probes_lost = narrow(since(now->probes_lost, before->probes_lost, same));
     sample->received = narrow(since(now->datagrams_received, before->datagrams_received, same));
+    sample->bytes_per_s =
+        elapsed_ns > 0 ? (float)((double)since(now->bytes_received, before->bytes_received, same) * SECOND_NS / elapsed_ns) : NAN;
     sample->naks = narrow(since(now->naks_sent, before->naks_sent, same));
     sample->resent = narrow(since(now->resent, before->resent, same));
     sample->waits = worker_ns > 0 ? (float)((double)since(now->waited_ns, before->waited_ns, same) / worker_ns) : 0;
@@ -177,8 +179,9 @@ static void repeat_sample(struct fleet *fleet, struct fleet_node *node, struct n
         if (node->links[from] != NULL) {
             struct link_sample *link = &node->links[from]->sample[tick % FLEET_LINK_HISTORY];
 
-            *link = tick > node->links[from]->first_tick ? node->links[from]->sample[(tick - 1) % FLEET_LINK_HISTORY]
-                                                         : (struct link_sample){.p50_us = NAN, .p99_us = NAN, .rtt_us = NAN};
+            *link = tick > node->links[from]->first_tick
+                        ? node->links[from]->sample[(tick - 1) % FLEET_LINK_HISTORY]
+                        : (struct link_sample){.p50_us = NAN, .p99_us = NAN, .rtt_us = NAN, .bytes_per_s = NAN};
             link->lost = link->probes_lost = link->received = link->naks = link->resent = 0;
             link->is_fresh = link->begins = false;
         }
@@ -200,7 +203,7 @@ static void sample_node(struct fleet *fleet, struct fleet_node *node)
     worker_ns = sample_time(node, sample, is_same);
     for (int from = 0; from < FLEET_NODES_MAX; from++)
         if (node->links[from] != NULL)
-            sample_link(node->links[from], tick, worker_ns);
+            sample_link(node->links[from], tick, worker_ns, is_first ? 0 : (double)(node->head.now_ns - node->before_ns));
     if (is_first) { /* counters from before the monitor connected belong to no interval */
         repeat_sample(fleet, node, sample);
     } else {

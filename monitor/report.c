@@ -70,6 +70,7 @@ static void put_peer(struct json *json, const struct fleet *fleet, int from, int
     put(json, "waited", sample->waits);
     json_uint(json, "datagrams_lost", count_of(interval, sample->lost));
     json_uint(json, "datagrams_received", count_of(interval, sample->received));
+    put(json, "bytes_per_s", sample->bytes_per_s);
     json_uint(json, "naks_sent", count_of(interval, sample->naks));
     json_uint(json, "tiles_resent", count_of(interval, sample->resent));
     if (interval->is_snapshot)

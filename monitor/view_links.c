@@ -253,7 +253,7 @@ static void draw_latencies(struct lines *lines, const struct link_sample *sample
     line(lines, "round trip", "%s  min %s", p50, p99);
 }
 
-static void draw_counts(struct lines *lines, const struct fleet_link *link, const struct fleet_link *back)
+static void draw_counts(struct lines *lines, const struct fleet_link *link, const struct fleet_link *back, double bytes_per_s)
 {
     const struct mesh_telemetry_link *now = &link->now;
     char a[FORMAT_BYTES], b[FORMAT_BYTES];
@@ -261,6 +261,8 @@ static void draw_counts(struct lines *lines, const struct fleet_link *link, cons
     format_count((double)now->datagrams_received, a);
     format_bytes((double)now->bytes_received, b);
     line(lines, "received", "%s datagrams, %s", a, b);
+    format_bytes(bytes_per_s, a);
+    line(lines, "now", "%s%s", a, isnan(bytes_per_s) ? "" : "/s");
     format_count((double)now->tiles_received, a);
     line(lines, "tiles", "%s", a);
     format_count((double)now->lost, a);
@@ -308,7 +310,7 @@ static void draw_link(struct view *view, struct area area)
     line(&lines, "loss", "%s over %s", loss, during);
     line(&lines, "waited for", "%s of its time", waits);
     draw_latencies(&lines, sample, link, is_old_latency(view, METRIC_P99, from, to) ? STYLE_STALE : STYLE_NORMAL);
-    draw_counts(&lines, link, back);
+    draw_counts(&lines, link, back, (double)sample->bytes_per_s);
     draw_past(&lines, from, to);
     if (is_old(view, from, to))
         canvas_restyle(view->canvas, lines.area, STYLE_STALE);

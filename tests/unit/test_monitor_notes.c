@@ -1,4 +1,5 @@
-/* In what order the overview says things, and what it says of experiments, of recordings and of the past. */
+/* In what order the overview says things, and what it says of experiments, of recordings and of the past; and what it counts. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -294,6 +295,21 @@ static void the_title_counts_the_nodes_of_the_time_that_is_shown(void **state)
     assert_non_null(strstr(screen, " mesh-monitor  4 nodes  stories")); /* in which epoch is not known any more */
 }
 
+static void what_a_link_carries_is_told_per_second(void **state)
+{
+    struct monitor_case *c = *state;
+    const double expected = c->made.tok_per_s * MADE_PHASES * 700;
+    const struct link_sample *sample;
+
+    monitor_case_run(c, 1);
+    assert_true(isnan(fleet_link_at(&c->fleet, 0, 1, c->fleet.ticks - 1)->bytes_per_s)); /* since when is not known */
+    c->fleet.interval_ns = UINT64_C(2000000000);
+    monitor_case_report(c, 2000);
+    fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
+    sample = fleet_link_at(&c->fleet, 0, 1, c->fleet.ticks - 1);
+    assert_true(fabs((double)sample->bytes_per_s - expected) < expected / 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_a_node_that_reports_it_is_not_said_that_it_is_not_heard, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(a_node_whose_last_word_was_that_it_leaves_has_left, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(the_title_counts_the_nodes_of_the_time_that_is_shown, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_a_link_carries_is_told_per_second, monitor_case_open, monitor_case_close),
         cmocka_unit_test(of_a_single_node_that_is_said_plainly),
         cmocka_unit_test_setup_teardown(without_the_sequencer_another_node_tells_the_epoch, monitor_case_open, monitor_case_close),
     };
