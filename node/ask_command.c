@@ -346,7 +346,7 @@ static int draw_seed(struct asking *a, struct fail *fail)
 int ask_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-node ask [--to ADDR:PORT] [--key FILE] -p TEXT [-n TOKENS] [options]",
-                                        "Have a running cluster generate text. Any of its nodes will do.", NULL};
+                                        "Ask a running cluster to generate text. Any of its nodes will do.", NULL};
     static const char *const examples[] = {"mesh-node ask -p \"Once upon a time\" -n 200 --temp 0.7",
                                            "mesh-node ask --to 10.0.0.2:7411 --key mesh.key -p abc --temp 0 --digest", NULL};
     struct asking a = {

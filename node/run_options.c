@@ -68,7 +68,7 @@ static const struct option_spec specs[] = {
     {.name = "ids", .kind = OPTION_FLAG, .target = &parsed.ids,
      .help = "print token ids instead of text"},
     {.name = "digest", .kind = OPTION_FLAG, .target = &parsed.digest,
-     .help = "print a line of hashes, equal exactly when two runs are"},
+     .help = "print a line of hashes, to compare runs by"},
     {.name = "json", .kind = OPTION_FLAG, .target = &parsed.json,
      .help = "one JSON object per token, and a summary"},
     {.name = "security", .kind = OPTION_WORD, .target = &parsed.security, .words = security_words,

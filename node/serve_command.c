@@ -75,7 +75,7 @@ static int parse(struct arguments *a, int argc, char *const *argv, struct fail *
          .help = "seal with a key, else none"},
         {.name = "cipher", .kind = OPTION_WORD, .target = &a->cipher, .words = security_cipher_words, .help = "AES where all have it (auto)"},
         {.name = "drain", .kind = OPTION_U32, .target = &a->drain, .max = DRAIN_MAX, .help = "seconds for requests to end after SIGTERM (30)"},
-        {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys, to open captures"},
+        {.name = "key-log", .kind = OPTION_TEXT, .target = &a->key_log, .metavar = "FILE", .help = "append all keys to FILE, to open captures"},
         {.name = "metrics", .kind = OPTION_TEXT, .target = &a->metrics, .metavar = "ADDR:PORT", .help = "HTTP: /metrics and /health"},
         {.name = "record", .kind = OPTION_TEXT, .target = &a->record.path, .metavar = "FILE.db", .help = "record a trace"},
         {.name = "record-prompts", .kind = OPTION_FLAG, .target = &a->record.prompts, .help = "record prompts, answers and payloads, too"},

@@ -25,7 +25,7 @@ static void help(void)
           stdout);
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
         printf("  %-8s %s\n", commands[i].name, commands[i].what);
-    fputs("\nmesh-replay COMMAND --help says more of each; docs/TRACE.md describes tables and views.\n\n"
+    fputs("\nmesh-replay COMMAND --help tells more; docs/TRACE.md describes tables and views.\n\n"
           "examples:\n"
           "  mesh-replay info run.db\n"
           "  mesh-replay query run.db --named stalls\n"

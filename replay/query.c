@@ -87,7 +87,7 @@ static int ask_all(struct rows_query *query, const char *const *paths, size_t co
 int query_command(int argc, char *const *argv, struct fail *fail)
 {
     static const char *const usage[] = {"mesh-replay query TRACE.db ... \"SQL\" | --named NAME",
-                                        "Query traces, which are opened read-only. Of several, rows begin with the trace.", NULL};
+                                        "Query traces, which are opened read-only. With several, each row begins with its trace.", NULL};
     static const char *const examples[] = {"mesh-replay query run.db run.1.db --named latency",
                                            "mesh-replay query run.db \"SELECT src, count(*) FROM tiles GROUP BY src\"", NULL};
     const char *operands_of[OPTION_LIST_MAX + 1];
