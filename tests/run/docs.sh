@@ -15,9 +15,22 @@ for document in "${documents[@]}"; do
 done >"$tmp/dead"
 check_equal "every link in the documents leads somewhere" "$(cat "$tmp/dead")" ""
 
+# Links to headings, by the names that GitHub gives these: small letters, hyphens for spaces, no other signs; -1 for the second of a name.
+headings() { # DOCUMENT
+    awk '/^```/ { inside = !inside } !inside && /^#+ / { sub(/^#+ /, ""); print tolower($0) }' "$1" |
+        sed -E 's/\]\([^)]*\)//g; s/[^a-z0-9_ -]//g; s/ /-/g' | awk '{ print $0 (seen[$0] ? "-" seen[$0] : ""); seen[$0]++ }'
+}
+for document in "${documents[@]}"; do
+    grep -oE '\]\([^)#: ]*#[^)]+\)' "$document" | sed -E 's/^\]\(//; s/\)$//' | sort -u | while IFS='#' read -r file heading; do
+        [ -n "$file" ] && file=$(dirname "$document")/$file || file=$document
+        headings "$file" | grep -qxF -e "$heading" || echo "$document: $file#$heading"
+    done
+done >"$tmp/dead"
+check_equal "every link to a heading leads to one" "$(cat "$tmp/dead")" ""
+
 # What is said of a command beside it is a comment of the shell, so that the line can be typed, or pasted, as it is.
 awk '/^```/ { inside = !inside } inside && /^(make|sudo|bin\/|install|systemctl|mesh-)/ && /[^ ]  +[^ #]/' \
-    README.md docs/{OPERATIONS,TRAINING,TRACE}.md >"$tmp/remarks"
+    README.md CONTRIBUTING.md docs/{OPERATIONS,TRAINING,TRACE,DEBUGGING,MONITOR}.md >"$tmp/remarks"
 check_equal "remarks beside commands are comments of the shell" "$(cat "$tmp/remarks")" ""
 
 tests/tools/file-list >"$tmp/files"
