@@ -17,12 +17,12 @@
 
 enum {
     RECORDER_NICE = 10,
-    RECORDER_YIELD_ENTRIES = 512, /* take a tenth of a millisecond */
-    RECORDER_TAKEN_AT_ONCE = 256
+    RECORDER_YIELD_ENTRIES = 512, /* between two offers of the processor to others: storing so many takes a tenth of a millisecond */
+    RECORDER_TAKEN_AT_ONCE = 256  /* by the recorder's thread, before another one may help again */
 };
 
 static const uint64_t ring_bytes_default = 16 << 20, batch_ns_default = 250000000, retry_ns_default = 1000000000, second_ns = 1000000000,
-                      not_whole_ns = 1000000;
+                      not_whole_ns = 1000000; /* until it is looked again whether an entry has been written to its end */
 
 /* In the ring, before the content. */
 struct recorder_head {
@@ -48,8 +48,8 @@ struct mesh_recorder {
     pthread_t thread;
     pthread_mutex_t reading; /* guards the ring's reading side, the store, and the next field */
     uint64_t helped;         /* entries that the store has taken since the last swap */
-    uint64_t swapped;        /* that were taken before, and are to be written; for the recorder's thread alone */
-    pthread_mutex_t mutex;   /* the rest */
+    uint64_t swapped;        /* entries that it had taken by then and has not written; for the recorder's thread alone */
+    pthread_mutex_t mutex;   /* guards what follows */
     char why[MESH_RECORDER_REASON_BYTES];
 };
 
@@ -112,14 +112,14 @@ static void add_loss(struct mesh_recorder_loss *loss, uint64_t when_ns)
     loss->last_ns = when_ns;
 }
 
-/* Put the lane's gap before anything else of the lane. True: no lost entries are left to tell of. */
+/* Put the lane's gap, if it has one, before anything else of the lane. True: the next entry may follow; where is_last, no gap is left. */
 static bool put_gap(struct mesh_recorder *recorder, uint16_t lane, bool is_last)
 {
     struct mesh_recorder_gap *gap = &recorder->lane[lane].gap;
     uint64_t when_ns = gap->entries.count > 0 ? gap->entries.last_ns : gap->payloads.last_ns;
     uint8_t *at;
 
-    /* A gap of payloads alone is told when there is room for payloads again, and not one by one. */
+    /* A gap of payloads alone waits until there is room for payloads again: else each payload would get a gap of its own. */
     if (gap->entries.count == 0 && (gap->payloads.count == 0 || (!is_last && !is_roomy(recorder))))
         return true;
     at = begin(recorder, lane, MESH_RECORDER_GAP, when_ns, sizeof *gap);
@@ -184,7 +184,7 @@ void mesh_recorder_get_stats(struct mesh_recorder *recorder, struct mesh_recorde
     pthread_mutex_unlock(&recorder->mutex);
 }
 
-/* ---- storing, on the recorder's, and helping ---- */
+/* ---- storing, on the recorder's thread, and helping, on others ---- */
 
 static bool next(struct recorder_ring *ring, struct mesh_recorder_entry *entry)
 {

@@ -1,13 +1,14 @@
 /* The recorder: entries of any thread go through a lock-free ring to one thread that stores them.
  *
- * Writers never wait: an entry is put into the ring or it is lost. While the ring is more than half full, payloads are to be left out; when
- * it is full, entries are lost. An entry of its own, before the next one of that lane, tells how many are missing, and of which time. So
- * what is stored says what it lacks. Entries leave the ring when the store has kept them: while it fails (a full disk), they come again.
+ * A lane is one sequence of entries, written by one thread at a time, and stored in that order.
  *
- * A thread that is idle for a moment can help (mesh_recorder_help): it prepares entries for storing in its own time instead of the
- * recorder's thread, which takes a processor from somebody.
+ * Writers never wait: an entry is put into the ring or it is lost. While the ring is more than half full, writers are told to leave
+ * payloads out; when it is full, entries are lost. Before the next entry of a lane that has lost some, an entry of kind MESH_RECORDER_GAP
+ * says how many are missing and from which time, so a recording shows what it lacks. Entries stay in the ring until the store has kept
+ * them: while it fails, for example because the disk is full, they are given to it again.
  *
- * A lane is one sequence of entries, written by one thread at a time; what is stored of a lane is in its order. */
+ * A thread that has nothing to do for a moment can help (mesh_recorder_help): it prepares entries for storing. Otherwise the recorder's own
+ * thread does that, and takes a processor from somebody. */
 #ifndef MESH_RECORDER_H
 #define MESH_RECORDER_H
 
@@ -28,11 +29,10 @@ enum {
     MESH_RECORDER_RING_BYTES_MIN = 4096
 };
 
-/* As it comes out of the ring. */
 struct mesh_recorder_entry {
     uint16_t lane, kind;
-    uint64_t when_ns;
-    const void *content; /* of a gap: struct mesh_recorder_gap; aligned to 8 bytes */
+    uint64_t when_ns;    /* as the writer gave it; of a gap, the time of its last loss */
+    const void *content; /* aligned to 8 bytes in what comes out of the ring; of a gap a struct mesh_recorder_gap */
     size_t bytes;
 };
 
@@ -46,7 +46,7 @@ struct mesh_recorder_gap {
     struct mesh_recorder_loss entries, payloads;
 };
 
-/* Entries that are to be stored together. */
+/* Entries to be stored together, of which all are kept or none. */
 struct mesh_recorder_batch;
 
 /* The next entry of a batch, valid until the batch is over; false: there are no more. */
@@ -54,15 +54,15 @@ bool mesh_recorder_next(struct mesh_recorder_batch *batch, struct mesh_recorder_
 
 /* Where entries go. */
 struct mesh_recorder_store {
-    /* Called by the recorder's thread, and by the thread that closes it, while others may call take. Keep what was taken before the last
-     * swap, then all entries of the batch, which may be empty; or keep nothing, and return an error, with why in words: then all comes
-     * again later, with more. */
+    /* Keep what was taken before the last swap, then all entries of the batch, which may be empty, and return 0. Or keep nothing, and
+     * return a negative enum mesh_err, with why in words: then all of it comes again later, and more with it. Called by the recorder's
+     * thread, and by the thread that closes it, while others may call take. */
     int (*write)(void *app, struct mesh_recorder_batch *batch, char why[MESH_RECORDER_REASON_BYTES]);
-    /* Called by helping threads, one at a time. Take the next entry into memory, quickly and without a system call. False: it is not taken,
-     * and stays the next one. NULL: nobody can help. */
+    /* Take the next entry into memory, quickly and without a system call. False: it is not taken, and stays the next one. Called by helping
+     * threads, and by the recorder's, one at a time. NULL: the store cannot do that, and nobody can help. */
     bool (*take)(void *app, const struct mesh_recorder_entry *entry);
-    /* What has been taken so far is for the next write to keep, and for later ones until one succeeds. Not called before that, nor at the
-     * same time as take. */
+    /* Set aside what has been taken so far: the next write has to keep it, or, if that fails, a later one. It is not called again before a
+     * write has succeeded, and never at the same time as take. */
     void (*swap)(void *app);
     void *app;
 };
@@ -81,12 +81,13 @@ struct mesh_recorder_stats {
     uint64_t batches, failures;
     uint64_t ring_bytes_max;              /* most bytes that waited when a batch began, out of the config's ring_bytes */
     bool is_failing;                      /* the last batch could not be stored */
-    uint64_t writing_ns;                  /* how long the present call of write takes already; 0: there is none */
+    uint64_t writing_ns;                  /* how long the present call of write has been running; 0: there is none */
     char why[MESH_RECORDER_REASON_BYTES]; /* the first failure; empty: none */
 };
 
-/* From this time of day until the next batch: at most 17/16 of batch_ns. All recorders whose clocks agree store at the same moments: nodes
- * that wait for one another then wait for all of their recorders at once, and not for one after the other. Nothing else depends on it. */
+/* How long to sleep from this time of day until the next batch: at most 17/16 of batch_ns. Recorders whose clocks agree store at the same
+ * moments, so that nodes that wait for one another wait for all recorders at once, and not for one after the other. Nothing else depends
+ * on it. */
 uint64_t mesh_recorder_sleep_ns(uint64_t now_ns, uint64_t batch_ns);
 
 struct mesh_recorder;
@@ -95,17 +96,18 @@ struct mesh_recorder;
  * MESH_ESYSTEM (errno: no thread). */
 int mesh_recorder_open(struct mesh_recorder **recorder, const struct mesh_recorder_config *config);
 
-/* Where an entry of that many bytes may be written, aligned to 8 bytes; mesh_recorder_end must follow, soon, with the same bytes. NULL: it
- * is lost, and counted. Never waits. One thread at a time per lane. kind is not MESH_RECORDER_GAP; bytes are not 0; lane is
- * below MESH_RECORDER_LANES (all asserted). */
+/* Reserve an entry. Returns where its content of that many bytes is to be written, aligned to 8 bytes; the caller does so at once, as
+ * nothing behind it is stored before, and then calls mesh_recorder_end with the same number. NULL: there is no room; the entry is lost, and
+ * counted. Never waits. One thread at a time per lane. lane is below MESH_RECORDER_LANES, kind not MESH_RECORDER_GAP, bytes not 0 (all
+ * asserted). */
 void *mesh_recorder_begin(struct mesh_recorder *recorder, uint16_t lane, uint16_t kind, uint64_t when_ns, size_t bytes);
 void mesh_recorder_end(void *content, size_t bytes);
 
-/* The same for an entry that is there already. */
+/* mesh_recorder_begin, a copy of entry->content, and mesh_recorder_end. */
 void mesh_recorder_put(struct mesh_recorder *recorder, const struct mesh_recorder_entry *entry);
 
-/* For a thread that waits for something else: let the store take the next `count` entries, if there are so many and no other thread is
- * doing so. Never waits; takes less than a microsecond per entry. Any thread. */
+/* For a thread that waits for something else: let the store take the next entries, at most `count` of them, unless another thread is doing
+ * so. Never waits; takes less than a microsecond per entry. Any thread. */
 void mesh_recorder_help(struct mesh_recorder *recorder, unsigned count);
 
 /* Whether there is room for a payload; if not, it is counted as left out, and the caller goes on without it. Threads as for
