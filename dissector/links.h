@@ -1,10 +1,12 @@
 /* Which host sends to which, and what is known of each number: the memory of the analysis.
  *
- * A link is one sender's datagrams to one receiver in one epoch, in two spaces: to all, and to that receiver. The last LINKS_WINDOW numbers
- * of each space are kept, as in the receiver itself. A host is a receiver in an epoch, with the last gathers sent to it. A datagram to a
- * multicast group counts as on its way to all known receivers of its sender, whether they have joined the group or not. At most LINKS_MAX
- * links and as many hosts, LINKS_SESSIONS_MAX of them of clients' sessions, so that the many sessions of a long capture take no place from
- * the mesh; datagrams of links beyond are counted and left out. A link takes 98 kB, a host 29 kB: 65 MB in all.
+ * A link is what one sender sends to one receiver in one epoch, in two spaces: to all, and to that receiver alone. The last LINKS_WINDOW
+ * numbers of each space are kept, as the receiver itself keeps them. A host is a receiver in an epoch, with the last gathers sent to it. A
+ * datagram to a multicast group counts as sent to all known receivers of its sender, whether they have joined the group or not.
+ *
+ * There are at most LINKS_MAX links and as many hosts. Of the links at most LINKS_SESSIONS_MAX are of clients' sessions, so that the many
+ * sessions of a long capture take no place from the mesh. Datagrams of further links are counted and left out. A link takes 98 kB, a host
+ * 29 kB: 65 MB in all.
  *
  * With several captures, each taken on a different host, a link is judged by the one at its receiver; where there is none, by the one at
  * its sender; else by the first that shows it. For a link captured at both ends the sender's last LINKS_WINDOW numbers are kept, too: 50 kB
@@ -29,15 +31,15 @@ enum {
 
 /* One number of a space. */
 struct link_entry {
-    uint64_t number;   /* 0: nothing */
-    uint64_t ts_ns;    /* when it was captured; if missing, when the gap was seen */
-    uint64_t datagram; /* its number in the capture; 0: missing */
-    uint64_t
-        step; /* of a TILE that was decoded, or of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce, of a
-                    * PROBE its bytes */
-    uint64_t nak_ns;    /* by the first NAK; 0: never */
+    uint64_t number;   /* 0: this place is free */
+    uint64_t ts_ns;    /* when it was captured; if it is missing, when the gap was noticed */
+    uint64_t datagram; /* its number in the capture; 0: it is missing */
+    /* Of a TILE that was decoded its step, as of what a NAK asked for in its place; of a PING its origin_ns, of a HELLO its nonce, of a
+     * PROBE its bytes. */
+    uint64_t step;
+    uint64_t nak_ns;    /* when a NAK first asked for it; 0: never */
     uint64_t repair_ns; /* when its data was sent again; 0: never */
-    uint64_t repair;    /* number of that, and in which space */
+    uint64_t repair;    /* the number with which it was; in the space to all if repair_is_all */
     double stall_ns;    /* how much longer than usual it was waited for; below 0: not known */
     uint16_t phase;
     struct mesh_range range;

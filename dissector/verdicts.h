@@ -1,6 +1,6 @@
-/* What becomes of datagrams after they are seen: a capture file is read and analysed before it is printed.
+/* Verdicts on datagrams that depend on what follows them in a capture: so the file is read and analysed before any of it is printed.
  *
- * Only those lost or spuriously resent are kept: 8 bytes each, 32 MiB at most. */
+ * Only datagrams that were lost or resent without need are remembered: 8 bytes each, 32 MiB at most. */
 #ifndef DISSECTOR_VERDICTS_H
 #define DISSECTOR_VERDICTS_H
 
@@ -28,7 +28,7 @@ void verdicts_free(struct verdicts *verdicts); /* NULL is fine */
 /* Bits of enum filter_verdict for a datagram, by its number. */
 unsigned verdicts_of(const struct verdicts *verdicts, uint64_t datagram);
 
-/* Verdicts left out for lack of room; and datagrams of links that had no place (see links.h), of which nothing is known. */
+/* How many verdicts were left out for lack of room; and how many datagrams were not judged, as their links had no place (see links.h). */
 uint64_t verdicts_left_out(const struct verdicts *verdicts);
 uint64_t verdicts_not_judged(const struct verdicts *verdicts);
 
