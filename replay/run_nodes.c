@@ -19,12 +19,15 @@ enum { TRY_US = 50000, SHORT_TRY_US = 2000, SHORT_SECONDS = 60, STOP_TRIES = 600
 
 /* ---- processes ---- */
 
-static void become(const char *const *words, const char *out_path, const char *err_path)
+/* In the child. It must not outlive the parent, which may have ended before the child has asked for the signal. */
+static void become(const char *const *words, const char *out_path, const char *err_path, pid_t parent)
 {
     const int out = open(out_path, O_WRONLY | O_CREAT | O_TRUNC, 0600), err = open(err_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     const int in = open("/dev/null", O_RDONLY);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(NOT_FOUND);
     if (out >= 0 && err >= 0 && in >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2) {
         execvp(words[0], (char *const *)(uintptr_t)words);
         dprintf(2, "%s: %s\n", words[0], strerror(errno));
@@ -34,12 +37,13 @@ static void become(const char *const *words, const char *out_path, const char *e
 
 pid_t run_start(const char *const *words, const char *out_path, const char *err_path, struct fail *fail)
 {
+    const pid_t parent = getpid();
     pid_t pid;
 
     fflush(NULL);
     pid = fork();
     if (pid == 0)
-        become(words, out_path, err_path);
+        become(words, out_path, err_path, parent);
     if (pid < 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "%.60s: cannot be started: %s: close other programs", words[0], strerror(errno));
     return pid;
