@@ -6,13 +6,14 @@
 #include "timeline.h"
 #include "vantage.h"
 
+/* Where a datagram vanished. */
 enum findings_place {
     FINDINGS_UNKNOWN,
-    FINDINGS_SENDER,
-    FINDINGS_WIRE,
-    FINDINGS_RECEIVER,
-    FINDINGS_BEFORE_RECEIVER, /* one of the first two; a capture at the receiver tells no more */
-    FINDINGS_AFTER_SENDER,    /* one of the last two, as a capture at the sender tells */
+    FINDINGS_SENDER,          /* in the sender's host */
+    FINDINGS_WIRE,            /* between the hosts */
+    FINDINGS_RECEIVER,        /* in the receiver's host */
+    FINDINGS_BEFORE_RECEIVER, /* in the sender's host or on the wire: a capture at the receiver tells no more */
+    FINDINGS_AFTER_SENDER,    /* on the wire or in the receiver's host: a capture at the sender tells no more */
     FINDINGS_PLACES
 };
 
@@ -20,12 +21,15 @@ extern const char *const findings_place_names[FINDINGS_PLACES];
 
 enum { FINDINGS_BYTES = 520 };
 
-/* Counted over all datagrams, of epochs or not. */
+/* Counts of datagrams of the whole capture, and what it was read with. */
 struct findings_seen {
-    uint64_t foreign, cut;        /* not of the mesh; cut: of these, captured too short for a header to be recognised */
-    uint64_t closed, opened;      /* whole datagrams of epochs: sealed and not opened; opened */
-    uint64_t closed_aes;          /* of those not opened: sealed with AES */
-    bool has_key, has_expression; /* expression: BPF, which may exclude everything */
+    uint64_t foreign;    /* not of the mesh */
+    uint64_t cut;        /* of these, captured too short for a header to be recognised */
+    uint64_t opened;     /* whole datagrams of epochs that were unsealed */
+    uint64_t closed;     /* whole datagrams of epochs that no key has unsealed */
+    uint64_t closed_aes; /* of these, sealed with AES */
+    bool has_key;
+    bool has_expression; /* of BPF, which may have excluded everything */
 };
 
 struct findings {
@@ -33,16 +37,19 @@ struct findings {
     const struct timeline *timeline;
     const struct vantage *vantage; /* of a single capture; NULL: none */
     struct findings_seen seen;
-    uint32_t places[LINKS_MAX][FINDINGS_PLACES]; /* losses of each link, by where they vanished */
-    uint32_t passed[LINKS_MAX];                  /* of those at an unknown place: they passed where the capture was taken */
-    uint32_t early[LINKS_MAX];                   /* lost because the receiver did not listen yet: in no place, and no fault */
-    uint32_t probes[LINKS_MAX][2];               /* lost, and need not arrive: of the path's size; of the group. In no place, either */
-    uint64_t probe_bytes[LINKS_MAX];             /* the smallest of the former; 0: none */
-    uint32_t unknown[LINKS_MAX];                 /* of those in places: neither in a capture nor asked for */
+    /* Losses of each link. Those of early and probes are no fault, and not counted in places. */
+    uint32_t places[LINKS_MAX][FINDINGS_PLACES]; /* by where they vanished */
+    uint32_t passed[LINKS_MAX];                  /* of those at an unknown place: are in the capture, so they vanished behind it */
+    uint32_t unknown[LINKS_MAX];                 /* of those in places: neither in a capture nor asked for, so what they held is unknown */
+    uint32_t early[LINKS_MAX];                   /* the receiver did not listen yet */
+    uint32_t probes[LINKS_MAX][2];               /* probes of the path's size, and of the group */
+    uint64_t probe_bytes[LINKS_MAX];             /* the smallest lost probe of the path's size; 0: none */
+    /* severity: "error", "warning" or "note". text: a sentence, borrowed for the call. */
     void (*on_finding)(void *context, const char *severity, const char *text);
     void *context;
 };
 
+/* Count a datagram; count a loss that the analysis reports, and where it happened. */
 void findings_note(struct findings *findings, const struct packet *packet);
 void findings_note_loss(struct findings *findings, const struct analysis_loss *loss, enum findings_place place);
 

@@ -1,19 +1,21 @@
-/* What findings say of lost datagrams, by where they vanished. */
+/* What findings say of lost datagrams, by where they vanished.
+ *
+ * For findings_tell. Each function calls on_finding for what it finds, and returns whether it found anything. index: of the link. */
 #ifndef DISSECTOR_FINDINGS_LOSSES_H
 #define DISSECTOR_FINDINGS_LOSSES_H
 
 #include "findings.h"
 
-/* The losses of a link, if they are enough: the place of most of them, or, where they vanish at several, each. */
+/* A link's losses, if there are at least three: the place where nearly all of them vanished, else each place. */
 bool findings_tell_losses(const struct findings *findings, size_t index);
 
-/* The losses of a link are of large datagrams alone. */
+/* Whether only large datagrams of a link are lost. */
 bool findings_tell_sizes(const struct findings *findings, size_t index);
 
-/* The losses of a link that are no fault: probes. */
+/* A link's lost probes, which are no fault. */
 bool findings_tell_probes(const struct findings *findings, size_t index);
 
-/* What the places of losses rest on, where only one capture tells them; or that --at names none of its hosts. */
+/* With a single capture and any losses: how it is known at which host it was taken; or that --at names none of its hosts. */
 bool findings_tell_vantage(const struct findings *findings);
 
 #endif

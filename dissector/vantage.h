@@ -15,15 +15,17 @@ enum vantage_proof { VANTAGE_NONE, VANTAGE_STATED, VANTAGE_COOKED, VANTAGE_CHECK
 struct vantage_host {
     uint8_t ip[16];
     bool is_v6;
-    uint64_t left, came;           /* frames from it that went out of the capturing host; that came in */
-    uint64_t to_left;              /* frames to it that went out */
-    uint64_t unfinished, finished; /* datagrams from it, by their checksums */
+    /* By Linux cooked frames: frames from this host that left the capturing host, and that came into it; and frames to this host that left
+     * the capturing host. */
+    uint64_t left, came, to_left;
+    uint64_t unfinished, finished; /* datagrams from this host, by whether their checksum was left to the network card */
 };
 
 struct vantage {
-    bool is_stated, is_between;    /* the user says where: at a host; at none, but on the way between them */
-    uint8_t stated[16];            /* the host that the user names */
-    uint64_t unfinished, finished; /* as of hosts, of all together */
+    bool is_stated;                /* the user says where it was taken: at `stated`, unless is_between */
+    bool is_between;               /* at no host, but on the way between them */
+    uint8_t stated[16];            /* IP address of the host that the user names */
+    uint64_t unfinished, finished; /* of all hosts together */
     size_t host_count;
     struct vantage_host hosts[VANTAGE_HOSTS_MAX];
 };

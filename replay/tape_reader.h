@@ -8,19 +8,19 @@
 struct tape_reader {
     const char *const *paths; /* (path_count) borrowed */
     size_t path_count, path;  /* path: the one that is being read */
-    uint64_t from;            /* chunk with which the core begins, in the first file */
-    bool is_begun;            /* that file has been opened: it is of this recording */
+    uint64_t from;            /* row of the chunk with which the core begins, in the first file */
+    bool is_begun;            /* the first file has been opened, and has named the recording */
     char recording[TRACE_RECORDING_BYTES];
-    struct mesh_trace *trace;
+    struct mesh_trace *trace; /* of the present path; NULL: it is not open. It and the cursor are owned */
     struct mesh_trace_cursor *cursor;
     int64_t core;
     uint64_t node, instance, next; /* next: number of the next call */
-    uint64_t missing;              /* calls that the recorder had to leave out: the tape ends there */
-    uint8_t *records;
+    uint64_t missing;              /* calls that the recorder had to leave out, and at which the tape ends; 0: none */
+    uint8_t *records;              /* (capacity) owned; of them `bytes` are those of the present chunk, read up to `at` */
     size_t capacity, bytes, at;
 };
 
-/* Begin with a chunk: the index of its file among the paths, and its row. Close it either way. */
+/* Begin with this chunk of paths[path]. Nothing is read yet, so it cannot fail; tape_reader_close in any case. */
 void tape_reader_open(struct tape_reader *reader, const char *const *paths, size_t path_count, size_t path,
                       const struct mesh_trace_chunk *chunk);
 void tape_reader_close(struct tape_reader *reader);
