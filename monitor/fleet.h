@@ -1,9 +1,11 @@
 /* What is known of a mesh: the state of every node, link, worker and request, and their history, folded from telemetry.
  *
- * Pure: reports and the time are arguments; the only system resource is memory, which is bounded whatever arrives. Time passes in ticks: at
- * each one the present counters become one sample (the change since the tick before), and FLEET_HISTORY samples are kept. Nodes are known
- * by their address, so that a restarted node keeps its line; a node that is gone stays until its place is needed. A link is directed:
- * fleet_link(f, from, to) is what node `to` reports of what it receives from `from`. One thread. */
+ * Pure: reports and the time are arguments; the only system resource is memory, which is bounded whatever arrives. now_ns is the monitor's
+ * monotonic clock, wall_ns its time of day since 1970. One thread.
+ *
+ * Time passes in ticks. At each tick the change of the counters since the last one becomes a sample, and FLEET_HISTORY samples are kept.
+ * Nodes are known by their address, so that a restarted node keeps its line; a node that is gone stays until its place is needed. A link
+ * has a direction: fleet_link(f, from, to) is what node `to` reports of what it receives from `from`. */
 #ifndef MONITOR_FLEET_H
 #define MONITOR_FLEET_H
 
@@ -44,19 +46,19 @@ enum fleet_state {
     FLEET_DEAD
 };
 
-/* Of one node, between two ticks. A value that is not known is NAN. */
+/* Of one node, from one tick to the next. Parts are from 0 to 1; a value that is not known is NAN. */
 struct node_sample {
     float time[TIME_KINDS]; /* parts of the workers' time */
     float utilisation;      /* computing, per worker and second */
-    float tok_per_s;        /* generated, of the whole mesh, as this node counts them */
-    uint32_t tokens;        /* the same, counted: those reported in between */
-    float waits;            /* part of the workers' time that they waited for waits_for */
+    float tok_per_s;        /* tokens that the whole mesh generated, as this node counts them */
+    uint32_t tokens;        /* how many these were, in the reports of this interval */
+    float waits;            /* part of the workers' time in which they waited for waits_for */
     int16_t waits_for;      /* the node that was waited for longest, or FLEET_NOBODY */
     uint8_t state;          /* enum fleet_state */
-    bool is_fresh;          /* a report came in between */
+    bool is_fresh;          /* a report came in this interval */
 };
 
-/* Of one link, between two ticks. If nothing came in between, latencies are the previous ones. */
+/* Of one link, from one tick to the next. If no tiles came in this interval, the latencies are the previous ones. */
 struct link_sample {
     float p50_us, p99_us;         /* one way */
     float use_p50_us, use_p99_us; /* from sending to use */
@@ -66,8 +68,8 @@ struct link_sample {
     uint32_t lost, received;
     uint32_t probes_lost; /* of what goes the other way, as the sender of that is told: no data was */
     uint32_t naks, resent;
-    bool is_fresh; /* tiles came in between */
-    bool begins;   /* an epoch began: what was sent to the receiver before it was there counts as lost */
+    bool is_fresh; /* tiles came in this interval */
+    bool begins;   /* an epoch began in it: what was sent before the receiver was there counts as lost */
 };
 
 struct fleet_link {
@@ -123,12 +125,12 @@ struct fleet_node {
     uint64_t tokens_ended; /* since the last tick, in epochs that have ended since */
     uint32_t before_epoch, before_serial;
     enum fleet_state state;
-    uint64_t report_ns;               /* here, when the newest report came */
-    uint64_t named_ns;                /* here, when another member last named it */
-    uint8_t named_state;              /* enum mesh_node_state, by that member */
-    uint32_t named_epoch;             /* of that member */
+    uint64_t report_ns;               /* when its newest report came */
+    uint64_t named_ns;                /* when another member last named it */
+    uint8_t named_state;              /* enum mesh_node_state that this member gave it */
+    uint32_t named_epoch;             /* in which this member was */
     int64_t gone_wall_ns;             /* when a node that is gone was last heard */
-    uint64_t left_ns;                 /* here, when another node told that it has left; 0: none has */
+    uint64_t left_ns;                 /* when another node told that it has left; 0: none has */
     int16_t of_rank[FLEET_RANKS_MAX]; /* node of that rank in this node's epoch, or FLEET_NOBODY */
     struct fleet_worker *workers;     /* (worker_room) owned */
     unsigned worker_count, worker_room;
@@ -138,7 +140,7 @@ struct fleet_node {
     uint64_t first_tick;
     uint32_t event_last;  /* number of the newest event of this incarnation */
     uint64_t events_seen; /* bit i: event_last - i came */
-    int64_t happened_ns;  /* when that event happened, here */
+    int64_t happened_ns;  /* when event event_last happened, by the monitor's clock */
 };
 
 struct fleet_event {
@@ -179,8 +181,8 @@ struct fleet {
     uint64_t interval_ns; /* between ticks, nominally */
     bool is_connected;
     bool is_recorded;          /* reports come from recordings, perhaps not those of all nodes */
-    uint64_t connected_ns;     /* since then; or since it was lost */
-    char connection[300];      /* in words, when it is lost */
+    uint64_t connected_ns;     /* since when it is; or since when it is not */
+    char connection[300];      /* to whom it is; or why it is not, in words */
     uint64_t heard_ns;         /* when the newest report of any node came */
     uint32_t epoch;            /* the highest one in a recent report of any node, at the last tick */
     uint64_t epoch_ns;         /* when the newest report of that epoch came */
@@ -196,19 +198,20 @@ void fleet_release(struct fleet *fleet);
 /* As after fleet_init, except for the interval; memory is kept. */
 void fleet_clear(struct fleet *fleet);
 
-/* Take a record of a client session. 0, or a negative enum mesh_err: then the rest of it is not taken. */
+/* Take a record of a client session, borrowed for the call. 0, or a negative enum mesh_err: it is malformed, or there is no room, and what
+ * follows the fault in it was not taken. */
 int fleet_report(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, const uint8_t *record, size_t bytes);
 
-/* The connection is there, or is not (why: in words). */
+/* The connection is there, and why is the address; or it is not, and why says so in words. */
 void fleet_set_connected(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns, bool is_connected, const char *why);
 
-/* Close an interval. Does nothing without a connection: the last data stay what they are. */
+/* End an interval. Does nothing without a connection, so that the last data stay. */
 void fleet_tick(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns);
 
 /* Forget samples, events and finished requests; nodes stay, except those that are gone. */
 void fleet_reset(struct fleet *fleet);
 
-/* An event of the monitor's own, at that moment by both clocks. */
+/* Add an event of the monitor's own, which happened at that time by both clocks. */
 __attribute__((format(printf, 5, 6))) void fleet_note(struct fleet *fleet, uint64_t at_ns, int64_t wall_ns, bool is_bad, const char *format,
                                                       ...);
 
@@ -228,7 +231,8 @@ const struct node_sample *fleet_node_at(const struct fleet *fleet, int node, uin
 const struct link_sample *fleet_link_at(const struct fleet *fleet, int from, int to, uint64_t tick);
 const struct fleet_link *fleet_link(const struct fleet *fleet, int from, int to);
 
-/* Does the tick `back` before that one lie within the time of `ticks` ticks? Not if the connection was lost in between. */
+/* Is there a sample `back` ticks before that one, and from within the time of `ticks` intervals? It is older if the connection was lost in
+ * between, since then no ticks pass. */
 bool fleet_is_within(const struct fleet *fleet, uint64_t tick, unsigned back, unsigned ticks);
 
 /* Datagrams, without probes, that `from` sent to `to` and that did not arrive, in at most `ticks` ticks up to that one. The sender is told
