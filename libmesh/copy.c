@@ -101,27 +101,37 @@ static void count(struct mesh *mesh, uint64_t ranks)
         mesh->peers[__builtin_ctzll(ranks)].stats.duplicates_sent++;
 }
 
+/* To whom a copy goes next, and takes these off those that it still goes to: all other ranks at once, with a number of the space for
+ * everybody; or, if it does not go to all of them, the lowest of its takers, with a number of its own. 0: nobody takes it any more. */
+static uint64_t next_ranks(const struct mesh *mesh, const struct mesh_slot *slot, struct mesh_copy *copy)
+{
+    const struct mesh_range *range = &copy->what.range;
+    const size_t row_bytes = mesh_slot_row_bytes(slot, range->block_first, range->block_count);
+    const uint64_t all = takers(mesh, slot, copy->ranks, MESH_TILE_OVERHEAD_BYTES + range->token_count * row_bytes);
+    const uint64_t lowest = all & (~all + 1);
+
+    if (!all || all == mesh->others) {
+        copy->ranks = 0;
+        return all;
+    }
+    copy->ranks &= ~((lowest << 1) - 1);
+    return lowest;
+}
+
 bool mesh_copy_next(struct mesh *mesh, struct mesh_packet *packet, uint64_t *ranks)
 {
     while (mesh->copy_count) {
         struct mesh_copy *copy = &mesh->copies[mesh->copy_first];
         struct mesh_slot *slot = mesh_slot_find(mesh, copy->what.end);
-        const struct mesh_range *range = &copy->what.range;
-        uint64_t to = 0;
+        const uint64_t to = slot ? next_ranks(mesh, slot, copy) : 0;
 
-        if (slot)
-            to = takers(mesh, slot, copy->ranks,
-                        MESH_TILE_OVERHEAD_BYTES + range->token_count * mesh_slot_row_bytes(slot, range->block_first, range->block_count));
-        if (to && to != mesh->others)
-            to &= ~to + 1; /* the lowest alone: a datagram with a number of the space for everybody would have to go to all */
-        copy->ranks = to && to != mesh->others ? copy->ranks & ~((to << 1) - 1) : 0;
-        if (!copy->ranks) {
+        if (!slot || !copy->ranks) {
             mesh->copy_first = (mesh->copy_first + 1) % MESH_COPIES;
             mesh->copy_count--;
         }
         if (!to)
             continue;
-        mesh_sender_write_tile(slot, range, copy->ready_ns, MESH_FLAG_COPY, packet);
+        mesh_sender_write_tile(slot, &copy->what.range, copy->ready_ns, MESH_FLAG_COPY, packet);
         if (to == mesh->others)
             mesh_write_all(mesh, packet, false);
         else
