@@ -147,18 +147,41 @@ static void store_fifth_bits(uint8_t *out, const uint8_t levels[VALUES])
         out[i / 8] = (uint8_t)(out[i / 8] | (levels[i] >> 4 & 1) << (i % 8));
 }
 
+/* Choose the scale of a block, and round its values to it. FIT_INLINE, so that the search is compiled for each type by itself. */
+FIT_INLINE struct choice fit_scale(const float *values, const struct scale_search *search, uint8_t levels[VALUES])
+{
+    float x[VALUES];
+
+    fit_load(values, VALUES, x);
+
+    const struct choice choice = search_scale(x, search);
+    const struct fit_grid grid = grid_of(&choice, search->lowest, search->highest);
+
+    fit_levels(x, VALUES, &grid, levels);
+    return choice;
+}
+
+/* The same with an offset, and levels from 0 to highest. */
+FIT_INLINE struct choice fit_scale_and_offset(const float *values, int highest, uint8_t levels[VALUES])
+{
+    float x[VALUES];
+
+    fit_load(values, VALUES, x);
+
+    const struct choice choice = search_scale_and_offset(x, highest);
+    const struct fit_grid grid = grid_of(&choice, 0, (float)highest);
+
+    fit_levels(x, VALUES, &grid, levels);
+    return choice;
+}
+
 void quantise_block_q8_0(const float *values, size_t blocks, uint8_t *packed)
 {
     uint8_t levels[VALUES];
-    float x[VALUES];
 
     for (size_t b = 0; b < blocks; b++, values += VALUES, packed += Q8_0_BYTES) {
-        fit_load(values, VALUES, x);
+        const struct choice choice = fit_scale(values, &q8_0, levels);
 
-        const struct choice choice = search_scale(x, &q8_0);
-        const struct fit_grid grid = grid_of(&choice, q8_0.lowest, q8_0.highest);
-
-        fit_levels(x, VALUES, &grid, levels);
         half_store(packed, choice.scale);
         for (int i = 0; i < VALUES; i++)
             packed[2 + i] = (uint8_t)(levels[i] - 128);
@@ -168,15 +191,10 @@ void quantise_block_q8_0(const float *values, size_t blocks, uint8_t *packed)
 void quantise_block_q4_0(const float *values, size_t blocks, uint8_t *packed)
 {
     uint8_t levels[VALUES];
-    float x[VALUES];
 
     for (size_t b = 0; b < blocks; b++, values += VALUES, packed += Q4_0_BYTES) {
-        fit_load(values, VALUES, x);
+        const struct choice choice = fit_scale(values, &q4_0, levels);
 
-        const struct choice choice = search_scale(x, &q4_0);
-        const struct fit_grid grid = grid_of(&choice, q4_0.lowest, q4_0.highest);
-
-        fit_levels(x, VALUES, &grid, levels);
         half_store(packed, choice.scale);
         store_nibbles(packed + 2, levels);
     }
@@ -185,15 +203,10 @@ void quantise_block_q4_0(const float *values, size_t blocks, uint8_t *packed)
 void quantise_block_q5_0(const float *values, size_t blocks, uint8_t *packed)
 {
     uint8_t levels[VALUES];
-    float x[VALUES];
 
     for (size_t b = 0; b < blocks; b++, values += VALUES, packed += Q5_0_BYTES) {
-        fit_load(values, VALUES, x);
+        const struct choice choice = fit_scale(values, &q5_0, levels);
 
-        const struct choice choice = search_scale(x, &q5_0);
-        const struct fit_grid grid = grid_of(&choice, q5_0.lowest, q5_0.highest);
-
-        fit_levels(x, VALUES, &grid, levels);
         half_store(packed, choice.scale);
         store_fifth_bits(packed + 2, levels);
         store_nibbles(packed + 6, levels);
@@ -203,15 +216,10 @@ void quantise_block_q5_0(const float *values, size_t blocks, uint8_t *packed)
 void quantise_block_q4_1(const float *values, size_t blocks, uint8_t *packed)
 {
     uint8_t levels[VALUES];
-    float x[VALUES];
 
     for (size_t b = 0; b < blocks; b++, values += VALUES, packed += Q4_1_BYTES) {
-        fit_load(values, VALUES, x);
+        const struct choice choice = fit_scale_and_offset(values, 15, levels);
 
-        const struct choice choice = search_scale_and_offset(x, 15);
-        const struct fit_grid grid = grid_of(&choice, 0, 15);
-
-        fit_levels(x, VALUES, &grid, levels);
         half_store(packed, choice.scale);
         half_store(packed + 2, choice.offset);
         store_nibbles(packed + 4, levels);
@@ -221,15 +229,10 @@ void quantise_block_q4_1(const float *values, size_t blocks, uint8_t *packed)
 void quantise_block_q5_1(const float *values, size_t blocks, uint8_t *packed)
 {
     uint8_t levels[VALUES];
-    float x[VALUES];
 
     for (size_t b = 0; b < blocks; b++, values += VALUES, packed += Q5_1_BYTES) {
-        fit_load(values, VALUES, x);
+        const struct choice choice = fit_scale_and_offset(values, 31, levels);
 
-        const struct choice choice = search_scale_and_offset(x, 31);
-        const struct fit_grid grid = grid_of(&choice, 0, 31);
-
-        fit_levels(x, VALUES, &grid, levels);
         half_store(packed, choice.scale);
         half_store(packed + 2, choice.offset);
         store_fifth_bits(packed + 4, levels);
