@@ -222,9 +222,26 @@ static void begin_farewell(struct server *server)
     server->leave_by_ns = mesh_udp_now_ns() + FAREWELL_NS_MAX;
 }
 
+static void write_refusal(struct server *server, const struct mesh_cluster_event *event, const char *address)
+{
+    char member[MESH_ADDR_TEXT_BYTES], unheard[MESH_ADDR_TEXT_BYTES + 128] = "";
+    const bool is_v4 = mesh_addr_is_v4(&event->unheard);
+
+    if (event->unheard.port != 0) {
+        mesh_addr_format(event->unheard, member);
+        snprintf(unheard, sizeof unheard, "; that member is %s%s", member,
+                 is_v4 == mesh_addr_is_v4(&event->addr) ? ": what either sends has to reach the other, within 450 ms there and back"
+                 : is_v4 ? ", which has IPv4, and this node asks by IPv6: all nodes need addresses of one kind (--listen, --join)"
+                         : ", which has IPv6, and this node asks by IPv4: all nodes need addresses of one kind (--listen, --join)");
+    }
+    snprintf(server->refusal, sizeof server->refusal, "by %s: %s%s%s", address, event->reason,
+             event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "",
+             unheard);
+}
+
 static void log_peer(struct server *server, const struct mesh_cluster_event *event)
 {
-    char address[MESH_ADDR_TEXT_BYTES], unheard[MESH_ADDR_TEXT_BYTES] = "";
+    char address[MESH_ADDR_TEXT_BYTES];
 
     server->has_company = true;
     mesh_addr_format(event->addr, address);
@@ -246,11 +263,7 @@ static void log_peer(struct server *server, const struct mesh_cluster_event *eve
     else if (event->type == MESH_CLUSTER_PEER_BACK)
         serve_log(server, "back: %s (rank %u)", address, event->rank);
     else {
-        if (event->unheard.port != 0)
-            mesh_addr_format(event->unheard, unheard);
-        snprintf(server->refusal, sizeof server->refusal, "by %s: %s%s%s%s", address, event->reason,
-                 event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "",
-                 event->unheard.port != 0 ? "; that member is " : "", unheard);
+        write_refusal(server, event, address);
         serve_log(server, "refused %s", server->refusal);
     }
 }

@@ -61,7 +61,7 @@ static void log_nobody(struct server *server)
     heard = stats.received - server->alone_received;
     if (silent != NULL)
         mesh_addr_format(silent->at, address);
-    if (!server->has_company)
+    if (!server->has_company && heard == 0)
         serve_trouble(
             server, TROUBLE_ISOLATED, NULL, "no node answers where this node asks for others",
             ", so it is a cluster of its own, and keeps asking: is a node there, with the same key, --name and --security, and no "
@@ -78,7 +78,8 @@ static void log_nobody(struct server *server)
     else
         serve_trouble(server, TROUBLE_ISOLATED, NULL, "alone for 5 s",
                       ": %" PRIu64 " datagrams have come from others%s%s, but no member takes this node in: between it and one of them "
-                      "datagrams may pass one way only, or not at all; mesh-node status at another node shows who is there",
+                      "datagrams may pass one way only, or not at all, or take over 450 ms there and back (ping shows it); mesh-node "
+                      "status at another node shows who is there",
                       heard, silent != NULL ? ", none of them from " : "", address);
 }
 

@@ -50,6 +50,7 @@ static bool take(struct server *server)
 
     unsent->since_ns = unsent->again_ns = now_ns;
     while (mesh_cluster_next_datagram(server->cluster, now_ns, unsent->packet, sizeof unsent->packet, &output)) {
+        serve_troubles_denied(server, &output.addr, unsent->packet, output.bytes);
         if (security != MESH_SECURITY_NONE && mesh_seal_packet(&server->process_key, security, unsent->packet, output.bytes) != MESH_OK)
             continue;
         unsent->bytes = output.bytes;

@@ -46,7 +46,13 @@ struct serve_unsent {
     struct mesh_addr full;       /* where that one was to go */
 };
 
-enum { SERVE_REFUSAL_BYTES = 400 };
+enum { SERVE_REFUSAL_BYTES = 400, SERVE_DENIED = 8 };
+
+/* A newcomer of which the log says that it is not taken in. */
+struct serve_denied {
+    struct mesh_addr at;
+    uint64_t told_ns; /* 0: none */
+};
 
 struct server {
     struct serve_config *config;
@@ -84,8 +90,9 @@ struct server {
     struct send_errors send_errors; /* out of this machine, that fail */
     struct troubles troubles;
     struct presence presence; /* of the other members */
-    uint64_t troubles_at_ns;  /* the next look at them */
-    uint64_t starved_steps;   /* made when a member starved this node last, in this epoch */
+    struct serve_denied denied[SERVE_DENIED];
+    uint64_t troubles_at_ns; /* the next look at them */
+    uint64_t starved_steps;  /* made when a member starved this node last, in this epoch */
     uint32_t starved_epoch;
     uint64_t starved_ranks;                     /* at the last look */
     uint64_t suspects;                          /* members that were suspected at the last look */
@@ -200,6 +207,7 @@ void serve_troubles_epoch(struct server *server); /* one has begun */
 /* A member is lost. starved_by: the other end of a black hole for which this node left it out; port 0: another reason. */
 void serve_troubles_lost(struct server *server, const struct mesh_addr *addr, const struct mesh_addr *starved_by);
 void serve_troubles_heard(struct server *server, const struct packet_ring_entry *packet); /* of the cluster layer, and not refused */
+void serve_troubles_denied(struct server *server, const struct mesh_addr *to, const uint8_t *packet, size_t bytes); /* if it is a DENY */
 void serve_troubles_watch(struct server *server);
 
 /* serve_metrics.c: the listener of --metrics, where one was asked for. */

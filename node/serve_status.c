@@ -8,6 +8,8 @@
 #include "model_needs.h"
 #include "serve.h"
 
+#define RTT_NS_MAX UINT64_C(199000000) /* a longer one counts as 200 ms in the cluster core, and it may be more */
+
 /* What a member is doing, as far as this node knows. *rtt_ns: 0 when not measured. */
 static const char *state_of(const struct serve_status *status, uint16_t rank, uint64_t *rtt_ns)
 {
@@ -373,7 +375,7 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
             fputs(" this node:", stream);
             print_exchange(status, stream);
         } else if (rtt_ns > 0) {
-            fprintf(stream, " round trip %.0f us", (double)rtt_ns / 1e3);
+            fprintf(stream, " round trip %.0f us%s", (double)rtt_ns / 1e3, rtt_ns >= RTT_NS_MAX ? " or more" : "");
         }
     }
     if (status->refusal != NULL)

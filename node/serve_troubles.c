@@ -1,5 +1,5 @@
 /* Network troubles that a serving node notices between itself and other members, besides those of its own machine (serve_network.c): paths
- * with too small an MTU, path MTU black holes, flapping members, duplicate addresses. */
+ * with too small an MTU, path MTU black holes, newcomers without a path, flapping members, duplicate addresses. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "serve_state.h"
 
 #define LOOK_NS       UINT64_C(500000000)     /* between two checks; a black hole found in three of them excludes one end */
+#define DENIED_NS     UINT64_C(600000000000)  /* between two lines of one newcomer that is not taken in; it asks every 30 s */
 #define BLACK_HOLE_NS UINT64_C(1800000000000) /* without a new sign it is over: an excluded member comes back sooner */
 
 static void note_over(struct server *server, const struct mesh_addr *about, const struct trouble *over)
@@ -156,6 +157,62 @@ static void forget_black_hole(struct server *server, uint64_t now_ns)
         old = trouble->about;
         if (trouble->kind == TROUBLE_BLACK_HOLE && now_ns >= trouble->last_ns + BLACK_HOLE_NS)
             serve_trouble_over(server, TROUBLE_BLACK_HOLE, &old);
+    }
+}
+
+/* ---- newcomers without a path ---- */
+
+/* True once in DENIED_NS for each. */
+static bool may_tell_of(struct server *server, const struct mesh_addr *at, uint64_t now_ns)
+{
+    struct serve_denied *place = &server->denied[0];
+
+    for (unsigned i = 0; i < SERVE_DENIED; i++) {
+        struct serve_denied *denied = &server->denied[i];
+
+        if (denied->told_ns != 0 && mesh_addr_equal(&denied->at, at) && now_ns - denied->told_ns < DENIED_NS)
+            return false;
+        if (denied->told_ns < place->told_ns)
+            place = denied;
+    }
+    *place = (struct serve_denied){.at = *at, .told_ns = now_ns};
+    return true;
+}
+
+/* A member whose address is of the other kind; NULL: there is none. */
+static const struct mesh_addr *find_other_family(const struct server *server, const struct mesh_addr *at)
+{
+    for (uint16_t rank = 0; server->run != NULL && rank < server->run->count; rank++) {
+        const struct mesh_addr *addr = &server->run->member[rank].addr;
+
+        if (addr->port != 0 && mesh_addr_is_v4(addr) != mesh_addr_is_v4(at))
+            return addr;
+    }
+    return NULL;
+}
+
+/* The newcomer is told which member it is; ranks may have changed since that was found. */
+void serve_troubles_denied(struct server *server, const struct mesh_addr *to, const uint8_t *packet, size_t bytes)
+{
+    const struct mesh_addr *other;
+    struct mesh_message message;
+    char address[MESH_ADDR_TEXT_BYTES], member[MESH_ADDR_TEXT_BYTES];
+
+    if (mesh_wire_decode_header(packet, bytes, &message.header) != MESH_OK || message.header.type != MESH_TYPE_DENY ||
+        mesh_wire_decode_body(packet, bytes, &message) != MESH_OK || message.as.deny.reason != MESH_DENY_UNHEARD ||
+        !may_tell_of(server, to, mesh_udp_now_ns()))
+        return;
+    mesh_addr_format(*to, address);
+    other = find_other_family(server, to);
+    if (other != NULL) {
+        mesh_addr_format(*other, member);
+        serve_log(server, "%s is not taken in: it asks by IPv%c, and %s has IPv%c: all nodes need addresses of one kind (--listen, --join)",
+                  address, mesh_addr_is_v4(to) ? '4' : '6', member, mesh_addr_is_v4(to) ? '6' : '4');
+    } else {
+        serve_log(server,
+                  "%s is not taken in: it and a member do not get what they send each other, or it takes over 450 ms there and back: "
+                  "its log names the member; check firewalls, routes and MTU between the two",
+                  address);
     }
 }
 

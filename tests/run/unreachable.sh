@@ -47,6 +47,9 @@ says "who is left out learns which member it does not hear" 2 \
     "^refused by 10.77.0.1:7411: .* rank of a member without a path to this node is 1: .*; that member is 10.77.0.2:7411"
 says "a node that is left out reports that others are there" 2 \
     "^alone for 5 s: [0-9]* datagrams have come from others, but no member .*: refused by 10.77.0.1:7411: .*; that member is 10.77.0.2:7411"
+says "the member that does not take it in says so" 0 \
+    "^10.77.0.3:7411 is not taken in: it and a member do not get what they send each other, or it takes over 450 ms there and back"
+check_equal "once" "$(grep -c "^10.77.0.3:7411 is not taken in" "$tmp/node0")" 1
 same "the others go on, with the same bits" 0
 netns_loss 0
 becomes "the node joins again when the path is restored" 0 3
@@ -65,6 +68,20 @@ netns_on 2 ip address add 10.77.0.34/24 dev net0
 netns_on 2 ip route replace 10.77.0.0/24 dev net0 scope link src 10.77.0.34
 check "so is one whose machine sends from another address and keeps the one before" wait_until 40 found 10.77.0.34
 same "the bits are still the same" 0
+
+# A newcomer with IPv6 alone, at another cluster's members, which have IPv4 addresses.
+local_of() { netns_on "$1" ip -6 -o address show dev net0 scope link | sed -n 's/.*inet6 \([^/]*\).*/\1/p'; } # HOST: its link-local address
+kill -TERM "$netns_pid"
+wait "$netns_pid"
+netns_on 2 ip -4 address flush dev net0
+mixed=("$mesh_node" serve -m $model -t 1 --name mixed --listen [::]:7421 --key "$tmp/key")
+netns_start 0 "${mixed[@]}" 2>"$tmp/node3"
+netns_start 1 "${mixed[@]}" --join 10.77.0.1:7421 2>"$tmp/node4"
+says "members may listen at any address of both kinds" 3 "^epoch [0-9]*: 2 members"
+netns_start 2 "${mixed[@]}" --join "[$(local_of 0)%net0]:7421" 2>"$tmp/node2"
+says "a newcomer with IPv6 alone learns that the members have IPv4" 2 \
+    "^refused by .*: .*; that member is 10.77.0.[12]:7421, which has IPv4, and this node asks by IPv6: all nodes need addresses of one kind"
+says "so does who looks at the members" 3 "\]:7421 is not taken in: it asks by IPv6, and 10.77.0.[12]:7421 has IPv4"
 
 # The loopback, which reaches no other machine: --listen forgotten, or a name for which /etc/hosts gives it, as Debian's gives 127.0.1.1.
 check_exit "a node that would join another machine from the loopback is refused" 2 \
