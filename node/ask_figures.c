@@ -26,14 +26,19 @@ static void add_growth(struct ask_counts *sum, const struct ask_counts *from, co
     sum->bytes += to->bytes - from->bytes;
 }
 
-/* A report has come as a whole. In a new epoch counters begin at 0. */
-static void take_report(struct ask_node *node, enum ask_part part, const struct mesh_telemetry_head *head)
+/* A report has come as a whole. In a new epoch counters begin at 0; of a node that was not there before they all count, if it began within
+ * the request. */
+static void take_report(struct ask_figures *f, struct ask_node *node, const struct mesh_telemetry_head *head)
 {
     static const struct ask_counts zero;
     const struct ask_counts *before = node->epoch == head->epoch ? &node->last : &zero;
 
-    if (node->has_report)
+    if (f->first_epoch == 0)
+        f->first_epoch = head->epoch;
+    if (node->has_report || head->epoch > f->first_epoch) {
         add_growth(&node->all, before, &node->coming);
+        node->has_counts = true;
+    }
     if (node->has_report && node->part >= ASK_GENERATES)
         add_growth(&node->generating, before, &node->coming);
     node->has_report = true;
@@ -41,7 +46,7 @@ static void take_report(struct ask_node *node, enum ask_part part, const struct 
     node->threads = node->coming_threads;
     node->members = node->coming_members;
     node->epoch = head->epoch;
-    node->part = part;
+    node->part = f->part;
     node->last = node->coming;
 }
 
@@ -95,7 +100,7 @@ bool ask_figures_take(struct ask_figures *f, const uint8_t *record, size_t bytes
     while (mesh_telemetry_next(&reader, &item) > 0)
         take_item(node, &item);
     if (is_whole(node))
-        take_report(node, f->part, &head);
+        take_report(f, node, &head);
     return true;
 }
 
@@ -132,6 +137,11 @@ bool ask_figures_are_there(const struct ask_figures *f)
     return members > 0;
 }
 
+static bool has_counts(const struct ask_node *node)
+{
+    return node != NULL && node->has_counts;
+}
+
 /* Part of the threads' time. */
 static double utilisation_of(const struct ask_node *node)
 {
@@ -157,10 +167,10 @@ void ask_figures_sum(const struct ask_figures *f, struct ask_summary *summary)
 
     *summary = (struct ask_summary){.threads = NAN, .bytes_per_token = NAN, .packets_per_token = NAN};
     for (unsigned rank = 0; rank < MESH_RANKS_MAX; rank++) {
-        summary->utilisation[rank] = node[rank] != NULL ? utilisation_of(node[rank]) : NAN;
+        summary->utilisation[rank] = has_counts(node[rank]) ? utilisation_of(node[rank]) : NAN;
         if (node[rank] != NULL)
             summary->threads = fmax(summary->threads, node[rank]->threads);
-        have_all = have_all && (rank >= members || node[rank] != NULL);
+        have_all = have_all && (rank >= members || has_counts(node[rank]));
         have_generated = have_generated && (node[rank] == NULL || node[rank]->generating.tokens >= TOKENS_MIN);
     }
     if (!have_all)

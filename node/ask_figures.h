@@ -32,6 +32,7 @@ struct ask_node {
     uint32_t epoch;
     enum ask_part part;
     struct ask_counts last;
+    bool has_counts;                   /* of the time that the request ran, in `all` */
     struct ask_counts all, generating; /* what was counted since the first report; and since the first of ASK_GENERATES */
     /* a report that is still coming, in pieces */
     uint32_t serial;
@@ -45,7 +46,8 @@ enum { ASK_NODES_MAX = 2 * MESH_RANKS_MAX /* with some that were replaced meanwh
 
 /* All zeros at first. */
 struct ask_figures {
-    enum ask_part part; /* set by the owner: what comes now comes in this part */
+    enum ask_part part;   /* set by the owner: what comes now comes in this part */
+    uint32_t first_epoch; /* of the first report: later epochs began within the request; 0: there is none */
     uint16_t count;
     struct ask_node node[ASK_NODES_MAX];
 };
@@ -56,7 +58,7 @@ bool ask_figures_take(struct ask_figures *figures, const uint8_t *record, size_t
 /* Has there been a report of each member of the newest epoch in the present part? */
 bool ask_figures_are_there(const struct ask_figures *figures);
 
-/* NaN: not known, since a node has not reported. */
+/* NaN: not known, since a node has not reported, or not at the beginning. */
 struct ask_summary {
     double threads;                            /* of the node that has the most */
     double utilisation[MESH_RANKS_MAX];        /* by rank: part of its threads' time in steps that they computed, 0..1 */

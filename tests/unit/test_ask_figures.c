@@ -211,12 +211,48 @@ static void a_single_position_counts(void **state)
     (void)state;
     b.who = 2, b.rank = 1;
     report(&a), report(&b);
+    report(&a), report(&b);
     ask_figures_sum(&figures, &summary);
     assert_true(summary.utilisation[0] == 0 && summary.bytes_per_token == 0);
     a.steps = b.steps = 1;
     report(&a), report(&b);
     ask_figures_sum(&figures, &summary);
     assert_near(summary.bytes_per_token, 2 * 100);
+}
+
+static void what_a_node_did_before_its_only_report_is_not_known(void **state)
+{
+    struct said a = {.who = 1, .rank = 0, .members = 2, .threads = 1, .epoch = 3, .steps = 10, .tokens = 5};
+    struct said b = a;
+
+    (void)state;
+    b.who = 2, b.rank = 1;
+    report(&a);
+    figures.part = ASK_IS_OVER;
+    a.steps += 25, a.tokens += 8, a.compute_ns = 125000, b = a;
+    b.who = 2, b.rank = 1;
+    report(&a), report(&b);
+    assert_true(ask_figures_are_there(&figures));
+    ask_figures_sum(&figures, &summary);
+    assert_near(summary.utilisation[0], 0.5);
+    assert_true(isnan(summary.utilisation[1]) && isnan(summary.bytes_per_token) && isnan(summary.packets_per_token));
+}
+
+static void what_a_node_did_that_joined_within_the_request_counts(void **state)
+{
+    struct said a = {.who = 1, .rank = 0, .members = 1, .threads = 1, .epoch = 3, .steps = 1000};
+    struct said b;
+
+    (void)state;
+    report(&a);
+    a.epoch = 4, a.members = 2, a.steps = 20, a.compute_ns = 100000, b = a;
+    b.who = 2, b.rank = 1, b.compute_ns = 50000;
+    figures.part = ASK_IS_OVER;
+    report(&a), report(&b);
+    ask_figures_sum(&figures, &summary);
+    assert_near(summary.utilisation[0], 0.5);
+    assert_near(summary.utilisation[1], 0.25);
+    assert_near(summary.bytes_per_token, 100 + 100);
 }
 
 static void in_a_new_epoch_counters_begin_anew(void **state)
@@ -323,6 +359,8 @@ int main(void)
         cmocka_unit_test_setup(a_node_without_a_cluster_has_no_figures, set_up),
         cmocka_unit_test_setup(figures_are_of_the_time_that_the_request_ran, set_up),
         cmocka_unit_test_setup(a_short_answer_counts_with_its_prompt, set_up),
+        cmocka_unit_test_setup(what_a_node_did_before_its_only_report_is_not_known, set_up),
+        cmocka_unit_test_setup(what_a_node_did_that_joined_within_the_request_counts, set_up),
         cmocka_unit_test_setup(in_a_new_epoch_counters_begin_anew, set_up),
         cmocka_unit_test_setup(a_report_counts_when_all_of_its_pieces_have_come_once, set_up),
         cmocka_unit_test_setup(a_dead_member_is_not_waited_for_in_the_next_epoch, set_up),
