@@ -22,9 +22,9 @@ struct arguments {
     struct live_config live;
 };
 
-static const char *const usage[] = {
-    "mesh-monitor [--to ADDR:PORT] [--key FILE] [options]", "mesh-monitor --trace TRACE.db [--speed X] [options]",
-    "Watch a running mesh: who computes, who waits for whom, what is lost, how fast tokens come.", NULL};
+static const char *const usage[] = {"mesh-monitor [--to ADDR:PORT] [--key FILE] [options]",
+                                    "mesh-monitor --trace TRACE.db [--speed X] [options]",
+                                    "Watch a running mesh: who computes, who waits for whom, what is lost, how fast tokens come.", NULL};
 static const char *const examples[] = {"mesh-monitor --to 10.0.0.2:7411 --key mesh.key", "mesh-monitor -b -n 1 --json | jq .tok_per_s",
                                        "mesh-monitor --trace run.db --speed 10", NULL};
 
