@@ -307,7 +307,8 @@ static int play_requests(struct run *run, struct fail *fail)
                : run_nodes_stop(&run->nodes, fail);
 }
 
-/* The recording that node 0, or the only real one, is compared with: of its rank if that was named, else the first one. */
+/* The recording that node 0 is compared with: of its rank if that was named, else the first one. A real node among played ones is compared
+ * with its own; NULL: that was not named. */
 static int find_own(const struct run *run, const char **own, struct fail *fail)
 {
     *own = run->rank.own_path;
@@ -319,7 +320,7 @@ static int find_own(const struct run *run, const char **own, struct fail *fail)
         if (rank == 0)
             *own = run->paths[i];
     }
-    if (*own == NULL)
+    if (*own == NULL && !run->settings.has_node)
         *own = run->paths[0];
     return 0;
 }

@@ -253,9 +253,14 @@ static void say_timing(struct run_cases *cases, const struct diff *diff)
  * names that mesh-node run --record gives them. */
 static int find_baseline(const struct run_judging *j, uint16_t node, char out[PATH_MAX], struct fail *fail)
 {
-    const char *slash = strrchr(j->baseline, '/'), *dot = strrchr(slash != NULL ? slash + 1 : j->baseline, '.');
+    const char *slash, *dot;
     int64_t rank = -1;
 
+    out[0] = '\0';
+    if (j->baseline == NULL)
+        return 0;
+    slash = strrchr(j->baseline, '/');
+    dot = strrchr(slash != NULL ? slash + 1 : j->baseline, '.');
     if (node == 0 || j->is_baseline_named) {
         const size_t stem = dot != NULL && dot != j->baseline && dot[-1] != '/' ? (size_t)(dot - j->baseline) : strlen(j->baseline);
         const int size = node == 0 ? snprintf(out, PATH_MAX, "%s", j->baseline)
@@ -265,7 +270,6 @@ static int find_baseline(const struct run_judging *j, uint16_t node, char out[PA
             out[0] = '\0';
         return 0;
     }
-    out[0] = '\0';
     for (size_t i = 0; i < j->path_count && out[0] == '\0'; i++) {
         if (run_judge_rank(j->paths[i], &rank, fail) != 0)
             return -1;
@@ -307,6 +311,11 @@ static void say_slower(struct run_cases *cases, const struct slower *slower, flo
     char text[RUN_CASE_BYTES] = "", nodes[80] = "";
     size_t used = are_several ? (size_t)snprintf(text, sizeof text, "node %u: ", slower->node) : 0;
 
+    if (slower->judged == 0) {
+        run_case_begin(cases, "--max-slower");
+        run_case_say(cases, VERDICT_SKIP, "no recording of this rank to compare with");
+        return;
+    }
     for (unsigned i = 0; i < DIFF_METRICS; i++) {
         const struct diff_timing *timing = &slower->shown.timings[i];
 
@@ -346,17 +355,18 @@ int run_judge_latency(struct run_judging *j, struct fail *fail)
     uint64_t count = 0;
 
     for (uint16_t i = 0; i < j->nodes->count; i++) {
+        const char *now = j->nodes->trace[i], *was = j->baseline != NULL ? j->baseline : now;
         const struct diff_sample *sample;
         char baseline[PATH_MAX] = "";
         struct diff diff;
 
         if ((limits->has_slower && find_baseline(j, i, baseline, fail) != 0) ||
-            timings_of(&diff, baseline[0] != '\0' ? baseline : j->baseline, j->nodes->trace[i], fail) != 0)
+            timings_of(&diff, baseline[0] != '\0' ? baseline : was, now, fail) != 0)
             return -1;
         sample = now_of(&diff, "tile_latency");
         count += sample->count;
         worst = (double)sample->p99_ns > worst ? (double)sample->p99_ns : worst;
-        if (i == 0)
+        if (i == 0 && j->baseline != NULL)
             say_timing(&j->cases, &diff);
         if (baseline[0] != '\0')
             add_slower(&slower, &diff, i, limits->slower_percent);

@@ -39,7 +39,7 @@ struct run_judging {
     const struct run_nodes *nodes;
     const char *const *paths; /* (path_count) recordings */
     size_t path_count;
-    const char *baseline;   /* of node 0 */
+    const char *baseline;   /* of node 0; NULL: none */
     bool is_baseline_named; /* by an option; else it is one of the recordings */
     const struct run_limits *limits;
     struct run_cases cases;

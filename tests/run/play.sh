@@ -339,6 +339,10 @@ check_exit "playing to rank 0 needs the recording of rank 0" 2 "no recording of 
 check_exit "a rank that was not recorded is no rank" 2 "the recording has ranks 0 to 2" lone --node 3 -- "$mesh_node" run -m "$model"
 check_exit "a played rank must have been recorded" 2 "no recording of rank 0" \
     "$mesh_replay" run "$tmp/R.1.db" --node 1 -- "$mesh_node" run -m "$model"
+check_exit "a rank whose recording is not named is not compared with that of another" 0 "" \
+    "$mesh_replay" run "$tmp/R.db" "$tmp/R.1.db" --node 2 --speed max --max-slower 0 -- "$mesh_node" run -m "$model" -t 1
+check_equal "which is said if there is a limit" "$(grep -e '^ok: timing' -e max-slower "$out")" \
+    "skipped: --max-slower: no recording of this rank to compare with"
 check_exit "a node of a cluster cannot be played to" 2 "with --node it is mesh-node run that is started" \
     lone --node 1 -- "$mesh_node" serve -m "$model"
 if command -v sqlite3 >/dev/null; then
