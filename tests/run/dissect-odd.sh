@@ -135,12 +135,12 @@ check_equal "the rings of two hosts are joined, whatever their order" \
     "$(both -r $captures/port-host0.pcap -r $whole)"
 
 # ---- a switch between two hosts that were captured, too ----
-hosts=(-r $captures/port-host0.pcap --at 10.77.0.1 -r $whole --at 10.77.0.2)
+hosts=(-r "$captures/port-host0.pcap" --at 10.77.0.1 -r "$whole" --at 10.77.0.2)
 source_capture=$captures/port-host0.pcap made switch behind 1000
 places() { analyze "$@" | sed -n 's/.* 0>1 epoch 2 \(#.*\) lost, \(place[^,]*\),.*/\1 \2/p'; }
 for switch in "-r $tmp/switch --at -" "-r $tmp/switch"; do
     read -ra switch <<<"$switch"
-    if [ ${#switch[@]} -eq 2 ]; then hosts=(-r $captures/port-host0.pcap -r $whole); fi
+    if [ ${#switch[@]} -eq 2 ]; then hosts=(-r "$captures/port-host0.pcap" -r "$whole"); fi
     check_equal "what a switch passed on and a host did not get is lost on the wire (${switch[*]:2})" \
         "$(places "${switch[@]}" "${hosts[@]}")" "$(places "${hosts[@]}")"
     check_equal "and so it is if the switch's capture comes last" "$(places "${hosts[@]}" "${switch[@]}")" "$(places "${hosts[@]}")"
