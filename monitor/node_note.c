@@ -19,25 +19,33 @@ static uint64_t value_of(const struct fleet *fleet, const struct fleet_node *nod
     return note == LAB_PACE ? node->now.lab_pace : node->now.lab_loss_ppm;
 }
 
-/* The ranks of nodes with that value, as "0, 1, 2"; returns their number. */
-static int list_alike(const struct fleet *fleet, const int *order, int count, enum note note, uint64_t value, char out[LIST_BYTES])
+/* Those with that value: "all nodes", "nodes 0, 1, 2" or "node 1". */
+static void name_alike(const struct fleet *fleet, const int *order, int count, enum note note, uint64_t value, char out[LIST_BYTES])
 {
-    size_t used = 0;
-    int alike = 0;
+    int alike = 0, alive = 0, named = 0;
+    size_t used;
 
     for (int i = 0; i < count; i++) {
-        const struct fleet_node *node = &fleet->nodes[order[i]];
+        alike += value_of(fleet, &fleet->nodes[order[i]], note) == value;
+        alive += fleet_is_alive(fleet->nodes[order[i]].state);
+    }
+    if (alike == alive && alike > 1) {
+        snprintf(out, LIST_BYTES, "all nodes");
+        return;
+    }
+    used = (size_t)snprintf(out, LIST_BYTES, alike > 1 ? "nodes" : "node");
+    for (int i = 0; i < count; i++) {
         char rank[RANK_BYTES_MAX];
 
-        if (value_of(fleet, node, note) != value)
+        if (value_of(fleet, &fleet->nodes[order[i]], note) != value)
             continue;
-        alike++;
-        if (used + 2 * RANK_BYTES_MAX < LIST_BYTES)
-            used += (size_t)snprintf(out + used, LIST_BYTES - used, "%s%s", alike > 1 ? ", " : "", fleet_rank_text(node, rank));
-        else if (out[used - 1] != '.')
-            used += (size_t)snprintf(out + used, LIST_BYTES - used, ", ...");
+        if (used + 2 * RANK_BYTES_MAX >= LIST_BYTES) {
+            snprintf(out + used, LIST_BYTES - used, ", ...");
+            return;
+        }
+        used += (size_t)snprintf(out + used, LIST_BYTES - used, "%s %s", named++ > 0 ? "," : "",
+                                 fleet_rank_text(&fleet->nodes[order[i]], rank));
     }
-    return alike;
 }
 
 static bool is_first_alike(const struct fleet *fleet, const int *order, int at, enum note note)
@@ -56,20 +64,19 @@ bool node_note(const struct fleet *fleet, int index, char out[FINDING_BYTES])
     for (int at = 0; at < NOTES * count; at++) {
         const enum note note = (enum note)(at / count);
         const uint64_t value = value_of(fleet, &fleet->nodes[order[at % count]], note);
-        char ranks[LIST_BYTES], text[FORMAT_BYTES];
-        const char *plural;
+        char nodes[LIST_BYTES], text[FORMAT_BYTES];
 
         if (value == 0 || !is_first_alike(fleet, order, at % count, note) || index-- > 0)
             continue;
-        plural = list_alike(fleet, order, count, note, value, ranks) == 1 ? "" : "s";
+        name_alike(fleet, order, count, note, value, nodes);
         if (note == NOT_RECORDED) {
-            snprintf(out, FINDING_BYTES, "No recording of node%s %s is read: add it with --trace.", plural, ranks);
+            snprintf(out, FINDING_BYTES, "No recording of %s is read: add it with --trace.", nodes);
         } else if (note == LAB_PACE) {
             format_bytes((double)value, text);
-            snprintf(out, FINDING_BYTES, "--lab holds node%s %s to %s/s.", plural, ranks, text);
+            snprintf(out, FINDING_BYTES, "--lab holds %s to %s/s.", nodes, text);
         } else {
             format_fraction((double)value / 1e6, text);
-            snprintf(out, FINDING_BYTES, "--lab drops %s of what is sent to node%s %s.", text, plural, ranks);
+            snprintf(out, FINDING_BYTES, "--lab drops %s of what is sent to %s.", text, nodes);
         }
         return true;
     }
