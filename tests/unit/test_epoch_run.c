@@ -388,6 +388,7 @@ static void a_prepared_epoch_begins_with_its_members_and_what_was_fetched(void *
     memset(head->bytes, 0, saved_kv_bytes(&run.fetch.saved_kv.shape, 16));
     assert_int_equal(epoch_run_start(&run, epoch.id, &saved, &fail), 0);
     assert_int_equal(fetched.closed, 1);
+    assert_null(saved_kv_find(&saved, 9, 0)); /* the engine has it */
     epoch_run_halt(&run);
     assert_false(run.is_started);
     epoch_run_save_kv(&run, &saved);
