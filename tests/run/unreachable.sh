@@ -74,7 +74,7 @@ local_of() { netns_on "$1" ip -6 -o address show dev net0 scope link | sed -n 's
 kill -TERM "$netns_pid"
 wait "$netns_pid"
 netns_on 2 ip -4 address flush dev net0
-mixed=("$mesh_node" serve -m $model -t 1 --name mixed --listen [::]:7421 --key "$tmp/key")
+mixed=("$mesh_node" serve -m "$model" -t 1 --name mixed --listen "[::]:7421" --key "$tmp/key")
 netns_start 0 "${mixed[@]}" 2>"$tmp/node3"
 netns_start 1 "${mixed[@]}" --join 10.77.0.1:7421 2>"$tmp/node4"
 says "members may listen at any address of both kinds" 3 "^epoch [0-9]*: 2 members"
