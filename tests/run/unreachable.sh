@@ -83,6 +83,17 @@ says "a newcomer with IPv6 alone learns that the members have IPv4" 2 \
     "^refused by .*: .*; that member is 10.77.0.[12]:7421, which has IPv4, and this node asks by IPv6: all nodes need addresses of one kind"
 says "so does who looks at the members" 3 "\]:7421 is not taken in: it asks by IPv6, and 10.77.0.[12]:7421 has IPv4"
 
+# Nodes whose datagrams are under way for long.
+far=("$mesh_node" serve -m "$model" -t 1 --join 10.77.0.1:7411 --key "$tmp/key")
+netns_start 1 "${far[@]}" --listen 10.77.0.2:7431 --lab delay=600ms 2>"$tmp/node2"
+says "a node whose answers come too late does not say that nobody answers" 2 \
+    "^alone for 5 s: [0-9]* datagrams have come from others, .* or take over 450 ms there and back"
+kill -TERM "$netns_pid"
+wait "$netns_pid"
+netns_start 1 "${far[@]}" --listen 10.77.0.2:7432 --lab delay=300ms 2>"$tmp/node2"
+is_far() { netns_on 0 "$mesh_node" status --to 10.77.0.1:7411 --key "$tmp/key" | grep -q "10.77.0.2:7432 .* us or more"; }
+check "one that is 300 ms away is taken in, and status says that its round trip may take more than what is shown" wait_until 40 is_far
+
 # The loopback, which reaches no other machine: --listen forgotten, or a name for which /etc/hosts gives it, as Debian's gives 127.0.1.1.
 check_exit "a node that would join another machine from the loopback is refused" 2 \
     "--listen 127.0.0.1:7411: this is the loopback, by which 10.77.0.1:7411 is not reached: give the address of this machine" \
