@@ -114,7 +114,7 @@ bool bench_switch_open(struct bench_switch *s, uint16_t hosts, bool is_sink, cha
 void bench_switch_close(struct bench_switch *s)
 {
     if (s->home >= 0) {
-        enter(s->home);
+        (void)setns(s->home, CLONE_NEWNET); /* who may not has not left it, either */
         close(s->home);
     }
     if (s->bridge >= 0)
