@@ -11,6 +11,7 @@
 #define CALM_NS        (5 * CLUSTER_MS) /* first repetition of CHECK and PREPARE */
 #define ALL_TIMES      4
 #define TIMES          8 /* of answering, of the slowest */
+#define ASKS           8 /* of a newcomer, at most */
 #define REPEAT_NS_MAX  (20 * CLUSTER_MS)
 #define PREPARE_NS_MAX (100 * CLUSTER_MS) /* between repetitions of PREPARE, which are signs of life as well */
 #define MOVING_NS      (100 * CLUSTER_MS) /* after a member had a better offer */
@@ -50,12 +51,13 @@ static void set_times(struct mesh_cluster *cluster, struct cluster_plan *plan)
     mesh_cluster_arm(cluster, plan->repeat_at_ns);
 }
 
-/* A newcomer that is far away needs more time than the others, and this process has not asked it for a sign of life before. */
+/* A newcomer that is far away needs more time than the others, and this process has not asked it for a sign of life before. Only at first:
+ * newcomers that answer one after the other, each at the last moment, would prolong the plan as long as they like. */
 static void ask_newcomers(struct mesh_cluster *cluster)
 {
     const struct cluster_plan *plan = &cluster->plan;
 
-    for (unsigned i = 0; plan->stage == MESH_STAGE_CHECK && i < plan->list.count; i++) {
+    for (unsigned i = 0; plan->stage == MESH_STAGE_CHECK && plan->repeats <= ASKS && i < plan->list.count; i++) {
         const struct cluster_peer *peer = mesh_cluster_peer_find(cluster, plan->list.members[i].incarnation);
 
         if (peer && peer->is_joining && !peer->answers)

@@ -168,6 +168,60 @@ static void a_longer_delay_is_kept_when_a_plan_is_given_up(void **state)
     assert_int_equal(plan->backoff_until_ns, until_ns);
 }
 
+enum { NEWCOMERS = 20 };
+
+/* One answers its first question slowly; then each of the others answers its last one, when the plan is nearly over. Returns how long it is
+ * checked who hears whom. */
+static uint64_t checked_for_ns(struct mesh_cluster *cluster, struct cluster_peer *newcomers[NEWCOMERS])
+{
+    const uint64_t begin_ns = cluster->now_ns;
+    uint64_t asked_ns[NEWCOMERS] = {0};
+    unsigned answered = 0;
+
+    while (cluster->plan.stage == MESH_STAGE_CHECK) {
+        uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+        struct mesh_output output;
+
+        while (mesh_cluster_next_datagram(cluster, cluster->now_ns, packet, sizeof packet, &output))
+            if (packet[offsetof(struct mesh_header_bytes, type)] == MESH_TYPE_ALIVE)
+                asked_ns[output.addr.port - PORT] = cluster->now_ns;
+        if (answered < NEWCOMERS && (answered == 0 ? cluster->now_ns - begin_ns >= CLUSTER_RTT_NS_MAX
+                                                   : cluster->plan.deadline_ns <= cluster->now_ns + CLUSTER_MS)) {
+            mesh_cluster_ballot_answered(cluster, newcomers[answered], answered == 0 ? begin_ns : asked_ns[answered]);
+            answered++;
+        }
+        for (unsigned i = 0; i < NEWCOMERS; i++)
+            newcomers[i]->join_heard_ns = cluster->now_ns;
+        mesh_cluster_tick(cluster, cluster->now_ns + CLUSTER_MS / 2);
+        assert_true(cluster->now_ns - begin_ns < 60 * CLUSTER_S);
+    }
+    return cluster->now_ns - begin_ns;
+}
+
+/* Otherwise nobody else would be taken in, and no member could leave, as long as some want it so. */
+static void newcomers_that_answer_at_the_last_moment_prolong_a_plan_once(void **state)
+{
+    struct mesh_cluster *cluster = *state;
+    struct cluster_peer *newcomers[NEWCOMERS];
+
+    cluster->now_ns = 10 * CLUSTER_S;
+    cluster->epoch.is_seeking = false;
+    for (unsigned i = 0; i < NEWCOMERS; i++) {
+        struct mesh_addr addr = stranger_addr();
+        uint8_t incarnation[16];
+
+        addr.port = (uint16_t)(PORT + i);
+        memset(incarnation, 2 + (int)i, sizeof incarnation);
+        newcomers[i] = mesh_cluster_peer_add(cluster, incarnation, addr);
+        assert_non_null(newcomers[i]);
+        newcomers[i]->is_joining = newcomers[i]->needs_check = true;
+        newcomers[i]->join_heard_ns = cluster->now_ns;
+    }
+    mesh_cluster_plan_settle(cluster);
+    assert_int_equal(cluster->plan.stage, MESH_STAGE_CHECK);
+    assert_in_range(checked_for_ns(cluster, newcomers), CLUSTER_S, 3 * CLUSTER_S);
+}
+
 /* A stranger's JOIN to another address than the node believes to be its own: addresses are translated on the way, or somebody lies. */
 static void join_sent_elsewhere(struct mesh_cluster *cluster)
 {
@@ -303,6 +357,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_id_is_a_hash_of_number_count_and_members, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(of_another_version_only_a_question_as_long_as_the_answer_is_denied, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(plans_given_up_in_a_row_are_delayed_from_the_fourth_on, open_cluster, close_cluster),
+        cmocka_unit_test_setup_teardown(newcomers_that_answer_at_the_last_moment_prolong_a_plan_once, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(an_address_that_was_configured_is_not_learnt_anew, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(an_address_that_nobody_configured_is_learnt_from_who_joins, open_cluster, close_cluster),
         cmocka_unit_test_setup_teardown(a_longer_delay_is_kept_when_a_plan_is_given_up, open_cluster, close_cluster),
