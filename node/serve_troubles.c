@@ -162,7 +162,7 @@ static void forget_black_hole(struct server *server, uint64_t now_ns)
 
 /* ---- newcomers without a path ---- */
 
-/* True once in DENIED_NS for each. */
+/* True once in DENIED_NS for each, and for SERVE_DENIED of them at most: where there is no key, anybody can ask, from any number of ports. */
 static bool may_tell_of(struct server *server, const struct mesh_addr *at, uint64_t now_ns)
 {
     struct serve_denied *place = &server->denied[0];
@@ -175,6 +175,8 @@ static bool may_tell_of(struct server *server, const struct mesh_addr *at, uint6
         if (denied->told_ns < place->told_ns)
             place = denied;
     }
+    if (place->told_ns != 0 && now_ns - place->told_ns < DENIED_NS)
+        return false;
     *place = (struct serve_denied){.at = *at, .told_ns = now_ns};
     return true;
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "node/kv_source.h"
 #include "served_case.h"
@@ -227,6 +228,49 @@ static void who_is_taken_in_prepares_without_an_epoch_of_its_own(void **state)
     assert_string_equal(served_note(&served, MESH_NODE_EVENT_JOINED), "took this node in");
 }
 
+/* How many lines the log has of it when that many newcomers are told that a member does not hear them. */
+static unsigned lines_of_denied(uint16_t newcomers)
+{
+    struct mesh_message deny = {.header = {.magic = MESH_WIRE_MAGIC, .version = MESH_WIRE_VERSION, .type = MESH_TYPE_DENY, .number = 1},
+                                .as.deny = {.reason = MESH_DENY_UNHEARD, .nonce = 7}};
+    uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
+    const size_t bytes = mesh_wire_encode(&deny, packet, sizeof packet);
+    const int before = dup(STDERR_FILENO);
+    FILE *log = tmpfile();
+    char line[600];
+    unsigned lines = 0;
+
+    assert_non_null(log);
+    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+    served.config.is_quiet = false;
+    for (uint16_t i = 0; i < newcomers; i++) {
+        const struct mesh_addr at = served_addr((uint16_t)(1000 + i));
+
+        serve_troubles_denied(server, &at, packet, bytes);
+    }
+    served.config.is_quiet = true;
+    assert_int_equal(dup2(before, STDERR_FILENO), STDERR_FILENO);
+    close(before);
+    rewind(log);
+    while (fgets(line, sizeof line, log) != NULL)
+        lines += strstr(line, " is not taken in: ") != NULL;
+    fclose(log);
+    return lines;
+}
+
+/* Without a key, anybody can ask from one port after the other. */
+static void the_log_tells_of_some_newcomers_that_are_not_taken_in_and_then_of_no_more(void **state)
+{
+    (void)state;
+    assert_int_equal(lines_of_denied(1), 1);
+    assert_int_equal(lines_of_denied(1), 0);
+    assert_int_equal(lines_of_denied(200), SERVE_DENIED - 1);
+    served_let_pass(599 * SERVED_S);
+    assert_int_equal(lines_of_denied(200), 0);
+    served_let_pass(SERVED_S);
+    assert_int_equal(lines_of_denied(200), SERVE_DENIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +283,7 @@ int main(void)
         NODE_TEST(a_node_that_leaves_tells_all_it_has_and_says_goodbye),
         NODE_TEST(who_was_left_out_is_back_as_soon_as_it_is_ready),
         NODE_TEST(who_is_left_out_while_it_opens_what_comes_next_loads_later),
+        NODE_TEST(the_log_tells_of_some_newcomers_that_are_not_taken_in_and_then_of_no_more),
         SEEKER_TEST(who_is_taken_in_prepares_without_an_epoch_of_its_own),
     };
 
