@@ -375,7 +375,7 @@ bool capture_is_repeatable(const char *file)
 {
     struct stat status;
 
-    return strcmp(file, "-") != 0 && (stat(file, &status) != 0 || S_ISREG(status.st_mode)); /* a missing file is reported later */
+    return strcmp(file, "-") != 0 && (stat(file, &status) != 0 || !S_ISFIFO(status.st_mode)); /* what is no file is found later */
 }
 
 struct capture_writer *capture_writer_open(const struct capture *capture, const char *path, struct fail *fail)

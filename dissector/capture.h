@@ -75,7 +75,7 @@ struct capture_writer;
 /* Would writing to path destroy the file that is being read? "-" is stdin. */
 bool capture_is_same_file(const char *file, const char *path);
 
-/* Can it be read twice? Not stdin, nor a pipe, whatever its name. */
+/* Can it be read twice? Not stdin, nor a pipe, whatever its name. True of what is no capture file, which is found when it is opened. */
 bool capture_is_repeatable(const char *file);
 
 /* "-": stdout. Frames keep nanoseconds when the capture had them. Refuses the file that is being read. */

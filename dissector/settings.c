@@ -133,6 +133,8 @@ static int check(const struct settings *s, struct fail *fail)
         return fail_set(fail, EXIT_USAGE,
                         "--at: given %zu times for %zu captures: give it once, for all, or once for each -r, in their order", s->at.count,
                         s->files.count);
+    if (s->ladder && s->analyze)
+        return fail_set(fail, EXIT_USAGE, "--ladder: with --analyze: it is drawn instead of the report: leave one out");
     if (s->ladder && s->json)
         return fail_set(fail, EXIT_USAGE, "--ladder: with --json: it is a picture in text: leave one out");
     if (s->time_form > 5)

@@ -34,6 +34,13 @@ for options in "-Y lost" "-r $whole --analyze" "--qlog $tmp/pipe.sqlog"; do
     check_exit "a pipe is refused where the input is read twice: ${options%% *}" 2 " read" \
         timeout 20 "$mesh_dissect" -r "$tmp/pipe" $options
 done
+for options in "-Y lost" "-r $whole --analyze" "--qlog $tmp/none.sqlog"; do
+    for file in "$tmp" /dev/null; do
+        # shellcheck disable=SC2086 # options are words
+        check_exit "what is no capture is called so, not a pipe: ${options%% *} -r ${file##*/}" 3 "$file: not a capture: " \
+            "$mesh_dissect" -r "$file" $options
+    done
+done
 check_equal "a pipe is read where once is enough" "$("$mesh_dissect" -r <(cat $whole) --count)" "447 datagrams"
 
 if ! command -v python3 >/dev/null; then

@@ -28,6 +28,7 @@ front "-tttt has the date" "2023-11-14 22:13:20.001000000 IP" -tttt
 front "-ttttt is since the first line" " 00:00:00.001000000 IP" -ttttt
 check_exit "-Q is for live captures" 2 "-Q: with -r: a file does not tell in from out" "$mesh_dissect" -r $numbers -Q in
 check_exit "a cluster's name without a key is refused" 2 "--name: without --key" "$mesh_dissect" -r $numbers --name bay
+check_exit "a ladder is not drawn beside the report" 2 "--ladder: with --analyze" "$mesh_dissect" -r $numbers --analyze --ladder
 check_exit "a count is no JSON" 2 "--count: with --json" "$mesh_dissect" -r $numbers --count --json
 for option in "--export protocol" -D -d; do
     # shellcheck disable=SC2086 # options are words
