@@ -68,6 +68,11 @@ int mesh_seal_packet(const struct mesh_seal_key *key, enum mesh_security securit
     return MESH_OK;
 }
 
+void serve_troubles_denied(struct server *server, const struct mesh_addr *to, const uint8_t *packet, size_t bytes)
+{
+    (void)server, (void)to, (void)packet, (void)bytes;
+}
+
 void serve_network_sent(struct server *server, const struct mesh_addr *to, int result)
 {
     const uint64_t waited_ns = played.now_ns - played.queued_ns[(played.first - 1) % QUEUE];
