@@ -162,7 +162,7 @@ static void forget_black_hole(struct server *server, uint64_t now_ns)
 
 /* ---- newcomers without a path ---- */
 
-/* True once in DENIED_NS for each, and for SERVE_DENIED of them at most: where there is no key, anybody can ask, from any number of ports. */
+/* True once in DENIED_NS for each, and for at most SERVE_DENIED of them: without a key anybody can ask, from any number of ports. */
 static bool may_tell_of(struct server *server, const struct mesh_addr *at, uint64_t now_ns)
 {
     struct serve_denied *place = &server->denied[0];
