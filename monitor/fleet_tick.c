@@ -65,6 +65,7 @@ static bool latency_of(struct fleet_link *link, unsigned which, float *p50_us, f
     return is_fresh;
 }
 
+/* elapsed_ns: of the node's interval; 0: the link was not known when it began, or there is none. */
 static void sample_link(struct fleet_link *link, uint64_t tick, double worker_ns, double elapsed_ns)
 {
     struct link_sample *sample = &link->sample[tick % FLEET_LINK_HISTORY];
@@ -193,6 +194,7 @@ static void sample_node(struct fleet *fleet, struct fleet_node *node)
     struct node_sample *sample = &node->sample[tick % FLEET_HISTORY];
     const bool is_first = node->before_ns == 0 || node->head.now_ns <= node->before_ns;
     const bool is_same = !is_first && node->before_epoch == node->head.epoch;
+    const double elapsed_ns = is_first ? 0 : (double)(node->head.now_ns - node->before_ns);
     double worker_ns;
 
     if (!node->has_reported || (!is_first && node->head.serial == node->before_serial)) {
@@ -203,7 +205,7 @@ static void sample_node(struct fleet *fleet, struct fleet_node *node)
     worker_ns = sample_time(node, sample, is_same);
     for (int from = 0; from < FLEET_NODES_MAX; from++)
         if (node->links[from] != NULL)
-            sample_link(node->links[from], tick, worker_ns, is_first ? 0 : (double)(node->head.now_ns - node->before_ns));
+            sample_link(node->links[from], tick, worker_ns, is_same && node->links[from]->epoch_before == 0 ? 0 : elapsed_ns);
     if (is_first) { /* counters from before the monitor connected belong to no interval */
         repeat_sample(fleet, node, sample);
     } else {

@@ -310,6 +310,22 @@ static void what_a_link_carries_is_told_per_second(void **state)
     assert_true(fabs((double)sample->bytes_per_s - expected) < expected / 100);
 }
 
+/* Of a large mesh a node reports in pieces, and a tick may come between the first ones. */
+static void what_a_link_carried_before_it_was_known_is_not_of_one_interval(void **state)
+{
+    struct monitor_case *c = *state;
+    struct fleet_link *link;
+
+    monitor_case_run(c, 100);
+    link = c->fleet.nodes[1].links[0];
+    link->epoch_before = 0;
+    memset(&link->before, 0, sizeof link->before);
+    monitor_case_run(c, 1);
+    assert_true(isnan(fleet_link_at(&c->fleet, 0, 1, c->fleet.ticks - 1)->bytes_per_s));
+    monitor_case_run(c, 1);
+    assert_true(isfinite(fleet_link_at(&c->fleet, 0, 1, c->fleet.ticks - 1)->bytes_per_s));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +342,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_node_whose_last_word_was_that_it_leaves_has_left, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(the_title_counts_the_nodes_of_the_time_that_is_shown, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(what_a_link_carries_is_told_per_second, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(what_a_link_carried_before_it_was_known_is_not_of_one_interval, monitor_case_open,
+                                        monitor_case_close),
         cmocka_unit_test(of_a_single_node_that_is_said_plainly),
         cmocka_unit_test_setup_teardown(without_the_sequencer_another_node_tells_the_epoch, monitor_case_open, monitor_case_close),
     };
