@@ -51,8 +51,8 @@ static void start(void)
 {
     char path[PATH_BYTES], file[PATH_BYTES];
 
-    snprintf(root, sizeof root, "%s/fuzz_memory_group.%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
-    require(mkdir(root, 0700) == 0);
+    snprintf(root, sizeof root, "%s/fuzz_memory_group.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    require(mkdtemp(root) != NULL);
     for (int i = 0; i < TEXTS; i++)
         snprintf(paths[i], sizeof paths[i], "%s/%s", root, names[i]);
     for (int folder = 0; folder < FOLDERS; folder++) {
