@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "capture_signals.h"
 #include "datagrams.h"
 
 enum { BITS = 2, FIRST_CAPACITY = 1024 };
@@ -73,10 +74,10 @@ static int read_all(struct verdicts *verdicts, const struct capture_options *opt
 
     if (capture == NULL)
         return -1;
-    while (capture_next(capture, &frame, fail) == 1)
+    while (!capture_signals_end && capture_next(capture, &frame, fail) == 1)
         datagrams_add(&verdicts->datagrams, capture_link(capture), &frame);
     capture_close(capture);
-    return 0; /* errors in the file are reported when it is printed */
+    return 0; /* errors in the file, and signals, are reported when it is printed */
 }
 
 struct verdicts *verdicts_open(struct fail *fail)

@@ -19,8 +19,8 @@ struct verdicts *verdicts_open(struct fail *fail);
 struct analysis *verdicts_analysis(struct verdicts *verdicts);
 int verdicts_end(struct verdicts *verdicts, struct fail *fail);
 
-/* Read a whole file, and end. keys: borrowed, may be NULL. on_loss: called for each loss, too; may be NULL. NULL with EXIT_USAGE,
- * EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
+/* Read a whole file, or until a signal comes, and end. keys: borrowed, may be NULL. on_loss: called for each loss, too; may be NULL. NULL
+ * with EXIT_USAGE, EXIT_BAD_FILE or EXIT_ENVIRONMENT. */
 struct verdicts *verdicts_read(const struct capture_options *options, struct keys *keys,
                                void (*on_loss)(void *context, const struct analysis_loss *loss), void *context, struct fail *fail);
 void verdicts_free(struct verdicts *verdicts); /* NULL is fine */
