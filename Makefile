@@ -181,7 +181,7 @@ EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 TRACE_TESTS := $(patsubst %,tests/unit/%,test_trace% test_replay% test_recording% test_monitor_trace.c trace_case.c diff_case.c)
-TEST_SRC := $(filter-out $(if $(TRACE),,$(TRACE_TESTS)),$(wildcard tests/unit/test_*.c))
+TEST_SRC := $(filter-out $(if $(TRACE),,$(TRACE_TESTS)) $(if $(PCAP),,tests/unit/test_verdicts.c),$(wildcard tests/unit/test_*.c))
 TEST_HELP_SRC := $(filter-out tests/unit/test_% $(if $(TRACE),,$(TRACE_TESTS)),$(wildcard tests/unit/*.c))
 FUZZ_SRC := $(filter-out $(if $(TRACE),,$(patsubst %,tests/fuzz/fuzz_%.c,trace compact replay)) \
 	$(if $(and $(PCAP),$(TRACE)),,tests/fuzz/fuzz_dissect.c),$(wildcard tests/fuzz/fuzz_*.c))
