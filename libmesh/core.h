@@ -354,6 +354,9 @@ struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal);         /* 
 uint64_t mesh_ordinal_first(const struct mesh *mesh);                        /* oldest ordinal that has a slot */
 const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token); /* (row_words) its bits */
 size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, unsigned block_count); /* of one token's data */
+/* The blocks that both have. False when there are none. */
+bool mesh_range_meet(const struct mesh_range *a, const struct mesh_range *b, struct mesh_range *both);
+bool mesh_ranges_are_disjoint(const struct mesh_range *ranges, unsigned count);
 bool mesh_slot_contains(const struct mesh_slot *slot, uint16_t rank, const struct mesh_range *range); /* blocks of that rank */
 void mesh_slot_mark(struct mesh_slot *slot, const struct mesh_range *range);
 void mesh_slot_copy_out(const struct mesh_slot *slot, const struct mesh_range *range, uint8_t *out);

@@ -10,22 +10,6 @@
 
 enum { QUEUE_TIMEOUTS = 4 };
 
-/* The blocks that both have. False when there are none. */
-static bool meet(const struct mesh_range *a, const struct mesh_range *b, struct mesh_range *both)
-{
-    const unsigned token = a->token_first > b->token_first ? a->token_first : b->token_first;
-    const unsigned block = a->block_first > b->block_first ? a->block_first : b->block_first;
-    const unsigned a_tokens_end = (unsigned)a->token_first + a->token_count, b_tokens_end = (unsigned)b->token_first + b->token_count;
-    const unsigned a_blocks_end = (unsigned)a->block_first + a->block_count, b_blocks_end = (unsigned)b->block_first + b->block_count;
-    const unsigned tokens_end = a_tokens_end < b_tokens_end ? a_tokens_end : b_tokens_end;
-    const unsigned blocks_end = a_blocks_end < b_blocks_end ? a_blocks_end : b_blocks_end;
-
-    if (token >= tokens_end || block >= blocks_end)
-        return false;
-    *both = (struct mesh_range){(uint16_t)token, (uint16_t)(tokens_end - token), (uint16_t)block, (uint16_t)(blocks_end - block)};
-    return true;
-}
-
 void mesh_flight_note(struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_range *range, const struct mesh_peer *peer)
 {
     mesh->flights[mesh->flight_next++ % MESH_FLIGHTS] = (struct mesh_flight){
@@ -45,9 +29,9 @@ static bool is_queued(const struct mesh *mesh, const struct mesh_slot *slot, con
     const uint64_t wait_ns = QUEUE_TIMEOUTS * mesh_peer_timeout_ns(peer);
 
     for (int16_t i = slot->queue_first; i >= 0; i = mesh->published[i].next)
-        if (mesh->now_ns - mesh->published[i].ready_ns < wait_ns && meet(&mesh->published[i].range, range, part))
+        if (mesh->now_ns - mesh->published[i].ready_ns < wait_ns && mesh_range_meet(&mesh->published[i].range, range, part))
             return true;
-    return mesh->current.end == slot->end && (mesh->current_ranks >> peer->rank & 1) && meet(&mesh->current.range, range, part);
+    return mesh->current.end == slot->end && (mesh->current_ranks >> peer->rank & 1) && mesh_range_meet(&mesh->current.range, range, part);
 }
 
 enum mesh_way mesh_flight_find(const struct mesh *mesh, const struct mesh_slot *slot, const struct mesh_peer *peer,
@@ -64,7 +48,7 @@ enum mesh_way mesh_flight_find(const struct mesh *mesh, const struct mesh_slot *
             continue;
         if (flight->number <= peer->reported[flight->is_to_all])
             break; /* all before it has come, or is lost */
-        if (flight->end == slot->end && meet(&flight->range, range, part))
+        if (flight->end == slot->end && mesh_range_meet(&flight->range, range, part))
             return mesh->now_ns - flight->sent_ns < way_ns ? MESH_WAY_SENT : MESH_WAY_LATE;
     }
     return is_queued(mesh, slot, peer, range, part) ? MESH_WAY_SENT : MESH_WAY_NONE;

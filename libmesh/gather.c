@@ -52,6 +52,32 @@ size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, u
     return bytes;
 }
 
+bool mesh_range_meet(const struct mesh_range *a, const struct mesh_range *b, struct mesh_range *both)
+{
+    const unsigned token = a->token_first > b->token_first ? a->token_first : b->token_first;
+    const unsigned block = a->block_first > b->block_first ? a->block_first : b->block_first;
+    const unsigned a_tokens_end = (unsigned)a->token_first + a->token_count, b_tokens_end = (unsigned)b->token_first + b->token_count;
+    const unsigned a_blocks_end = (unsigned)a->block_first + a->block_count, b_blocks_end = (unsigned)b->block_first + b->block_count;
+    const unsigned tokens_end = a_tokens_end < b_tokens_end ? a_tokens_end : b_tokens_end;
+    const unsigned blocks_end = a_blocks_end < b_blocks_end ? a_blocks_end : b_blocks_end;
+
+    if (token >= tokens_end || block >= blocks_end)
+        return false;
+    *both = (struct mesh_range){(uint16_t)token, (uint16_t)(tokens_end - token), (uint16_t)block, (uint16_t)(blocks_end - block)};
+    return true;
+}
+
+bool mesh_ranges_are_disjoint(const struct mesh_range *ranges, unsigned count)
+{
+    struct mesh_range both;
+
+    for (unsigned i = 1; i < count; i++)
+        for (unsigned j = 0; j < i; j++)
+            if (mesh_range_meet(&ranges[i], &ranges[j], &both))
+                return false;
+    return true;
+}
+
 bool mesh_slot_contains(const struct mesh_slot *slot, uint16_t rank, const struct mesh_range *range)
 {
     return (unsigned)range->token_first + range->token_count <= slot->gather.token_count && range->block_first >= slot->first[rank] &&

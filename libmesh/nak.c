@@ -334,7 +334,8 @@ int mesh_nak_check(const struct mesh *mesh, const struct mesh_peer *peer, const 
     for (unsigned i = 0; i < message->as.nak.range_count; i++)
         if (!mesh_slot_contains(slot, mesh->config.rank, &message->ranges[i]))
             return MESH_ERANGE;
-    return 0;
+    /* Each range is answered by itself, so one that is named in several variants would be sent as often. */
+    return mesh_ranges_are_disjoint(message->ranges, message->as.nak.range_count) ? 0 : MESH_ERANGE;
 }
 
 static bool is_published(const struct mesh_slot *slot, const struct mesh_range *range)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -56,6 +57,35 @@ static void questions_beyond_a_gather_are_refused(void **state)
     net_free(net);
 }
 
+/* Otherwise one question of a few bytes would be answered with the same blocks again and again. */
+static void a_question_that_names_a_block_twice_is_refused(void **state)
+{
+    struct net *net = net_new(2);
+    struct mesh_message message = {.header.type = MESH_TYPE_NAK, .as.nak = {.step = 1, .range_count = 2}};
+    const struct {
+        struct mesh_range ranges[2];
+        int err;
+    } cases[] = {
+        {{{0, 2, 0, 20}, {0, 2, 0, 20}}, MESH_ERANGE},
+        {{{0, 2, 0, 20}, {1, 1, 19, 1}}, MESH_ERANGE},
+        {{{1, 1, 3, 4}, {0, 2, 6, 2}}, MESH_ERANGE},
+        {{{0, 1, 0, 20}, {1, 1, 0, 20}}, 0},
+        {{{0, 2, 5, 5}, {0, 2, 10, 5}}, 0},
+        {{{1, 1, 10, 5}, {0, 2, 0, 10}}, 0},
+    };
+
+    (void)state;
+    net_up(net);
+    net_gather_init(net, &gather, 1, 0, 2, 40); /* of which rank 0 has the first 20 */
+    assert_int_equal(net_gather_open(net, &gather, 0), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memcpy(message.ranges, cases[i].ranges, sizeof cases[i].ranges);
+        assert_int_equal(say(net, &message), cases[i].err);
+    }
+    net_gather_release(net, &gather);
+    net_free(net);
+}
+
 static bool check_not_yet(struct net *net, uint16_t from, uint16_t to, const struct mesh_message *message, size_t bytes)
 {
     (void)net, (void)from, (void)to, (void)bytes;
@@ -86,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(questions_beyond_a_gather_are_refused),
+        cmocka_unit_test(a_question_that_names_a_block_twice_is_refused),
         cmocka_unit_test(not_yet_names_the_gather_that_was_asked_for),
     };
 
