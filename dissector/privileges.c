@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { NOBODY = 65534 }; /* user and group, on a system whose list of users is empty, as in many containers */
+
 int privileges_drop(const char *user, struct fail *fail)
 {
     const char *caller = getenv("SUDO_USER");
@@ -16,11 +18,10 @@ int privileges_drop(const char *user, struct fail *fail)
     if (geteuid() != 0 || strcmp(name, "root") == 0)
         return 0;
     entry = getpwnam(name);
-    if (entry == NULL && user == NULL)
-        return 0; /* no such user on this system: nothing to drop to */
-    if (entry == NULL)
+    if (entry == NULL && user != NULL)
         return fail_set(fail, EXIT_USAGE, "-Z: %.60s: there is no such user: give one that exists", name);
-    if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 || setuid(entry->pw_uid) != 0)
+    if ((entry != NULL ? initgroups(entry->pw_name, entry->pw_gid) : setgroups(0, NULL)) != 0 ||
+        setgid(entry != NULL ? entry->pw_gid : NOBODY) != 0 || setuid(entry != NULL ? entry->pw_uid : NOBODY) != 0)
         return fail_set(fail, EXIT_ENVIRONMENT, "-Z: cannot become %.60s: %s: give -Z root to stay root", name, strerror(errno));
     return 0;
 }

@@ -138,6 +138,22 @@ check_equal "-Q in shows a datagram of the loopback once" "$(held "$tmp/live")" 
 check_equal "-s keeps that many bytes" "$("$mesh_dissect" -r "$tmp/live" -xx | grep -c '0x00[3-9]0')" "1"
 check_equal "counts are printed in tcpdump's words" "$(grep -c -e '^1 packet captured$' -e '^[0-9]* packets* received by filter$' \
     -e '^0 packets dropped by kernel$' "$tmp/told")" "3"
+echo "root:x:0:0::/:/bin/sh" >"$tmp/passwd"
+echo "passwd: files" >"$tmp/nsswitch"
+cat >"$tmp/nameless" <<END
+#!/bin/bash
+mount --bind "$tmp/passwd" /etc/passwd && if [ -e /etc/nsswitch.conf ]; then mount --bind "$tmp/nsswitch" /etc/nsswitch.conf; fi &&
+    exec env -u SUDO_USER "\$@"
+END
+if [ "$(id -u)" -eq 0 ] && unshare -m bash "$tmp/nameless" true 2>/dev/null; then
+    printf '#!/bin/bash\nexec unshare -m bash "%s" "%s" "$@"\n' "$tmp/nameless" "$mesh_dissect" >"$tmp/nameless-dissect"
+    chmod 755 "$tmp/nameless-dissect"
+    mesh_dissect=$tmp/nameless-dissect start -i lo
+    check_equal "privileges are dropped where no user has a name but root" "$(user)" "65534"
+    stop INT
+else
+    skip "privileges are dropped where no user has a name but root" "needs root and mount namespaces"
+fi
 start -i lo -w "$tmp/quiet" -Z root
 say
 kill -USR1 "$live"
