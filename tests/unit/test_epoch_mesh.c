@@ -6,11 +6,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "libmesh/core.h"
 #include "node/epoch_run.h"
+#include "node/epoch_run_mesh.h"
 #include "simquestion.h"
 
 enum { WAIT_MS_MAX = 20000, PREDICT = 20, EPOCH = 7 };
@@ -178,6 +183,7 @@ static void expect_the_same_of_two(const struct answer *alone, const char *ciphe
     for (unsigned i = 0; i < 2; i++) {
         const struct epoch_run_traffic traffic = traffic_of(i);
 
+        assert_true(epoch_run_is_loaded(&node[i].run));
         assert_true(traffic.datagrams_sent > PREDICT);
         assert_string_equal(traffic.cipher, cipher);
         assert_int_equal(traffic.peers_by_group, 0);
@@ -220,6 +226,38 @@ static void one_that_has_no_aes_is_answered_without(void **state)
     secure(MESH_SECURITY_AUTH);
     node[1].config.has_no_aes = true;
     expect_the_same_of_two(&alone, "chacha20-poly1305");
+}
+
+/* The endpoint is that of this process, and knows what this machine's interface carries. */
+static void an_endpoint_is_its_members(void **state)
+{
+    (void)state;
+    begin(0, 2);
+    begin(1, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct mesh *mesh = node[i].run.mesh;
+        void *memory = node[i].run.mesh_memory;
+        struct fail fail;
+
+        assert_memory_equal(mesh->config.incarnation, node[i].member[i].incarnation, sizeof mesh->config.incarnation);
+        assert_true(mesh->peers[1 - i].path_bytes > MESH_DATAGRAM_BYTES_MIN);
+        assert_int_equal(epoch_run_mesh_allocate(&node[i].run, &fail), 0);
+        assert_ptr_equal(node[i].run.mesh_memory, memory); /* it is allocated once */
+    }
+}
+
+/* A later epoch may use the socket by the time that this one is freed, which halts it once more. */
+static void what_is_halted_leaves_the_socket_alone(void **state)
+{
+    (void)state;
+    begin(0, 2);
+    assert_true(node[0].run.has_sealer);
+    for (unsigned i = 0; i < 2; i++) {
+        epoch_run_halt(&node[0].run);
+        assert_false(node[0].run.has_sealer);
+        assert_true(node[0].run.has_to_save);
+        assert_false(epoch_run_is_loaded(&node[0].run));
+    }
 }
 
 static void who_falls_silent_while_another_waits_is_named(void **state)
@@ -299,6 +337,27 @@ static void who_seals_where_others_do_not_is_refused(void **state)
     expect_refused(MESH_SEAL_MODE);
 }
 
+static void what_is_no_datagram_of_a_mesh_is_counted(void **state)
+{
+    const struct mesh_addr to = mesh_udp_local(node[0].config.udp);
+    const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(to.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int junk;
+
+    (void)state;
+    if (!mesh_seal_is_available())
+        skip();
+    secure(MESH_SECURITY_SEAL);
+    begin(0, 2);
+    begin(1, 2);
+    junk = socket(AF_INET, SOCK_DGRAM, 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(sendto(junk, "junk", 4, 0, (const struct sockaddr *)&at, sizeof at), 4);
+    close(junk);
+    for (unsigned i = 0; i < WAIT_MS_MAX && refused_of(0, MESH_SEAL_FOREIGN) < 3; i++)
+        rest();
+    assert_int_equal(refused_of(0, MESH_SEAL_FOREIGN), 3);
+}
+
 /* ---- one ---- */
 
 static void of_a_node_alone_there_is_nothing_to_tell(void **state)
@@ -346,11 +405,14 @@ int main(void)
         NODES_TEST(two_nodes_without_a_key_compute_what_one_does),
         NODES_TEST(two_nodes_with_a_key_compute_what_one_does),
         NODES_TEST(one_that_has_no_aes_is_answered_without),
+        NODES_TEST(an_endpoint_is_its_members),
+        NODES_TEST(what_is_halted_leaves_the_socket_alone),
         NODES_TEST(who_falls_silent_while_another_waits_is_named),
         NODES_TEST(who_has_another_key_is_refused),
         NODES_TEST(who_is_in_an_epoch_of_the_same_number_is_refused),
         NODES_TEST(who_knows_another_member_is_refused),
         NODES_TEST(who_seals_where_others_do_not_is_refused),
+        NODES_TEST(what_is_no_datagram_of_a_mesh_is_counted),
         NODES_TEST(of_a_node_alone_there_is_nothing_to_tell),
         NODES_TEST(before_an_epoch_has_begun_nothing_is_counted),
     };

@@ -184,6 +184,7 @@ static void points_of_a_damaged_trace_give_some_number(void **state)
 {
     const struct mesh_trace_clock_point same[] = {{5, 70}, {5, 90}}, far[] = {{0, 0}, {2, INT64_MAX}, {INT64_MAX - 1, 9}};
     const struct mesh_trace_clock_point down[] = {{0, 0}, {2, INT64_MIN}, {INT64_MAX - 1, 9}};
+    const struct mesh_trace_clock_point up[] = {{0, 0}, {1000, INT64_MAX}}, back[] = {{0, 0}, {1000, INT64_MIN}};
 
     (void)state;
     assert_int_equal(mesh_trace_clock_points_at(same, 2, 4), 70);
@@ -192,6 +193,8 @@ static void points_of_a_damaged_trace_give_some_number(void **state)
     assert_int_equal(mesh_trace_clock_points_at(far, 2, 1), INT64_C(1) << 62);
     assert_int_equal(mesh_trace_clock_points_at(far, 2, INT64_MAX), INT64_MAX); /* no drift */
     assert_int_equal(mesh_trace_clock_points_at(down, 2, 1), -(INT64_C(1) << 62));
+    assert_int_equal(mesh_trace_clock_points_at(up, 2, 990), 0); /* more than a number of ns can be has not been gained */
+    assert_int_equal(mesh_trace_clock_points_at(back, 2, 990), 0);
     (void)mesh_trace_clock_points_at(far, 3, INT64_MAX);
     (void)mesh_trace_clock_points_at(far, 3, INT64_MIN);
 }
