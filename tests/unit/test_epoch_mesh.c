@@ -246,6 +246,24 @@ static void an_endpoint_is_its_members(void **state)
     }
 }
 
+static void figures_of_the_endpoint_are_those_of_the_epoch(void **state)
+{
+    struct epoch_run_traffic traffic;
+
+    (void)state;
+    begin(0, 2);
+    epoch_run_stop_workers(&node[0].run);
+    node[0].run.mesh->peers[1].stats = (struct mesh_peer_stats){
+        .datagrams_sent = 100, .shared_sent = 40, .lost = 3, .probes_lost = 2, .naks_sent = 5, .resent = 7, .duplicates_sent = 11};
+    traffic = traffic_of(0);
+    assert_int_equal(traffic.datagrams_sent, 60); /* one to a group is one */
+    assert_int_equal(traffic.lost, 3);
+    assert_int_equal(traffic.probes_lost, 2);
+    assert_int_equal(traffic.naks, 5);
+    assert_int_equal(traffic.resent, 7);
+    assert_int_equal(traffic.duplicates_sent, 11);
+}
+
 /* A later epoch may use the socket by the time that this one is freed, which halts it once more. */
 static void what_is_halted_leaves_the_socket_alone(void **state)
 {
@@ -402,19 +420,13 @@ static void before_an_epoch_has_begun_nothing_is_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        NODES_TEST(two_nodes_without_a_key_compute_what_one_does),
-        NODES_TEST(two_nodes_with_a_key_compute_what_one_does),
-        NODES_TEST(one_that_has_no_aes_is_answered_without),
-        NODES_TEST(an_endpoint_is_its_members),
-        NODES_TEST(what_is_halted_leaves_the_socket_alone),
-        NODES_TEST(who_falls_silent_while_another_waits_is_named),
-        NODES_TEST(who_has_another_key_is_refused),
-        NODES_TEST(who_is_in_an_epoch_of_the_same_number_is_refused),
-        NODES_TEST(who_knows_another_member_is_refused),
-        NODES_TEST(who_seals_where_others_do_not_is_refused),
-        NODES_TEST(what_is_no_datagram_of_a_mesh_is_counted),
-        NODES_TEST(of_a_node_alone_there_is_nothing_to_tell),
-        NODES_TEST(before_an_epoch_has_begun_nothing_is_counted),
+        NODES_TEST(two_nodes_without_a_key_compute_what_one_does),    NODES_TEST(two_nodes_with_a_key_compute_what_one_does),
+        NODES_TEST(one_that_has_no_aes_is_answered_without),          NODES_TEST(an_endpoint_is_its_members),
+        NODES_TEST(figures_of_the_endpoint_are_those_of_the_epoch),   NODES_TEST(what_is_halted_leaves_the_socket_alone),
+        NODES_TEST(who_falls_silent_while_another_waits_is_named),    NODES_TEST(who_has_another_key_is_refused),
+        NODES_TEST(who_is_in_an_epoch_of_the_same_number_is_refused), NODES_TEST(who_knows_another_member_is_refused),
+        NODES_TEST(who_seals_where_others_do_not_is_refused),         NODES_TEST(what_is_no_datagram_of_a_mesh_is_counted),
+        NODES_TEST(of_a_node_alone_there_is_nothing_to_tell),         NODES_TEST(before_an_epoch_has_begun_nothing_is_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
