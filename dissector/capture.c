@@ -1,6 +1,7 @@
 #include "capture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <net/if.h>
 #include <pcap.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "mesh/program/progress.h"
 #include "mesh/program/replace_file.h"
@@ -23,6 +25,7 @@ struct capture {
     char chosen[64]; /* the interface's name, where the options give none */
     struct progress *progress;
     uint64_t frames, bytes; /* read so far; of the file, 0: it is a pipe */
+    int pipe, end;          /* descriptors: of a pipe, and of what is put in its place to end it; -1: none */
 };
 
 struct capture_writer {
@@ -194,6 +197,9 @@ static int open_file(struct capture *c, const char *path, struct fail *fail)
         return refuse_file(file, path, error, fail);
     if (fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode))
         c->bytes = (uint64_t)status.st_size;
+    else
+        c->end = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    c->pipe = fileno(file);
     c->is_nano = true;
     return 0;
 }
@@ -246,6 +252,7 @@ struct capture *capture_open(const struct capture_options *options, struct fail 
 
     if (c == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for a capture: close other programs"), NULL;
+    c->pipe = c->end = -1;
     c->progress = options->file ? options->progress : NULL;
     result = options->file ? open_file(c, options->file, fail) : open_live(c, options, fail);
     if (result == 0)
@@ -268,6 +275,8 @@ void capture_close(struct capture *capture)
         pcap_freecode(&capture->program);
     if (capture->pcap)
         pcap_close(capture->pcap);
+    if (capture->end >= 0)
+        close(capture->end);
     free(capture);
 }
 
@@ -332,9 +341,16 @@ int capture_next(struct capture *capture, struct capture_frame *out, struct fail
     }
 }
 
-void capture_break(struct capture *capture)
+/* A read of the pipe that is under way goes on with what has its number now. */
+void capture_break(struct capture *capture, bool is_end)
 {
-    pcap_breakloop(capture->pcap);
+    const int before = errno;
+
+    if (capture->is_live)
+        pcap_breakloop(capture->pcap);
+    else if (is_end && capture->end >= 0)
+        dup2(capture->end, capture->pipe);
+    errno = before;
 }
 
 void capture_settle(struct capture *capture)

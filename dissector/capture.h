@@ -55,7 +55,9 @@ const char *capture_name(const struct capture *capture); /* of the interface or 
 /* 1: a frame; 0: none within some tenths of a second (live); 2: the end of the file, or capture_break; -1 with EXIT_BAD_FILE or
  * EXIT_ENVIRONMENT: the frames before it were whole. */
 int capture_next(struct capture *capture, struct capture_frame *out, struct fail *fail);
-void capture_break(struct capture *capture);
+
+/* Of a live capture: capture_next returns 2, once. Of a pipe, if is_end: it ends, as if its writer had closed it. Of a file: nothing. */
+void capture_break(struct capture *capture, bool is_end);
 
 /* Before a live capture ends: wait until the kernel hands over the frames it still holds; after that, capture_next does not wait. */
 void capture_settle(struct capture *capture);

@@ -10,10 +10,11 @@
 extern volatile sig_atomic_t capture_signals_end, capture_signals_wants_counts,
     capture_signals_wants_flush; /* set by signals; the last two are for others to clear */
 
-/* is_pipe: the input is one. A signal that ends a capture has its usual effect when it comes again. */
-void capture_signals_catch(bool is_pipe);
+/* A signal that ends a capture has its usual effect when it comes again. is_opening: it also interrupts what is under way, as the opening
+ * of a pipe that has no writer yet; otherwise that goes on. */
+void capture_signals_catch(bool is_opening);
 
-/* The capture that waits for frames, which a signal has to interrupt; NULL: none. */
+/* The capture that is being read, for a signal to interrupt; NULL: none. */
 void capture_signals_wake(struct capture *capture);
 
 #endif

@@ -326,7 +326,7 @@ static int dissect_opened(struct run *run, const char *file, struct fail *fail)
         result = save_check(&run->save, fail);
     if (result == 0 && run->is_live)
         fprintf(stderr, "mesh-dissect: listening on %s, %s\n", capture_name(run->capture), capture_link_text(run->capture));
-    capture_signals_wake(run->is_live ? run->capture : NULL);
+    capture_signals_wake(run->capture);
     if (result == 0)
         result = read_frames(run, fail);
     capture_signals_wake(NULL);
@@ -348,8 +348,11 @@ static int dissect_opened(struct run *run, const char *file, struct fail *fail)
 
 static int dissect_one(struct run *run, const char *file, struct fail *fail)
 {
-    int result = open_capture(run, file, fail);
+    int result;
 
+    capture_signals_catch(file != NULL && !capture_is_repeatable(file));
+    result = open_capture(run, file, fail);
+    capture_signals_catch(false);
     if (result == 0 && run->settings->dump_filter)
         capture_dump_filter(run->capture, run->settings->dump_filter);
     else if (result == 0)
@@ -459,19 +462,23 @@ static void stop(struct run *run)
 int dissect(const struct settings *settings, struct fail *fail)
 {
     struct run *run = calloc(1, sizeof *run); /* too large for a stack */
+    size_t read = 0;
     int result;
 
     if (run == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the tables: close other programs");
     run->settings = settings;
-    capture_signals_catch(reads_pipe(settings));
+    capture_signals_catch(false);
     result = start(run, fail);
     if (result == 0 && settings->files.count == 0)
         result = dissect_one(run, NULL, fail);
     else if (result == 0 && is_joined(settings))
         result = merge_analyze(settings, run->keys, &run->report, &capture_signals_end, fail);
-    for (size_t i = 0; !is_joined(settings) && result == 0 && !capture_signals_end && i < settings->files.count && !is_enough(run); i++)
-        result = dissect_one(run, settings->files.values[i], fail);
+    for (; !is_joined(settings) && result == 0 && !capture_signals_end && read < settings->files.count && !is_enough(run); read++)
+        result = dissect_one(run, settings->files.values[read], fail);
+    if (!is_joined(settings) && result == 0 && read < settings->files.count && !is_enough(run))
+        result =
+            fail_set(fail, EXIT_ENVIRONMENT, "%.200s: interrupted by a signal: it was not read: start again", settings->files.values[read]);
     stop(run);
     free(run);
     return result;

@@ -214,6 +214,35 @@ check_equal "a signal before the end of a file is an error" "$code $(cat "$err")
 check_equal "what was printed until then are whole lines" "$(grep -vc '^{.*}$' "$out") $(tail -c 1 "$out")" "0 "
 interrupted --import "$tmp/interrupted.db" --print -v
 check_equal "no trace of a part remains" "$code $(ls "$tmp"/interrupted.db* 2>/dev/null)" "4 "
+# refused COMMAND...: a pipe is full when the first text comes; then a signal comes, and then the pipe is read
+refused() {
+    local pid reader
+    exec 8<>"$tmp/slow"
+    dd if=/dev/zero of="$tmp/slow" bs=4096 oflag=nonblock 2>/dev/null || true
+    "$@" >"$tmp/slow" 2>"$err" 8>&- &
+    pid=$!
+    wait_until 10 sh -c "grep -q '^SigCgt:.*[2367abef]$' /proc/$pid/status && grep -q '^State:.*S' /proc/$pid/status"
+    sleep 0.2
+    kill -INT "$pid"
+    sleep 0.2
+    tr -d '\0' <"$tmp/slow" >"$out" 8>&- &
+    reader=$!
+    exec 8>&-
+    code=0
+    wait "$pid" || code=$?
+    wait "$reader"
+}
+refused "$mesh_dissect" -l --count -r docs/captures/port-host0.pcap -r docs/captures/port-host1.pcap
+check_equal "a signal between two files is an error" "$code $(cat "$out" "$err")" \
+    "4 466 datagrams
+mesh-dissect: docs/captures/port-host1.pcap: interrupted by a signal: it was not read: start again"
+mkfifo "$tmp/frames"
+exec 9<>"$tmp/frames"
+head -c 20000 docs/captures/port-host1.pcap >&9
+refused "$mesh_dissect" -l -n -r "$tmp/frames"
+"$mesh_dissect" -r docs/captures/port-host1.pcap -c 1 >"$tmp/first" 2>/dev/null
+check_equal "a signal does not cut a line of what a pipe brought" "$code $(cat "$out" "$err")" "0 $(cat "$tmp/first")"
+exec 9>&-
 if unshare -rm true 2>/dev/null; then
     mkdir "$tmp/small"
     what="a capture that is too large for the disk leaves no trace"
