@@ -208,7 +208,7 @@ static int read_frames(struct run *run, struct fail *fail)
     while (!capture_signals_end && result == 0) {
         const int got = capture_next(run->capture, &captured, fail);
 
-        if (got < 0 && capture_signals_end && !run->is_live)
+        if (got != 1 && capture_signals_end && !run->is_live)
             break; /* a pipe without further input */
         if (heed_signals(run, fail) < 0 || got < 0)
             return -1;

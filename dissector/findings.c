@@ -111,6 +111,25 @@ static bool tell_closed(const struct findings *findings)
     return false;
 }
 
+/* Only a receiver's own count tells what vanished after it had passed the capture. */
+static bool tell_blind(const struct findings *findings)
+{
+    const struct links *links = &findings->analysis->links;
+    unsigned blind = 0, all = 0;
+
+    for (size_t i = 0; i < links->count; i++)
+        if (!links_is_session(links->links[i]) && links->links[i]->counts.tiles > 0) {
+            blind += !links->links[i]->has_report;
+            all++;
+        }
+    if (blind == 0)
+        return false;
+    return tell(findings, "note",
+                "on %u of %u link%s with tiles no report of the receiver can be read (%s): what was lost behind the capture is not seen",
+                blind, all, all == 1 ? "" : "s",
+                findings->seen.closed > 0 ? "they are sealed: give --key" : "none is here: capture what receivers send, too");
+}
+
 static bool tell_left_out(const struct findings *findings)
 {
     const uint64_t count = findings->analysis->links.left_out;
@@ -457,6 +476,7 @@ void findings_tell(const struct findings *findings)
             is_any |= tell_gone(findings, findings->analysis->links.hosts[i]);
     is_any |= findings_tell_vantage(findings);
     is_any |= tell_not_captured(findings);
+    is_any |= tell_blind(findings);
     is_any |= tell_renewed(findings);
     is_any |= tell_cut(findings);
     is_any |= tell_backward(findings);

@@ -231,12 +231,20 @@ static void go_on_without_rank_2(unsigned silent_ms)
     send_tile(EPOCH + 1, 1, 1, 2, 1101);
 }
 
+/* As if all receivers had sent reports that can be read. */
+static void tell_with_reports(void)
+{
+    for (size_t i = 0; i < analysis.links.count; i++)
+        analysis.links.links[i]->has_report = true;
+    findings_tell(&findings);
+}
+
 static void a_node_that_was_silent_until_the_others_went_on_is_named(void **state)
 {
     (void)state;
     go_on_without_rank_2(960);
     send_tile(EPOCH, 2, 8, 3, 1400); /* it was only stopped */
-    findings_tell(&findings);
+    tell_with_reports();
     assert_string_equal(said_severity, "error");
     assert_non_null(
         strstr(said, "epoch 4 began without rank 2 (0.0.0.3) of epoch 3, which had been silent for 138.0 ms, and 99.0 ms passed"));
@@ -246,7 +254,7 @@ static void a_node_that_leaves_is_not_reported(void **state)
 {
     (void)state;
     go_on_without_rank_2(1098);
-    findings_tell(&findings);
+    tell_with_reports();
     assert_string_equal(said, "nothing unusual");
 }
 
@@ -273,7 +281,7 @@ static void a_node_that_is_in_the_next_epoch_is_not_reported(void **state)
     (void)state;
     go_on_without_rank_2(960);
     send_tile(EPOCH + 1, 2, 1, 3, 1102);
-    findings_tell(&findings);
+    tell_with_reports();
     assert_string_equal(said, "nothing unusual");
 }
 
@@ -465,6 +473,23 @@ static void losses_are_said_to_be_guessed_where_the_capture_has_gaps(void **stat
         strstr(said, "of 2 lost ones that are not in it either, the number and place may be another's: only the count is certain"));
 }
 
+static void without_readable_reports_it_is_said_what_is_not_seen(void **state)
+{
+    (void)state;
+    send_tile(EPOCH, 0, 1, 2, 1);
+    send_sealed(MESH_TYPE_STATUS, EPOCH, 1, 1, 2, 2); /* on a link without tiles */
+    findings_tell(&findings);
+    assert_string_equal(said, "on 1 of 1 link with tiles no report of the receiver can be read (none is here: capture what receivers send, "
+                              "too): what was lost behind the capture is not seen");
+    said[0] = '\0';
+    findings.seen.closed = 1;
+    findings_tell(&findings);
+    assert_non_null(strstr(said, "(they are sealed: give --key)"));
+    said[0] = '\0';
+    tell_with_reports();
+    assert_string_equal(said, "nothing unusual");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -492,6 +517,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(with_captures_of_both_hosts_no_further_one_is_asked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_only_large_ones_are_lost_the_size_is_named_and_no_cable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(losses_are_said_to_be_guessed_where_the_capture_has_gaps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_readable_reports_it_is_said_what_is_not_seen, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
