@@ -408,6 +408,8 @@ static int check(struct settings *settings, size_t path_count, int words, char *
         return fail_set(fail, EXIT_USAGE, "run: -- %s %.40s: %s --node it is mesh-node %s that is started: give %s, or %s --node RANK",
                         command[0], command[1], settings->has_node ? "with" : "without", part, part,
                         settings->has_node ? "leave out" : "add");
+    if (run_words_check(command, words, fail) < 0)
+        return -1;
     if (settings->has_node && settings->nodes > 0)
         return fail_set(fail, EXIT_USAGE, "--node and --nodes: both given: one node is real, or all of them");
     if (settings->any_model && !settings->has_node)

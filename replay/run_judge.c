@@ -19,6 +19,7 @@ int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fai
     cases->texts = calloc(capacity, sizeof *cases->texts);
     cases->figures = calloc(capacity, sizeof *cases->figures);
     cases->capacity = capacity;
+    cases->since_ns = mesh_udp_now_ns();
     if (cases->verdicts == NULL || cases->names == NULL || cases->texts == NULL || cases->figures == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "no memory for the report: close other programs");
     return 0;
@@ -52,6 +53,13 @@ void run_case_say(struct run_cases *cases, enum verdict_kind kind, const char *f
     vsnprintf(cases->texts[i], RUN_CASE_BYTES, format, list);
     va_end(list);
     cases->verdicts[i] = (struct verdict){.name = cases->names[i], .kind = kind, .what = cases->texts[i]};
+    run_case_took(cases, mesh_udp_now_ns() - cases->since_ns);
+    cases->since_ns = mesh_udp_now_ns();
+}
+
+void run_case_took(struct run_cases *cases, uint64_t ns)
+{
+    cases->verdicts[cases->count - 1].seconds = (double)ns / 1e9;
 }
 
 void run_case_figure(struct run_cases *cases, double value, const char *key, ...)
@@ -94,6 +102,7 @@ static void judge_request(struct run_cases *cases, const struct run_request *r, 
     else
         run_case_say(cases, VERDICT_PASS, "the same: %" PRIu64 ", at %.1f tok/s, asked %.1f ms late", r->count, r->tokens_per_s,
                      (double)r->late_ns / 1e6);
+    run_case_took(cases, r->took_ns);
     if (r->ended != RUN_ANSWERED)
         return;
     run_case_figure(cases, (double)r->count, "tokens");

@@ -32,6 +32,7 @@ struct run_cases {
     char (*names)[RUN_CASE_BYTES], (*texts)[RUN_CASE_BYTES];
     struct run_figure (*figures)[RUN_FIGURES];
     size_t count, capacity;
+    uint64_t since_ns; /* when the verdict before was said: since then the next one has taken time */
 };
 
 struct run_judging {
@@ -65,6 +66,9 @@ int run_judge_rank(const char *path, int64_t *rank, struct fail *fail);
 int run_cases_reserve(struct run_cases *cases, size_t capacity, struct fail *fail);
 __attribute__((format(printf, 2, 3))) void run_case_begin(struct run_cases *cases, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void run_case_say(struct run_cases *cases, enum verdict_kind kind, const char *format, ...);
+
+/* The last case took that long, and not only until it was judged. */
+void run_case_took(struct run_cases *cases, uint64_t ns);
 
 /* Add a number to the last case. */
 __attribute__((format(printf, 3, 4))) void run_case_figure(struct run_cases *cases, double value, const char *key, ...);

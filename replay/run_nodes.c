@@ -93,17 +93,7 @@ static void path_of(const struct run_nodes *nodes, const char *name, uint16_t i,
 
 const char *run_nodes_option(const struct run_nodes *nodes, const char *name)
 {
-    const size_t length = strlen(name);
-
-    for (int i = 2; i < nodes->words; i++) {
-        const char *word = nodes->command[i];
-
-        if (strncmp(word, name, length) == 0 && word[length] == '=')
-            return word + length + 1;
-        if (strcmp(word, name) == 0)
-            return i + 1 < nodes->words ? nodes->command[i + 1] : "";
-    }
-    return NULL;
+    return run_words_option(nodes->command, nodes->words, name);
 }
 
 static bool has_option(const struct run_nodes *nodes, const char *name)
@@ -263,6 +253,8 @@ void run_nodes_add_access(const struct run_nodes *nodes, struct run_words *words
         run_words_add(words, "--key", nodes->key);
     if (nodes->security != NULL)
         run_words_add(words, "--security", nodes->security);
+    if (has_option(nodes, "--name"))
+        run_words_add(words, "--name", run_nodes_option(nodes, "--name"));
 }
 
 /* ---- waiting until nodes are ready ---- */

@@ -37,6 +37,7 @@ static int ask(const struct run_nodes *nodes, struct run_request *r, size_t inde
     run_words_add(&words, "--to", nodes->address[r->node]);
     run_words_add_request(&words, &request, prompt);
     run_nodes_add_access(nodes, &words);
+    r->asked_ns = mesh_udp_now_ns();
     r->pid = run_start(words.word, out, err, fail);
     return r->pid < 0 ? -1 : 0;
 }
@@ -101,6 +102,7 @@ static bool look_at(const struct run_nodes *nodes, struct run_request *r, size_t
     if (r->pid == 0 || waitpid(r->pid, &status, WNOHANG) != r->pid)
         return false;
     r->pid = 0;
+    r->took_ns = mesh_udp_now_ns() - r->asked_ns;
     path_of(nodes, index, "out", out);
     path_of(nodes, index, "log", log);
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK) {

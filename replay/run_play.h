@@ -17,12 +17,13 @@ struct run_request {
     bool has_digests;                    /* of their logits */
     pid_t pid;                           /* 0: not running */
     enum run_ended ended;
-    uint64_t late_ns;    /* delay after the planned time */
-    uint64_t count;      /* tokens now */
-    bool differs;        /* at this token: */
-    uint64_t position;   /* from 0 */
-    int64_t was, is;     /* its ids; -1: there is none */
-    double tokens_per_s; /* after the first one; 0: not known */
+    uint64_t late_ns;           /* delay after the planned time */
+    uint64_t asked_ns, took_ns; /* when, and how long until it ended */
+    uint64_t count;             /* tokens now */
+    bool differs;               /* at this token: */
+    uint64_t position;          /* from 0 */
+    int64_t was, is;            /* its ids; -1: there is none */
+    double tokens_per_s;        /* after the first one; 0: not known */
     char why[300];
 };
 

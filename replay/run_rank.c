@@ -368,7 +368,9 @@ static int play(struct run_rank *run, struct run_nodes *nodes, const uint8_t fin
     if (run_nodes_open(nodes, fail) < 0 || open_sockets(run, nodes, peers, fail) < 0 || start_played(run, fingerprint, fail) < 0 ||
         run_nodes_start_rank(nodes, peers, run->seconds, fail) < 0)
         return -1;
+    run->took_ns = mesh_udp_now_ns();
     result = wait_for_all(run, nodes, fail);
+    run->took_ns = mesh_udp_now_ns() - run->took_ns;
     if (result < 0)
         name_the_build(fail);
     if (end_played(run, result == 0 ? fail : &(struct fail){0}) < 0)

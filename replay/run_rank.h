@@ -15,7 +15,7 @@ struct run_rank {
 
     /* output */
     uint16_t rank_count;
-    uint64_t calls, late_ns;
+    uint64_t calls, late_ns, took_ns;
     struct played_gathers sum; /* of all played ranks, its list apart */
     struct played_log log;     /* of a real rank 0, as received by the played rank that found most to differ; its list apart */
     uint64_t log_only_now;

@@ -56,6 +56,7 @@ static void judge_end(const struct run_rank *run, bool is_cut, struct run_cases 
     else
         run_case_say(cases, VERDICT_PASS, "%" PRIu64 " calls of %u played ranks, at most %.1f ms after their time", run->calls,
                      run->rank_count - 1, (double)run->late_ns / 1e6);
+    run_case_took(cases, run->took_ns);
 }
 
 /* The steps that rank 0 plans decide all else. */

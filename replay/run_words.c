@@ -6,6 +6,48 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ---- the given ones ---- */
+
+const char *run_words_option(char *const *command, int words, const char *name)
+{
+    const size_t length = strlen(name);
+
+    for (int i = 2; i < words; i++) {
+        const char *word = command[i];
+
+        if (strncmp(word, name, length) == 0 && word[length] == '=')
+            return word + length + 1;
+        if (strcmp(word, name) == 0)
+            return i + 1 < words ? command[i + 1] : "";
+    }
+    return NULL;
+}
+
+int run_words_check(char *const *command, int words, struct fail *fail)
+{
+    static const char *const addresses[] = {"--listen", "--advertise", "--join", "--peers", "--rank"};
+    static const char *const traces[] = {"--record", "--record-size", "--record-time"};
+    static const char *const models[] = {"-m", "--model", "-c", "--cluster"};
+    bool has_model = strcmp(command[1], "serve") != 0;
+
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+        if (run_words_option(command, words, addresses[i]) != NULL)
+            return fail_set(fail, EXIT_USAGE, "run: %s after --: each node is given a port of its own and its peers: leave it out",
+                            addresses[i]);
+    for (size_t i = 0; i < sizeof traces / sizeof *traces; i++)
+        if (run_words_option(command, words, traces[i]) != NULL)
+            return fail_set(fail, EXIT_USAGE,
+                            "run: %s after --: each node is given a trace of its own: leave it out; --keep before -- keeps them",
+                            traces[i]);
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        has_model |= run_words_option(command, words, models[i]) != NULL;
+    if (!has_model)
+        return fail_set(fail, EXIT_USAGE, "run: -- %.100s serve: no model: no node would have one: add -m MODEL.gguf", command[0]);
+    return 0;
+}
+
+/* ---- all of them ---- */
+
 static void add_word(struct run_words *words, const char *word)
 {
     assert(words->count < RUN_WORDS_MAX);

@@ -16,6 +16,12 @@ struct run_words {
     size_t values;
 };
 
+/* The value of an option of a command (mesh-node, serve or run, options); NULL: it has none. */
+const char *run_words_option(char *const *command, int words, const char *name);
+
+/* -1 with EXIT_USAGE for an option that each node is given here, and if `serve` has no model: all nodes would wait for one. */
+int run_words_check(char *const *command, int words, struct fail *fail);
+
 /* An option with its value or, with NULL, without one. There is room (asserted). */
 void run_words_add(struct run_words *words, const char *name, const char *value);
 void run_words_add_uint(struct run_words *words, const char *name, uint64_t value);

@@ -28,6 +28,7 @@ check_contains "each token is the same" "$out" "tokens of request 1: the same: 1
 check_contains "each tile of both nodes is the same" "$out" "tiles that rank 1 sent and received: the same: "
 check_contains "nothing is skipped" "$out" "8 passed, 0 failed, 0 skipped"
 check_contains "JUnit has the same eight checks" "$tmp/run.xml" 'name="mesh-replay run" tests="8" failures="0"'
+check "JUnit has how long a request took" grep -q 'name="tokens of request 1" time="[0-9.]*[1-9]' "$tmp/run.xml"
 check_equal "nothing of it is left" "$(find "$tmp" -name "mesh-replay.*" | wc -l)" 0
 far=$tmp/$(head -c 80 /dev/zero | tr '\0' f)
 mkdir "$far"
@@ -78,12 +79,17 @@ else
     skip "nodes that serve are exported" "python3 is not installed"
 fi
 rm -r "$far"
-# Nodes without a model wait for one, so the run is still going on.
-background env TMPDIR="$tmp" "$mesh_replay" run "$tmp/T.db" --nodes 2 -- "$mesh_node" serve -t 1
-wait_until 10 eval 'ls "$tmp"/mesh-replay.*/0.status'
-kill "$background_pid"
-wait "$background_pid"
-check_equal "a signal ends mesh-replay run and its nodes, and no files are left" "$? $(find "$tmp" -name "mesh-replay.*" | wc -l)" "143 0"
+check_exit "nodes of which none has a model are not waited for" 2 "no model: no node would have one: add -m MODEL.gguf" \
+    "$mesh_replay" run "$tmp/T.db" -- "$mesh_node" serve -t 1
+for given in "--listen 127.0.0.1:1" "--record=$tmp/own.db" "--record-size 1"; do
+    # shellcheck disable=SC2086 # words of a command
+    check_exit "${given%%[ =]*} is not overridden in silence" 2 "run: ${given%%[ =]*} after --: each node is given" \
+        "$mesh_replay" run "$tmp/T.db" -- "$mesh_node" serve -m "$model" $given
+done
+check_exit "nor are the peers of one real node" 2 "run: --peers after --: each node is given" \
+    "$mesh_replay" run "$tmp/T.db" --node 1 -- "$mesh_node" run -m "$model" --peers 127.0.0.1:1,127.0.0.1:2
+check_exit "the nodes may have a cluster name" 0 "" env TMPDIR="$tmp" \
+    "$mesh_replay" run "$tmp/T.db" --nodes 1 --speed max -- "$mesh_node" serve -m "$model" -t 1 --name other
 check_exit "an impossible limit is exceeded, and reported as TAP" 1 "" \
     play "$tmp/T.db" --nodes 1 --speed max --tap --min-tok-s 1e8
 check_contains "an exceeded limit is a separate TAP test" "$out" "not ok 4 - --min-tok-s"
@@ -128,6 +134,11 @@ check_exit "a node that ends without a message is reported" 3 "node 0 has ended 
 bad_node shot 'kill -9 $$'
 check_exit "a node that a signal ends is reported" 4 "node 0 was ended by signal 9, without a message" bad shot --nodes 1
 bad_node deaf 'exec sleep 60'
+background env TMPDIR="$tmp" "$mesh_replay" run "$tmp/T.db" --nodes 2 -- "$tmp/deaf" serve -m "$model"
+wait_until 10 eval 'ls "$tmp"/mesh-replay.*/0.status'
+kill "$background_pid"
+wait "$background_pid"
+check_equal "a signal ends mesh-replay run and its nodes, and no files are left" "$? $(find "$tmp" -name "mesh-replay.*" | wc -l)" "143 0"
 check_exit "nodes that form no cluster are waited for as long as --wait says, however long their answers take" 4 \
     "2 nodes have not become a cluster within 1 s" bad deaf --nodes 2 --wait 1
 bad_node crash "\"$mesh_node\" \"\$@\" & node=\$!
@@ -145,7 +156,7 @@ check_equal "nothing of them is left" "$(find "$tmp" -name "mesh-replay.*" | wc 
 if unshare -m mount --bind /dev/null /bin/rm 2>/dev/null; then
     # shellcheck disable=SC2016 # for the inner shell
     background unshare -m sh -c 'mount --bind /dev/null /bin/rm && exec "$@"' sh \
-        env TMPDIR="$tmp" "$mesh_replay" run "$tmp/T.db" --nodes 2 -- "$mesh_node" serve -t 1
+        env TMPDIR="$tmp" "$mesh_replay" run "$tmp/T.db" --nodes 2 -- "$tmp/deaf" serve -m "$model"
     wait_until 10 eval 'ls "$tmp"/mesh-replay.*/0.status'
     kill "$background_pid"
     wait "$background_pid"
@@ -234,6 +245,7 @@ check_contains "every block of the real node has the recorded bits" "$out" "ok: 
 check_contains "the recording has the data of every block" "$out" "blocks; 0 that the recording has no data of"
 check_contains "the real node samples the same tokens" "$out" "ok: tokens that rank 1 sampled: the same: 20"
 check_contains "JUnit has the four checks of a real node" "$tmp/rank.xml" 'tests="4" failures="0"'
+check "JUnit has how long the played ranks took" grep -q 'name="all that was recorded" time="[0-9.]*[1-9]' "$tmp/rank.xml"
 check_exit "another node with another kernel, at full speed, sends the same bits, within wide limits" 0 "" \
     lone --node 2 --speed max --json "${wide[@]}" -- "$mesh_node" run -m "$model" -t 1 --kernel scalar
 check_contains "JSON counts the played ranks" "$out" '"rank":2,"played":2,'
