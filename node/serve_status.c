@@ -8,7 +8,19 @@
 #include "model_needs.h"
 #include "serve.h"
 
-#define RTT_NS_MAX UINT64_C(199000000) /* a longer one counts as 200 ms in the cluster core, and it may be more */
+#define RTT_NS_MAX UINT64_C(199000000) /* a longer one counts as 200 ms in the cluster core */
+
+/* rtt_ns: what the cluster core has. The endpoint of the epoch measures round trips of any length; 0: it has not yet. */
+static uint64_t round_trip_ns(const struct serve_status *status, uint16_t rank, uint64_t rtt_ns)
+{
+    struct mesh_peer_stats stats = {.rtt_ns_smoothed = 0};
+
+    if (rtt_ns < RTT_NS_MAX)
+        return rtt_ns;
+    if (status->run->mesh != NULL && status->run->is_started)
+        engine_peer_stats(status->run->engine, rank, &stats);
+    return stats.rtt_ns_smoothed;
+}
 
 /* What a member is doing, as far as this node knows. *rtt_ns: 0 when not measured. */
 static const char *state_of(const struct serve_status *status, uint16_t rank, uint64_t *rtt_ns)
@@ -20,7 +32,7 @@ static const char *state_of(const struct serve_status *status, uint16_t rank, ui
         return status->is_draining ? "draining" : epoch_run_is_loaded(status->run) ? "up" : "loading";
     if (mesh_cluster_get_peer_stats(status->cluster, rank, &peer) != MESH_OK || !peer.is_in)
         return "joining";
-    *rtt_ns = peer.rtt_ns;
+    *rtt_ns = round_trip_ns(status, rank, peer.rtt_ns);
     return peer.is_leaving ? "leaving" : peer.is_suspected ? "suspected" : "up";
 }
 
@@ -375,7 +387,7 @@ size_t serve_status_print(const struct serve_status *status, char *out, size_t r
             fputs(" this node:", stream);
             print_exchange(status, stream);
         } else if (rtt_ns > 0) {
-            fprintf(stream, " round trip %.0f us%s", (double)rtt_ns / 1e3, rtt_ns >= RTT_NS_MAX ? " or more" : "");
+            fprintf(stream, " round trip %.0f us", (double)rtt_ns / 1e3);
         }
     }
     if (status->refusal != NULL)
