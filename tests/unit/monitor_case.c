@@ -2,6 +2,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "monitor/findings.h"
 
 void monitor_case_init(struct monitor_case *c, unsigned nodes)
 {
@@ -55,4 +58,24 @@ void monitor_case_run(struct monitor_case *c, unsigned seconds)
         monitor_case_report(c, 1000);
         fleet_tick(&c->fleet, made_now_ns(&c->made), made_wall_ns(&c->made));
     }
+}
+
+int monitor_case_node(const struct monitor_case *c, unsigned made)
+{
+    for (int i = 0; i < c->fleet.node_end; i++)
+        if (c->fleet.nodes[i].addr.ip[15] == made + 1)
+            return i;
+    assert(!"a node of the fleet");
+    return FLEET_NOBODY;
+}
+
+bool monitor_case_finds(const struct monitor_case *c, uint64_t back, const char *text)
+{
+    struct finding findings[FINDINGS_MAX];
+    const int count = findings_find(&c->fleet, c->fleet.ticks - 1 - back, findings);
+
+    for (int i = 0; i < count; i++)
+        if (strstr(findings[i].text, text) != NULL)
+            return true;
+    return false;
 }

@@ -24,4 +24,10 @@ void monitor_case_report(struct monitor_case *c, unsigned milliseconds);
 /* Let this many seconds pass, with a report and a tick at the end of each. */
 void monitor_case_run(struct monitor_case *c, unsigned seconds);
 
+/* The node of the fleet that is the mesh's node of that number. */
+int monitor_case_node(const struct monitor_case *c, unsigned made);
+
+/* Is that text among the findings at the tick this far back? */
+bool monitor_case_finds(const struct monitor_case *c, uint64_t back, const char *text);
+
 #endif

@@ -52,11 +52,45 @@ static void one_that_loses_somewhat_more_is_not(void **state)
     assert_int_equal(count_of(c, "Link "), 0);
 }
 
+/* They leave room for other findings. */
+static void many_links_that_lose_are_one_finding(void **state)
+{
+    struct monitor_case *c = *state;
+
+    for (int i = 0; i < 15; i++) {
+        c->made.links[2][1].counters.lost += 40;
+        for (int to = 0; to < 2; to++)
+            for (int from = 0; from < 4; from++)
+                if (from != to && from != 3)
+                    c->made.links[to][from].counters.lost += 5;
+        monitor_case_run(c, 1);
+    }
+    assert_int_equal(count_of(c, "5 links lose datagrams, most 1 → 2: "), 1);
+    assert_int_equal(count_of(c, "Link "), 0);
+}
+
+static void many_nodes_that_lose_are_one_finding(void **state)
+{
+    struct monitor_case *c = *state;
+
+    for (int i = 0; i < 15; i++) {
+        for (int to = 0; to < 4; to++)
+            for (int from = 0; from < 4; from++)
+                if (from != to)
+                    c->made.links[to][from].counters.lost += to == 2 ? 20 : 10;
+        monitor_case_run(c, 1);
+    }
+    assert_int_equal(count_of(c, "4 nodes lose some of what all others send them, most node 2 at 10.0.0.3:7411: "), 1);
+    assert_int_equal(count_of(c, "of what all others send"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_link_that_loses_much_more_than_the_others_is_named, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(one_that_loses_somewhat_more_is_not, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(many_links_that_lose_are_one_finding, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(many_nodes_that_lose_are_one_finding, monitor_case_open, monitor_case_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
