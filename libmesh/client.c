@@ -369,6 +369,13 @@ int mesh_client_receive(struct mesh_client *c, const uint8_t **record, size_t *b
     }
 }
 
+uint64_t mesh_client_silent_ns(const struct mesh_client *c)
+{
+    const uint64_t heard_ns = c->is_over ? 0 : mesh_call_heard_ns(c->call), now_ns = mesh_udp_now_ns();
+
+    return heard_ns > 0 && now_ns > heard_ns ? now_ns - heard_ns : 0;
+}
+
 /* ---- other event loops ---- */
 
 int mesh_client_fd(const struct mesh_client *c)

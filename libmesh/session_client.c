@@ -229,6 +229,11 @@ uint64_t mesh_call_timeout(const struct mesh_call *call)
     return is_opening(call) && call->give_up_ns < due_ns ? call->give_up_ns : due_ns;
 }
 
+uint64_t mesh_call_heard_ns(const struct mesh_call *call)
+{
+    return call->state == ANSWERED ? call->connection.heard_ns : 0;
+}
+
 /* ---- the application ---- */
 
 int mesh_call_send(struct mesh_call *call, uint64_t now_ns, const uint8_t *record, size_t record_bytes)

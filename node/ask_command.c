@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ask_watch.h"
 #include "client_message.h"
@@ -20,7 +21,7 @@
 #include "telemetry_lines.h"
 
 static const char *const address_default = "127.0.0.1:7411";
-enum { WAIT_NS = 200000000 };
+enum { WAIT_NS = 200000000, SILENT_NS = 2000000000 /* a session is over at 10 s of it */ };
 
 /* Options of both commands. */
 struct target {
@@ -44,6 +45,7 @@ struct asking {
     uint32_t tokens;
     uint64_t ids_digest, logits_digest;
     struct ask_watch watch; /* for the summary of JSON */
+    bool has_told_silence;
 };
 
 /* The signal that asks for an early end, 0: none yet. The next one ends the process at once. */
@@ -68,7 +70,7 @@ static void watch_signals(void)
 }
 
 /* Asked while opening a session blocks, and while closing it does. */
-static bool tell_waiting(void *app)
+static bool tell_calling(void *app)
 {
     struct target *target = app;
 
@@ -83,7 +85,7 @@ static struct mesh_client *open_client(struct target *target, struct fail *fail)
                                         .key = &target->key,
                                         .key_file = target->key_path,
                                         .cluster = target->name,
-                                        .is_wanted = tell_waiting,
+                                        .is_wanted = tell_calling,
                                         .app = target};
     struct mesh_client *client;
     char reason[300];
@@ -257,18 +259,32 @@ static int end_events(struct asking *a, int result, const struct fail *fail)
     return result;
 }
 
+/* Whoever waits at a terminal for a node that may be gone is told so, and for how long. Text that is there stays. */
+static void tell_waiting(struct asking *a, const struct mesh_client *client)
+{
+    struct progress *progress = &a->target.progress;
+    const bool is_silent = mesh_client_silent_ns(client) >= SILENT_NS;
+
+    if (a->tokens == 0)
+        progress_show(progress, "waiting for the answer: %.0f s%s", progress_elapsed_s(progress),
+                      is_silent ? "; nothing heard, is it gone?" : "");
+    else if (is_silent && !a->has_told_silence && progress->is_terminal)
+        fprintf(stderr, "%smesh-node: %.100s: nothing heard for 2 s: is it gone? waiting for up to 10 s\n",
+                isatty(STDOUT_FILENO) ? "\n" : "", a->target.to);
+    a->has_told_silence = is_silent;
+}
+
 /* The next record of the answer; 0: the user wants no more. */
 static int next_of_answer(struct asking *a, struct mesh_client *client, struct client_message *message, struct fail *fail)
 {
-    struct progress *progress = &a->target.progress;
     int got = 0;
 
     while (interrupted_by == 0 && got == 0) {
         got = ask_watch_run(&a->watch, client, fail) < 0 ? -1 : next_message(client, &a->watch.figures, message, fail);
-        if (got == 0 && a->tokens == 0)
-            progress_show(progress, "waiting for the answer: %.0f s", progress_elapsed_s(progress));
+        if (got == 0)
+            tell_waiting(a, client);
     }
-    progress_end(progress);
+    progress_end(&a->target.progress);
     return got;
 }
 

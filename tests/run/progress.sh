@@ -91,6 +91,19 @@ check "a slow node answers" wait_until 20 "$mesh_node" ask --to "127.0.0.1:$port
 fast=1
 told "ask tells that it waits for the answer" 'waiting for the answer: [0-9]+ s' \
     "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 -n 2 -p "$(head -c 200 /dev/zero | tr '\0' x)"
+# halt_within_answer: stops the node when there is text, until the client has noticed
+node=$background_pid
+halt_within_answer() {
+    wait_until 30 test -s "$out" && kill -STOP "$node" && wait_until 30 grep -q "nothing heard" "$tmp/terminal"
+    kill -CONT "$node"
+}
+: >"$out"
+: >"$tmp/terminal"
+halt_within_answer &
+typed "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 --ignore-eos --ids -n 60 -p x
+check_contains "ask tells within an answer that the node is silent" "$tmp/terminal" \
+    "mesh-node: 127.0.0.1:$port: nothing heard for 2 s: is it gone? waiting for up to 10 s"
+check_equal "it goes on when the node does" "$code $(wc -w <"$out")" "0 60"
 fast=2
 typed "$mesh_node" status --to "127.0.0.1:$(free_port)"
 check_equal "status tells whom it calls" "$code $(tr '\r' '\n' <"$tmp/terminal" | grep -cm 1 'calling 127.0.0.1:[0-9]*: [0-9] s')" "4 1"

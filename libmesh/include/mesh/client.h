@@ -59,6 +59,10 @@ int mesh_client_receive(struct mesh_client *client, const uint8_t **record, size
 int mesh_client_fd(const struct mesh_client *client);
 uint64_t mesh_client_timeout(struct mesh_client *client);
 
+/* How long the node has not been heard; 0: the session is over. A node answers several times a second, also while it computes; after 10 s
+ * of silence the session is over. */
+uint64_t mesh_client_silent_ns(const struct mesh_client *client);
+
 /* Delivers what was sent, for a second at most and as long as the session is wanted, and says goodbye. NULL is fine. */
 void mesh_client_close(struct mesh_client *client);
 

@@ -197,7 +197,8 @@ uint64_t mesh_call_timeout(const struct mesh_call *call);
 /* As mesh_sessions_send. MESH_ESTATE: not answered yet, or over. */
 int mesh_call_send(struct mesh_call *call, uint64_t now_ns, const uint8_t *record, size_t record_bytes);
 void mesh_call_close(struct mesh_call *call, uint64_t now_ns);
-bool mesh_call_is_over(const struct mesh_call *call); /* failed, closed, or mesh_call_close is done */
+uint64_t mesh_call_heard_ns(const struct mesh_call *call); /* when the node was last heard, while the session is open; else 0 */
+bool mesh_call_is_over(const struct mesh_call *call);      /* failed, closed, or mesh_call_close is done */
 bool mesh_call_next_event(struct mesh_call *call, uint64_t now_ns, struct mesh_session_event *event);
 size_t mesh_call_next_datagram(struct mesh_call *call, uint64_t now_ns, uint8_t *packet, size_t capacity);
 
