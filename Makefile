@@ -15,6 +15,7 @@ override LIBDIR := $(if $(filter /%,$(LIBDIR)),,$(PREFIX)/)$(LIBDIR)
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 WIRESHARKDIR ?= $(LIBDIR)/wireshark/plugins
 DOCDIR ?= $(PREFIX)/share/doc/libmesh
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 DEB_REVISION ?= 1
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 20
@@ -408,15 +409,15 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(LIBDIR)/libmesh.a 
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(MANUALS)) $(PREFIX)/share/man/man7/libmesh.7 \
 	$(patsubst docs/%,$(DOCDIR)/%,$(LIBRARY_DOCS) $(EXAMPLES)) \
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(COMPLETIONS)) \
-	$(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
+	$(ZSHDIR)/_mesh $(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
 	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json) $(PREFIX)/share/doc/diolkos-mesh/LICENSE
 
 # DESTDIR may have any name. PREFIX may have no spaces, at which make and pkg-config split words.
 staged = $(foreach name,$(1),'$(DESTDIR)$(name)')
 ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
-ifneq ($(words -$(PREFIX)- -$(LIBDIR)- -$(UNITDIR)- -$(WIRESHARKDIR)- -$(DOCDIR)-),5)
-$(error PREFIX, LIBDIR, UNITDIR, WIRESHARKDIR and DOCDIR cannot have spaces: give other names)
+ifneq ($(words -$(PREFIX)- -$(LIBDIR)- -$(UNITDIR)- -$(WIRESHARKDIR)- -$(DOCDIR)- -$(ZSHDIR)-),6)
+$(error PREFIX, LIBDIR, UNITDIR, WIRESHARKDIR, DOCDIR and ZSHDIR cannot have spaces: give other names)
 endif
 endif
 
@@ -440,6 +441,7 @@ install: installable
 	@install -m 644 $(EXAMPLES) '$(DESTDIR)$(DOCDIR)/examples/'
 	@for file in $(COMPLETIONS); do \
 		install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/'$$(basename $$file .bash); done
+	@install -m 644 docs/completions/_mesh '$(DESTDIR)$(ZSHDIR)/'
 	@$(if $(filter %/mesh-dissect,$(MAINS)),umask 022 && $(BIN)/mesh-dissect --export wireshark >'$(DESTDIR)$(WIRESHARKDIR)/mesh.lua')
 	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node.service'
 	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node@.service'
@@ -470,7 +472,7 @@ help:
 #: make lint       format, static analysis         make format     put the sources into form
 #: make fuzz       FUZZ_SECONDS=20 per target      make test-cross the same bits under qemu (CROSS_SMOKE=1: short)
 #: make docs       bring the generated tables of the documents up to date
-#: make install    PREFIX=/usr/local LIBDIR=lib DESTDIR= UNITDIR= WIRESHARKDIR= DOCDIR=   make uninstall, clean, deps, deps-test
+#: make install    PREFIX=/usr/local LIBDIR=lib DESTDIR= UNITDIR= WIRESHARKDIR= DOCDIR= ZSHDIR=   make uninstall, clean, deps, deps-test
 #: make dist       a tarball of the sources        make deb        packages for this Debian (make deps-deb: what that needs)
 #: make SAN=address,undefined TARGET               a sanitizer build in its own folder (also SAN=thread)
 

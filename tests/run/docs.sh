@@ -124,6 +124,42 @@ if [ -x "$mesh_node" ]; then
     done <"$tmp/types" >"$tmp/unknown"
     check_equal "the documents name every type of tensor" "$(cat "$tmp/unknown")" ""
 fi
+# Zsh knows the same. What its completion system would be given for the last word of a command line is printed instead; without a zsh the
+# lists that its file has are compared.
+check_equal "zsh has the long lists of bash" "$(grep -oE "(types|kernels)='[^']*'" docs/completions/_mesh)" "types='$(
+    sed -n "s/.*types='\(.*\)'/\1/p" docs/completions/mesh-node.bash)'
+kernels='$(sed -n "s/.*--kernel).*-W '\([^']*\)'.*/\1/p" docs/completions/mesh-node.bash)'"
+cat >"$tmp/completed.zsh" <<'END'
+_describe() { local array=${@[-1]}; print -l -- ${(P)array%%:*} }
+_files() { print files }
+compadd() { shift; print -l -- "$@" }
+compset() { [[ $PREFIX == *=* ]] && PREFIX=${PREFIX#*=} }
+words=("$@") CURRENT=$# PREFIX=${@[-1]}
+complete() { source docs/completions/_mesh }
+complete
+END
+as_bash() { # PROGRAM WORD...
+    check_equal "zsh completes ${*:1:$#-1} as bash does" "$(zsh -f "$tmp/completed.zsh" "$BIN/$1" "${@:2}" | sort -u)" "$(completed "$@")"
+}
+if command -v zsh >/dev/null && [ -x "$mesh_node" ]; then
+    as_bash mesh-node ''
+    as_bash mesh-node bench ''
+    for command in run serve ask status plan inspect synth stories train quantize bench keygen; do as_bash mesh-node "$command" --; done
+    as_bash mesh-node quantize --type ''
+    as_bash mesh-node run --kernel ''
+    as_bash mesh-node run --pipeline ''
+    check_equal "so it does after =" "$(zsh -f "$tmp/completed.zsh" "$mesh_node" run --pipeline=o | sort)" \
+        "$(completed mesh-node run --pipeline = o)"
+    if [ -x "$BIN/mesh-monitor" ]; then as_bash mesh-monitor --; fi
+    if [ -x "$BIN/mesh-dissect" ]; then as_bash mesh-dissect -- && as_bash mesh-dissect --export '' && as_bash mesh-dissect -Q ''; fi
+    if [ -x "$BIN/mesh-replay" ]; then
+        as_bash mesh-replay ''
+        as_bash mesh-replay query x.db --named ''
+        for command in info verify run query export diff; do as_bash mesh-replay "$command" --; done
+    fi
+else
+    skip "zsh completes as bash does" "there is no zsh"
+fi
 # Words that the sources declare, and that users read in documents.
 sed -nE 's/^extern const struct kernel kernel_(.*);/\1/p' node/kernel_list.h | sort >"$tmp/kernels"
 check "there are kernels" [ "$(wc -l <"$tmp/kernels")" -gt 3 ]
