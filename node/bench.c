@@ -113,6 +113,12 @@ void bench_value(struct bench_row *row, const char *key, const char *column, int
     row->value[row->values++] = (struct bench_value){.key = key, .column = column, .decimals = decimals, .stat = stat};
 }
 
+/* null in JSON: nothing could be measured. */
+static double known(const struct bench_value *value, double number)
+{
+    return value->stat.runs > 0 ? number : NAN;
+}
+
 static void print_json(struct json *json, const struct bench_row *row)
 {
     char key[64];
@@ -129,11 +135,11 @@ static void print_json(struct json *json, const struct bench_row *row)
     for (size_t i = 0; i < row->values; i++) {
         const struct bench_value *value = &row->value[i];
 
-        json_double(json, value->key, value->stat.median);
+        json_double(json, value->key, known(value, value->stat.median));
         snprintf(key, sizeof key, "%s_min", value->key);
-        json_double(json, key, value->stat.min);
+        json_double(json, key, known(value, value->stat.min));
         snprintf(key, sizeof key, "%s_max", value->key);
-        json_double(json, key, value->stat.max);
+        json_double(json, key, known(value, value->stat.max));
     }
     json_uint(json, "runs", row->values == 0 ? 0 : row->value[0].stat.runs);
     json_event_end(json);
@@ -148,7 +154,10 @@ static void print_line(const struct bench_row *row)
         const struct bench_value *v = &row->value[i];
 
         snprintf(range, sizeof range, " (%.*f-%.*f)", v->decimals, v->stat.min, v->decimals, v->stat.max);
-        snprintf(text, sizeof text, "%.*f %s%s", v->decimals, v->stat.median, v->column, v->stat.runs > 1 ? range : "");
+        if (v->stat.runs > 0)
+            snprintf(text, sizeof text, "%.*f %s%s", v->decimals, v->stat.median, v->column, v->stat.runs > 1 ? range : "");
+        else
+            snprintf(text, sizeof text, "- %s", v->column);
         printf("  %-*s", i + 1 == row->values ? 0 : v->stat.runs > 1 ? 30 : 20, text);
     }
     putchar('\n');

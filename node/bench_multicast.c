@@ -35,7 +35,8 @@ struct multicast {
     uint16_t hosts;                        /* the sender included */
     int sender, to[BENCH_HOSTS_MAX][WAYS]; /* sockets; -1: none */
     struct sockaddr_in name[BENCH_HOSTS_MAX], group;
-    uint8_t tile[TILE_BYTES];
+    uint8_t tile[TILE_BYTES]; /* begins with its number */
+    _Atomic uint32_t number;  /* of the tile being sent: earlier ones that come late do not count */
     _Atomic uint32_t arrived; /* receivers that have the tile being sent */
     _Atomic uint64_t last_ns; /* when the last of them got it */
     atomic_bool is_over;
@@ -115,12 +116,16 @@ static void receive(void *app, uint16_t index)
 {
     struct multicast *m = app;
     uint8_t tile[TILE_BYTES];
+    uint32_t number;
 
     (void)index;
     for (uint32_t spins = 1; !atomic_load(&m->is_over); spins++) {
         for (uint16_t h = 1; h < m->hosts; h++)
             for (int way = 0; way < WAYS; way++)
                 if (recv(m->to[h][way], tile, sizeof tile, MSG_DONTWAIT) > 0) {
+                    memcpy(&number, tile, sizeof number);
+                    if (number != atomic_load(&m->number))
+                        continue;
                     atomic_store(&m->last_ns, mesh_udp_now_ns());
                     atomic_fetch_add(&m->arrived, 1);
                 }
@@ -145,8 +150,10 @@ static void send_tile(struct multicast *m, int way)
 /* Only tiles that all receivers got count. */
 static void measure_tile(struct multicast *m, int way, bool has_receivers)
 {
-    const uint32_t all = has_receivers ? m->hosts - 1u : 0;
+    const uint32_t all = has_receivers ? m->hosts - 1u : 0, number = atomic_load(&m->number) + 1;
 
+    memcpy(m->tile, &number, sizeof number);
+    atomic_store(&m->number, number);
     atomic_store(&m->arrived, 0);
     const uint64_t begin_ns = mesh_udp_now_ns();
     send_tile(m, way);

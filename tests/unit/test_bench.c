@@ -109,6 +109,27 @@ static void a_row_becomes_one_json_object_with_ranges(void **state)
     free(text);
 }
 
+/* A machine that is too busy to measure anything is not infinitely fast. */
+static void what_could_not_be_measured_is_null(void **state)
+{
+    (void)state;
+    const struct bench_series series = {.count = 0};
+    struct bench bench = {.is_json = true};
+    struct bench_row row = {.event = "multicast", .name = "8 nodes"};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    json_init(&bench.json, out);
+    bench_value(&row, "unicast_us", "us", 1, bench_stat_of(&series));
+    bench_print(&bench, &row);
+    fclose(out);
+    assert_string_equal(text, "{\"schema_version\":1,\"event\":\"multicast\",\"unicast_us\":null,\"unicast_us_min\":null,"
+                              "\"unicast_us_max\":null,\"runs\":0}\n");
+    free(text);
+}
+
 static void a_part_that_does_not_fit_is_skipped(void **state)
 {
     (void)state;
@@ -165,6 +186,7 @@ int main(void)
         cmocka_unit_test(bounds_of_a_ratio_leave_out_what_is_far_from_its_median),
         cmocka_unit_test(a_pair_without_a_divisor_is_left_out),
         cmocka_unit_test(a_row_becomes_one_json_object_with_ranges),
+        cmocka_unit_test(what_could_not_be_measured_is_null),
         cmocka_unit_test(a_part_that_does_not_fit_is_skipped),
         cmocka_unit_test(chunks_come_round_after_the_whole_buffer),
         cmocka_unit_test(a_written_model_is_opened_by_its_path_and_leaves_no_file),
