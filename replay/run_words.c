@@ -27,7 +27,7 @@ int run_words_check(char *const *command, int words, struct fail *fail)
 {
     static const char *const addresses[] = {"--listen", "--advertise", "--join", "--peers", "--rank"};
     static const char *const traces[] = {"--record", "--record-size", "--record-time"};
-    static const char *const models[] = {"-m", "--model", "-c", "--cluster"};
+    static const char *const models[] = {"--model", "--cluster"};
     bool has_model = strcmp(command[1], "serve") != 0;
 
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
@@ -41,6 +41,8 @@ int run_words_check(char *const *command, int words, struct fail *fail)
                             traces[i]);
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         has_model |= run_words_option(command, words, models[i]) != NULL;
+    for (int i = 2; i < words; i++) /* -m MODEL, and -mMODEL */
+        has_model |= strncmp(command[i], "-m", 2) == 0 || strncmp(command[i], "-c", 2) == 0;
     if (!has_model)
         return fail_set(fail, EXIT_USAGE, "run: -- %.100s serve: no model: no node would have one: add -m MODEL.gguf", command[0]);
     return 0;
