@@ -11,7 +11,8 @@
 
 void output_begin(struct output *output, const struct run_options *options, const struct tokenizer *tokenizer, bool has_prompt)
 {
-    *output = (struct output){.options = options, .tokenizer = tokenizer, .utf8 = {.is_first = !has_prompt}};
+    *output =
+        (struct output){.options = options, .tokenizer = tokenizer, .utf8 = {.is_first = !has_prompt && tokenizer_puts_space(tokenizer)}};
     json_init(&output->json, stdout);
 }
 

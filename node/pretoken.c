@@ -148,7 +148,7 @@ static size_t after_match(const struct pretoken_stage *stage, const struct view 
     return count >= stage->least && (!stage->is_last || end == view->end) ? end : at;
 }
 
-/* After the match at `at`, or after what lies before the next one. A run that is no match holds none: each byte is read a few times only. */
+/* After the match at `at`, or after what lies before the next one. A run that is no match holds none, so each byte is read a few times. */
 static size_t after_piece(const struct pretoken_stage *stage, const struct view *view, size_t at)
 {
     size_t end = after_match(stage, view, at);

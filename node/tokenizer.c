@@ -1,5 +1,5 @@
-/* Text to ids: user-defined pieces are cut out of the raw text first; what lies between them is merged (tokenizer_merge.c). Without such
- * pieces, and if no piece spans two words, tokenizer_encoding merges word by word. */
+/* Text to ids: user-defined pieces are cut out of the raw text first; what lies between is merged (tokenizer_merge.c), word by word for
+ * byte-level BPE. Without such pieces, and if no piece spans two words, tokenizer_encoding merges everything word by word. */
 #include "tokenizer.h"
 
 #include <assert.h>
@@ -19,7 +19,8 @@ struct tokenizer_encoding {
     const char *text;
     size_t size;
     bool is_special, is_by_word, is_after_text; /* is_after_text: else a space goes before the text */
-    size_t at;                                  /* what comes next: a byte of the text (by word), or a fragment */
+    size_t at;                                  /* the next fragment */
+    struct tokenizer_cursor words;              /* of the text (by word), or of the fragment that was begun (byte-level BPE) */
     struct fragment *fragments, *other;         /* (size + 1): each is at least one byte or piece, so there are at most as many as bytes */
     size_t fragment_count;
     uint32_t user_defined; /* how many have been searched for */
@@ -79,14 +80,41 @@ static int cut_next(struct tokenizer_encoding *e, size_t *work, struct fail *fai
     return 1;
 }
 
+struct tokenizer_cursor tokenizer_cursor_begin(const struct tokenizer *tokenizer, const char *text, size_t size)
+{
+    return (struct tokenizer_cursor){.tokenizer = tokenizer, .cut = {.rule = tokenizer->rule, .text = text, .size = size}};
+}
+
+bool tokenizer_cursor_next(struct tokenizer_cursor *cursor, struct word *word)
+{
+    struct pretoken_cut *cut = &cursor->cut;
+    const size_t start = cut->at;
+
+    if (cut->rule == NULL)
+        return word_next(cut->text, cut->size, cursor->tokenizer->add_space_prefix, &cut->at, word);
+    if (!pretoken_next(cut))
+        return false;
+    *word = (struct word){.text = cut->text + start, .size = (uint32_t)(cut->at - start)};
+    return true;
+}
+
+/* Appends the id of a word that is taken as a whole, or begins to merge it. */
+static int merge_word(struct merger *merger, const struct word *word, struct merge_ids *out, struct fail *fail)
+{
+    const struct tokenizer *t = merger->tokenizer;
+    const int64_t id = t->is_whole_first ? tokenizer_find(t, word->text, word->size) : -1;
+
+    return id >= 0 ? merge_ids_append(out, (uint32_t)id, fail) : merger_begin(merger, word->text, word->size, word->is_spaced, fail);
+}
+
 static int begin_word(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
 {
     struct word word;
 
-    if (!word_next(e->text, e->size, e->tokenizer->add_space_prefix, &e->at, &word))
+    if (!tokenizer_cursor_next(&e->words, &word))
         return 0;
-    spend(work, word.size / COPIED_PER_WORK);
-    return merger_begin(&e->merger, word.text, word.size, word.is_spaced, fail) < 0 ? -1 : 1;
+    spend(work, e->tokenizer->is_bpe + word.size / COPIED_PER_WORK);
+    return merge_word(&e->merger, &word, &e->out, fail) < 0 ? -1 : 1;
 }
 
 static int begin_fragment(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
@@ -101,6 +129,10 @@ static int begin_fragment(struct tokenizer_encoding *e, size_t *work, struct fai
     spend(work, 1 + fragment->size / COPIED_PER_WORK);
     if (fragment->id >= 0)
         return merge_ids_append(&e->out, (uint32_t)fragment->id, fail) < 0 ? -1 : 1;
+    if (e->tokenizer->is_bpe) {
+        e->words = tokenizer_cursor_begin(e->tokenizer, e->text + fragment->offset, fragment->size);
+        return 1;
+    }
     return merger_begin(&e->merger, e->text + fragment->offset, fragment->size, is_prefixed, fail) < 0 ? -1 : 1;
 }
 
@@ -111,6 +143,12 @@ static int begin_next(struct tokenizer_encoding *e, size_t *work, struct fail *f
         return begin_word(e, work, fail);
     if (e->user_defined < e->tokenizer->user_defined_count && e->size > 0)
         return cut_next(e, work, fail);
+    if (e->tokenizer->is_bpe) {
+        const int result = begin_word(e, work, fail);
+
+        if (result != 0)
+            return result;
+    }
     return begin_fragment(e, work, fail);
 }
 
@@ -118,6 +156,7 @@ static int begin(struct tokenizer_encoding *e, struct fail *fail)
 {
     const struct tokenizer *t = e->tokenizer;
 
+    e->words = tokenizer_cursor_begin(t, e->text, e->is_by_word ? e->size : 0);
     e->out = (struct merge_ids){.room = 64, .ids = malloc(64 * sizeof *e->out.ids)};
     if (!e->out.ids)
         return merge_fail_memory(fail);
@@ -226,7 +265,7 @@ int tokenizer_encode_word(const struct tokenizer *tokenizer, const struct word *
     if (word->size > TOKENIZER_TEXT_MAX)
         return fail_set(fail, EXIT_BAD_FILE, "text: a word has %u bytes: at most %d are possible: give a text that has spaces", word->size,
                         TOKENIZER_TEXT_MAX);
-    result = merger_begin(&merger, word->text, word->size, word->is_spaced, fail);
+    result = merge_word(&merger, word, &list, fail);
     if (result == 0)
         result = merger_run(&merger, &work, &list, fail);
     merger_release(&merger);
@@ -263,7 +302,15 @@ int64_t tokenizer_eos(const struct tokenizer *tokenizer)
 
 bool tokenizer_is_end(const struct tokenizer *tokenizer, uint32_t id)
 {
+    for (uint32_t i = 0; i < tokenizer->end_count; i++)
+        if (id == tokenizer->ends[i])
+            return true;
     return id == tokenizer->eos || id == tokenizer->eot || id == tokenizer->eom;
+}
+
+bool tokenizer_puts_space(const struct tokenizer *tokenizer)
+{
+    return tokenizer->add_space_prefix;
 }
 
 const char *tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id, size_t *size)

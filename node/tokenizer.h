@@ -1,7 +1,9 @@
-/* SentencePiece-style tokenizer from GGUF metadata (tokenizer.ggml.model = "llama").
+/* Tokenizer from GGUF metadata: SentencePiece style (tokenizer.ggml.model = "llama") or byte-level BPE ("gpt2").
  *
- * Pieces with scores, merged best score first (ties: leftmost); text without a piece falls back to <0xNN> byte tokens; control tokens are
- * never made from text. Immutable after opening: any thread may use it. */
+ * SentencePiece: pieces with scores, merged best score first (ties: leftmost); text without a piece falls back to <0xNN> byte tokens.
+ * Byte-level BPE: the text is cut into words as tokenizer.ggml.pre says (pretoken.h); in each, bytes are merged in the order of
+ * tokenizer.ggml.merges; a byte without a token becomes the unknown token, or U+FFFD. Control tokens are never made from text. Immutable
+ * after opening: any thread may use it. */
 #ifndef NODE_TOKENIZER_H
 #define NODE_TOKENIZER_H
 
@@ -14,16 +16,22 @@
 
 struct tokenizer;
 
-/* Checks every piece, score and type; another tokenizer model is refused by its name. Copies what it needs: gguf may be closed. */
+/* Checks every piece, score, type and merge; another tokenizer model, or an unknown way to cut a text, is refused by its name. Copies what
+ * it needs: gguf may be closed. */
 struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail);
 /* The same for a model with that many tokens: a tokenizer with more is refused. */
 struct tokenizer *tokenizer_open_for(const struct gguf *gguf, uint32_t vocab, struct fail *fail);
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL is fine */
 
 uint32_t tokenizer_count(const struct tokenizer *tokenizer);
-int64_t tokenizer_bos(const struct tokenizer *tokenizer);              /* id or -1 */
-int64_t tokenizer_eos(const struct tokenizer *tokenizer);              /* id or -1 */
-bool tokenizer_is_end(const struct tokenizer *tokenizer, uint32_t id); /* EOS, and EOT/EOM where the file names them */
+int64_t tokenizer_bos(const struct tokenizer *tokenizer); /* id or -1 */
+int64_t tokenizer_eos(const struct tokenizer *tokenizer); /* id or -1 */
+
+/* EOS, and EOT/EOM where the file names them; of byte-level BPE also control tokens that are called like one, as <|im_end|>. */
+bool tokenizer_is_end(const struct tokenizer *tokenizer, uint32_t id);
+
+/* Is a space put before a text, which generated text then begins with? */
+bool tokenizer_puts_space(const struct tokenizer *tokenizer);
 
 /* Ids of a prompt: BOS first (and EOS last) when the file asks for it and `special` is set, then the text. Any bytes are accepted.
  * *ids is allocated (caller frees with free), *count its length. */
@@ -42,7 +50,8 @@ void tokenizer_encoding_close(struct tokenizer_encoding *encoding); /* NULL is f
 /* The least number of ids of a text of this size: no id stands for more bytes than the longest piece. */
 size_t tokenizer_ids_min(const struct tokenizer *tokenizer, size_t text_size);
 
-/* The bytes of one token as generated text: U+2581 shown as a space, byte tokens as their byte, control and unknown tokens as nothing.
+/* The bytes of one token as generated text: U+2581 of SentencePiece shown as a space, byte tokens and pieces of byte-level BPE as their
+ * bytes, control and unknown tokens as nothing.
  * *size may be 0; the pointer is valid as long as the tokenizer. An id beyond the vocabulary is asserted. */
 const char *tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id, size_t *size);
 

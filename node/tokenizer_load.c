@@ -1,30 +1,22 @@
 /* Reads and checks a vocabulary: everything in the file that tokenizer.c relies on is verified here, once. */
-#include "tokenizer_vocab.h"
-
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hash.h"
-#include "mesh/program/text_decode.h"
+#include "tokenizer_load.h"
 
-#define KEY_MODEL  "tokenizer.ggml.model"
-#define KEY_TOKENS "tokenizer.ggml.tokens"
-#define KEY_SCORES "tokenizer.ggml.scores"
-#define KEY_TYPES  "tokenizer.ggml.token_type"
-#define KEY_BOS    "tokenizer.ggml.bos_token_id"
-#define KEY_EOS    "tokenizer.ggml.eos_token_id"
+#define KEY_MODEL   "tokenizer.ggml.model"
+#define KEY_ADD_BOS "tokenizer.ggml.add_bos_token"
 
-enum { COUNT_MAX = 1 << 24, PIECE_SIZE_MAX = 1 << 16, SPACE_SIZE = 3 };
-static const char space_mark[SPACE_SIZE + 1] = "\xe2\x96\x81"; /* U+2581 */
+enum { COUNT_MAX = 1 << 24, PIECE_SIZE_MAX = 1 << 16 };
 
-static int fail_memory(struct fail *fail)
+int tokenizer_fail_memory(struct fail *fail)
 {
     return fail_set(fail, EXIT_ENVIRONMENT, "tokenizer: out of memory: free some memory");
 }
 
-static int check_model(const struct gguf *gguf, struct fail *fail)
+static int load_model(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
     struct gguf_string model;
     char shown[GGUF_SHOWN_NAME_BYTES];
@@ -35,16 +27,18 @@ static int check_model(const struct gguf *gguf, struct fail *fail)
     if (found == 0)
         return fail_set(fail, EXIT_BAD_FILE, "%s: %s is missing: the file has no vocabulary: give a complete model", gguf_path(gguf),
                         KEY_MODEL);
-    if (model.size == 5 && memcmp(model.text, "llama", 5) == 0)
+    t->is_bpe = model.size == 4 && memcmp(model.text, "gpt2", 4) == 0;
+    if (t->is_bpe || (model.size == 5 && memcmp(model.text, "llama", 5) == 0))
         return 0;
     gguf_show_name(&model, shown);
-    return fail_set(fail, EXIT_BAD_FILE, "%s: %s is '%s', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)",
+    return fail_set(fail, EXIT_BAD_FILE,
+                    "%s: %s is '%s', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece) or 'gpt2' "
+                    "(byte-level BPE)",
                     gguf_path(gguf), KEY_MODEL, shown);
 }
 
-/* An array of `count` elements (any number when count is 0). Returns 1, 0 when absent and not required, or -1. */
-static int find_array(const struct gguf *gguf, const char *key, uint64_t count, bool required, const struct gguf_value **out,
-                      struct fail *fail)
+int tokenizer_find_array(const struct gguf *gguf, const char *key, uint64_t count, bool required, const struct gguf_value **out,
+                         struct fail *fail)
 {
     const struct gguf_value *value = gguf_find(gguf, key);
 
@@ -64,34 +58,15 @@ static int find_array(const struct gguf *gguf, const char *key, uint64_t count, 
     return 1;
 }
 
-static int fail_element_type(const struct gguf *gguf, const char *key, const char *expected, struct fail *fail)
+int tokenizer_fail_element_type(const struct gguf *gguf, const char *key, const char *expected, struct fail *fail)
 {
     return fail_set(fail, EXIT_BAD_FILE, "%s: %s has elements of the wrong type, expected %s: get another copy of the model",
                     gguf_path(gguf), key, expected);
 }
 
-static int hex_digit(char c)
+int tokenizer_refuse_overwritten(const struct gguf *gguf, const char *key, struct fail *fail)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The value of "<0xNN>", or -1. */
-static int byte_of(const char *text, size_t size)
-{
-    int high, low;
-
-    if (size != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>')
-        return -1;
-    high = hex_digit(text[3]);
-    low = hex_digit(text[4]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
-static int refuse_overwritten(const struct gguf *gguf, struct fail *fail)
-{
-    return fail_set(fail, EXIT_BAD_FILE, "%s: %s: the file was overwritten while it was read: try again", gguf_path(gguf), KEY_TOKENS);
+    return fail_set(fail, EXIT_BAD_FILE, "%s: %s: the file was overwritten while it was read: try again", gguf_path(gguf), key);
 }
 
 /* The file is mapped, so another process may change its lengths between the two passes. */
@@ -106,43 +81,24 @@ static int load_texts(struct tokenizer *t, const struct gguf *gguf, const struct
         if (text.size > PIECE_SIZE_MAX)
             return fail_set(fail, EXIT_BAD_FILE,
                             "%s: %s: entry %" PRIu32 " has %zu bytes, at most %d are possible: get another copy of the model",
-                            gguf_path(gguf), KEY_TOKENS, id, text.size, PIECE_SIZE_MAX);
+                            gguf_path(gguf), TOKENIZER_KEY_TOKENS, id, text.size, PIECE_SIZE_MAX);
         total += text.size;
     }
     if (id != t->count)
-        return refuse_overwritten(gguf, fail);
+        return tokenizer_refuse_overwritten(gguf, TOKENIZER_KEY_TOKENS, fail);
     t->bytes = malloc(2 * total + 1); /* texts, and their shown forms, which are never longer */
     if (!t->bytes)
-        return fail_memory(fail);
+        return tokenizer_fail_memory(fail);
     end = t->bytes;
     cursor = 0;
     left = total;
     for (id = 0; id < t->count; id++) {
         if (!gguf_array_next_string(tokens, &cursor, &text) || text.size > left)
-            return refuse_overwritten(gguf, fail);
+            return tokenizer_refuse_overwritten(gguf, TOKENIZER_KEY_TOKENS, fail);
         left -= text.size;
         memcpy(end, text.text, text.size);
         t->pieces[id] = (struct piece){.text = end, .text_size = (uint32_t)text.size};
-        end += 2 * text.size; /* the second half is for show_piece */
-    }
-    return 0;
-}
-
-static int load_scores(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
-{
-    const struct gguf_value *scores;
-
-    if (find_array(gguf, KEY_SCORES, t->count, true, &scores, fail) < 0)
-        return -1;
-    if (scores->element_type != GGUF_F32)
-        return fail_element_type(gguf, KEY_SCORES, "f32", fail);
-    for (uint32_t id = 0; id < t->count; id++) {
-        float score = gguf_array_float(scores, id);
-
-        if (!isfinite(score))
-            return fail_set(fail, EXIT_BAD_FILE, "%s: %s: entry %" PRIu32 " is not a finite number: get another copy of the model",
-                            gguf_path(gguf), KEY_SCORES, id);
-        t->pieces[id].score = score;
+        end += 2 * text.size; /* the second half is for the shown form */
     }
     return 0;
 }
@@ -160,27 +116,30 @@ static int refuse_byte(const struct gguf *gguf, uint32_t id, const struct piece 
     gguf_show_name(&text, shown);
     return fail_set(fail, EXIT_BAD_FILE,
                     "%s: %s: entry %" PRIu32 " says byte, but the token is '%s', not <0x00> to <0xFF>: get another copy of the model",
-                    gguf_path(gguf), KEY_TYPES, id, shown);
+                    gguf_path(gguf), TOKENIZER_KEY_TYPES, id, shown);
 }
 
-/* Without the array every piece is normal, except byte pieces, known by their text, and those that load_specials marks. */
+/* Without the array every piece is normal, except byte pieces, known by their text, and those that load_specials marks. Byte-level BPE has
+ * none of these. */
 static int load_types(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
     const struct gguf_value *types = NULL;
 
-    if (find_array(gguf, KEY_TYPES, t->count, false, &types, fail) < 0)
+    if (tokenizer_find_array(gguf, TOKENIZER_KEY_TYPES, t->count, false, &types, fail) < 0)
         return -1;
     if (types && !is_integer(types->element_type))
-        return fail_element_type(gguf, KEY_TYPES, "an integer", fail);
+        return tokenizer_fail_element_type(gguf, TOKENIZER_KEY_TYPES, "an integer", fail);
     for (uint32_t id = 0; id < t->count; id++) {
         struct piece *piece = &t->pieces[id];
-        int byte = byte_of(piece->text, piece->text_size);
+        int byte = t->is_bpe ? -1 : tokenizer_spm_byte(piece->text, piece->text_size);
         int64_t type = types ? gguf_array_int(types, id) : byte >= 0 ? PIECE_BYTE : PIECE_NORMAL;
 
         if (type < PIECE_NORMAL || type > PIECE_BYTE)
             return fail_set(fail, EXIT_BAD_FILE,
                             "%s: %s: entry %" PRIu32 " is %" PRId64 ", 1 to 6 are known: get another copy of the model", gguf_path(gguf),
-                            KEY_TYPES, id, type);
+                            TOKENIZER_KEY_TYPES, id, type);
+        if (type == PIECE_BYTE && t->is_bpe)
+            type = PIECE_NORMAL;
         if (type == PIECE_BYTE && byte < 0)
             return refuse_byte(gguf, id, piece, fail);
         piece->type = (enum piece_type)type;
@@ -209,36 +168,29 @@ static int load_flag(const struct gguf *gguf, const char *key, bool *flag, struc
     return gguf_get_bool(gguf, key, flag, fail) < 0 ? -1 : 0;
 }
 
-/* SentencePiece's own ids stand in for an absent key, where the piece has the right type. */
-static void default_id(const struct tokenizer *t, const struct gguf *gguf, const char *key, uint32_t id, enum piece_type type, int64_t *out)
-{
-    if (*out < 0 && !gguf_find(gguf, key) && id < t->count && t->pieces[id].type == type)
-        *out = id;
-}
-
 static int load_specials(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
-    static const char key_unknown[] = "tokenizer.ggml.unknown_token_id";
-
     t->add_bos = true;
     t->add_space_prefix = true;
-    if (load_id(t, gguf, KEY_BOS, &t->bos, fail) || load_id(t, gguf, KEY_EOS, &t->eos, fail) ||
-        load_id(t, gguf, key_unknown, &t->unknown, fail) || load_id(t, gguf, "tokenizer.ggml.eot_token_id", &t->eot, fail) ||
-        load_id(t, gguf, "tokenizer.ggml.eom_token_id", &t->eom, fail) ||
-        load_flag(gguf, "tokenizer.ggml.add_bos_token", &t->add_bos, fail) ||
+    if (t->is_bpe && tokenizer_bpe_load_rule(t, gguf, fail) < 0)
+        return -1;
+    if (load_id(t, gguf, TOKENIZER_KEY_BOS, &t->bos, fail) || load_id(t, gguf, TOKENIZER_KEY_EOS, &t->eos, fail) ||
+        load_id(t, gguf, TOKENIZER_KEY_UNKNOWN, &t->unknown, fail) || load_id(t, gguf, "tokenizer.ggml.eot_token_id", &t->eot, fail) ||
+        load_id(t, gguf, "tokenizer.ggml.eom_token_id", &t->eom, fail) || load_flag(gguf, KEY_ADD_BOS, &t->add_bos, fail) ||
         load_flag(gguf, "tokenizer.ggml.add_eos_token", &t->add_eos, fail) ||
         load_flag(gguf, "tokenizer.ggml.add_space_prefix", &t->add_space_prefix, fail))
         return -1;
-    default_id(t, gguf, key_unknown, 0, PIECE_UNKNOWN, &t->unknown);
-    default_id(t, gguf, KEY_BOS, 1, PIECE_CONTROL, &t->bos);
-    default_id(t, gguf, KEY_EOS, 2, PIECE_CONTROL, &t->eos);
-    if (t->add_bos && t->bos < 0 && gguf_find(gguf, "tokenizer.ggml.add_bos_token"))
-        return fail_set(fail, EXIT_BAD_FILE, "%s: tokenizer.ggml.add_bos_token is true, but %s is missing: get another copy of the model",
-                        gguf_path(gguf), KEY_BOS);
+    if (t->is_bpe)
+        t->add_space_prefix = false; /* as in other programs, whatever the file says */
+    else
+        tokenizer_spm_default_ids(t, gguf);
+    if (t->add_bos && t->bos < 0 && (t->is_bpe || gguf_find(gguf, KEY_ADD_BOS)))
+        return fail_set(fail, EXIT_BAD_FILE, "%s: %s is true%s, but %s is missing: get another copy of the model", gguf_path(gguf),
+                        KEY_ADD_BOS, gguf_find(gguf, KEY_ADD_BOS) ? "" : " by tokenizer.ggml.pre", TOKENIZER_KEY_BOS);
     if (t->add_eos && t->eos < 0)
         return fail_set(fail, EXIT_BAD_FILE, "%s: tokenizer.ggml.add_eos_token is true, but %s is missing: get another copy of the model",
-                        gguf_path(gguf), KEY_EOS);
-    if (!gguf_find(gguf, KEY_TYPES)) {
+                        gguf_path(gguf), TOKENIZER_KEY_EOS);
+    if (!gguf_find(gguf, TOKENIZER_KEY_TYPES)) {
         const int64_t control[] = {t->bos, t->eos, t->eot, t->eom};
 
         for (size_t i = 0; i < sizeof control / sizeof control[0]; i++)
@@ -247,47 +199,9 @@ static int load_specials(struct tokenizer *t, const struct gguf *gguf, struct fa
         if (t->unknown >= 0)
             t->pieces[t->unknown].type = PIECE_UNKNOWN;
     }
+    if (t->is_bpe)
+        tokenizer_bpe_find_ends(t, gguf_find(gguf, TOKENIZER_KEY_TYPES) != NULL);
     return 0;
-}
-
-static int check_bytes(const struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
-{
-    unsigned missing = 0, first = 0;
-
-    for (unsigned byte = 256; byte-- > 0;) {
-        if (t->byte_ids[byte] < 0) {
-            missing++;
-            first = byte;
-        }
-    }
-    if (missing > 0 && t->unknown < 0)
-        return fail_set(fail, EXIT_BAD_FILE,
-                        "%s: %s: %u of the 256 byte tokens are missing (the first is <0x%02X>) and there is no unknown token: "
-                        "some text could not be encoded: get another copy of the model",
-                        gguf_path(gguf), KEY_TOKENS, missing, first);
-    return 0;
-}
-
-static void show_piece(struct piece *piece)
-{
-    char *shown = (char *)(uintptr_t)piece->text + piece->text_size; /* room left by load_texts */
-    uint32_t size = 0;
-
-    piece->shown = shown;
-    if (piece->type == PIECE_CONTROL || piece->type == PIECE_UNKNOWN)
-        return;
-    if (piece->type == PIECE_BYTE) {
-        shown[0] = (char)(unsigned char)byte_of(piece->text, piece->text_size);
-        piece->shown_size = 1;
-        return;
-    }
-    for (uint32_t i = 0; i < piece->text_size; size++) {
-        bool space = piece->text_size - i >= SPACE_SIZE && memcmp(piece->text + i, space_mark, SPACE_SIZE) == 0;
-
-        shown[size] = space ? ' ' : piece->text[i];
-        i += space ? SPACE_SIZE : 1;
-    }
-    piece->shown_size = size;
 }
 
 /* The slot that holds this text, or the free slot for it. */
@@ -313,7 +227,8 @@ int64_t tokenizer_find(const struct tokenizer *tokenizer, const char *text, size
     return (int64_t)*slot_of(tokenizer, text, size) - 1;
 }
 
-/* Of pieces with the same text the last one counts, as in the reference implementation. */
+/* Of pieces with the same text the last one counts, as in the reference implementation. A user-defined one of byte-level BPE, which is cut
+ * out of the text by itself, makes way for any other. */
 static int build_table(struct tokenizer *t, struct fail *fail)
 {
     uint32_t slots = 16;
@@ -322,16 +237,23 @@ static int build_table(struct tokenizer *t, struct fail *fail)
         slots *= 2;
     t->slots = calloc(slots, sizeof *t->slots);
     if (!t->slots)
-        return fail_memory(fail);
+        return tokenizer_fail_memory(fail);
     t->slot_mask = slots - 1;
     t->seed = hash_random_seed();
     for (uint32_t id = 0; id < t->count; id++) {
         struct piece *piece = &t->pieces[id];
 
-        show_piece(piece);
+        uint32_t *slot;
+
+        if (t->is_bpe)
+            tokenizer_bpe_show(piece);
+        else
+            tokenizer_spm_show(piece);
         if (piece->text_size == 0 || piece->type == PIECE_CONTROL || piece->type == PIECE_UNKNOWN || piece->type == PIECE_BYTE)
             continue;
-        *slot_of(t, piece->text, piece->text_size) = id + 1;
+        slot = slot_of(t, piece->text, piece->text_size);
+        if (!t->is_bpe || piece->type != PIECE_USER_DEFINED || *slot == 0)
+            *slot = id + 1;
         if (piece->text_size > t->text_size_max)
             t->text_size_max = piece->text_size;
     }
@@ -357,7 +279,7 @@ static int list_user_defined(struct tokenizer *t, struct fail *fail)
         count += t->pieces[id].type == PIECE_USER_DEFINED && t->pieces[id].text_size > 0;
     t->user_defined = malloc((count + 1) * sizeof *t->user_defined);
     if (!t->user_defined)
-        return fail_memory(fail);
+        return tokenizer_fail_memory(fail);
     for (uint32_t id = 0; id < t->count; id++)
         if (t->pieces[id].type == PIECE_USER_DEFINED && t->pieces[id].text_size > 0)
             t->user_defined[t->user_defined_count++] = id;
@@ -365,58 +287,24 @@ static int list_user_defined(struct tokenizer *t, struct fail *fail)
     return 0;
 }
 
-/* Could this piece hold the end of one word and the beginning of the next? */
-static bool crosses_words(const struct piece *piece)
-{
-    uint32_t before = 0;
-
-    for (size_t at = 0; at < piece->text_size;) {
-        uint32_t character;
-        const size_t length = text_decode(piece->text + at, piece->text_size - at, &character);
-
-        if (at > 0 && ((character == '\n') != (before == '\n') || (character == WORD_SPACE_MARK && before != WORD_SPACE_MARK)))
-            return true;
-        before = character;
-        at += length;
-    }
-    return false;
-}
-
-static bool is_by_word(const struct tokenizer *tokenizer)
-{
-    if (tokenizer->user_defined_count > 0)
-        return false;
-    for (uint32_t id = 0; id < tokenizer->count; id++) {
-        const struct piece *piece = &tokenizer->pieces[id];
-        const bool is_text = piece->type == PIECE_NORMAL || piece->type == PIECE_UNUSED;
-
-        if (is_text && crosses_words(piece))
-            return false;
-    }
-    return true;
-}
-
 static int load(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
     const struct gguf_value *tokens;
 
-    if (check_model(gguf, fail) || find_array(gguf, KEY_TOKENS, 0, true, &tokens, fail) < 0)
+    if (load_model(t, gguf, fail) || tokenizer_find_array(gguf, TOKENIZER_KEY_TOKENS, 0, true, &tokens, fail) < 0)
         return -1;
     if (tokens->element_type != GGUF_STRING)
-        return fail_element_type(gguf, KEY_TOKENS, "string", fail);
+        return tokenizer_fail_element_type(gguf, TOKENIZER_KEY_TOKENS, "string", fail);
     t->count = (uint32_t)tokens->count;
     t->pieces = calloc(t->count, sizeof *t->pieces);
     if (!t->pieces)
-        return fail_memory(fail);
+        return tokenizer_fail_memory(fail);
     for (size_t byte = 0; byte < 256; byte++)
         t->byte_ids[byte] = -1;
-    if (load_texts(t, gguf, tokens, fail) || load_scores(t, gguf, fail) || load_types(t, gguf, fail) || load_specials(t, gguf, fail) ||
-        check_bytes(t, gguf, fail))
+    if (load_texts(t, gguf, tokens, fail) || (!t->is_bpe && tokenizer_spm_load_scores(t, gguf, fail)) || load_types(t, gguf, fail) ||
+        load_specials(t, gguf, fail) || build_table(t, fail) || list_user_defined(t, fail))
         return -1;
-    if (build_table(t, fail) || list_user_defined(t, fail))
-        return -1;
-    t->is_by_word = is_by_word(t);
-    return 0;
+    return t->is_bpe ? tokenizer_bpe_finish(t, gguf, fail) : tokenizer_spm_finish(t, gguf, fail);
 }
 
 struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail)
@@ -424,7 +312,7 @@ struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail)
     struct tokenizer *t = calloc(1, sizeof *t);
 
     if (!t) {
-        fail_memory(fail);
+        tokenizer_fail_memory(fail);
         return NULL;
     }
     if (load(t, gguf, fail)) {
@@ -454,5 +342,7 @@ void tokenizer_close(struct tokenizer *tokenizer)
     free(tokenizer->bytes);
     free(tokenizer->slots);
     free(tokenizer->user_defined);
+    free(tokenizer->merges);
+    free(tokenizer->merge_slots);
     free(tokenizer);
 }

@@ -1,12 +1,14 @@
 #include "tokenizer_merge.h"
 
 #include <assert.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct merge_symbol {
-    uint32_t offset, size;  /* in the escaped text; size 0: merged into the one before */
+    uint32_t offset, size;  /* in the merger's text; size 0: merged into the one before */
     uint32_t before, after; /* neighbours; NONE at the ends */
+    uint32_t id;            /* NONE: it is no piece */
 };
 #define NONE UINT32_MAX
 
@@ -14,6 +16,7 @@ struct merge_pair {
     float score;
     uint32_t left, right; /* symbols */
     uint32_t size;        /* of both when the pair was found; if it differs now, the pair is outdated */
+    uint32_t id;          /* of the piece that they form */
 };
 
 enum { SPACE_SIZE = 3, PAIRS_PER_SYMBOL = 3 /* one per neighbour, two more per merge */ };
@@ -72,17 +75,39 @@ static struct merge_pair heap_pop(struct merger *m)
     return best;
 }
 
+static uint32_t id_or_none(int64_t id)
+{
+    return id >= 0 ? (uint32_t)id : NONE;
+}
+
+/* The id and score of the piece that two neighbours form; NONE if they form none. A rank is exact as a float. */
+static uint32_t joined(const struct merger *m, const struct merge_symbol *left, const struct merge_symbol *right, float *score)
+{
+    const struct tokenizer *t = m->tokenizer;
+    int64_t id;
+
+    if (t->is_bpe) {
+        const struct tokenizer_merge *merge = left->id == NONE || right->id == NONE ? NULL : tokenizer_find_merge(t, left->id, right->id);
+
+        static_assert(TOKENIZER_MERGES_MAX <= 1 << FLT_MANT_DIG);
+        *score = merge != NULL ? -(float)(merge - t->merges) : 0;
+        return merge != NULL ? merge->result : NONE;
+    }
+    id = tokenizer_find(t, m->text + left->offset, left->size + right->size);
+    *score = id >= 0 ? t->pieces[id].score : 0;
+    return id_or_none(id);
+}
+
 static void consider(struct merger *m, uint32_t left, uint32_t right)
 {
-    uint32_t size;
-    int64_t id;
+    struct merge_pair pair = {.left = left, .right = right};
 
     if (left == NONE || right == NONE)
         return;
-    size = m->symbols[left].size + m->symbols[right].size;
-    id = tokenizer_find(m->tokenizer, m->text + m->symbols[left].offset, size);
-    if (id >= 0)
-        heap_push(m, (struct merge_pair){.score = m->tokenizer->pieces[id].score, .left = left, .right = right, .size = size});
+    pair.size = m->symbols[left].size + m->symbols[right].size;
+    pair.id = joined(m, &m->symbols[left], &m->symbols[right], &pair.score);
+    if (pair.id != NONE)
+        heap_push(m, pair);
 }
 
 static void join_best(struct merger *m)
@@ -93,6 +118,7 @@ static void join_best(struct merger *m)
     if (left->size == 0 || right->size == 0 || left->size + right->size != pair.size)
         return;
     left->size = pair.size;
+    left->id = pair.id;
     left->after = right->after;
     right->size = 0;
     if (left->after != NONE)
@@ -102,6 +128,12 @@ static void join_best(struct merger *m)
 }
 
 /* ---- the beginning ---- */
+
+/* A character of SentencePiece, a byte of byte-level BPE. */
+static uint32_t symbol_size(const struct merger *m, uint32_t offset)
+{
+    return m->tokenizer->is_bpe ? 1 : word_character_size((unsigned char)m->text[offset]);
+}
 
 static uint32_t escape(char *out, const char *text, size_t size, bool is_prefixed)
 {
@@ -125,7 +157,7 @@ static uint32_t count_symbols(const struct merger *m)
     uint32_t count = 0;
 
     for (uint32_t offset = 0; offset < m->text_size; count++)
-        offset += word_character_size((unsigned char)m->text[offset]);
+        offset += symbol_size(m, offset);
     return count;
 }
 
@@ -153,10 +185,14 @@ static int make_symbol_room(struct merger *m, size_t symbols, struct fail *fail)
 
 int merger_begin(struct merger *merger, const char *text, size_t size, bool is_prefixed, struct fail *fail)
 {
-    assert((size > 0 || is_prefixed) && size <= TOKENIZER_TEXT_MAX && merger->stage == MERGE_DONE);
-    if (make_text_room(merger, SPACE_SIZE * (size + 1), fail) < 0)
+    const bool is_bpe = merger->tokenizer->is_bpe;
+
+    assert((size > 0 || is_prefixed) && size <= TOKENIZER_TEXT_MAX && merger->stage == MERGE_DONE && !(is_bpe && is_prefixed));
+    if (make_text_room(merger, is_bpe ? size : SPACE_SIZE * (size + 1), fail) < 0)
         return -1;
-    merger->text_size = escape(merger->text, text, size, is_prefixed);
+    if (is_bpe)
+        memcpy(merger->text, text, size);
+    merger->text_size = is_bpe ? (uint32_t)size : escape(merger->text, text, size, is_prefixed);
     merger->count = count_symbols(merger);
     assert(merger->count > 0);
     if (make_symbol_room(merger, merger->count, fail) < 0)
@@ -169,14 +205,28 @@ int merger_begin(struct merger *merger, const char *text, size_t size, bool is_p
 
 /* ---- continuing ---- */
 
-/* Byte tokens for a symbol that is no piece; one unknown token if a byte token is missing (the vocabulary has one then). */
+/* U+FFFD, for a byte without a token: the vocabulary has no unknown token, hence all bytes of text. */
+static int append_replacement(const struct tokenizer *t, struct merge_ids *out, struct fail *fail)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    const int64_t whole = tokenizer_find(t, replacement, sizeof replacement - 1);
+
+    if (whole >= 0)
+        return merge_ids_append(out, (uint32_t)whole, fail);
+    for (const char *byte = replacement; *byte != 0; byte++)
+        if (merge_ids_append(out, (uint32_t)t->byte_ids[(unsigned char)*byte], fail) < 0)
+            return -1;
+    return 0;
+}
+
+/* Byte tokens for a symbol that is no piece; one unknown token if a byte token is missing, and the vocabulary has an unknown token. */
 static int append_bytes(const struct merger *m, const struct merge_symbol *symbol, struct merge_ids *out, struct fail *fail)
 {
     const struct tokenizer *t = m->tokenizer;
 
     for (uint32_t i = 0; i < symbol->size; i++)
         if (t->byte_ids[(unsigned char)m->text[symbol->offset + i]] < 0)
-            return merge_ids_append(out, (uint32_t)t->unknown, fail);
+            return t->unknown >= 0 ? merge_ids_append(out, (uint32_t)t->unknown, fail) : append_replacement(t, out, fail);
     for (uint32_t i = 0; i < symbol->size; i++)
         if (merge_ids_append(out, (uint32_t)t->byte_ids[(unsigned char)m->text[symbol->offset + i]], fail))
             return -1;
@@ -185,20 +235,20 @@ static int append_bytes(const struct merger *m, const struct merge_symbol *symbo
 
 static int append_symbol(const struct merger *m, const struct merge_symbol *symbol, struct merge_ids *out, struct fail *fail)
 {
-    const int64_t id = tokenizer_find(m->tokenizer, m->text + symbol->offset, symbol->size);
-
-    return id >= 0 ? merge_ids_append(out, (uint32_t)id, fail) : append_bytes(m, symbol, out, fail);
+    return symbol->id != NONE ? merge_ids_append(out, symbol->id, fail) : append_bytes(m, symbol, out, fail);
 }
 
 /* The next symbol, and its pair with the one before. */
 static void split_next(struct merger *m)
 {
-    const uint32_t at = m->at++, left = m->text_size - m->offset, length = word_character_size((unsigned char)m->text[m->offset]);
+    const uint32_t at = m->at++, left = m->text_size - m->offset, length = symbol_size(m, m->offset);
     struct merge_symbol *symbol = &m->symbols[at];
 
     assert(left > 0);
     *symbol = (struct merge_symbol){.offset = m->offset, .size = length < left ? length : left, .after = at + 1};
     symbol->before = at > 0 ? at - 1 : NONE;
+    symbol->id = id_or_none(m->tokenizer->is_bpe ? m->tokenizer->byte_ids[(unsigned char)m->text[m->offset]]
+                                                 : tokenizer_find(m->tokenizer, m->text + m->offset, symbol->size));
     m->offset += symbol->size;
     consider(m, symbol->before, at);
     if (m->at < m->count)

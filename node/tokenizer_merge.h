@@ -1,7 +1,8 @@
 /* Text to ids by merging, in bounded pieces of work: the text between user-defined pieces, or one word.
  *
  * The merging is that of SentencePiece's BPE (Kudo, Richardson 2018): symbols start as characters; of all neighbours that form a piece, the
- * pair with the best score is joined, the leftmost first. A heap of such pairs, in which outdated ones are skipped, makes it O(n log n).
+ * pair with the best score is joined, the leftmost first. Byte-level BPE starts with bytes; neighbours are joined if the vocabulary lists
+ * them as a merge, the earliest of the list first. A heap of pairs, in which outdated ones are skipped, makes it O(n log n).
  * For tokenizer.c only. */
 #ifndef NODE_TOKENIZER_MERGE_H
 #define NODE_TOKENIZER_MERGE_H
@@ -22,7 +23,7 @@ struct merge_pair;
 /* Starts as {.tokenizer}; takes one text after another and reuses its memory. */
 struct merger {
     const struct tokenizer *tokenizer;
-    char *text; /* (text_size) escaped */
+    char *text; /* (text_size) a copy; of SentencePiece, escaped */
     struct merge_symbol *symbols;
     struct merge_pair *heap;     /* the best pair first */
     size_t text_room, heap_room; /* bytes; pairs */
@@ -33,8 +34,8 @@ struct merger {
     enum merge_stage { MERGE_DONE, MERGE_SPLIT, MERGE_JOIN, MERGE_WRITE } stage;
 };
 
-/* Copies the text, at most TOKENIZER_TEXT_MAX bytes, with a space before it if is_prefixed; the two together are not empty, and the text
- * before is done (asserted). -1: no memory, with fail set. */
+/* Copies the text, at most TOKENIZER_TEXT_MAX bytes, with a space before it if is_prefixed (SentencePiece only); the two together are not
+ * empty, and the text before is done (asserted). -1: no memory, with fail set. */
 int merger_begin(struct merger *merger, const char *text, size_t size, bool is_prefixed, struct fail *fail);
 
 /* Continues, and appends the ids to out. *work: symbols that may be read or joined, and what is left of them. 1: done, 0: *work is used up,

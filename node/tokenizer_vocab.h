@@ -1,25 +1,36 @@
-/* The vocabulary behind a tokenizer; shared by tokenizer_load.c, which fills it, and tokenizer.c, tokenizer_merge.c and
- * tokenizer_words.c, which use it. Not for others. */
+/* The vocabulary behind a tokenizer; shared by tokenizer_load*.c, which fill it, and tokenizer.c, tokenizer_merge.c and tokenizer_words.c,
+ * which use it. Not for others. */
 #ifndef NODE_TOKENIZER_VOCAB_H
 #define NODE_TOKENIZER_VOCAB_H
 
+#include "pretoken.h"
 #include "tokenizer.h"
 #include "word.h"
 
-enum { TOKENIZER_TEXT_MAX = 1 << 24 }; /* largest text that is merged as a whole */
+enum {
+    TOKENIZER_TEXT_MAX = 1 << 24, /* largest text that is merged as a whole */
+    TOKENIZER_MERGES_MAX = 1 << 22,
+    TOKENIZER_ENDS_MAX = 32
+};
 
 /* Numbers of tokenizer.ggml.token_type. */
 enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER_DEFINED, PIECE_UNUSED, PIECE_BYTE };
 
 struct piece {
-    const char *text;  /* as in the file: U+2581 for a space */
+    const char *text;  /* as in the file: U+2581 for a space; of byte-level BPE, the bytes for which it stands, if text can become it */
     const char *shown; /* as in generated text */
     uint32_t text_size, shown_size;
-    float score; /* finite */
+    float score; /* finite; 0 of byte-level BPE */
     enum piece_type type;
 };
 
+/* Two neighbours that are joined. Of several that could be, the earliest in the list comes first. */
+struct tokenizer_merge {
+    uint32_t left, right, result; /* ids */
+};
+
 struct tokenizer {
+    bool is_bpe; /* byte-level BPE; else SentencePiece */
     uint32_t count;
     struct piece *pieces;   /* (count) */
     char *bytes;            /* what the pieces point into */
@@ -29,14 +40,39 @@ struct tokenizer {
     uint32_t text_size_max; /* of the pieces in the table */
     uint32_t *user_defined; /* (user_defined_count) found in raw text before anything else: longest first, then by id */
     uint32_t user_defined_count;
-    int64_t byte_ids[256];               /* id of <0xNN>, or -1 */
+    int64_t byte_ids[256];               /* id of <0xNN>, or of the piece that is this one byte; or -1 */
     int64_t bos, eos, unknown, eot, eom; /* id or -1 */
     bool add_bos, add_eos, add_space_prefix;
     bool is_by_word; /* no piece goes from one word into the next, and none is user-defined: words may be merged one by one */
+
+    /* of byte-level BPE */
+    const struct pretoken_rule *rule;
+    bool is_whole_first;            /* a word that is a piece is taken at once */
+    struct tokenizer_merge *merges; /* (merge_count) */
+    uint32_t merge_count;
+    uint32_t
+        *merge_slots; /* (merge_slot_mask + 1) hash table of the merges by left and right: index + 1, 0 is free; at most half are taken */
+    uint32_t merge_slot_mask;
+    uint32_t ends[TOKENIZER_ENDS_MAX]; /* (end_count) found by their names */
+    uint32_t end_count;
 };
+
+/* The words of a text, as the vocabulary wants them. The text is borrowed. */
+struct tokenizer_cursor {
+    const struct tokenizer *tokenizer;
+    struct pretoken_cut cut; /* .rule is NULL for SentencePiece */
+};
+
+struct tokenizer_cursor tokenizer_cursor_begin(const struct tokenizer *tokenizer, const char *text, size_t size);
+
+/* The next word; false after the last. size < 2^32. */
+bool tokenizer_cursor_next(struct tokenizer_cursor *cursor, struct word *word);
 
 /* The id of the piece with exactly this text, or -1. Control, unknown and byte pieces are never found. */
 int64_t tokenizer_find(const struct tokenizer *tokenizer, const char *text, size_t size);
+
+/* The merge of two neighbours, or NULL. Its place in the list of merges is its rank. */
+const struct tokenizer_merge *tokenizer_find_merge(const struct tokenizer *tokenizer, int64_t left, int64_t right);
 
 /* Ids of one word by merging alone: no special tokens, and user-defined pieces are not cut out. *ids as of tokenizer_encode. */
 int tokenizer_encode_word(const struct tokenizer *tokenizer, const struct word *word, uint32_t **ids, size_t *count, struct fail *fail);

@@ -86,10 +86,10 @@ static int learn_word(struct tokenizer_words *words, struct word_table_entry *en
 
 static int encode_words(struct tokenizer_words *words, const char *text, size_t size, struct fail *fail)
 {
+    struct tokenizer_cursor cursor = tokenizer_cursor_begin(words->tokenizer, text, size);
     struct word word;
-    size_t at = 0;
 
-    while (word_next(text, size, words->tokenizer->add_space_prefix, &at, &word)) {
+    while (tokenizer_cursor_next(&cursor, &word)) {
         struct word_table_entry *entry = word_table_find(&words->table, &word);
 
         if (entry == NULL)

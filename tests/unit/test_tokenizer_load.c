@@ -103,9 +103,9 @@ static void a_vocabulary_has_no_more_tokens_than_the_model_has_rows(void **state
     tokenizer_close(vocab_open(&v));
     v.rows = FIRST;
     refuses(&v, "test.gguf: the tokenizer has 260 tokens, the model 259: convert the file again");
-    v.model = "gpt2";
-    refuses(&v,
-            "test.gguf: tokenizer.ggml.model is 'gpt2', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)");
+    v.model = "gpt-2";
+    refuses(&v, "test.gguf: tokenizer.ggml.model is 'gpt-2', which is not supported: "
+                "give a model whose tokenizer is 'llama' (SentencePiece) or 'gpt2' (byte-level BPE)");
 }
 
 static void a_bad_vocabulary_is_refused_naming_the_key(void **state)
@@ -115,15 +115,15 @@ static void a_bad_vocabulary_is_refused_naming_the_key(void **state)
     (void)state;
     v.model = NULL;
     refuses(&v, "test.gguf: tokenizer.ggml.model is missing: the file has no vocabulary: give a complete model");
-    v.model = "gpt2";
-    refuses(&v,
-            "test.gguf: tokenizer.ggml.model is 'gpt2', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)");
+    v.model = "gpt-2";
+    refuses(&v, "test.gguf: tokenizer.ggml.model is 'gpt-2', which is not supported: "
+                "give a model whose tokenizer is 'llama' (SentencePiece) or 'gpt2' (byte-level BPE)");
     v.model = "\033[2J";
-    refuses(&v,
-            "test.gguf: tokenizer.ggml.model is '?[2J', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)");
+    refuses(&v, "test.gguf: tokenizer.ggml.model is '?[2J', which is not supported: "
+                "give a model whose tokenizer is 'llama' (SentencePiece) or 'gpt2' (byte-level BPE)");
     v.model = "bert";
-    refuses(&v,
-            "test.gguf: tokenizer.ggml.model is 'bert', which is not supported: give a model whose tokenizer is 'llama' (SentencePiece)");
+    refuses(&v, "test.gguf: tokenizer.ggml.model is 'bert', which is not supported: "
+                "give a model whose tokenizer is 'llama' (SentencePiece) or 'gpt2' (byte-level BPE)");
     v = (struct vocab){.model = "llama"};
     v.scores_missing = 1;
     refuses(&v, "test.gguf: tokenizer.ggml.scores has 258 entries for 259 tokens: get another copy of the model");
