@@ -207,7 +207,8 @@ ALL_OBJ := $(call obj,$(LIBMESH_SRC) $(SHARED_SRC) $(NODE_SRC) $(MONITOR_SRC) $(
 MAINS := $(if $(wildcard node/main.c),$(BIN)/mesh-node) $(if $(wildcard monitor/main.c),$(BIN)/mesh-monitor) \
 	$(if $(PCAP),$(if $(wildcard dissector/main.c),$(BIN)/mesh-dissect)) $(if $(REPLAY_SRC),$(BIN)/mesh-replay)
 PROGRAMS := $(MAINS) $(if $(EXPLORE_SRC),$(BIN)/mesh-explore) $(if $(CROSS_SRC),$(BIN)/arith-digest) \
-	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry $(BIN)/dissect-bench)
+	$(if $(BENCH_SRC),$(BIN)/monitor-bench $(BIN)/made-mesh $(BIN)/record-telemetry $(BIN)/dissect-bench \
+	$(BIN)/bpe-model)
 
 all: programs $(BIN)/libmesh.a $(BIN)/libmesh.so
 programs: $(PROGRAMS)
@@ -299,6 +300,10 @@ $(BIN)/arith-digest: $(call obj,$(CROSS_SRC) tests/unit/dot_case.c tests/unit/od
 $(BIN)/dissect-bench: $(BUILD)/tests/bench/dissect_bench.o $(BUILD)/tests/unit/capture_case.o $(BIN)/libmesh.a
 	$(call say,LD,$@)
 	$(link) $(LDLIBS)
+
+$(BIN)/bpe-model: $(BUILD)/tests/bench/bpe_model.o $(BUILD)/node.a $(BUILD)/shared.a $(BIN)/libmesh.a
+	$(call say,LD,$@)
+	$(link) $(NODE_LIBS) $(LDLIBS)
 
 $(BIN)/monitor-bench: $(BUILD)/tests/bench/monitor_bench.o $(call obj,$(wildcard tests/unit/sim*.c)) $(BUILD)/monitor.a $(BUILD)/node.a \
 	$(BUILD)/shared.a $(BIN)/libmesh.a

@@ -113,6 +113,18 @@ static void without_a_prompt_the_first_space_is_left_out(void **state)
     PRINTS("Hello world\n", false, HELLO, WORLD);
 }
 
+static void without_a_prompt_the_first_space_stays_if_the_vocabulary_puts_none(void **state)
+{
+    struct vocab v = {.model = "llama", .extra = {{SPACE "Hello", 0, NORMAL}}, .flag = "tokenizer.ggml.add_space_prefix"};
+    struct tokenizer *usual = tokenizer;
+
+    (void)state;
+    tokenizer = vocab_open(&v);
+    PRINTS(" Hello\n", false, HELLO);
+    tokenizer_close(tokenizer);
+    tokenizer = usual;
+}
+
 static void a_character_of_two_tokens_is_written_whole(void **state)
 {
     (void)state;
@@ -308,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         output_test(the_text_of_tokens_ends_with_a_newline),
         output_test(without_a_prompt_the_first_space_is_left_out),
+        output_test(without_a_prompt_the_first_space_stays_if_the_vocabulary_puts_none),
         output_test(a_character_of_two_tokens_is_written_whole),
         output_test(a_character_that_is_never_finished_is_replaced),
         output_test(a_token_that_the_vocabulary_lacks_has_no_text),
