@@ -1,4 +1,5 @@
 /* The units of attention: keys and values into the cache, then heads over all positions so far. */
+#include <math.h>
 #include <string.h>
 
 #include "engine_state.h"
@@ -16,12 +17,36 @@ static uint8_t *cache_of(struct engine *e, uint32_t token, uint32_t layer, uint3
     return e->kv + slot * e->kv_slot_bytes + (((size_t)layer * e->kv_count + own_head) * 2 + which) * e->kv_head_bytes;
 }
 
-/* A head vector rotated to the position of its token; values beyond the rotated pairs stay. */
-static void rotate(struct engine *e, float *head, uint32_t token)
+/* RMSNorm of a head by itself. */
+static void normalise(const struct engine *e, const float *weights, float *head)
 {
-    size_t pairs = e->model->head_dim / 2;
+    const uint32_t head_dim = e->model->head_dim;
+    float sum = 0.0f;
 
-    e->config.kernel->rope(head, e->rope_cos + token * pairs, e->rope_sin + token * pairs, e->model->rope.pairs);
+    for (uint32_t first = 0; first < head_dim; first += BLOCK_COLUMNS) {
+        const uint32_t left = head_dim - first;
+        float block[BLOCK_COLUMNS] = {0};
+
+        memcpy(block, head + first, (left < BLOCK_COLUMNS ? left : BLOCK_COLUMNS) * sizeof *block);
+        sum += e->config.kernel->sumsq(block);
+    }
+    e->config.kernel->times(1.0f / sqrtf(sum / (float)head_dim + e->model->norm_eps), head, head_dim, head);
+    e->config.kernel->scale(weights, head, head_dim, head);
+}
+
+/* A head of k (which 0) or q (which 1), normalised if the model does that, and rotated to the position of its token; values beyond the
+ * rotated pairs stay. */
+static void turn_head(const struct engine *e, const struct phase *phase, uint32_t which, float *head, uint32_t token)
+{
+    const size_t pairs = e->model->head_dim / 2;
+    const float *cos = e->rope_cos + token * pairs, *sin = e->rope_sin + token * pairs;
+
+    if (phase->head_norms != NULL)
+        normalise(e, phase->head_norms + (size_t)which * e->model->head_dim, head);
+    if (e->model->architecture->turns_halves)
+        e->config.kernel->rope_halves(head, cos, sin, e->model->rope.pairs);
+    else
+        e->config.kernel->rope(head, cos, sin, e->model->rope.pairs);
 }
 
 /* Marks of finished tiles of k, v and q; and whether tiles [first, end) are finished. Each phase has its own serial, each sub-batch its own
@@ -58,7 +83,7 @@ bool attention_run_kv(struct engine *e, struct worker *w)
         const float *qkv = e->qkv + (size_t)token * e->qkv_stride;
 
         memcpy(k, qkv + e->k_column + (size_t)w->unit->item * head_dim, head_dim * sizeof *k);
-        rotate(e, k, token);
+        turn_head(e, &e->phase[segment->phase], 0, k, token);
         kernel_kv_store(e->config.kv_type, head_dim, engine_position(e, token), k, qkv + e->v_column + (size_t)w->unit->item * head_dim,
                         cache_of(e, token, layer, w->unit->item, 0), cache_of(e, token, layer, w->unit->item, 1));
     }
@@ -103,13 +128,14 @@ static const uint8_t *next_keys(struct engine *e, uint32_t token, uint32_t layer
 static void attend(struct engine *e, struct worker *w, uint32_t token, uint32_t first, uint32_t count, float *out)
 {
     uint32_t head_dim = e->model->head_dim, per_kv = e->model->heads / e->model->kv_heads;
-    uint32_t layer = e->phase[w->unit->segment->phase].layer, own_first = e->config.map->heads[e->config.rank];
+    const struct phase *phase = &e->phase[w->unit->segment->phase];
+    uint32_t layer = phase->layer, own_first = e->config.map->heads[e->config.rank];
     float *q = w->scratch;
 
     memcpy(q, e->qkv + (size_t)token * e->qkv_stride + e->q_column + (size_t)(first - own_first) * head_dim,
            (size_t)count * head_dim * sizeof *q);
     for (uint32_t h = 0; h < count; h++)
-        rotate(e, q + (size_t)h * head_dim, token);
+        turn_head(e, phase, 1, q + (size_t)h * head_dim, token);
     for (uint32_t h = 0, group; h < count; h += group) {
         uint32_t kv_head = (first + h) / per_kv, rest = (kv_head + 1) * per_kv - (first + h);
 

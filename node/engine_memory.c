@@ -88,9 +88,14 @@ static size_t worker_bytes(const struct engine *e)
     return bytes;
 }
 
-static uint64_t norm_bytes(const struct engine *e)
+/* Of norms and biases. */
+static uint64_t vector_bytes(const struct engine *e)
 {
-    return (uint64_t)e->model->layers * 2 * padded(e->x_rows) * sizeof(float);
+    uint64_t floats = 2 * (uint64_t)padded(e->x_rows);
+
+    floats += e->model->architecture->has_biases ? e->qkv_stride : 0;
+    floats += e->model->architecture->has_head_norms ? 2 * e->model->head_dim : 0;
+    return e->model->layers * floats * sizeof(float);
 }
 
 static uint64_t kv_bytes(const struct engine *e)
@@ -143,7 +148,7 @@ void engine_memory(const struct engine *engine, struct engine_memory *memory)
     *memory = (struct engine_memory){.weight_bytes = rows_memory_bytes(engine->rows), .kv_bytes = kv_bytes(engine)};
     for (size_t i = 0; i < count; i++)
         memory->buffer_bytes += list[i].bytes;
-    memory->buffer_bytes += (ENGINE_INBOXES + 1) * inbox_bytes(&engine->inbox_limits) + norm_bytes(engine) + mesh_bytes(engine) +
+    memory->buffer_bytes += (ENGINE_INBOXES + 1) * inbox_bytes(&engine->inbox_limits) + vector_bytes(engine) + mesh_bytes(engine) +
                             token_bytes(engine) + engine->config.worker_count * worker_bytes(engine);
 }
 
@@ -211,47 +216,88 @@ static int no_memory(struct fail *fail)
     return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for buffers and KV cache: use a smaller --ctx or --batch");
 }
 
-/* All of a norm's weights are checked, so that every node says the same of them. */
-static int read_norm(const struct engine *e, const struct gguf_tensor *norm, float *all, struct fail *fail)
+/* All of a vector's values are checked, so that every node says the same of them. all: (its length) */
+static int read_vector(const struct engine *e, const struct gguf_tensor *vector, float *all, struct fail *fail)
 {
+    const uint32_t count = (uint32_t)vector->dims[0];
     char name[GGUF_SHOWN_NAME_BYTES];
 
-    model_read_vector(norm, e->model->dim, all);
-    for (uint32_t i = 0; i < e->model->dim; i++) {
+    model_read_vector(vector, count, all);
+    for (uint32_t i = 0; i < count; i++) {
         if (isfinite(all[i]))
             continue;
-        gguf_show_name(&norm->name, name);
+        gguf_show_name(&vector->name, name);
         return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': value %u is not a finite number: the file is damaged: copy it again",
                         gguf_path(e->model->gguf), name, i);
     }
     return 0;
 }
 
-/* Own rows of the norm weights that will read a gather, padded with zeros. */
-static int copy_norm(const struct engine *e, const struct gguf_tensor *norm, float **out, struct fail *fail)
+/* Values first .. first+count-1 to out. */
+static int copy_vector(const struct engine *e, const struct gguf_tensor *vector, uint32_t first, uint32_t count, float *out,
+                       struct fail *fail)
 {
-    float *all = zeros(e->model->dim * sizeof *all);
-    int err;
+    float *all = zeros(vector->dims[0] * sizeof *all);
+    int err = all == NULL ? no_memory(fail) : read_vector(e, vector, all, fail);
 
-    *out = zeros(padded(e->x_rows) * sizeof **out);
-    err = *out == NULL || all == NULL ? no_memory(fail) : read_norm(e, norm, all, fail);
     if (err == 0)
-        memcpy(*out, all + (size_t)e->config.map->x[e->config.rank] * BLOCK_COLUMNS, e->x_rows * sizeof **out);
+        memcpy(out, all + first, count * sizeof *out);
     free(all);
     return err;
 }
 
-static int allocate_norms(struct engine *e, struct fail *fail)
+/* Own rows of the norm weights that will read a gather, padded with zeros. */
+static int copy_norm(const struct engine *e, const struct gguf_tensor *norm, float **out, struct fail *fail)
+{
+    *out = zeros(padded(e->x_rows) * sizeof **out);
+    if (*out == NULL)
+        return no_memory(fail);
+    return copy_vector(e, norm, (uint32_t)e->config.map->x[e->config.rank] * BLOCK_COLUMNS, e->x_rows, *out, fail);
+}
+
+/* Own rows of the biases of k, v and q, where their results stand. */
+static int copy_biases(const struct engine *e, const struct model_layer *layer, float **out, struct fail *fail)
+{
+    struct rowmap_rows rows;
+
+    *out = zeros(e->qkv_stride * sizeof **out);
+    if (*out == NULL)
+        return no_memory(fail);
+    rowmap_rows(e->config.map, e->model, e->config.rank, &rows);
+    if (copy_vector(e, layer->k_bias, rows.kv_first, rows.kv_count, *out + e->k_column, fail) < 0 ||
+        copy_vector(e, layer->v_bias, rows.kv_first, rows.kv_count, *out + e->v_column, fail) < 0)
+        return -1;
+    return copy_vector(e, layer->q_bias, rows.z_first, rows.z_count, *out + e->q_column, fail);
+}
+
+static int copy_head_norms(const struct engine *e, const struct model_layer *layer, float **out, struct fail *fail)
+{
+    const uint32_t head_dim = e->model->head_dim;
+
+    *out = zeros(2 * (size_t)head_dim * sizeof **out);
+    if (*out == NULL)
+        return no_memory(fail);
+    if (read_vector(e, layer->k_norm, *out, fail) < 0)
+        return -1;
+    return read_vector(e, layer->q_norm, *out + head_dim, fail);
+}
+
+static int allocate_vectors(struct engine *e, struct fail *fail)
 {
     for (uint32_t i = 0; i < e->model->layers; i++) {
+        const struct model_layer *layer = &e->model->layer[i];
         struct phase *phase = &e->phase[i * ENGINE_PHASES_PER_LAYER];
         bool is_last = i + 1 == e->model->layers;
 
-        if (copy_norm(e, e->model->layer[i].ffn_norm, &phase[PHASE_WO].norm, fail) < 0 ||
-            copy_norm(e, is_last ? e->model->output_norm : e->model->layer[i + 1].attn_norm, &phase[PHASE_DOWN].norm, fail) < 0)
+        if (copy_norm(e, layer->ffn_norm, &phase[PHASE_WO].norm, fail) < 0 ||
+            copy_norm(e, is_last ? e->model->output_norm : layer[1].attn_norm, &phase[PHASE_DOWN].norm, fail) < 0)
+            return -1;
+        if (layer->q_bias != NULL && copy_biases(e, layer, &phase[PHASE_ATTENTION].bias, fail) < 0)
+            return -1;
+        if (layer->q_norm != NULL && copy_head_norms(e, layer, &phase[PHASE_ATTENTION].head_norms, fail) < 0)
             return -1;
     }
-    return read_norm(e, e->model->layer[0].attn_norm, e->embed_norm, fail);
+    return read_vector(e, e->model->layer[0].attn_norm, e->embed_norm, fail);
 }
 
 int engine_allocate(struct engine *e, struct fail *fail)
@@ -271,7 +317,7 @@ int engine_allocate(struct engine *e, struct fail *fail)
     }
     if (is_short || allocate_workers(e) < 0)
         return no_memory(fail);
-    if (allocate_norms(e, fail) < 0)
+    if (allocate_vectors(e, fail) < 0)
         return -1;
     for (int i = 0; i < ENGINE_INBOXES; i++)
         if (inbox_init(&e->inbox[i], &e->inbox_limits, fail) < 0)
@@ -312,7 +358,10 @@ void engine_layout_release(struct engine *e)
     inbox_release(&e->embed);
     rows_drop(e->from);
     rows_drop(e->rows);
-    for (uint16_t p = 0; e->phase != NULL && p < e->phase_count; p++)
+    for (uint16_t p = 0; e->phase != NULL && p < e->phase_count; p++) {
         free(e->phase[p].norm);
+        free(e->phase[p].bias);
+        free(e->phase[p].head_norms);
+    }
     free(e->phase);
 }

@@ -41,6 +41,8 @@ struct phase {
     uint64_t readers;             /* ranks with rows in the next phase */
     _Atomic uint16_t send_blocks; /* this many finished blocks of a token are worth a datagram */
     float *norm;                  /* (own x rows, padded to 32): weights of the norm that reads its output; NULL elsewhere */
+    float *bias;                  /* (qkv_stride) of own rows, where the results stand; NULL: none */
+    float *head_norms;            /* (2, head_dim): weights of k's and q's; NULL: none */
 };
 
 /* Units of one phase and sub-batch, in their order: eager tiles, tiles, candidates. In attention, KV heads and groups of heads stand among

@@ -204,15 +204,18 @@ static void finish_hidden(struct engine *e, struct worker *w, const struct matri
 static void finish_qkv(struct engine *e, struct worker *w, const struct matrix_tile *tile)
 {
     struct segment *segment = w->unit->segment;
+    const float *bias = e->phase[segment->phase].bias;
     struct inbox *input = engine_input(e, segment->phase);
     size_t column = (size_t)tile->group_first * PANEL_ROWS, floats = (size_t)tile->group_count * PANEL_ROWS;
 
     for (uint32_t t = 0; t < segment->token_count; t++) {
         uint32_t token = segment->token_first + t;
         float factor = inbox_norm_factor(input, token, e->model->norm_eps);
+        float *out = e->qkv + (size_t)token * e->qkv_stride + column;
 
-        e->config.kernel->times(factor, w->unit->sum + (size_t)t * TILE_FLOATS_MAX, floats,
-                                e->qkv + (size_t)token * e->qkv_stride + column);
+        e->config.kernel->times(factor, w->unit->sum + (size_t)t * TILE_FLOATS_MAX, floats, out);
+        if (bias != NULL)
+            e->config.kernel->add(out, bias + column, floats);
     }
     attention_tile_done(e, segment, w->unit->item);
 }

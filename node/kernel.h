@@ -109,7 +109,7 @@ struct kernel {
     /* The fixed-order sum of squares of 32 values. */
     float (*sumsq)(const float *x);
 
-    /* out[i] = w[i] * x[i] */
+    /* out[i] = w[i] * x[i]; out may be x */
     void (*scale)(const float *w, const float *x, size_t count, float *out);
 
     /* out[i] = factor * x[i]; out may be x */
@@ -123,6 +123,9 @@ struct kernel {
 
     /* Rotate pairs (2i, 2i+1), i < pairs, by (cos[i], sin[i]): NORM-type rope. */
     void (*rope)(float *x, const float *cos, const float *sin, size_t pairs);
+
+    /* The same for pairs (i, i + pairs): NEOX-type rope. */
+    void (*rope_halves)(float *x, const float *cos, const float *sin, size_t pairs);
 
     void (*attend)(const struct attend *attend);
 

@@ -20,6 +20,7 @@
     .add = common_add,                                                                                                                 \
     .swiglu = common_swiglu,                                                                                                           \
     .rope = common_rope,                                                                                                               \
+    .rope_halves = common_rope_halves,                                                                                                 \
     .attend = attend_heads,                                                                                                            \
     .train = &train_functions
 /* clang-format on */
@@ -134,6 +135,17 @@ static void common_rope(float *x, const float *cos, const float *sin, size_t pai
 
         x[2 * i] = __builtin_fmaf(x0, cos[i], -(x1 * sin[i]));
         x[2 * i + 1] = __builtin_fmaf(x0, sin[i], x1 * cos[i]);
+    }
+}
+
+static void common_rope_halves(float *x, const float *cos, const float *sin, size_t pairs)
+{
+    for (size_t i = 0; i < pairs; i++) {
+        float x0 = x[i];
+        float x1 = x[pairs + i];
+
+        x[i] = __builtin_fmaf(x0, cos[i], -(x1 * sin[i]));
+        x[pairs + i] = __builtin_fmaf(x0, sin[i], x1 * cos[i]);
     }
 }
 

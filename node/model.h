@@ -1,4 +1,4 @@
-/* A model of the `llama` architecture: its dimensions and where its tensors are.
+/* A model of one of the architectures that run here: its dimensions and where its tensors are.
  *
  * Everything is checked when opening: every tensor exists, has the shape the dimensions ask for and a supported type.
  * Immutable afterwards: any thread may read. Pointers into the GGUF are valid until it is closed. */
@@ -7,21 +7,25 @@
 
 #include <stdint.h>
 
+#include "architecture.h"
 #include "gguf.h"
 #include "rope.h"
 
 struct model_layer {
-    const struct gguf_tensor *attn_norm; /* (dim) f32 */
-    const struct gguf_tensor *q;         /* (heads * head_dim, dim) */
-    const struct gguf_tensor *k, *v;     /* (kv_heads * head_dim, dim) */
-    const struct gguf_tensor *wo;        /* (dim, heads * head_dim) */
-    const struct gguf_tensor *ffn_norm;  /* (dim) f32 */
-    const struct gguf_tensor *gate, *up; /* (hidden, dim) */
-    const struct gguf_tensor *down;      /* (dim, hidden) */
+    const struct gguf_tensor *attn_norm;                /* (dim) f32 */
+    const struct gguf_tensor *q;                        /* (heads * head_dim, dim) */
+    const struct gguf_tensor *k, *v;                    /* (kv_heads * head_dim, dim) */
+    const struct gguf_tensor *q_bias, *k_bias, *v_bias; /* f32, a value for each row; NULL if the architecture has none */
+    const struct gguf_tensor *q_norm, *k_norm;          /* (head_dim) f32; NULL if the architecture has none */
+    const struct gguf_tensor *wo;                       /* (dim, heads * head_dim) */
+    const struct gguf_tensor *ffn_norm;                 /* (dim) f32 */
+    const struct gguf_tensor *gate, *up;                /* (hidden, dim) */
+    const struct gguf_tensor *down;                     /* (dim, hidden) */
 };
 
 struct model {
     const struct gguf *gguf;
+    const struct architecture *architecture;
     uint32_t dim, hidden, layers, heads, kv_heads, head_dim, vocab, ctx;
     float norm_eps;
     struct rope_config rope;
@@ -40,7 +44,7 @@ void model_close(struct model *model); /* NULL is fine */
 /* Rows of a matrix tensor: row r starts at tensor->data + r * model_row_bytes(tensor). */
 size_t model_row_bytes(const struct gguf_tensor *tensor);
 
-/* Element i of a f32 vector tensor (norm weights). */
+/* The values of a f32 vector tensor (norm weights, biases). */
 void model_read_vector(const struct gguf_tensor *tensor, uint32_t count, float *out);
 
 #endif

@@ -20,8 +20,13 @@ void model_needs_common(const struct model *model, uint8_t *chunks)
     add(model, model->token_embd, chunks);
     add(model, model->output_norm, chunks);
     for (uint32_t i = 0; i < model->layers; i++) {
-        add(model, model->layer[i].attn_norm, chunks);
-        add(model, model->layer[i].ffn_norm, chunks);
+        const struct model_layer *layer = &model->layer[i];
+        const struct gguf_tensor *vectors[] = {layer->attn_norm, layer->ffn_norm, layer->q_bias, layer->k_bias,
+                                               layer->v_bias,    layer->q_norm,   layer->k_norm};
+
+        for (size_t v = 0; v < sizeof vectors / sizeof *vectors; v++)
+            if (vectors[v] != NULL)
+                add(model, vectors[v], chunks);
     }
 }
 

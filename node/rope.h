@@ -1,9 +1,9 @@
 /* Rotary position embedding: how fast each pair of columns turns, and the cosines and sines of one position.
  *
- * Pair i of a head is columns 2i and 2i+1. It turns by position * frequency[i] radians, computed in canonical double arithmetic from the
- * position alone, so positions may be requested in any order on any node. Scaling as GGUF declares it: none; linear (Chen et al. 2023,
- * position interpolation); YaRN (Peng et al. 2023); and divisors per pair (tensor rope_freqs.weight), which is how Llama 3.1's scaling is
- * stored. Immutable after init; any thread. */
+ * Which two columns of a head are pair i depends on the architecture. It turns by position * frequency[i] radians, computed in canonical
+ * double arithmetic from the position alone, so positions may be requested in any order on any node. Scaling as GGUF declares it: none;
+ * linear (Chen et al. 2023, position interpolation); YaRN (Peng et al. 2023); and divisors per pair (tensor rope_freqs.weight), which is
+ * how Llama 3.1's scaling is stored. Immutable after init; any thread. */
 #ifndef NODE_ROPE_H
 #define NODE_ROPE_H
 

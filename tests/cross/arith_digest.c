@@ -153,13 +153,12 @@ static uint64_t digest_swiglu(const struct kernel *kernel, int wide)
     return hash_bytes(0, result, (VALUES - 3) * sizeof result[0]);
 }
 
-static uint64_t digest_rope(const struct kernel *kernel, int wide)
+static uint64_t digest_rope(const struct kernel *kernel, int halves)
 {
-    (void)wide;
     fill(result, VALUES, 7, false);
     fill(a, VALUES / 2, 8, false);
     fill(b, VALUES / 2, 9, false);
-    kernel->rope(result, a, b, VALUES / 2);
+    (halves != 0 ? kernel->rope_halves : kernel->rope)(result, a, b, VALUES / 2);
     return hash_bytes(0, result, sizeof result);
 }
 
@@ -283,6 +282,7 @@ int main(void)
         {"swiglu", digest_swiglu, 0},
         {"swiglu_wide", digest_swiglu, 1},
         {"rope", digest_rope, 0},
+        {"rope_halves", digest_rope, 1},
         {"attend_f16", digest_attend, KV_F16},
         {"attend_f32", digest_attend, KV_F32},
         {"attend_q8_0", digest_attend, KV_Q8_0},

@@ -31,10 +31,10 @@ static void logits_after(const struct simcluster_config *config, uint32_t *ids, 
     simcluster_close(&cluster);
 }
 
-void model_logits(const struct model *model, uint16_t ranks, uint32_t *ids, uint32_t count, float *out)
+void model_logits(const struct model *model, uint16_t ranks, enum kv_type kv_type, uint32_t *ids, uint32_t count, float *out)
 {
     const struct simcluster_config config = {
-        .model = model, .rank_count = ranks, .batch = 16, .ctx = 64, .link = {.delay_ns = 20000}, .unit_ns = 1000};
+        .model = model, .rank_count = ranks, .kv_type = kv_type, .batch = 16, .ctx = 64, .link = {.delay_ns = 20000}, .unit_ns = 1000};
 
     for (uint32_t p = 0; p < count; p++)
         logits_after(&config, ids, p + 1, out + (size_t)p * model->vocab);

@@ -15,11 +15,11 @@
 #include "node/hash.h"
 #include "node/quantise.h"
 
-enum { NAME_BYTES = 64, LAYER_TENSORS = 9 };
+enum { NAME_BYTES = 64, LAYER_TENSORS = 9, LAYER_VECTORS = 3 /* biases or norms of heads */ };
 
 struct tensor {
     char name[NAME_BYTES];
-    uint64_t columns, rows; /* rows 0: a norm */
+    uint64_t columns, rows; /* rows 0: a vector */
     enum tensor_type type;
 };
 
@@ -42,6 +42,29 @@ static void name_tensor(struct tensor *t, const char *name, uint64_t columns, ui
     t->rows = rows;
 }
 
+static const struct architecture *architecture_of(const struct oddmodel_shape *s)
+{
+    const char *name = s->architecture == NULL ? "llama" : s->architecture;
+
+    return architecture_find(name, strlen(name));
+}
+
+static uint32_t list_vectors(const struct oddmodel_shape *s, uint32_t layer, struct tensor *list)
+{
+    static const char *const names[][LAYER_VECTORS] = {{"attn_q.bias", "attn_k.bias", "attn_v.bias"},
+                                                       {"attn_q_norm.weight", "attn_k_norm.weight"}};
+    const bool has_biases = architecture_of(s)->has_biases;
+    uint32_t count = has_biases ? 3 : architecture_of(s)->has_head_norms ? 2 : 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        char name[NAME_BYTES];
+
+        snprintf(name, sizeof name, "blk.%u.%s", layer, names[has_biases ? 0 : 1][i]);
+        name_tensor(&list[i], name, (uint64_t)(has_biases ? i == 0 ? s->heads : s->kv_heads : 1) * s->head_dim, 0);
+    }
+    return count;
+}
+
 static uint32_t list_tensors(const struct oddmodel_shape *s, struct tensor *list)
 {
     static const char *const names[LAYER_TENSORS] = {"attn_norm", "attn_q",   "attn_k", "attn_v",  "attn_output",
@@ -61,28 +84,40 @@ static uint32_t list_tensors(const struct oddmodel_shape *s, struct tensor *list
         snprintf(name, sizeof name, "blk.%u.%s.weight", i / LAYER_TENSORS, names[i % LAYER_TENSORS]);
         name_tensor(&list[count++], name, columns[i % LAYER_TENSORS], rows[i % LAYER_TENSORS]);
     }
+    for (uint32_t i = 0; i < s->layers; i++)
+        count += list_vectors(s, i, &list[count]);
     return count;
 }
 
 static void write_values(struct gguf_write *w, const struct oddmodel_shape *s)
 {
-    gguf_write_string(w, "general.architecture", "llama");
-    gguf_write_u32(w, "llama.embedding_length", s->dim);
-    gguf_write_u32(w, "llama.feed_forward_length", s->hidden);
-    gguf_write_u32(w, "llama.block_count", s->layers);
-    gguf_write_u32(w, "llama.attention.head_count", s->heads);
-    gguf_write_u32(w, "llama.attention.head_count_kv", s->kv_heads);
-    gguf_write_u32(w, "llama.attention.key_length", s->head_dim);
-    gguf_write_u32(w, "llama.attention.value_length", s->head_dim);
-    gguf_write_u32(w, "llama.context_length", s->ctx);
-    gguf_write_u32(w, "llama.rope.dimension_count", s->rope_dims);
+    const struct {
+        const char *name;
+        uint32_t value;
+    } values[] = {
+        {"embedding_length", s->dim},
+        {"feed_forward_length", s->hidden},
+        {"block_count", s->layers},
+        {"attention.head_count", s->heads},
+        {"attention.head_count_kv", s->kv_heads},
+        {"attention.key_length", s->head_dim},
+        {"attention.value_length", s->head_dim},
+        {"context_length", s->ctx},
+        {"rope.dimension_count", s->rope_dims},
+    };
+    char key[ARCHITECTURE_KEY_BYTES];
+
+    gguf_write_string(w, "general.architecture", architecture_of(s)->name);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        gguf_write_u32(w, architecture_key(architecture_of(s), values[i].name, key), values[i].value);
 }
 
-/* Uniform, so that a row of inputs near 1 gives a result near 1; norms are near 1 themselves. */
+/* Uniform, so that a row of inputs near 1 gives a result near 1; norms are near 1 themselves, biases near 0. */
 static void fill(const struct tensor *t, uint64_t seed, uint8_t *data)
 {
     const uint64_t count = t->columns * (t->rows > 0 ? t->rows : 1), key = hash_bytes(seed, t->name, strlen(t->name));
-    const double spread = t->rows == 0 ? 0.25 : sqrt(3.0 / (double)t->columns), mean = t->rows == 0 ? 1 : 0;
+    const bool is_norm = t->rows == 0 && strstr(t->name, ".bias") == NULL;
+    const double spread = is_norm ? 0.25 : t->rows == 0 ? 1 : sqrt(3.0 / (double)t->columns), mean = is_norm ? 1 : 0;
     float *values = malloc(count * sizeof *values);
 
     assert_non_null(values);
@@ -94,7 +129,7 @@ static void fill(const struct tensor *t, uint64_t seed, uint8_t *data)
 
 void oddmodel_open(struct oddmodel *odd, const struct oddmodel_shape *shape, oddmodel_type_fn *type_of)
 {
-    struct tensor *list = calloc(3 + shape->layers * LAYER_TENSORS, sizeof *list);
+    struct tensor *list = calloc(3 + shape->layers * (LAYER_TENSORS + LAYER_VECTORS), sizeof *list);
     const uint32_t count = list_tensors(shape, list);
     struct gguf_write w;
     struct fail fail = {0};

@@ -9,7 +9,8 @@ struct oddmodel_shape {
     uint32_t dim, hidden, layers, heads, kv_heads, head_dim, vocab, ctx;
     uint32_t rope_dims; /* columns of a head that are rotated */
     bool is_tied;
-    uint64_t seed; /* of the weights */
+    uint64_t seed;            /* of the weights */
+    const char *architecture; /* NULL: llama */
 };
 
 /* The type of a matrix from its name ("blk.0.attn_q.weight") and row length, which the type's block must divide. */

@@ -60,21 +60,21 @@ static float tree16(float s[LANES])
     return s[0];
 }
 
-/* 1 / sqrt(mean of squares + eps), blocks of 32 in their order. */
-static float norm_factor(const struct plainmodel *p, const float *x)
+/* 1 / sqrt(mean of squares + eps) of count values, blocks of 32 in their order. */
+static float norm_factor(const struct plainmodel *p, const float *x, uint32_t count)
 {
     float sum = 0;
 
-    for (uint32_t first = 0; first < p->model->dim; first += BLOCK_COLUMNS) {
+    for (uint32_t first = 0; first < count; first += BLOCK_COLUMNS) {
         float block[BLOCK_COLUMNS] = {0}, s[LANES];
 
-        for (uint32_t i = 0; i < BLOCK_COLUMNS && first + i < p->model->dim; i++)
+        for (uint32_t i = 0; i < BLOCK_COLUMNS && first + i < count; i++)
             block[i] = x[first + i];
         for (uint32_t l = 0; l < LANES; l++)
             s[l] = fmaf(block[l + 16], block[l + 16], block[l] * block[l]);
         sum = sum + tree16(s);
     }
-    return 1.0f / sqrtf(sum / (float)p->model->dim + p->model->norm_eps);
+    return 1.0f / sqrtf(sum / (float)count + p->model->norm_eps);
 }
 
 static void slice_activations(struct plainmodel *p, const float *x, uint32_t first, uint32_t columns)
@@ -148,14 +148,16 @@ static void rotate(const struct plainmodel *p, float *head)
     const struct rope_config *rope = &p->model->rope;
 
     for (uint32_t i = 0; i < rope->pairs; i++) {
-        const float x0 = head[2 * i], x1 = head[2 * i + 1];
+        const bool is_split = p->model->architecture->turns_halves;
+        float *first = is_split ? head + i : head + 2 * i, *second = is_split ? head + rope->pairs + i : first + 1;
+        const float x0 = *first, x1 = *second;
         float sine, cosine;
 
         canon_sincos((double)p->count * rope->frequency[i], &sine, &cosine);
         cosine = cosine * rope->magnitude;
         sine = sine * rope->magnitude;
-        head[2 * i] = fmaf(x0, cosine, -(x1 * sine));
-        head[2 * i + 1] = fmaf(x0, sine, x1 * cosine);
+        *first = fmaf(x0, cosine, -(x1 * sine));
+        *second = fmaf(x0, sine, x1 * cosine);
     }
 }
 
@@ -210,7 +212,38 @@ static float normalise(struct plainmodel *p, const struct gguf_tensor *norm)
     model_read_vector(norm, p->model->dim, weights);
     for (uint32_t i = 0; i < p->model->dim; i++)
         p->normed[i] = weights[i] * p->x[i];
-    return norm_factor(p, p->x);
+    return norm_factor(p, p->x, p->model->dim);
+}
+
+/* f · (W·x), and the bias, if there is one. */
+static void project(struct plainmodel *p, const struct gguf_tensor *w, const struct gguf_tensor *bias, float factor, float *out)
+{
+    const uint32_t rows = (uint32_t)w->dims[1];
+
+    multiply(p, w, p->normed, out);
+    times(factor, out, rows);
+    for (uint32_t i = 0; bias != NULL && i < rows; i++) {
+        float value;
+
+        memcpy(&value, bias->data + i * sizeof value, sizeof value);
+        out[i] = out[i] + value;
+    }
+}
+
+/* Of a head by itself, if the model has such norms. */
+static void normalise_head(struct plainmodel *p, const struct gguf_tensor *norm, float *head)
+{
+    const uint32_t count = p->model->head_dim;
+
+    if (norm == NULL)
+        return;
+    times(norm_factor(p, head, count), head, count);
+    for (uint32_t i = 0; i < count; i++) {
+        float weight;
+
+        memcpy(&weight, norm->data + i * sizeof weight, sizeof weight);
+        head[i] = weight * head[i];
+    }
 }
 
 static void attention(struct plainmodel *p, uint32_t layer)
@@ -219,20 +252,19 @@ static void attention(struct plainmodel *p, uint32_t layer)
     const struct model_layer *w = &m->layer[layer];
     const float f = normalise(p, w->attn_norm);
 
-    multiply(p, w->k, p->normed, p->gate);
-    times(f, p->gate, m->kv_heads * m->head_dim);
-    multiply(p, w->v, p->normed, p->sum);
-    times(f, p->sum, m->kv_heads * m->head_dim);
+    project(p, w->k, w->k_bias, f, p->gate);
+    project(p, w->v, w->v_bias, f, p->sum);
     for (uint32_t head = 0; head < m->kv_heads; head++) {
         const size_t at = head_at(p, layer, p->count, head), of = (size_t)head * m->head_dim;
 
+        normalise_head(p, w->k_norm, p->gate + of);
         rotate(p, p->gate + of);
         through_cache(p->kv_type, p->gate + of, m->head_dim, p->k + at);
         through_cache(p->kv_type, p->sum + of, m->head_dim, p->v + at);
     }
-    multiply(p, w->q, p->normed, p->q);
-    times(f, p->q, m->heads * m->head_dim);
+    project(p, w->q, w->q_bias, f, p->q);
     for (uint32_t head = 0; head < m->heads; head++) {
+        normalise_head(p, w->q_norm, p->q + (size_t)head * m->head_dim);
         rotate(p, p->q + (size_t)head * m->head_dim);
         attend(p, layer, head);
     }

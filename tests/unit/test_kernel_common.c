@@ -221,6 +221,9 @@ static void elementwise_functions_are_the_same_in_every_kernel(void **state)
             scalar()->rope(expected, b, c, count / 2);
             kernel->rope(found, b, c, count / 2);
             assert_same(expected, found, VALUES_MAX + 1, "rope", kernel);
+            scalar()->rope_halves(expected, b, c, count / 2);
+            kernel->rope_halves(found, b, c, count / 2);
+            assert_same(expected, found, VALUES_MAX + 1, "rope of halves", kernel);
         }
     }
 }
@@ -292,6 +295,14 @@ static void swiglu_and_rope_are_their_formulas(void **state)
 
         assert_true(fabs((double)out[2 * i] - (x0 * cos(t) - x1 * sin(t))) < 2e-7);
         assert_true(fabs((double)out[2 * i + 1] - (x0 * sin(t) + x1 * cos(t))) < 2e-7);
+    }
+    memcpy(out, up, sizeof up);
+    scalar()->rope_halves(out, angle_cos, angle_sin, 50);
+    for (size_t i = 0; i < 50; i++) {
+        double x0 = (double)up[i], x1 = (double)up[50 + i], t = (double)i;
+
+        assert_true(fabs((double)out[i] - (x0 * cos(t) - x1 * sin(t))) < 2e-7);
+        assert_true(fabs((double)out[50 + i] - (x0 * sin(t) + x1 * cos(t))) < 2e-7);
     }
 }
 

@@ -28,6 +28,16 @@ struct change {
     bool is_type_changed;       /* of tensor, to an unsupported one */
 };
 
+/* What a layer has beside llama's tensors. */
+static const struct {
+    const char *architecture, *name;
+    uint64_t count;
+} vectors[] = {
+    {"qwen2", "attn_q.bias", HEADS *HEAD_DIM}, {"qwen2", "attn_k.bias", KV_HEADS *HEAD_DIM}, {"qwen2", "attn_v.bias", KV_HEADS *HEAD_DIM},
+    {"qwen3", "attn_q_norm.weight", HEAD_DIM}, {"qwen3", "attn_k_norm.weight", HEAD_DIM},
+};
+enum { VECTORS = sizeof vectors / sizeof *vectors };
+
 static struct {
     uint8_t *bytes;
     struct gguf *gguf;
@@ -39,16 +49,29 @@ static bool is_same(const char *a, const char *b)
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
-static void write_number(struct gguf_write *w, const struct change *c, const char *key, uint32_t number)
+/* The architecture's own key in place of llama's. */
+static const char *key_of(const struct change *c, const char *llama_key)
 {
+    static char key[NAME_BYTES];
+
+    if (!is_same(c->architecture, "qwen2") && !is_same(c->architecture, "qwen3"))
+        return llama_key;
+    snprintf(key, sizeof key, "%s%s", c->architecture, strchr(llama_key, '.'));
+    return key;
+}
+
+static void write_number(struct gguf_write *w, const struct change *c, const char *llama_key, uint32_t number)
+{
+    const char *key = key_of(c, llama_key);
+
     if (!is_same(c->no_key, key))
         gguf_write_u32(w, key, is_same(c->key, key) ? c->number : number);
 }
 
 static void write_values(struct gguf_write *w, const struct change *c)
 {
-    static const char *const optional[] = {"split.count", "llama.expert_count", "llama.attention.key_length",
-                                           "llama.attention.value_length"};
+    static const char *const optional[] = {"llama.expert_count", "llama.attention.key_length", "llama.attention.value_length",
+                                           "llama.attention.sliding_window", "llama.rope.dimension_sections"};
 
     if (c->architecture == NULL || c->architecture[0] != '\0')
         gguf_write_string(w, "general.architecture", c->architecture == NULL ? "llama" : c->architecture);
@@ -59,10 +82,12 @@ static void write_values(struct gguf_write *w, const struct change *c)
     write_number(w, c, "llama.attention.head_count_kv", KV_HEADS);
     write_number(w, c, "llama.context_length", 512);
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
-        if (is_same(c->key, optional[i]))
-            gguf_write_u32(w, optional[i], c->number);
+        if (is_same(c->key, key_of(c, optional[i])))
+            gguf_write_u32(w, c->key, c->number);
+    if (is_same(c->key, "split.count"))
+        gguf_write_u32(w, c->key, c->number);
     if (c->eps_bits != 0)
-        gguf_write_f32(w, "llama.attention.layer_norm_rms_epsilon", c->eps_bits);
+        gguf_write_f32(w, key_of(c, "llama.attention.layer_norm_rms_epsilon"), c->eps_bits);
     if (c->attention != NULL)
         gguf_write_bool(w, "llama.attention.causal", is_same(c->attention, "true"));
 }
@@ -105,6 +130,13 @@ static void write_layer(struct gguf_write *w, const struct change *c, unsigned l
         snprintf(name, sizeof name, "blk.%u.%s.weight", layer, tensors[i].stem);
         write_tensor(w, c, name, tensors[i].columns, tensors[i].rows);
     }
+    for (size_t i = 0; i < VECTORS; i++) {
+        char name[NAME_BYTES];
+
+        snprintf(name, sizeof name, "blk.%u.%s", layer, vectors[i].name);
+        if (is_same(c->architecture, vectors[i].architecture))
+            write_tensor(w, c, name, vectors[i].count, 1);
+    }
 }
 
 /* Replaces a tensor's type number: it follows the name, the number of dimensions, and two dimensions. */
@@ -146,6 +178,14 @@ static void close_file(struct model *model)
     model_close(model);
     gguf_close(file.gguf);
     free(file.bytes);
+}
+
+static void accepted(const struct change *c)
+{
+    struct model *model = open_changed(c);
+
+    assert_non_null(model);
+    close_file(model);
 }
 
 /* Refused as a bad file, and the message contains both. */
@@ -211,9 +251,12 @@ static void norm_weights_are_read_as_they_are(void **state)
 
 static void a_file_of_something_else_is_refused(void **state)
 {
+    static const char *const others[] = {"gpt2", "qwen", "qwen2moe", "qwen2vl", "qwen3moe", "qwen3vl", "qwen22"};
+
     (void)state;
     REFUSED("general.architecture", "holds no model", .architecture = "");
-    REFUSED("architecture 'gpt2'", "use a model of architecture llama", .architecture = "gpt2");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        REFUSED(others[i], "use a model of architecture llama, qwen2 or qwen3", .architecture = others[i]);
     REFUSED("architecture 'llama4'", "not supported", .architecture = "llama4");
     REFUSED("architecture '?[2J'", "not supported", .architecture = "\033[2J");
     REFUSED("split.count is 3", "join the parts", .key = "split.count", .number = 3);
@@ -308,9 +351,71 @@ static void attention_to_later_positions_is_refused(void **state)
 {
     (void)state;
     REFUSED("llama.attention.causal is false", "not supported", .attention = "false");
-    struct model *model = open_changed(&(const struct change){.attention = "true"});
-    assert_non_null(model);
-    close_file(model);
+    accepted(&(const struct change){.attention = "true"});
+}
+
+/* What would be computed as if it were not there: another text. A window as long as the context leaves nothing out. */
+static void windows_and_rope_in_sections_are_refused(void **state)
+{
+    (void)state;
+    REFUSED("llama.attention.sliding_window is 511", "not supported", .key = "llama.attention.sliding_window", .number = 511);
+    accepted(&(const struct change){.key = "llama.attention.sliding_window", .number = 512});
+    accepted(&(const struct change){.key = "llama.attention.sliding_window"});
+    REFUSED("qwen2.rope.dimension_sections", "not supported", .architecture = "qwen2", .key = "qwen2.rope.dimension_sections");
+}
+
+/* ---- of one architecture ---- */
+
+static void keys_are_those_of_the_architecture(void **state)
+{
+    (void)state;
+    REFUSED("qwen2.block_count", "is missing", .architecture = "qwen2", .no_key = "qwen2.block_count");
+    REFUSED("qwen3.attention.value_length 8", "differs from key_length 16", .architecture = "qwen3", .key = "qwen3.attention.value_length",
+            .number = 8);
+    REFUSED("qwen3.expert_count is 8", "use a dense model", .architecture = "qwen3", .key = "qwen3.expert_count", .number = 8);
+}
+
+static void biases_and_norms_of_heads_are_those_of_the_file(void **state)
+{
+    struct model *m = open_changed(&(const struct change){.architecture = "qwen2"});
+
+    (void)state;
+    assert_non_null(m);
+    assert_ptr_equal(m->layer[1].q_bias, gguf_find_tensor(file.gguf, "blk.1.attn_q.bias"));
+    assert_ptr_equal(m->layer[0].k_bias, gguf_find_tensor(file.gguf, "blk.0.attn_k.bias"));
+    assert_ptr_equal(m->layer[0].v_bias, gguf_find_tensor(file.gguf, "blk.0.attn_v.bias"));
+    assert_true(m->layer[0].q_norm == NULL && m->layer[0].k_norm == NULL);
+    close_file(m);
+    m = open_changed(&(const struct change){.architecture = "qwen3"});
+    assert_non_null(m);
+    assert_ptr_equal(m->layer[1].q_norm, gguf_find_tensor(file.gguf, "blk.1.attn_q_norm.weight"));
+    assert_ptr_equal(m->layer[0].k_norm, gguf_find_tensor(file.gguf, "blk.0.attn_k_norm.weight"));
+    assert_true(m->layer[0].q_bias == NULL && m->layer[0].v_bias == NULL);
+    close_file(m);
+}
+
+static void a_bias_or_norm_of_heads_that_is_not_as_it_should_be_is_named(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < VECTORS; i++) {
+        const char *architecture = vectors[i].architecture;
+        char name[NAME_BYTES], missing[NAME_BYTES], wrong[NAME_BYTES];
+
+        snprintf(name, sizeof name, "blk.1.%s", vectors[i].name);
+        snprintf(missing, sizeof missing, "no complete %s model", architecture);
+        snprintf(wrong, sizeof wrong, "shape 8 x 1 x 1, expected %u x 1", (unsigned)vectors[i].count);
+        REFUSED(name, missing, .architecture = architecture, .no_tensor = name);
+        REFUSED(name, wrong, .architecture = architecture, .tensor = name, .columns = 8);
+        REFUSED(name, "of type f16: must be f32", .architecture = architecture, .tensor = name, .norm_type = TYPE_F16);
+    }
+}
+
+static void what_another_architecture_has_is_refused(void **state)
+{
+    (void)state;
+    REFUSED("blk.0.attn_q_norm.weight", "not part of a qwen2 model", .architecture = "qwen2", .more_tensor = "blk.0.attn_q_norm.weight");
+    REFUSED("blk.0.attn_q.bias", "biases are not supported", .architecture = "qwen3", .more_tensor = "blk.0.attn_q.bias");
+    REFUSED("blk.1.attn_output.bias", "biases are not supported", .architecture = "qwen2", .more_tensor = "blk.1.attn_output.bias");
 }
 
 static void a_bias_is_refused(void **state)
@@ -351,13 +456,8 @@ static void what_is_no_part_of_the_model_may_be_there(void **state)
     static const char *const others[] = {"blk.1.attn_rot_embd", "outputs", "something.else"};
 
     (void)state;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        const struct change change = {.more_tensor = others[i]};
-        struct model *m = open_changed(&change);
-
-        assert_non_null(m);
-        close_file(m);
-    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        accepted(&(const struct change){.more_tensor = others[i]});
 }
 
 static void closing_nothing_is_fine(void **state)
@@ -381,6 +481,11 @@ int main(void)
         cmocka_unit_test(a_tensor_of_an_unknown_type_is_named_with_the_types_there_are),
         cmocka_unit_test(norms_must_be_f32),
         cmocka_unit_test(attention_to_later_positions_is_refused),
+        cmocka_unit_test(windows_and_rope_in_sections_are_refused),
+        cmocka_unit_test(keys_are_those_of_the_architecture),
+        cmocka_unit_test(biases_and_norms_of_heads_are_those_of_the_file),
+        cmocka_unit_test(a_bias_or_norm_of_heads_that_is_not_as_it_should_be_is_named),
+        cmocka_unit_test(what_another_architecture_has_is_refused),
         cmocka_unit_test(a_bias_is_refused),
         cmocka_unit_test(a_tensor_that_would_not_be_used_is_refused),
         cmocka_unit_test(what_is_no_part_of_the_model_may_be_there),

@@ -16,7 +16,7 @@
 
 enum {
     PROMPT = 20,
-    SEEDS = 12,
+    SEEDS = 24,
     CUTS = 3,
     SHORT_PROMPT = 90,
     LONG_PROMPT = 560,
@@ -94,6 +94,7 @@ static struct oddmodel_shape draw_shape(struct draws *d)
 {
     static const uint32_t head_dims[] = {2, 6, 16, 20, 32, 33, 40, 64, 72, 128}, dims[] = {20, 64, 96, 100, 160, 256, 288, 300, 512},
                           hiddens[] = {30, 64, 96, 256, 320, 330, 512};
+    static const char *const architectures[] = {"llama", "llama", "qwen2", "qwen3"};
     struct oddmodel_shape s = {.layers = 1 + draw(d, 3), .kv_heads = 1 + draw(d, 3), .vocab = 17 + draw(d, VOCAB_MAX - 17), .ctx = CTX};
 
     s.head_dim = head_dims[draw(d, sizeof head_dims / sizeof *head_dims)];
@@ -103,6 +104,7 @@ static struct oddmodel_shape draw_shape(struct draws *d)
     s.rope_dims = 2 * (1 + draw(d, s.head_dim / 2));
     s.is_tied = draw(d, 3) == 0;
     s.seed = d->seed;
+    s.architecture = architectures[(d->seed - 1) / 6 % 4];
     return s;
 }
 
@@ -209,9 +211,10 @@ static void compare_seed(uint64_t seed)
     struct oddmodel odd;
     struct text text;
 
-    print_message("MESH_TEST_SEED=%llu build/x86_64/tests/test_odd_models: dim %u, hidden %u, %u layers, %u of %u heads of %u, vocab %u\n",
-                  (unsigned long long)seed, shape.dim, shape.hidden, shape.layers, shape.kv_heads, shape.heads, shape.head_dim,
-                  shape.vocab);
+    print_message("MESH_TEST_SEED=%llu build/x86_64/tests/test_odd_models: %s, dim %u, hidden %u, %u layers, %u of %u heads of %u, vocab "
+                  "%u\n",
+                  (unsigned long long)seed, shape.architecture, shape.dim, shape.hidden, shape.layers, shape.kv_heads, shape.heads,
+                  shape.head_dim, shape.vocab);
     oddmodel_open(&odd, &shape, oddmodel_any_type);
     draw_text(&d, odd.model, &text);
     for (int i = 0; i < CUTS; i++)

@@ -58,7 +58,7 @@ static void compute_logits(const struct gguf *gguf, float *out)
     if (model == NULL)
         fail_msg("%s", fail.text);
     assert_int_equal(model->vocab, VOCAB);
-    model_logits(model, 1, ids, POSITIONS, out);
+    model_logits(model, 1, KV_F16, ids, POSITIONS, out);
     model_close(model);
 }
 

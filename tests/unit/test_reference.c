@@ -49,7 +49,7 @@ static double distance_of(const char *type, uint16_t ranks)
     struct model *model = gguf == NULL ? NULL : model_open(gguf, &fail);
     if (model == NULL)
         fail_msg("%s", fail.text);
-    model_logits(model, ranks, ids, POSITIONS, &ours[0][0]);
+    model_logits(model, ranks, KV_F16, ids, POSITIONS, &ours[0][0]);
     for (int p = 0; p < POSITIONS; p++) {
         for (int i = 0; i < VOCAB; i++) {
             double error = (double)ours[p][i] - (double)reference[p][i];

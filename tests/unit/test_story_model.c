@@ -193,7 +193,7 @@ static void the_engine_computes_what_training_computed(void **state)
         target[t] = t < TOKENS ? id[t + 1] : TRAIN_IGNORED;
     assert_int_equal(train_pass_open(&pass, &layout, kernel_choose(NULL), team, 1, weights, &fail), 0);
     train_pass_forward(&pass, id, target);
-    model_logits(model, 2, id, TOKENS, logits);
+    model_logits(model, 2, KV_F16, id, TOKENS, logits);
     for (size_t t = 0; t < TOKENS; t++) {
         const float *row = logits + t * model->vocab;
         double sum = 0.0;
