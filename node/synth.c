@@ -14,13 +14,13 @@
 #include "synth_vocab.h"
 #include "synth_weights.h"
 
-enum { TENSORS_PER_LAYER = 9, BUFFER_BYTES = 1 << 20, SMALL_ROW_DIVISOR = 16 };
+enum { LAYER_TENSORS = 9 /* of every architecture; others follow them */, BUFFER_BYTES = 1 << 20, SMALL_ROW_DIVISOR = 16 };
 
 struct tensor {
     char name[48];
     enum tensor_type type;
-    bool is_norm;
-    uint64_t dims[2]; /* columns, rows */
+    bool is_norm, is_vector; /* a norm is a vector of values near 1 */
+    uint64_t dims[2];        /* columns, rows */
     uint32_t sigma_q31;
     uint64_t small_rows; /* the first rows, whose weights are SMALL_ROW_DIVISOR times smaller */
 };
@@ -93,25 +93,60 @@ static struct tensor matrix(const struct synth_options *options, uint64_t column
     return (struct tensor){.type = options->type, .dims = {columns, rows}, .sigma_q31 = sigma_q31};
 }
 
-static struct tensor norm(const struct synth_options *options)
+static struct tensor norm(uint64_t count)
 {
-    return (struct tensor){.type = TYPE_F32, .is_norm = true, .dims = {options->dim, 1}};
+    return (struct tensor){.type = TYPE_F32, .is_norm = true, .is_vector = true, .dims = {count, 1}};
+}
+
+/* With a standard deviation of 1/2. */
+static struct tensor bias(uint64_t count)
+{
+    return (struct tensor){.type = TYPE_F32, .is_vector = true, .dims = {count, 1}, .sigma_q31 = (uint32_t)1 << 30};
+}
+
+static const struct architecture *architecture_of(const struct synth_options *options)
+{
+    return options->architecture != NULL ? options->architecture : architecture_find("llama", 5);
+}
+
+static uint32_t layer_tensors(const struct synth_options *options)
+{
+    return LAYER_TENSORS + (architecture_of(options)->has_biases ? 3u : 0u) + (architecture_of(options)->has_head_norms ? 2u : 0u);
+}
+
+/* Tensors of a layer that only some architectures have. */
+static void describe_more(const struct synth_options *options, uint32_t layer, uint32_t index, struct tensor *tensor)
+{
+    static const char *const biases[] = {"attn_q.bias", "attn_k.bias", "attn_v.bias"};
+    static const char *const norms[] = {"attn_q_norm.weight", "attn_k_norm.weight"};
+    const uint32_t count = architecture_of(options)->has_biases ? sizeof biases / sizeof *biases : 0;
+    const uint64_t head_dim = options->dim / options->heads;
+
+    if (index < count)
+        *tensor = bias(index == 0 ? options->dim : head_dim * options->kv_heads);
+    else
+        *tensor = norm(head_dim);
+    snprintf(tensor->name, sizeof tensor->name, "blk.%u.%s", layer, index < count ? biases[index] : norms[index - count]);
 }
 
 static void describe_layer_tensor(const struct synth_options *options, uint32_t layer, uint32_t index, struct tensor *tensor)
 {
-    static const char *const names[TENSORS_PER_LAYER] = {"attn_norm", "attn_q",   "attn_k", "attn_v",  "attn_output",
-                                                         "ffn_norm",  "ffn_gate", "ffn_up", "ffn_down"};
+    static const char *const names[LAYER_TENSORS] = {"attn_norm", "attn_q",   "attn_k", "attn_v",  "attn_output",
+                                                     "ffn_norm",  "ffn_gate", "ffn_up", "ffn_down"};
     const uint64_t dim = options->dim;
     const uint64_t hidden = options->hidden;
     const uint64_t kv_dim = dim / options->heads * options->kv_heads;
     const uint64_t additions = 2 * (uint64_t)options->layers;
     const uint32_t plain = inverse_root_q31(dim);
 
+    if (index >= LAYER_TENSORS) {
+        describe_more(options, layer, index - LAYER_TENSORS, tensor);
+        return;
+    }
     switch (index) {
     case 0:
     case 5:
-        *tensor = norm(options);
+        *tensor = norm(options->dim);
         break;
     case 1:
         *tensor = matrix(options, dim, dim, plain);
@@ -135,22 +170,22 @@ static void describe_layer_tensor(const struct synth_options *options, uint32_t 
 
 static uint32_t tensor_count(const struct synth_options *options)
 {
-    return 3 + options->layers * TENSORS_PER_LAYER;
+    return 3 + options->layers * layer_tensors(options);
 }
 
 /* Tensors in the order of the file. */
 static void describe_tensor(const struct synth_options *options, uint32_t index, struct tensor *tensor)
 {
-    const uint32_t layer_tensors = options->layers * TENSORS_PER_LAYER;
+    const uint32_t per_layer = layer_tensors(options), in_layers = options->layers * per_layer;
 
     assert(index < tensor_count(options));
     if (index == 0) {
         *tensor = matrix(options, options->dim, options->vocab, (uint32_t)1 << 31);
         snprintf(tensor->name, sizeof tensor->name, "token_embd.weight");
-    } else if (index <= layer_tensors) {
-        describe_layer_tensor(options, (index - 1) / TENSORS_PER_LAYER, (index - 1) % TENSORS_PER_LAYER, tensor);
-    } else if (index == layer_tensors + 1) {
-        *tensor = norm(options);
+    } else if (index <= in_layers) {
+        describe_layer_tensor(options, (index - 1) / per_layer, (index - 1) % per_layer, tensor);
+    } else if (index == in_layers + 1) {
+        *tensor = norm(options->dim);
         snprintf(tensor->name, sizeof tensor->name, "output_norm.weight");
     } else { /* logits with a standard deviation of sqrt(6) */
         *tensor = matrix(options, options->dim, options->vocab, synth_number_root(((uint64_t)1 << 62) / options->dim * 6));
@@ -161,20 +196,41 @@ static void describe_tensor(const struct synth_options *options, uint32_t index,
 
 static void write_model_values(const struct synth_options *options, struct gguf_write *writer)
 {
-    gguf_write_string(writer, "general.architecture", "llama");
+    const struct architecture *architecture = architecture_of(options);
+    const uint32_t head_dim = options->dim / options->heads;
+    const struct {
+        const char *name;
+        uint32_t value;
+        bool is_float, is_left_out;
+    } values[] = {
+        {.name = "vocab_size", .value = options->vocab},
+        {.name = "context_length", .value = options->context},
+        {.name = "embedding_length", .value = options->dim},
+        {.name = "block_count", .value = options->layers},
+        {.name = "feed_forward_length", .value = options->hidden},
+        {.name = "attention.head_count", .value = options->heads},
+        {.name = "attention.head_count_kv", .value = options->kv_heads},
+        {.name = "attention.layer_norm_rms_epsilon", .value = 0x3727c5ac, .is_float = true}, /* 1e-5 */
+        {.name = "attention.key_length", .value = head_dim, .is_left_out = !architecture->has_head_norms},
+        {.name = "attention.value_length", .value = head_dim, .is_left_out = !architecture->has_head_norms},
+        {.name = "rope.dimension_count", .value = head_dim},
+        {.name = "rope.freq_base", .value = 0x461c4000, .is_float = true}, /* 10000 */
+    };
+    char key[ARCHITECTURE_KEY_BYTES];
+
+    gguf_write_string(writer, "general.architecture", architecture->name);
     gguf_write_string(writer, "general.name", "synthetic model of random weights");
     gguf_write_u32(writer, "general.file_type", tensor_type_file_number(options->type));
     gguf_write_u32(writer, "general.quantization_version", 2);
-    gguf_write_u32(writer, "llama.vocab_size", options->vocab);
-    gguf_write_u32(writer, "llama.context_length", options->context);
-    gguf_write_u32(writer, "llama.embedding_length", options->dim);
-    gguf_write_u32(writer, "llama.block_count", options->layers);
-    gguf_write_u32(writer, "llama.feed_forward_length", options->hidden);
-    gguf_write_u32(writer, "llama.attention.head_count", options->heads);
-    gguf_write_u32(writer, "llama.attention.head_count_kv", options->kv_heads);
-    gguf_write_f32(writer, "llama.attention.layer_norm_rms_epsilon", 0x3727c5ac); /* 1e-5 */
-    gguf_write_u32(writer, "llama.rope.dimension_count", options->dim / options->heads);
-    gguf_write_f32(writer, "llama.rope.freq_base", 0x461c4000); /* 10000 */
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        if (values[i].is_left_out)
+            continue;
+        architecture_key(architecture, values[i].name, key);
+        if (values[i].is_float)
+            gguf_write_f32(writer, key, values[i].value);
+        else
+            gguf_write_u32(writer, key, values[i].value);
+    }
 }
 
 static void write_vocab_values(const struct synth_options *options, struct gguf_write *writer)
@@ -206,7 +262,7 @@ static int build_description(const struct synth_options *options, struct gguf_wr
     write_vocab_values(options, writer);
     for (uint32_t i = 0; i < tensor_count(options); i++) {
         describe_tensor(options, i, &tensor);
-        gguf_write_tensor(writer, tensor.name, tensor.type, tensor.dims, tensor.is_norm ? 1 : 2);
+        gguf_write_tensor(writer, tensor.name, tensor.type, tensor.dims, tensor.is_vector ? 1 : 2);
     }
     return gguf_write_finish(writer, fail);
 }

@@ -1,4 +1,5 @@
-/* Models of random weights in any shape and type: valid GGUF v3 files of the llama architecture, without a download.
+/* Models of random weights in any shape and type: valid GGUF v3 files of any of the architectures that run here, without a
+ * download.
  *
  * The same options give the same bytes on any machine. Standard deviations are chosen so that activations stay near 1 in a model of any
  * depth (1/sqrt(columns) for each matrix, times 1/sqrt(2 layers) for those added to the residual) and logits differ by a few units; tokens
@@ -8,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "architecture.h"
 #include "gguf_write.h"
 #include "mesh/program/fail.h"
 #include "tensor_type.h"
@@ -22,8 +24,9 @@ struct synth_options {
     uint32_t kv_heads;
     uint32_t vocab; /* SYNTH_VOCAB_MIN to SYNTH_VOCAB_MAX */
     uint32_t context;
-    enum tensor_type type; /* of all matrices; norms are f32 */
+    enum tensor_type type; /* of all matrices; norms and biases are f32 */
     uint64_t seed;
+    const struct architecture *architecture; /* NULL: llama */
 };
 
 /* Write the model, replacing what is at path only once it is complete; progress on stderr when that is a terminal and it takes over a

@@ -158,6 +158,26 @@ for n in 2 3 7; do same --local $n; done
 same --local 3 --batch 3 --shares 1,0,2 -t 2
 for k in $kernels; do same --kernel "$k" --local 2; done
 
+# Other architectures: biases, norms of heads, and rope of another kind. Heads of 20 columns end within a block, and none divides evenly.
+for arch in qwen2 qwen3; do
+    model $arch.gguf --arch $arch
+    begin $arch $arch.gguf "${sampled[@]}"
+    if [ -n "$SAN" ]; then
+        same --local 3 -t 2 --lab $lossy
+    else
+        nodes_and_threads
+        shares
+        baselines
+        batches
+        every_kernel
+        bad_networks
+    fi
+    model odd-$arch.gguf --arch $arch --dim 60 --hidden 100 --heads 3 --kv-heads 1 --vocab 301 --type f32 --layers 3
+    begin "odd sizes of $arch" odd-$arch.gguf "${sampled[@]}"
+    same --local 3 --batch 3 --shares 1,0,2 -t 2
+    for k in $kernels; do same --kernel "$k" --local 2; done
+done
+
 # The model that comes with the project, and its quantised versions.
 stories=node/models/stories-q8_0.gguf
 cp $stories "$tmp/stories.gguf"

@@ -222,4 +222,34 @@ for norm in "blk.0.attn_norm.weight 5" "blk.1.attn_norm.weight 63" "blk.1.ffn_no
             timeout -k 5 60 "$mesh_node" run -m "$file" -p a -n 3 --seed 1 $options
     done
 done
+
+# ---- other architectures ----
+
+for arch in qwen2 qwen3; do
+    vector=attn_k.bias rows=32
+    [ $arch = qwen2 ] || vector=attn_k_norm.weight rows=16
+    check "a model of $arch can be made" "$mesh_node" synth -o "$good" --arch $arch --dim 64 --hidden 96 --layers 2 --heads 4 \
+        --kv-heads 2 --vocab 300 --ctx 64 --type f32
+    size=$(stat -c %s "$good")
+    begin
+    check "the good file of $arch runs" "$mesh_node" run -m "$file" -p a -n 2 --seed 1 --local 2
+    begin && rename blk.1.$vector "blk.1.${vector/k/X}"
+    refused "$arch without $vector" "'blk.1.$vector' is missing: the file is no complete $arch model" run plan
+    begin && put "$(($(tensor blk.1.$vector) + 4))" "$(le 8 8)"
+    refused "$arch with $vector of another length" "'blk.1.$vector': shape 8 x 1 x 1, expected $rows x 1" run plan
+    begin && put "$(($(tensor blk.1.$vector) + 12))" "$(le 4 1)"
+    refused "$arch with $vector in f16" "'blk.1.$vector'" run plan
+    spoil_norm blk.1.$vector 5
+    for options in "" "--local 3 --shares 1,0,5"; do
+        # shellcheck disable=SC2086
+        check_exit "a NaN in $vector is found by loading it, $options" 3 "'blk.1.$vector': value 5 is not a finite number" \
+            timeout -k 5 60 "$mesh_node" run -m "$file" -p a -n 3 --seed 1 $options
+    done
+    begin && put "$(($(value general.architecture) + 8))" llama
+    refused "$arch called llama" "llama.embedding_length is missing" run plan
+    insert 1 "$(string $arch.attention.sliding_window)$(le 4 4)$(le 4 8)"
+    refused "$arch with a sliding window" "$arch.attention.sliding_window is 8: sliding windows are not supported" run plan
+    insert 1 "$(string $arch.rope.dimension_sections)$(le 4 4)$(le 4 8)"
+    refused "$arch with rope in sections" "$arch.rope.dimension_sections" run plan
+done
 finish

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "node/gguf.h"
+#include "node/model.h"
 #include "node/synth.h"
 #include "node/synth_vocab.h"
 #include "tests/unit/sha256.h"
@@ -219,6 +220,40 @@ static void the_same_options_give_the_same_bytes_on_every_machine(void **state)
     }
 }
 
+static void models_of_other_architectures_have_what_those_have(void **state)
+{
+    static const struct {
+        const char *name, *vector, *hash;
+        uint32_t count;
+        double mean, deviation;
+    } expected[] = {
+        {"qwen2", "blk.1.attn_q.bias", "c9d7cf66b1f8c6e34f14fc92c6667c899e19c5b50de5393547e947bd0078be35", 256, 0, 0.5},
+        {"qwen2", "blk.1.attn_k.bias", "c9d7cf66b1f8c6e34f14fc92c6667c899e19c5b50de5393547e947bd0078be35", 64, 0, 0.5},
+        {"qwen3", "blk.1.attn_q_norm.weight", "f46a03feb2b21f6f09ccfb974fad4eef6f10f77d89def6ed407ba00ebc492426", 32, 1, 0},
+        {"qwen3", "blk.0.attn_k_norm.weight", "f46a03feb2b21f6f09ccfb974fad4eef6f10f77d89def6ed407ba00ebc492426", 32, 1, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        struct synth_options options = small;
+        struct fail fail;
+        char hex[65];
+
+        options.architecture = architecture_find(expected[i].name, strlen(expected[i].name));
+        struct gguf *gguf = synth(&options);
+        struct model *model = model_open(gguf, &fail);
+        assert_non_null(model);
+        check_shape(gguf, expected[i].vector, expected[i].count, 1);
+        const struct spread spread = spread_of_rows(gguf, expected[i].vector, 0);
+        assert_true(fabs(spread.mean - expected[i].mean) < 0.2);
+        assert_true(expected[i].deviation == 0 || fabs(spread.deviation - expected[i].deviation) < 0.1);
+        model_close(model);
+        gguf_close(gguf);
+        file_hash(&options, hex);
+        assert_string_equal(hex, expected[i].hash);
+    }
+}
+
 static void another_seed_gives_other_weights_and_the_same_vocabulary(void **state)
 {
     struct synth_options other = small;
@@ -360,6 +395,7 @@ int main(void)
         cmocka_unit_test(norm_weights_vary_around_one),
         cmocka_unit_test(the_file_describes_a_llama_model_of_the_shape_asked_for),
         cmocka_unit_test(the_same_options_give_the_same_bytes_on_every_machine),
+        cmocka_unit_test(models_of_other_architectures_have_what_those_have),
         cmocka_unit_test(another_seed_gives_other_weights_and_the_same_vocabulary),
         cmocka_unit_test(every_piece_of_the_largest_vocabulary_is_different),
         cmocka_unit_test(pieces_have_the_types_and_scores_that_tokenizers_expect),
