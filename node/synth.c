@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "architecture.h"
 #include "gguf_write.h"
 #include "hash.h"
 #include "mesh/program/progress.h"
@@ -55,12 +57,22 @@ static int check_multiple(const char *option, uint32_t value, const struct tenso
                     below + block);
 }
 
+/* NULL: there is no such architecture. */
+static const struct architecture *architecture_of(const struct synth_options *options)
+{
+    const char *name = options->architecture != NULL ? options->architecture : "llama";
+
+    return architecture_find(name, strlen(name));
+}
+
 static int check_options(const struct synth_options *options, struct fail *fail)
 {
     const struct tensor_type_info *info = tensor_type_info(options->type);
 
     if (info == NULL)
         return fail_set(fail, EXIT_USAGE, "--type %s: is not supported: use one of %s", tensor_type_name(options->type), TENSOR_TYPE_NAMES);
+    if (architecture_of(options) == NULL)
+        return fail_set(fail, EXIT_USAGE, "--arch %s: no such architecture: give " ARCHITECTURE_NAMES, options->architecture);
     if (check_range("dim", options->dim, 2, SYNTH_DIM_MAX, fail) < 0 ||
         check_range("hidden", options->hidden, 2, SYNTH_DIM_MAX, fail) < 0 ||
         check_range("layers", options->layers, 1, SYNTH_LAYERS_MAX, fail) < 0 ||
@@ -102,11 +114,6 @@ static struct tensor norm(uint64_t count)
 static struct tensor bias(uint64_t count)
 {
     return (struct tensor){.type = TYPE_F32, .is_vector = true, .dims = {count, 1}, .sigma_q31 = (uint32_t)1 << 30};
-}
-
-static const struct architecture *architecture_of(const struct synth_options *options)
-{
-    return options->architecture != NULL ? options->architecture : architecture_find("llama", 5);
 }
 
 static uint32_t layer_tensors(const struct synth_options *options)

@@ -9,7 +9,6 @@
 
 #include <stdint.h>
 
-#include "architecture.h"
 #include "gguf_write.h"
 #include "mesh/program/fail.h"
 #include "tensor_type.h"
@@ -26,7 +25,7 @@ struct synth_options {
     uint32_t context;
     enum tensor_type type; /* of all matrices; norms and biases are f32 */
     uint64_t seed;
-    const struct architecture *architecture; /* NULL: llama */
+    const char *architecture; /* of architecture.h; NULL: llama */
 };
 
 /* Write the model, replacing what is at path only once it is complete; progress on stderr when that is a terminal and it takes over a

@@ -1,6 +1,4 @@
 /* The command line of `mesh-node synth`. */
-#include <string.h>
-
 #include "commands.h"
 #include "mesh/program/options.h"
 #include "synth.h"
@@ -12,11 +10,11 @@ int synth_command(int argc, char *const *argv, struct fail *fail)
     static const char *const examples[] = {
         "mesh-node synth -o small.gguf", "mesh-node synth -o big.gguf --dim 2048 --hidden 5632 --layers 22 --heads 32 --vocab 32000", NULL};
     struct synth_options o = {.dim = 512, .hidden = 1376, .layers = 6, .heads = 8, .kv_heads = 4, .vocab = 3000, .context = 512, .seed = 1};
-    const char *path = NULL, *type = "q8_0", *architecture = "llama";
+    const char *path = NULL, *type = "q8_0";
     bool help = false;
     const struct option_spec specs[] = {
         {.name = "output", .short_name = 'o', .kind = OPTION_TEXT, .target = &path, .metavar = "FILE", .help = "GGUF file to write"},
-        {.name = "arch", .kind = OPTION_TEXT, .target = &architecture, .metavar = "llama|qwen2|qwen3", .help = "architecture (llama)"},
+        {.name = "arch", .kind = OPTION_TEXT, .target = &o.architecture, .metavar = "llama|qwen2|qwen3", .help = "architecture (llama)"},
         {.name = "dim", .kind = OPTION_U32, .target = &o.dim, .help = "width of the residual stream (512)"},
         {.name = "hidden", .kind = OPTION_U32, .target = &o.hidden, .help = "width of the feed-forward layer (1376)"},
         {.name = "layers", .kind = OPTION_U32, .target = &o.layers, .help = "layers of attention and feed-forward (6)"},
@@ -46,8 +44,5 @@ int synth_command(int argc, char *const *argv, struct fail *fail)
     if (number < 0)
         return fail_set(fail, EXIT_USAGE, "--type %s: no such type: give one of %s", type, TENSOR_TYPE_NAMES);
     o.type = (enum tensor_type)number;
-    o.architecture = architecture_find(architecture, strlen(architecture));
-    if (o.architecture == NULL)
-        return fail_set(fail, EXIT_USAGE, "--arch %s: no such architecture: give " ARCHITECTURE_NAMES, architecture);
     return synth_write(&o, path, fail);
 }

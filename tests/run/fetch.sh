@@ -183,11 +183,11 @@ check_equal "and not made" "$(ls -d "$tmp/missing" 2>/dev/null)" ""
 
 # ---- only its rows ----
 
-# Matrices of many chunks, so that shares have different chunks.
+# Matrices of many chunks, so that shares have different chunks; and biases, which every node reads.
 large=$tmp/large.gguf
 fetch=(--fetch rows --share 1)
-check "a model of some 60 MB can be made" "$mesh_node" synth -o "$large" --dim 1024 --hidden 2816 --layers 2 --heads 16 --kv-heads 4 \
-    --vocab 3000 --ctx 256 --type f16 --seed 2
+check "a model of some 60 MB can be made" "$mesh_node" synth -o "$large" --arch qwen2 --dim 1024 --hidden 2816 --layers 2 --heads 16 \
+    --kv-heads 4 --vocab 3000 --ctx 256 --type f16 --seed 2
 check "run gives its digest" "$mesh_node" run -m "$large" "${question[@]}"
 expected=$(grep '^digest ' "$out")
 needs() { # NODES RANK: chunks that this rank reads

@@ -55,6 +55,14 @@ check "a node alone records tokens that are sampled again" "$mesh_node" run -m $
     -n 10 --digest --record "$tmp/S.db"
 run "$mesh_replay" verify "$tmp/S.db" -m $model
 check_contains "verify reports the tokens sampled again" "$out" "sampled again, $tmp/S.db: the same: 1 request, 10 tokens"
+for arch in qwen2 qwen3; do
+    "$mesh_node" synth -o "$tmp/$arch.gguf" --arch $arch --dim 64 --hidden 160 --layers 2 --heads 8 --kv-heads 4 --vocab 300 --ctx 64
+    check "three nodes record an answer of $arch" "$mesh_node" run -m "$tmp/$arch.gguf" -p Once --temp 0 --ignore-eos -t 1 -n 10 --local 3 \
+        --lab loss=1%,seed=3 --record "$tmp/$arch.db"
+    run "$mesh_replay" verify "$tmp/$arch".db "$tmp/$arch".[12].db -m "$tmp/$arch.gguf"
+    check_equal "$arch is computed again" "$code" 0
+    check_contains "to the same bits, $arch" "$out" "computed: 1 the same, 0 different, 0 skipped; 0 recorded tokens were not compared"
+done
 if command -v python3 >/dev/null; then
     python3 - "$tmp/T.db" "$tmp/flipped.db" <<'PY'
 import shutil, sqlite3, sys

@@ -19,6 +19,7 @@ static const struct synth_options shapes[SIMQUESTION_MODELS] = {
     {.dim = 160, .hidden = 64, .layers = 1, .heads = 5, .kv_heads = 5, .vocab = 333, .context = 128, .type = TYPE_BF16, .seed = 4},
 };
 
+static const char *const architectures[SIMQUESTION_MODELS] = {"llama", "qwen3", "llama", "qwen2"};
 static const enum kv_type kv_types[SIMQUESTION_MODELS] = {KV_F16, KV_Q8_0, KV_F32, KV_F16};
 
 static uint64_t pick(uint64_t seed, enum draw which, uint64_t index, uint64_t limit)
@@ -30,10 +31,12 @@ const struct simquestion_model *simquestion_model(unsigned model)
 {
     static struct simquestion_model all[SIMQUESTION_MODELS];
     static struct simmodel synth[SIMQUESTION_MODELS];
+    struct synth_options shape = shapes[model];
     struct fail fail;
 
     if (all[model].model == NULL) {
-        simmodel_open(&synth[model], &shapes[model]);
+        shape.architecture = architectures[model];
+        simmodel_open(&synth[model], &shape);
         all[model].kv_type = kv_types[model];
         all[model].model = synth[model].model;
         all[model].tokenizer = tokenizer_open(synth[model].gguf, &fail);

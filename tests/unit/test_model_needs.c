@@ -92,16 +92,17 @@ static void a_rank_needs_the_chunks_that_its_engine_reads_and_no_others(void **s
     }
 }
 
-static void everybody_needs_head_embedding_and_vectors(void **state)
+/* Returns the number of vectors. */
+static uint32_t check_common(const struct model *model)
 {
-    uint8_t *common = no_chunks();
-    const struct gguf *gguf = sim.model->gguf;
-    const struct gguf_tensor *embedding = sim.model->token_embd;
+    const struct gguf *gguf = model->gguf;
+    const struct gguf_tensor *embedding = model->token_embd;
     const uint64_t first = gguf_offset(gguf, embedding->data);
+    uint8_t *common = calloc(model_chunk_count(gguf_file_bytes(gguf)), 1);
     uint32_t vectors = 0;
 
-    (void)state;
-    model_needs_common(sim.model, common);
+    assert_non_null(common);
+    model_needs_common(model, common);
     assert_int_equal(common[0], 1);
     assert_int_equal(common[gguf_data_start(gguf) / MODEL_CHUNK_BYTES], 1);
     for (uint64_t at = first; at < first + embedding->data_size; at += 1000)
@@ -114,8 +115,27 @@ static void everybody_needs_head_embedding_and_vectors(void **state)
         assert_int_equal(common[gguf_offset(gguf, tensor->data) / MODEL_CHUNK_BYTES], 1);
         vectors++;
     }
-    assert_int_equal(vectors, 2 * sim.model->layers + 1);
     free(common);
+    return vectors;
+}
+
+static void everybody_needs_head_embedding_and_vectors(void **state)
+{
+    static const struct {
+        const char *architecture;
+        uint32_t vectors; /* of a layer */
+    } cases[] = {{"llama", 2}, {"qwen2", 5}, {"qwen3", 4}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct synth_options options = shape;
+        struct simmodel other;
+
+        options.architecture = cases[i].architecture;
+        simmodel_open(&other, &options);
+        assert_int_equal(check_common(other.model), cases[i].vectors * options.layers + 1);
+        simmodel_close(&other);
+    }
 }
 
 static void all_rows_are_on_as_many_disks_as_have_the_rarest_chunk(void **state)

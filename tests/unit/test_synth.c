@@ -239,7 +239,7 @@ static void models_of_other_architectures_have_what_those_have(void **state)
         struct fail fail;
         char hex[65];
 
-        options.architecture = architecture_find(expected[i].name, strlen(expected[i].name));
+        options.architecture = expected[i].name;
         struct gguf *gguf = synth(&options);
         struct model *model = model_open(gguf, &fail);
         assert_non_null(model);
@@ -328,6 +328,7 @@ static void options_that_make_no_model_are_refused_with_the_numbers(void **state
         {{.kv_heads = 16, .type = TYPE_F16}, "--kv-heads 16: not possible: give a number from 1 to 8"},
         {{.vocab = 285, .type = TYPE_F16}, "--vocab 285: not possible: give a number from 286 to 524288"},
         {{.layers = 5000, .type = TYPE_F16}, "--layers 5000: not possible: give a number from 1 to 1024"},
+        {{.architecture = "qwen2moe", .type = TYPE_F16}, "--arch qwen2moe: no such architecture: give llama, qwen2 or qwen3"},
         {{.type = (enum tensor_type)16}, "--type iq2_xxs: is not supported: use one of f32 f16"},
     };
 
@@ -338,6 +339,7 @@ static void options_that_make_no_model_are_refused_with_the_numbers(void **state
         struct fail fail = {0};
 
         options.type = changes->type;
+        options.architecture = changes->architecture;
         options.dim = changes->dim != 0 ? changes->dim : small.dim;
         options.hidden = changes->hidden != 0 ? changes->hidden : small.hidden;
         options.layers = changes->layers != 0 ? changes->layers : small.layers;
