@@ -14,6 +14,8 @@ static void add_rows(const struct model *model, const struct gguf_tensor *tensor
     model_chunks_mark(chunks, gguf_offset(model->gguf, tensor->data) + first * row_bytes, count * row_bytes);
 }
 
+enum { LAYER_VECTORS = 7 };
+
 void model_needs_common(const struct model *model, uint8_t *chunks)
 {
     model_chunks_mark(chunks, 0, gguf_data_start(model->gguf));
@@ -21,10 +23,10 @@ void model_needs_common(const struct model *model, uint8_t *chunks)
     add(model, model->output_norm, chunks);
     for (uint32_t i = 0; i < model->layers; i++) {
         const struct model_layer *layer = &model->layer[i];
-        const struct gguf_tensor *vectors[] = {layer->attn_norm, layer->ffn_norm, layer->q_bias, layer->k_bias,
-                                               layer->v_bias,    layer->q_norm,   layer->k_norm};
+        const struct gguf_tensor *vectors[LAYER_VECTORS] = {layer->attn_norm, layer->ffn_norm, layer->q_bias, layer->k_bias,
+                                                            layer->v_bias,    layer->q_norm,   layer->k_norm};
 
-        for (size_t v = 0; v < sizeof vectors / sizeof *vectors; v++)
+        for (size_t v = 0; v < LAYER_VECTORS; v++)
             if (vectors[v] != NULL)
                 add(model, vectors[v], chunks);
     }

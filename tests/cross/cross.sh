@@ -5,7 +5,7 @@
 . tests/run/lib.sh
 
 archs=(aarch64 riscv64)
-types=(q8_0 q4_0 q4_k q6_k f32)
+types=("q8_0 --arch qwen2" "f32 --arch qwen3" q8_0 q4_0 q4_k q6_k f32)
 tokens=8
 if [ -n "${CROSS_SMOKE:-}" ]; then
     types=(q8_0)
@@ -74,13 +74,15 @@ for type in "${types[@]}"; do
         skip "a $type model gives the same tokens and logits everywhere" "mesh-node has no synth or run yet"
         continue
     fi
-    model=$tmp/$type.gguf
-    "$mesh_node" synth -o "$model" --dim 256 --hidden 512 --layers 2 --heads 4 --kv-heads 2 --vocab 600 --ctx 64 --type "$type" --seed 3 2>/dev/null
+    model=$tmp/${type// /}.gguf
+    # shellcheck disable=SC2086 # a type and options
+    "$mesh_node" synth -o "$model" --dim 256 --hidden 512 --layers 2 --heads 4 --kv-heads 2 --vocab 600 --ctx 64 --seed 3 --type $type 2>/dev/null
     check "a $type model generates here" "$mesh_node" run -m "$model" "${run_options[@]}"
     cp "$out" "$tmp/$type.here"
     for arch in ${usable[@]+"${usable[@]}"}; do
+        # shellcheck disable=SC2086
         under_qemu "$arch" mesh-node synth -o "$tmp/there.gguf" --dim 256 --hidden 512 --layers 2 --heads 4 --kv-heads 2 --vocab 600 \
-            --ctx 64 --type "$type" --seed 3 2>/dev/null
+            --ctx 64 --seed 3 --type $type 2>/dev/null
         check_same "synth on $arch writes the same $type file" "$tmp/there.gguf" "$model"
         check "a $type model generates on $arch" under_qemu "$arch" mesh-node run -m "$model" "${run_options[@]}"
         check_same "a $type model gives the same tokens and logits on $arch" "$out" "$tmp/$type.here"
