@@ -16,7 +16,12 @@
 #include "synth_vocab.h"
 #include "synth_weights.h"
 
-enum { LAYER_TENSORS = 9 /* of every architecture; others follow them */, BUFFER_BYTES = 1 << 20, SMALL_ROW_DIVISOR = 16 };
+enum {
+    LAYER_TENSORS = 9, /* of every architecture */
+    BEFORE_MORE = 4,   /* of these: before those of some architectures */
+    BUFFER_BYTES = 1 << 20,
+    SMALL_ROW_DIVISOR = 16
+};
 
 struct tensor {
     char name[48];
@@ -116,12 +121,12 @@ static struct tensor bias(uint64_t count)
     return (struct tensor){.type = TYPE_F32, .is_vector = true, .dims = {count, 1}, .sigma_q31 = (uint32_t)1 << 30};
 }
 
-static uint32_t layer_tensors(const struct synth_options *options)
+/* Tensors of a layer that only some architectures have. */
+static uint32_t more_tensors(const struct synth_options *options)
 {
-    return LAYER_TENSORS + (architecture_of(options)->has_biases ? 3u : 0u) + (architecture_of(options)->has_head_norms ? 2u : 0u);
+    return (architecture_of(options)->has_biases ? 3u : 0u) + (architecture_of(options)->has_head_norms ? 2u : 0u);
 }
 
-/* Tensors of a layer that only some architectures have. */
 static void describe_more(const struct synth_options *options, uint32_t layer, uint32_t index, struct tensor *tensor)
 {
     static const char *const biases[] = {"attn_q.bias", "attn_k.bias", "attn_v.bias"};
@@ -146,10 +151,11 @@ static void describe_layer_tensor(const struct synth_options *options, uint32_t 
     const uint64_t additions = 2 * (uint64_t)options->layers;
     const uint32_t plain = inverse_root_q31(dim);
 
-    if (index >= LAYER_TENSORS) {
-        describe_more(options, layer, index - LAYER_TENSORS, tensor);
+    if (index >= BEFORE_MORE && index - BEFORE_MORE < more_tensors(options)) {
+        describe_more(options, layer, index - BEFORE_MORE, tensor);
         return;
     }
+    index -= index < BEFORE_MORE ? 0 : more_tensors(options);
     switch (index) {
     case 0:
     case 5:
@@ -177,13 +183,13 @@ static void describe_layer_tensor(const struct synth_options *options, uint32_t 
 
 static uint32_t tensor_count(const struct synth_options *options)
 {
-    return 3 + options->layers * layer_tensors(options);
+    return 3 + options->layers * (LAYER_TENSORS + more_tensors(options));
 }
 
 /* Tensors in the order of the file. */
 static void describe_tensor(const struct synth_options *options, uint32_t index, struct tensor *tensor)
 {
-    const uint32_t per_layer = layer_tensors(options), in_layers = options->layers * per_layer;
+    const uint32_t per_layer = LAYER_TENSORS + more_tensors(options), in_layers = options->layers * per_layer;
 
     assert(index < tensor_count(options));
     if (index == 0) {

@@ -227,10 +227,10 @@ static void models_of_other_architectures_have_what_those_have(void **state)
         uint32_t count;
         double mean, deviation;
     } expected[] = {
-        {"qwen2", "blk.1.attn_q.bias", "c9d7cf66b1f8c6e34f14fc92c6667c899e19c5b50de5393547e947bd0078be35", 256, 0, 0.5},
-        {"qwen2", "blk.1.attn_k.bias", "c9d7cf66b1f8c6e34f14fc92c6667c899e19c5b50de5393547e947bd0078be35", 64, 0, 0.5},
-        {"qwen3", "blk.1.attn_q_norm.weight", "f46a03feb2b21f6f09ccfb974fad4eef6f10f77d89def6ed407ba00ebc492426", 32, 1, 0},
-        {"qwen3", "blk.0.attn_k_norm.weight", "f46a03feb2b21f6f09ccfb974fad4eef6f10f77d89def6ed407ba00ebc492426", 32, 1, 0},
+        {"qwen2", "blk.1.attn_q.bias", "df69ba573fb0370c47b63baa1aca2f82c47a29958f65ab6e3c1fba52dc94fdb9", 256, 0, 0.5},
+        {"qwen2", "blk.1.attn_k.bias", "df69ba573fb0370c47b63baa1aca2f82c47a29958f65ab6e3c1fba52dc94fdb9", 64, 0, 0.5},
+        {"qwen3", "blk.1.attn_q_norm.weight", "cf047bee4f68a4c82cd783b965b2ce05d8a20b9ee231943a048c31493b182660", 32, 1, 0},
+        {"qwen3", "blk.0.attn_k_norm.weight", "cf047bee4f68a4c82cd783b965b2ce05d8a20b9ee231943a048c31493b182660", 32, 1, 0},
     };
 
     (void)state;
