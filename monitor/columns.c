@@ -123,9 +123,10 @@ static bool is_gone(const struct node_row *row)
 
 static void draw_rank(const void *row, const struct table_cell *cell)
 {
+    const struct node_row *r = row;
     char rank[8];
 
-    table_text(cell, true, cell->style, fleet_rank_text(node_of(row), rank));
+    table_text(cell, true, cell->style, fleet_rank_text_at(r->fleet, r->node, r->tick, rank));
 }
 
 static void draw_address(const void *row, const struct table_cell *cell)
@@ -341,13 +342,15 @@ static void draw_waits(const void *row, const struct table_cell *cell)
     if (r->sample == NULL || r->sample->waits_for < 0 || !(r->sample->waits >= 0.005f))
         return;
     format_fraction((double)r->sample->waits, part);
-    snprintf(text, sizeof text, "→ %s  %s", fleet_rank_text(&r->fleet->nodes[r->sample->waits_for], rank), part);
+    snprintf(text, sizeof text, "→ %s  %s", fleet_rank_text_at(r->fleet, r->sample->waits_for, r->tick, rank), part);
     table_text(cell, false, r->sample->waits > 0.3f ? STYLE_WARN : cell->style, text);
 }
 
 static double key_rank(const void *row)
 {
-    return -(double)node_of(row)->rank - (is_gone(row) ? 1e6 : 0); /* numbers are sorted from the greatest */
+    const struct node_row *r = row;
+
+    return -(double)fleet_rank_at(r->fleet, r->node, r->tick) - (is_gone(row) ? 1e6 : 0); /* numbers are sorted from the greatest */
 }
 
 static const char *text_address(const void *row)

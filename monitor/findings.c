@@ -27,9 +27,9 @@ void findings_add(struct findings_list *list, enum style style, const char *form
     va_end(arguments);
 }
 
-static const char *name_of(const struct fleet *fleet, int node, char out[8])
+static const char *name_of(const struct findings_list *list, int node, char out[8])
 {
-    return fleet_rank_text(&fleet->nodes[node], out);
+    return fleet_rank_text_at(list->fleet, node, list->tick, out);
 }
 
 static void find_connection(struct findings_list *list)
@@ -112,7 +112,7 @@ static void find_waits(struct findings_list *list)
     if (node < 0)
         return;
     format_fraction(part, text);
-    name_of(list->fleet, node, rank);
+    name_of(list, node, rank);
     if (!slow_link_find(list->fleet, node, list->tick, columns_window(list->fleet), &link)) {
         findings_add(list, STYLE_WARN, "Others wait for node %s at %s: %s of their time while steps run.", rank,
                      list->fleet->nodes[node].address, text);
@@ -123,8 +123,7 @@ static void find_waits(struct findings_list *list)
     findings_add(list, STYLE_WARN,
                  "Others wait for node %s at %s: %s of their time. Its link is slow: %s → %s takes %s (p99), others %s: check the rate and "
                  "queue of its interface (tc -s qdisc, ethtool), not its share.",
-                 rank, list->fleet->nodes[node].address, text, name_of(list->fleet, link.from, from), name_of(list->fleet, link.to, to),
-                 slow, others);
+                 rank, list->fleet->nodes[node].address, text, name_of(list, link.from, from), name_of(list, link.to, to), slow, others);
 }
 
 /* Is the trouble that this event reported over by that tick, by a newer event of the same node or because its process was restarted? newer:
@@ -164,7 +163,7 @@ static void find_troubles(struct findings_list *list)
             is_said(event, said, count))
             continue;
         said[count++] = event;
-        findings_add(list, STYLE_BAD, "Node %s at %s: %s", name_of(list->fleet, event->node, rank), list->fleet->nodes[event->node].address,
+        findings_add(list, STYLE_BAD, "Node %s at %s: %s", name_of(list, event->node, rank), list->fleet->nodes[event->node].address,
                      event->text);
     }
 }
@@ -267,7 +266,7 @@ int findings_find(const struct fleet *fleet, uint64_t tick, struct finding findi
 {
     struct findings_list list = {.fleet = fleet, .tick = tick, .findings = findings};
 
-    list.nodes = fleet_order(fleet, list.order);
+    list.nodes = fleet_order_at(fleet, tick, list.order);
     find_connection(&list);
     findings_gone(&list);
     find_troubles(&list);

@@ -20,14 +20,15 @@ static bool has_lost_rank(const struct fleet_node *node)
 }
 
 /* "Node 1", or "Former node 1". */
-static void name_rank(const struct fleet_node *node, char out[24])
+static void name_rank(const struct findings_list *list, int index, char out[24])
 {
+    const struct fleet_node *node = &list->fleet->nodes[index];
     char rank[8];
 
-    if (has_lost_rank(node))
+    if (fleet_rank_at(list->fleet, index, list->tick) == MESH_TELEMETRY_NOBODY && has_lost_rank(node))
         snprintf(out, 24, "Former node %u", node->head.rank);
     else
-        snprintf(out, 24, "Node %s", fleet_rank_text(node, rank));
+        snprintf(out, 24, "Node %s", fleet_rank_text_at(list->fleet, index, list->tick, rank));
 }
 
 /* It is no longer known for how long a node had not been heard then. */
@@ -63,7 +64,7 @@ static void say_one(struct findings_list *list, int index, const char *what)
     const double silence_s = silent_s(list->fleet, node);
     char clock[FORMAT_BYTES], name[24];
 
-    name_rank(node, name);
+    name_rank(list, index, name);
     format_when(node->gone_wall_ns, list->fleet->tick_wall_ns[list->tick % FLEET_HISTORY], clock);
     if (state == FLEET_DEAD)
         findings_add(list, style, "%s at %s is gone: last heard at %s.", name, node->address, clock);

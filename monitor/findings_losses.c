@@ -89,7 +89,7 @@ static void say_nodes(struct findings_list *list, const struct losses *nodes, co
         const bool is_by_lab = loss->part < BY_LAB * fleet->nodes[loss->to].now.lab_loss_ppm / 1e6;
 
         format_fraction(loss->part, text);
-        fleet_rank_text(&fleet->nodes[loss->to], rank);
+        fleet_rank_text_at(fleet, loss->to, list->tick, rank);
         if (is_many)
             findings_add(list, style, "%d nodes lose some of what all others send them, most node %s at %s: %s (%llu in %s)%s",
                          nodes->count, rank, fleet->nodes[loss->to].address, text, (unsigned long long)loss->lost, during,
@@ -112,8 +112,8 @@ static void say_links(struct findings_list *list, const struct losses *links, co
         const enum style style = loss->part > 10 * loss_much ? STYLE_BAD : STYLE_WARN;
 
         format_fraction(loss->part, text);
-        fleet_rank_text(&fleet->nodes[loss->from], sender);
-        fleet_rank_text(&fleet->nodes[loss->to], receiver);
+        fleet_rank_text_at(fleet, loss->from, list->tick, sender);
+        fleet_rank_text_at(fleet, loss->to, list->tick, receiver);
         if (is_many)
             findings_add(list, style, "%d links lose datagrams, most %s → %s: %s (%llu in %s): see the links.", links->count, sender,
                          receiver, text, (unsigned long long)loss->lost, during);

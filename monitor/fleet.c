@@ -208,39 +208,6 @@ const char *fleet_request_state(const struct fleet_request *request)
     return request->is_lost ? "unknown" : mesh_telemetry_request_name(request->now.state);
 }
 
-int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
-{
-    int count = 0;
-
-    for (int i = 0; i < fleet->node_end; i++) {
-        const struct fleet_node *node = &fleet->nodes[i];
-        int at = count;
-
-        if (!node->is_used)
-            continue;
-        for (; at > 0; at--) {
-            const struct fleet_node *other = &fleet->nodes[nodes[at - 1]];
-            const bool gone = !fleet_is_alive(node->state), other_gone = !fleet_is_alive(other->state);
-
-            if (gone > other_gone || (gone == other_gone && node->rank >= other->rank))
-                break;
-            nodes[at] = nodes[at - 1];
-        }
-        nodes[at] = i;
-        count++;
-    }
-    return count;
-}
-
-const char *fleet_rank_text(const struct fleet_node *node, char out[8])
-{
-    if (node->rank == MESH_TELEMETRY_NOBODY)
-        snprintf(out, 8, "-");
-    else
-        snprintf(out, 8, "%u", node->rank);
-    return out;
-}
-
 /* A dead node may have been the sequencer when it was last heard. */
 static bool tells_more(const struct fleet_node *node, const struct fleet_node *other)
 {

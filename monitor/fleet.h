@@ -54,6 +54,7 @@ struct node_sample {
     uint32_t tokens;        /* how many these were, in the reports of this interval */
     float waits;            /* part of the workers' time in which they waited for waits_for */
     int16_t waits_for;      /* the node that was waited for longest, or FLEET_NOBODY */
+    uint16_t rank;          /* MESH_TELEMETRY_NOBODY: none, or another node had it */
     uint8_t state;          /* enum fleet_state */
     bool is_fresh;          /* a report came in this interval */
 };
@@ -286,9 +287,14 @@ const char *fleet_request_state(const struct fleet_request *request);
 
 /* Nodes in the order of ranks, those that are gone last; returns their number. */
 int fleet_order(const struct fleet *fleet, int nodes[FLEET_NODES_MAX]);
+int fleet_order_at(const struct fleet *fleet, uint64_t tick, int nodes[FLEET_NODES_MAX]); /* as they were then */
 
-/* A node's rank as text; "-": it has none, or another node has it now. */
+/* A node's rank then; MESH_TELEMETRY_NOBODY: it had none, or was not known, or another node had it. At the last tick, its present one. */
+uint16_t fleet_rank_at(const struct fleet *fleet, int node, uint64_t tick);
+
+/* A node's rank as text; "-": it has none, or another node has it now; or so it was then. */
 const char *fleet_rank_text(const struct fleet_node *node, char out[8]);
+const char *fleet_rank_text_at(const struct fleet *fleet, int node, uint64_t tick, char out[8]);
 
 struct fleet_step_id fleet_step_id(const struct fleet_step *step);
 /* Is it the same step, at another node (0)? Else, is it a newer one (above 0), or an older one? */

@@ -384,6 +384,7 @@ void fleet_tick(struct fleet *fleet, uint64_t now_ns, int64_t wall_ns)
         if (fleet->nodes[i].is_used) {
             look_after(fleet, &fleet->nodes[i], now_ns, wall_ns);
             sample_node(fleet, &fleet->nodes[i]);
+            fleet->nodes[i].sample[fleet->ticks % FLEET_HISTORY].rank = fleet->nodes[i].rank;
         }
     sample_requests(fleet);
     fleet->ticks++;

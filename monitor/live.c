@@ -15,7 +15,15 @@
 #include "view.h"
 
 static const uint64_t ms_ns = 1000000;
-enum { LOOK_MS = 25, REDRAW_MS = 1000, PLAY_DRAW_MS = 200, NOTICE_MS = 4000, BATCH_TIMEOUT_MS = 5000, FIRST_INTERVAL_MS = 1000 };
+enum {
+    LOOK_MS = 25,
+    REDRAW_MS = 1000,
+    PLAY_DRAW_MS = 200,
+    TELL_MS = 300,
+    NOTICE_MS = 4000,
+    BATCH_TIMEOUT_MS = 5000,
+    FIRST_INTERVAL_MS = 1000
+};
 enum { TEXT_COLUMNS = 120 };
 
 static volatile sig_atomic_t is_interrupted;
@@ -48,6 +56,7 @@ struct live {
     bool has_interval;                    /* one has been sampled; until then intervals are short, so that there is something to see soon */
     struct player player;                 /* of the recording */
     uint64_t played_ns;                   /* when it was last advanced */
+    uint64_t tell_ns;                     /* when a jump is to be told of that is not over by then; 0: there is none */
 };
 
 static bool is_played(const struct live *live)
@@ -170,17 +179,39 @@ static int draw(struct live *live, uint64_t now_ns, struct fail *fail)
 
 /* ---- a recording on a terminal ---- */
 
+/* Going back is playing again from the beginning, which takes seconds where the recording has hours. */
+static void tell_of_jump(void *app, double part)
+{
+    struct live *live = app;
+    struct fail ignored;
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    if (live->tell_ns == 0 || now_ns < live->tell_ns)
+        return;
+    live->tell_ns = now_ns + PLAY_DRAW_MS * ms_ns;
+    live->next_draw_ns = 0;
+    live->ui.tick = live->fleet.ticks > 0 ? live->fleet.ticks - 1 : 0;
+    ui_notice(&live->ui, UINT64_MAX, "playing from the beginning until there: %.0f %%", 100 * part);
+    draw(live, now_ns, &ignored);
+}
+
 /* Carry out what keys asked for; then the recording's present position is shown. */
 static int play_steps(struct live *live, struct fail *fail)
 {
     struct playback *p = &live->ui.playback;
-    int err = p->wants_begin ? player_rewind(&live->player, fail) : 0;
+    int err;
+
+    live->tell_ns = mesh_udp_now_ns() + TELL_MS * ms_ns;
+    err = p->wants_begin ? player_rewind(&live->player, fail) : 0;
 
     for (int i = 0; i < p->wants_ticks && err == 0; i++)
         err = player_tick(&live->player, fail);
     if (p->wants_tokens != 0 && err == 0)
         err = player_step(&live->player, p->wants_tokens, fail);
     live->ui.tick = live->fleet.ticks > 0 ? live->fleet.ticks - 1 : 0;
+    if (live->ui.notice_ns == UINT64_MAX)
+        live->ui.notice_ns = 0;
+    live->tell_ns = 0;
     p->wants_begin = false;
     p->wants_ticks = p->wants_tokens = 0;
     live->next_draw_ns = 0;
@@ -216,7 +247,11 @@ static int begin_playing(struct live *live, struct fail *fail)
     live->ui.playback.is_on = true;
     live->ui.playback.speed = live->config->speed;
     live->played_ns = mesh_udp_now_ns();
-    return player_open(&live->player, live->config->recorded, &live->fleet, live->ui.interval_ms * ms_ns, fail);
+    if (player_open(&live->player, live->config->recorded, &live->fleet, live->ui.interval_ms * ms_ns, fail) < 0)
+        return -1;
+    live->player.tell = tell_of_jump;
+    live->player.app = live;
+    return 0;
 }
 
 /* ---- both ---- */

@@ -97,6 +97,14 @@ static bool has_more(const struct player *p, int64_t until_ns)
     return p->next_tick_ns <= until_ns || (p->has_record && p->record.wall_ns <= until_ns);
 }
 
+static void tell(const struct player *p, int64_t until_ns)
+{
+    const int64_t first_ns = recorded_begin_ns(p->recorded);
+
+    if (p->tell != NULL && until_ns > first_ns)
+        p->tell(p->app, (double)(p->now_ns - first_ns) / (double)(until_ns - first_ns));
+}
+
 static int advance_to(struct player *p, int64_t until_ns, bool stops_at_tick, struct fail *fail)
 {
     const int64_t end_ns = recorded_end_ns(p->recorded);
@@ -104,9 +112,11 @@ static int advance_to(struct player *p, int64_t until_ns, bool stops_at_tick, st
 
     if (until_ns > end_ns)
         until_ns = end_ns;
-    while (has_more(p, until_ns) && !(is_tick && stops_at_tick))
+    while (has_more(p, until_ns) && !(is_tick && stops_at_tick)) {
         if (happen(p, until_ns, &is_tick, fail) < 0)
             return -1;
+        tell(p, until_ns);
+    }
     if (is_tick && stops_at_tick)
         return 0;
     if (until_ns > p->now_ns)

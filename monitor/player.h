@@ -14,9 +14,12 @@ struct player {
     uint64_t interval_ns;      /* between ticks */
     struct recorded_record record;
     bool has_record;
-    int64_t now_ns, next_tick_ns; /* wall clock */
-    bool is_over;                 /* all records are taken in, with a tick at the end */
-    size_t token;                 /* tokens drawn until now, except after steps by token */
+    int64_t now_ns, next_tick_ns;         /* wall clock */
+    bool is_over;                         /* all records are taken in, with a tick at the end */
+    size_t token;                         /* tokens drawn until now, except after steps by token */
+    void (*tell)(void *app, double part); /* set by the caller, NULL: none. Called again and again while playing on to some time, with the
+                                             part of the recording until then that has been played */
+    void *app;
 };
 
 /* 0, or -1 with fail set, as with all that follow. */

@@ -83,9 +83,10 @@ int ui_nodes(const struct ui *ui, const struct fleet *fleet, int nodes[FLEET_NOD
     const void *sorted[FLEET_NODES_MAX];
     uint64_t tick;
     int all[FLEET_NODES_MAX], count = 0;
-    const int all_count = fleet_order(fleet, all);
+    int all_count;
 
     ui_tick(ui, fleet, &tick);
+    all_count = fleet_order_at(fleet, tick, all);
     for (int i = 0; i < all_count; i++)
         if (ui_node_matches(&fleet->nodes[all[i]], ui->filter)) {
             rows[count] = columns_row(fleet, all[i], tick);

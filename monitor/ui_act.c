@@ -23,10 +23,19 @@ static int clamp(int value, int count)
     return value >= count ? (count > 0 ? count - 1 : 0) : value < 0 ? 0 : value;
 }
 
+/* Nodes as the matrix of links lists them. */
+static int order_shown(const struct ui *ui, const struct fleet *fleet, int nodes[FLEET_NODES_MAX])
+{
+    uint64_t tick;
+
+    ui_tick(ui, fleet, &tick);
+    return fleet_order_at(fleet, tick, nodes);
+}
+
 static void move_node(const struct ui *ui, const struct fleet *fleet, int *node, int present, int by)
 {
     int nodes[FLEET_NODES_MAX];
-    const int count = ui->screen == SCREEN_LINKS ? fleet_order(fleet, nodes) : ui_nodes(ui, fleet, nodes);
+    const int count = ui->screen == SCREEN_LINKS ? order_shown(ui, fleet, nodes) : ui_nodes(ui, fleet, nodes);
 
     if (count > 0)
         *node = nodes[clamp(index_of(nodes, count, present) + by, count)];
@@ -153,7 +162,7 @@ static void go_back(struct ui *ui)
 static void select_cell(struct ui *ui, const struct fleet *fleet, int argument)
 {
     int nodes[FLEET_NODES_MAX];
-    const int count = fleet_order(fleet, nodes), row = argument & 0xff, column = argument >> 8;
+    const int count = order_shown(ui, fleet, nodes), row = argument & 0xff, column = argument >> 8;
 
     if (row >= count || column >= count)
         return;

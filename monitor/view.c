@@ -18,7 +18,7 @@ const char *view_name(const struct view *view, int node, char out[8])
         snprintf(out, 8, "?");
         return out;
     }
-    return fleet_rank_text(&view->fleet->nodes[node], out);
+    return view->has_tick ? fleet_rank_text_at(view->fleet, node, view->tick, out) : fleet_rank_text(&view->fleet->nodes[node], out);
 }
 
 /* ---- first line ---- */

@@ -169,7 +169,7 @@ static void draw_matrices(struct view *view, struct area area)
     struct matrix matrix = {.metric = view->ui->metric};
     int room, columns, fitting;
 
-    matrix.count = fleet_order(view->fleet, matrix.nodes);
+    matrix.count = fleet_order_at(view->fleet, view->tick, matrix.nodes);
     fitting = matrix.count > 0 ? (area.width - LABEL_COLUMNS) / matrix.count : CELL_COLUMNS_MAX;
     matrix.cell_columns = fitting > CELL_COLUMNS_MAX ? CELL_COLUMNS_MAX : fitting < CELL_COLUMNS_MIN ? CELL_COLUMNS_MIN : fitting;
     columns = area.width > LABEL_COLUMNS ? (area.width - LABEL_COLUMNS) / matrix.cell_columns : 0;
@@ -320,7 +320,7 @@ void view_links(struct view *view)
 {
     int nodes[FLEET_NODES_MAX];
 
-    if (fleet_order(view->fleet, nodes) < 2) {
+    if (fleet_order_at(view->fleet, view->tick, nodes) < 2) {
         canvas_rule(view->canvas, view->layout.part[PART_MAIN], "links");
         canvas_text(view->canvas, view->layout.part[PART_MAIN], 1, 1, STYLE_DIM, "none: a link is from one node to another");
         return;

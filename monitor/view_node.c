@@ -62,7 +62,7 @@ static void draw_workers(struct view *view, struct area area, int selected)
     char name[96], rank[8];
     int band;
 
-    snprintf(name, sizeof name, "node %s  %s  %s: its workers now", fleet_rank_text(node, rank), node->address,
+    snprintf(name, sizeof name, "node %s  %s  %s: its workers now", view_name(view, selected, rank), node->address,
              fleet_state_name(fleet_state_at(view->fleet, selected, view->tick)));
     canvas_rule(view->canvas, area, name);
     for (int i = 0; i < lines; i++)

@@ -244,7 +244,7 @@ void view_tokens(struct view *view)
     const struct area all = view->layout.part[PART_MAIN], area = area_below(all, 2);
     struct fleet_step_id ids[STEPS_MAX];
     int nodes[FLEET_NODES_MAX], y = 0;
-    const int count = fleet_order(view->fleet, nodes), step_count = list_steps(view, ids);
+    const int count = fleet_order_at(view->fleet, view->tick, nodes), step_count = list_steps(view, ids);
     const int bar_columns = area.width - LABEL_COLUMNS - columns_behind(area.width);
     /* Where a step has more nodes than there are lines, it is gone through in parts. */
     const int parts = area.height > 0 && count > area.height ? (count + area.height - 1) / area.height : 1;

@@ -10,6 +10,7 @@
 
 #include "monitor/columns.h"
 #include "monitor/findings.h"
+#include "monitor/ui.h"
 #include "tests/unit/monitor_case.h"
 
 static void lose_on(struct monitor_case *c, int from, int to, uint32_t ppm)
@@ -88,6 +89,32 @@ static void in_the_past_a_node_was_what_it_was(void **state)
     assert_true(monitor_case_finds(c, 0, "3 of 3 nodes compute"));
     assert_false(monitor_case_finds(c, 11, "is gone"));
     assert_true(monitor_case_finds(c, 11, "4 of 4 nodes compute"));
+}
+
+/* When node 1 dies, nodes 2 and 3 become ranks 1 and 2. */
+static void in_the_past_ranks_were_what_they_were(void **state)
+{
+    struct monitor_case *c = *state;
+    struct ui ui;
+    struct settings settings = {.interval_ms = 1000};
+    char name[8];
+    int nodes[FLEET_NODES_MAX];
+
+    lose_on(c, 3, 2, 20000);
+    monitor_case_run(c, 12);
+    c->made.is_dead[1] = true;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 12);
+    assert_true(monitor_case_finds(c, 0, "Link 2 → 1 loses"));
+    assert_true(monitor_case_finds(c, 13, "Link 3 → 2 loses"));
+    assert_string_equal(fleet_rank_text_at(&c->fleet, monitor_case_node(c, 3), c->fleet.ticks - 1, name), "2");
+    assert_string_equal(fleet_rank_text_at(&c->fleet, monitor_case_node(c, 3), c->fleet.ticks - 14, name), "3");
+    ui_init(&ui, &settings);
+    assert_int_equal(ui_nodes(&ui, &c->fleet, nodes), 4);
+    assert_int_equal(nodes[3], monitor_case_node(c, 1)); /* it is gone */
+    ui_act(&ui, &c->fleet, ACTION_EARLIER, 13);
+    assert_int_equal(ui_nodes(&ui, &c->fleet, nodes), 4);
+    assert_int_equal(nodes[1], monitor_case_node(c, 1));
 }
 
 /* The first intervals of a monitor with long ones are short. */
@@ -382,6 +409,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_a_node_that_is_gone_no_link_loses, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(the_worst_comes_first, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(in_the_past_a_node_was_what_it_was, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(in_the_past_ranks_were_what_they_were, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(a_minute_of_three_seconds_is_none, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(who_left_by_the_word_of_another_has_not_died, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(the_speed_is_that_of_nodes_that_have_reported, monitor_case_open, monitor_case_close),
