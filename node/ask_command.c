@@ -380,6 +380,7 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
          .words = security_words,
          .help = "same as on the nodes (seal with a key)"},
         {.name = "prompt", .short_name = 'p', .kind = OPTION_PROSE, .target = &a.prompt, .metavar = "TEXT", .help = "text to continue"},
+        {.name = "chat", .kind = OPTION_FLAG, .target = &a.ask.is_chat, .help = "the prompt is a question to a model made for answering"},
         {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &a.prompt_ids, .metavar = "FILE", .help = "token ids to continue instead"},
         {.name = "predict",
          .short_name = 'n',
@@ -416,6 +417,8 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
         options_help(stdout, usage, specs, count, examples);
         return 0;
     }
+    if (a.ask.is_chat && a.prompt_ids != NULL)
+        return fail_set(fail, EXIT_USAGE, "ask: --chat: a question is text, not --prompt-ids: give it with -p TEXT");
     if ((a.prompt == NULL) == (a.prompt_ids == NULL))
         return fail_set(fail, EXIT_USAGE, "ask: %s: give one, with -p TEXT", a.prompt == NULL ? "no prompt" : "two prompts");
     if (a.target.json && a.ids)

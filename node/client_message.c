@@ -5,7 +5,7 @@
 #include "bytes.h"
 #include "record.h"
 
-enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2, FLAG_IDS = 4 };
+enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2, FLAG_IDS = 4, FLAG_CHAT = 8 };
 
 static void put_text(struct bytes *out, const struct client_message *message)
 {
@@ -26,8 +26,8 @@ static void put_ask(struct bytes *out, const struct client_message_ask *ask)
 {
     bytes_put_u32(out, ask->predict);
     record_put_sampling(out, &ask->sampling);
-    bytes_put_u8(out,
-                 (uint8_t)((ask->ignore_end ? FLAG_IGNORE_END : 0) | (ask->want_digest ? FLAG_DIGEST : 0) | (ask->is_ids ? FLAG_IDS : 0)));
+    bytes_put_u8(out, (uint8_t)((ask->ignore_end ? FLAG_IGNORE_END : 0) | (ask->want_digest ? FLAG_DIGEST : 0) |
+                                (ask->is_ids ? FLAG_IDS : 0) | (ask->is_chat ? FLAG_CHAT : 0)));
 }
 
 static void get_ask(struct bytes *in, struct client_message_ask *ask)
@@ -40,6 +40,7 @@ static void get_ask(struct bytes *in, struct client_message_ask *ask)
     ask->ignore_end = (flags & FLAG_IGNORE_END) != 0;
     ask->want_digest = (flags & FLAG_DIGEST) != 0;
     ask->is_ids = (flags & FLAG_IDS) != 0;
+    ask->is_chat = (flags & FLAG_CHAT) != 0;
 }
 
 /* Do the texts of the tokens make up the message's? */

@@ -1,8 +1,8 @@
 /* Records of a client session between `ask` or `status` and a serving node.
  *
  * Little-endian; the first byte is the kind. Nothing that the other side sends is trusted.
- *   ask:     u8 1, u32 predict, sampling, u8 flags (1 ignore end, 2 digest, 4 ids), u32 bytes, the prompt: text,
- *            or with ids its tokens, u32 each
+ *   ask:     u8 1, u32 predict, sampling, u8 flags (1 ignore end, 2 digest, 4 ids, 8 chat), u32 bytes, the prompt: text,
+ *            with chat a question, or with ids its tokens, u32 each
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
  *   status:  u8 2, for JSON     people:  u8 4, the same for people to read     cancel:  u8 3
  *   tokens:  u8 16, u32 count, count x (u32 id, u64 digest, u32 bytes of its text), u32 bytes, the texts of all, one after the other;
@@ -38,7 +38,8 @@ enum { CLIENT_MESSAGE_TEXT_MAX = MESH_RECORD_BYTES_MAX - 64, CLIENT_MESSAGE_TOKE
 struct client_message_ask {
     uint32_t predict;
     struct sampling sampling;
-    bool ignore_end, want_digest, is_ids; /* ids: the prompt is tokens, not text */
+    bool ignore_end, want_digest;
+    bool is_ids, is_chat; /* ids: the prompt is tokens, not text; chat: it is a question, to be put into the form of the model */
 };
 
 struct client_message_token {

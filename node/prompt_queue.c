@@ -15,6 +15,10 @@ static int fail_memory(struct fail *fail)
 /* Refuses a prompt that cannot fit, before it is tokenised. */
 static int check_text(const struct epoch_run_config *config, const struct job_asked *asked, size_t size, struct fail *fail)
 {
+    if (asked->ask.is_chat && asked->ask.is_ids)
+        return fail_set(fail, EXIT_USAGE, "prompt: both a question and token ids: give one");
+    if (asked->ask.is_chat && tokenizer_check_chat(config->tokenizer, fail) < 0)
+        return -1;
     if (!asked->ask.is_ids)
         return request_check_least(tokenizer_ids_min(config->tokenizer, size), config->ctx, config->model->ctx, "ask", fail);
     if (size == 0 || size % ID_BYTES != 0)
@@ -93,7 +97,9 @@ static int encode_oldest(struct prompt_queue *prompt_queue, const struct epoch_r
         *work -= id_work < *work ? id_work : *work;
         return read_ids(item, ids, count, fail);
     }
-    if (prompt_queue->encoding == NULL)
+    if (prompt_queue->encoding == NULL && item->asked.ask.is_chat)
+        prompt_queue->encoding = tokenizer_encoding_open_chat(config->tokenizer, item->text, item->text_size, fail);
+    else if (prompt_queue->encoding == NULL)
         prompt_queue->encoding = tokenizer_encoding_open(config->tokenizer, item->text, item->text_size, true, fail);
     if (prompt_queue->encoding == NULL)
         return -1;

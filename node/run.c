@@ -132,9 +132,13 @@ static int make_prompt(struct run *run, struct fail *fail)
 {
     if (run->options.prompt_ids != NULL)
         return read_ids(run, fail);
-    return read_prompt(run, fail) < 0
-               ? -1
-               : tokenizer_encode(run->tokenizer, run->prompt_text, run->prompt_size, true, &run->prompt, &run->prompt_count, fail);
+    if (read_prompt(run, fail) < 0)
+        return -1;
+    if (!run->options.chat)
+        return tokenizer_encode(run->tokenizer, run->prompt_text, run->prompt_size, true, &run->prompt, &run->prompt_count, fail);
+    if (tokenizer_check_chat(run->tokenizer, fail) < 0)
+        return -1;
+    return tokenizer_encode_chat(run->tokenizer, run->prompt_text, run->prompt_size, &run->prompt, &run->prompt_count, fail);
 }
 
 static int check_prompt(const struct run *run, struct fail *fail)

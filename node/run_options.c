@@ -29,6 +29,8 @@ static const struct option_spec specs[] = {
      .help = "text to continue"},
     {.name = "file", .short_name = 'f', .kind = OPTION_TEXT, .target = &parsed.prompt_file, .metavar = "FILE",
      .help = "read the prompt from FILE (- for stdin)"},
+    {.name = "chat", .kind = OPTION_FLAG, .target = &parsed.chat,
+     .help = "the prompt is a question to a model made for answering"},
     {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &parsed.prompt_ids, .metavar = "FILE",
      .help = "token ids to continue instead"},
     {.name = "predict", .short_name = 'n', .kind = OPTION_U32, .target = &parsed.predict, .min = 1, .max = 1 << 24, .metavar = "TOKENS",
@@ -237,6 +239,8 @@ static int check(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "run: no model: give one with -m MODEL.gguf");
     if ((o->prompt != NULL) + (o->prompt_file != NULL) + (o->prompt_ids != NULL) > 1)
         return fail_set(fail, EXIT_USAGE, "run: two of -p, -f and --prompt-ids together: give one prompt");
+    if (o->chat && o->prompt == NULL && o->prompt_file == NULL)
+        return fail_set(fail, EXIT_USAGE, "run: --chat: no question: give one with -p TEXT or -f FILE");
     if (o->json && o->ids)
         return fail_set(fail, EXIT_USAGE, "run: --json and --ids together: JSON has the ids: give one of them");
     if (o->peers_text != NULL && o->local != 1)

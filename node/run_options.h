@@ -24,7 +24,7 @@ struct run_options {
     int kv_type;         /* enum kv_type */
     struct sampling sampling;
     bool has_seed;
-    bool ignore_eos, ids, digest, json;
+    bool chat, ignore_eos, ids, digest, json;
     const char *kernel, *lab_text, *shares_text, *peers_text, *key_log, *multicast_text;
     int security;           /* enum mesh_security */
     int cipher;             /* enum security_cipher */

@@ -17,6 +17,7 @@ struct fragment {
 struct tokenizer_encoding {
     const struct tokenizer *tokenizer;
     const char *text;
+    char *copy; /* of a question: what `text` is then, with what stands around it */
     size_t size;
     bool is_special, is_by_word, is_after_text; /* is_after_text: else a space goes before the text */
     size_t at;                                  /* the next fragment */
@@ -152,6 +153,15 @@ static int begin_next(struct tokenizer_encoding *e, size_t *work, struct fail *f
     return begin_fragment(e, work, fail);
 }
 
+static int append_all(struct merge_ids *out, const struct tokenizer_chat_ids *list, struct fail *fail)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (merge_ids_append(out, list->ids[i], fail) < 0)
+            return -1;
+    return 0;
+}
+
+/* What stands before the text. */
 static int begin(struct tokenizer_encoding *e, struct fail *fail)
 {
     const struct tokenizer *t = e->tokenizer;
@@ -167,19 +177,34 @@ static int begin(struct tokenizer_encoding *e, struct fail *fail)
         e->fragments[0] = (struct fragment){.size = e->size, .id = -1};
         e->fragment_count = e->size > 0;
     }
-    return e->is_special && t->add_bos && t->bos >= 0 ? merge_ids_append(&e->out, (uint32_t)t->bos, fail) : 0;
+    if (e->is_special && t->add_bos && t->bos >= 0 && merge_ids_append(&e->out, (uint32_t)t->bos, fail) < 0)
+        return -1;
+    return e->copy != NULL ? append_all(&e->out, &t->chat.before, fail) : 0;
 }
 
+/* What stands after the text. */
+static int end(struct tokenizer_encoding *e, struct fail *fail)
+{
+    const struct tokenizer *t = e->tokenizer;
+
+    if (e->copy != NULL)
+        return append_all(&e->out, &t->chat.after, fail);
+    return e->is_special && t->add_eos && t->eos >= 0 ? merge_ids_append(&e->out, (uint32_t)t->eos, fail) : 0;
+}
+
+/* Takes like->copy. */
 static struct tokenizer_encoding *open_encoding(const struct tokenizer_encoding *like, struct fail *fail)
 {
     struct tokenizer_encoding *e;
 
     if (like->size > TOKENIZER_TEXT_MAX) {
         fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, at most %d are possible: give a shorter one", like->size, TOKENIZER_TEXT_MAX);
+        free(like->copy);
         return NULL;
     }
     e = malloc(sizeof *e);
     if (!e) {
+        free(like->copy);
         merge_fail_memory(fail);
         return NULL;
     }
@@ -201,9 +226,38 @@ struct tokenizer_encoding *tokenizer_encoding_open(const struct tokenizer *token
     return open_encoding(&like, fail);
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+struct tokenizer_encoding *tokenizer_encoding_open_chat(const struct tokenizer *tokenizer, const char *text, size_t text_size,
+                                                        struct fail *fail)
+{
+    const struct tokenizer_chat *chat = &tokenizer->chat;
+    struct tokenizer_encoding like = {.tokenizer = tokenizer, .is_special = true};
+
+    assert(chat->state == TOKENIZER_CHAT_KNOWN);
+    for (; chat->trims && text_size > 0 && is_space(text[0]); text_size--)
+        text++;
+    while (chat->trims && text_size > 0 && is_space(text[text_size - 1]))
+        text_size--;
+    like.size = chat->lead_size + text_size + chat->tail_size;
+    like.copy = malloc(like.size + 1);
+    if (like.copy == NULL) {
+        merge_fail_memory(fail);
+        return NULL;
+    }
+    memcpy(like.copy, chat->lead, chat->lead_size);
+    if (text_size > 0)
+        memcpy(like.copy + chat->lead_size, text, text_size);
+    memcpy(like.copy + chat->lead_size + text_size, chat->tail, chat->tail_size);
+    like.text = like.copy;
+    return open_encoding(&like, fail);
+}
+
 int tokenizer_encoding_run(struct tokenizer_encoding *encoding, size_t *work, struct fail *fail)
 {
-    const struct tokenizer *t = encoding->tokenizer;
     int result;
 
     do {
@@ -214,8 +268,8 @@ int tokenizer_encoding_run(struct tokenizer_encoding *encoding, size_t *work, st
             return 0;
         result = begin_next(encoding, work, fail);
     } while (result > 0);
-    if (result == 0 && encoding->is_special && t->add_eos && t->eos >= 0)
-        result = merge_ids_append(&encoding->out, (uint32_t)t->eos, fail);
+    if (result == 0)
+        result = end(encoding, fail);
     return result < 0 ? -1 : 1;
 }
 
@@ -234,14 +288,13 @@ void tokenizer_encoding_close(struct tokenizer_encoding *encoding)
     free(encoding->fragments);
     free(encoding->other);
     free(encoding->out.ids);
+    free(encoding->copy);
     free(encoding);
 }
 
-int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special, uint32_t **ids, size_t *count,
-                     struct fail *fail)
+/* Closes the encoding, which is NULL with fail set if it could not be opened. */
+static int encode_all(struct tokenizer_encoding *encoding, uint32_t **ids, size_t *count, struct fail *fail)
 {
-    const struct tokenizer_encoding like = {.tokenizer = tokenizer, .text = text, .size = text_size, .is_special = special};
-    struct tokenizer_encoding *encoding = open_encoding(&like, fail);
     size_t work = SIZE_MAX;
     int result;
 
@@ -253,6 +306,20 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
         tokenizer_encoding_take(encoding, ids, count);
     tokenizer_encoding_close(encoding);
     return result > 0 ? 0 : -1;
+}
+
+int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special, uint32_t **ids, size_t *count,
+                     struct fail *fail)
+{
+    const struct tokenizer_encoding like = {.tokenizer = tokenizer, .text = text, .size = text_size, .is_special = special};
+
+    return encode_all(open_encoding(&like, fail), ids, count, fail);
+}
+
+int tokenizer_encode_chat(const struct tokenizer *tokenizer, const char *text, size_t text_size, uint32_t **ids, size_t *count,
+                          struct fail *fail)
+{
+    return encode_all(tokenizer_encoding_open_chat(tokenizer, text, text_size, fail), ids, count, fail);
 }
 
 int tokenizer_encode_word(const struct tokenizer *tokenizer, const struct word *word, uint32_t **ids, size_t *count, struct fail *fail)

@@ -38,11 +38,22 @@ bool tokenizer_puts_space(const struct tokenizer *tokenizer);
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special, uint32_t **ids, size_t *count,
                      struct fail *fail);
 
+/* Can the model be asked questions? -1 with fail set: its file does not say how, or says it in a way that is not known. */
+int tokenizer_check_chat(const struct tokenizer *tokenizer, struct fail *fail);
+
+/* As tokenizer_encode with `special`, of a question: put into the form that the file's tokenizer.chat_template describes. Tokens that tell
+ * who speaks come from that form alone, never from the text. tokenizer_check_chat has to hold (asserted). */
+int tokenizer_encode_chat(const struct tokenizer *tokenizer, const char *text, size_t text_size, uint32_t **ids, size_t *count,
+                          struct fail *fail);
+
 /* tokenizer_encode in bounded pieces of work, with the same ids; word by word if the vocabulary allows it, which is many times faster.
  * run: *work is how many symbols of the text may be read or joined, and what is left of them; 1: done, 0: *work is used up, -1 with fail
  * set. take: once, after 1; the caller frees *ids. The text is borrowed until close. */
 struct tokenizer_encoding *tokenizer_encoding_open(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special,
                                                    struct fail *fail);
+/* The same for tokenizer_encode_chat. The text is copied. */
+struct tokenizer_encoding *tokenizer_encoding_open_chat(const struct tokenizer *tokenizer, const char *text, size_t text_size,
+                                                        struct fail *fail);
 int tokenizer_encoding_run(struct tokenizer_encoding *encoding, size_t *work, struct fail *fail);
 void tokenizer_encoding_take(struct tokenizer_encoding *encoding, uint32_t **ids, size_t *count);
 void tokenizer_encoding_close(struct tokenizer_encoding *encoding); /* NULL is fine */

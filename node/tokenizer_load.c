@@ -304,7 +304,9 @@ static int load(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
     if (load_texts(t, gguf, tokens, fail) || (!t->is_bpe && tokenizer_spm_load_scores(t, gguf, fail)) || load_types(t, gguf, fail) ||
         load_specials(t, gguf, fail) || build_table(t, fail) || list_user_defined(t, fail))
         return -1;
-    return t->is_bpe ? tokenizer_bpe_finish(t, gguf, fail) : tokenizer_spm_finish(t, gguf, fail);
+    if ((t->is_bpe ? tokenizer_bpe_finish(t, gguf, fail) : tokenizer_spm_finish(t, gguf, fail)) < 0)
+        return -1;
+    return tokenizer_chat_load(t, gguf, fail);
 }
 
 struct tokenizer *tokenizer_open(const struct gguf *gguf, struct fail *fail)

@@ -21,6 +21,11 @@ int tokenizer_fail_element_type(const struct gguf *gguf, const char *key, const 
 int tokenizer_fail_memory(struct fail *fail);
 int tokenizer_refuse_overwritten(const struct gguf *gguf, const char *key, struct fail *fail);
 
+/* ---- tokenizer_chat.c ---- */
+
+/* What the file says of questions, at last, as texts are encoded for it. */
+int tokenizer_chat_load(struct tokenizer *t, const struct gguf *gguf, struct fail *fail);
+
 /* ---- tokenizer_load_spm.c: tokenizer.ggml.model = "llama" ---- */
 
 int tokenizer_spm_load_scores(struct tokenizer *t, const struct gguf *gguf, struct fail *fail);

@@ -10,7 +10,8 @@
 enum {
     TOKENIZER_TEXT_MAX = 1 << 24, /* largest text that is merged as a whole */
     TOKENIZER_MERGES_MAX = 1 << 22,
-    TOKENIZER_ENDS_MAX = 32
+    TOKENIZER_ENDS_MAX = 32,
+    TOKENIZER_CHAT_IDS_MAX = 32
 };
 
 /* Numbers of tokenizer.ggml.token_type. */
@@ -29,6 +30,20 @@ struct tokenizer_merge {
     uint32_t left, right, result; /* ids */
 };
 
+struct tokenizer_chat_ids {
+    uint32_t ids[TOKENIZER_CHAT_IDS_MAX]; /* (count) */
+    size_t count;
+};
+
+/* What stands around a question to a model that answers (tokenizer_chat.c): ids, and texts that are merged together with the question. */
+struct tokenizer_chat {
+    enum { TOKENIZER_CHAT_MISSING, TOKENIZER_CHAT_UNKNOWN, TOKENIZER_CHAT_KNOWN } state;
+    struct tokenizer_chat_ids before, after;
+    const char *lead, *tail; /* (lead_size), (tail_size) static */
+    size_t lead_size, tail_size;
+    bool trims; /* spaces around the question are left out */
+};
+
 struct tokenizer {
     bool is_bpe; /* byte-level BPE; else SentencePiece */
     uint32_t count;
@@ -44,6 +59,8 @@ struct tokenizer {
     int64_t bos, eos, unknown, eot, eom; /* id or -1 */
     bool add_bos, add_eos, add_space_prefix;
     bool is_by_word; /* no piece goes from one word into the next, and none is user-defined: words may be merged one by one */
+
+    struct tokenizer_chat chat;
 
     /* of byte-level BPE */
     const struct pretoken_rule *rule;

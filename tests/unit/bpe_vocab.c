@@ -82,6 +82,8 @@ struct tokenizer *bpe_vocab_try_open(const struct bpe_vocab *v, struct fail *fai
     write_merges(&w, v);
     if (v->flag != NULL)
         gguf_writer_bool(&w, v->flag, v->flag_value);
+    if (v->chat != NULL)
+        gguf_writer_string(&w, "tokenizer.chat_template", v->chat);
     for (size_t i = 0; i < 2; i++)
         if (v->id_key[i] != NULL)
             gguf_writer_u32(&w, v->id_key[i], v->id_value[i]);

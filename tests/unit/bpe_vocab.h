@@ -24,6 +24,7 @@ struct bpe_vocab {
     int missing_byte; /* not 0: this byte has no token, but a control token in its place */
     const char *flag; /* a key set to flag_value */
     bool flag_value;
+    const char *chat;      /* tokenizer.chat_template, or NULL */
     const char *id_key[2]; /* or NULL */
     uint32_t id_value[2];
 };

@@ -48,8 +48,13 @@ static void what_is_written_is_read_back(void **state)
     assert_int_equal(client_message_read(&message, record, client_message_write(&asked, record)), 0);
     assert_true(message.ask.sampling.temperature == 0.5f && message.ask.sampling.seed == 1234567890123 && message.ask.predict == 7);
     assert_true(message.ask.ignore_end && !message.ask.want_digest && message.ask.is_ids);
+    assert_false(message.ask.is_chat);
     assert_int_equal(message.text_size, 9);
     assert_memory_equal(message.text, "Once upon", 9);
+    asked.ask.is_ids = false;
+    asked.ask.is_chat = true;
+    assert_int_equal(client_message_read(&message, record, client_message_write(&asked, record)), 0);
+    assert_true(message.ask.is_chat && !message.ask.is_ids && message.ask.ignore_end);
     assert_int_equal(client_message_read(&message, record, client_message_write(&done, record)), 0);
     assert_int_equal(message.done.epochs, 2);
     assert_int_equal(message.done.all_ns, 8);

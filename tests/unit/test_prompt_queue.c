@@ -11,6 +11,7 @@
 #include "node/bytes.h"
 #include "node/prompt_queue.h"
 #include "simquestion.h"
+#include "vocab.h"
 
 enum { LONG = 59000, CTX = 100000 };
 
@@ -79,22 +80,30 @@ static unsigned run(struct fixture *f, size_t a_turn, struct prompt_queue_outcom
     return turns;
 }
 
-static void check_job(const struct fixture *f, const struct prompt_queue_outcome *outcome, uint32_t session, const char *text, size_t size)
+/* Are the job's tokens those of this text? */
+static void check_job_ids(const struct fixture *f, const struct job *job, const char *text, size_t size)
 {
-    const struct job *job = outcome->job;
     struct fail fail;
     uint32_t *ids;
     size_t count;
+
+    assert_non_null(job);
+    assert_int_equal(tokenizer_encode(f->config.tokenizer, text, size, true, &ids, &count, &fail), 0);
+    assert_int_equal(job->prompt_count, count);
+    assert_memory_equal(job->token, ids, count * sizeof *ids);
+    free(ids);
+}
+
+static void check_job(const struct fixture *f, const struct prompt_queue_outcome *outcome, uint32_t session, const char *text, size_t size)
+{
+    const struct job *job = outcome->job;
 
     assert_non_null(job);
     assert_int_equal(outcome->session, session);
     assert_int_equal(job->session, session);
     assert_int_equal(job->asked_ns, 1000 + session);
     assert_int_equal(job->ask.predict, 5);
-    assert_int_equal(tokenizer_encode(f->config.tokenizer, text, size, true, &ids, &count, &fail), 0);
-    assert_int_equal(job->prompt_count, count);
-    assert_memory_equal(job->token, ids, count * sizeof *ids);
-    free(ids);
+    check_job_ids(f, job, text, size);
 }
 
 static void a_long_prompt_takes_turns_and_a_short_one_does_not(void **state)
@@ -260,6 +269,29 @@ static void questions_and_jobs_have_so_many_places_together(void **state)
     }
 }
 
+/* A question goes to the model in the model's own form; a model that has none is not asked. */
+static void a_question_is_put_into_the_form_of_the_model(void **state)
+{
+    const struct vocab v = {.model = "llama", .chat = "'[INST] ' + content + ' [/INST]'"};
+    struct job_asked asked = {.ask = {.predict = 5, .is_chat = true, .sampling = {.top_p = 1, .repeat_penalty = 1}}};
+    struct fixture *f = *state;
+    struct tokenizer *tokenizer = vocab_open(&v);
+    struct prompt_queue_outcome outcome;
+    struct fail fail;
+
+    assert_int_equal(prompt_queue_add(&f->prompt_queue, &f->jobs, &f->config, &asked, "Why?", 4, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_USAGE);
+    assert_non_null(strstr(fail.text, "tokenizer.chat_template"));
+    f->config.tokenizer = tokenizer;
+    assert_int_equal(prompt_queue_add(&f->prompt_queue, &f->jobs, &f->config, &asked, "Why?", 4, &fail), 0);
+    run(f, 8, &outcome);
+    check_job_ids(f, outcome.job, "[INST] Why? [/INST]", strlen("[INST] Why? [/INST]"));
+    asked.ask.is_ids = true;
+    assert_int_equal(prompt_queue_add(&f->prompt_queue, &f->jobs, &f->config, &asked, "Why?", 4, &fail), -1);
+    assert_non_null(strstr(fail.text, "both a question and token ids"));
+    tokenizer_close(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_fit_is_refused_before_it_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_turns_out_not_to_fit_is_refused_then_and_others_follow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_client_has_places_of_its_own_and_no_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_question_is_put_into_the_form_of_the_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(questions_and_jobs_have_so_many_places_together, set_up, tear_down),
     };
 

@@ -58,6 +58,8 @@ struct tokenizer *vocab_try_open(const struct vocab *v, struct fail *fail)
     gguf_writer_u32(&w, "tokenizer.ggml.eos_token_id", EOS);
     if (v->flag)
         gguf_writer_bool(&w, v->flag, v->flag_value);
+    if (v->chat != NULL)
+        gguf_writer_string(&w, "tokenizer.chat_template", v->chat);
     if (v->id_key)
         gguf_writer_u32(&w, v->id_key, v->id_value);
     gguf = gguf_writer_parse(&w, fail);

@@ -23,6 +23,7 @@ struct vocab {
     bool no_scores, no_types, no_unknown, no_bos_key, byte_missing;
     const char *flag; /* a key set to flag_value */
     bool flag_value;
+    const char *chat; /* tokenizer.chat_template, or NULL */
     const char *id_key;
     uint32_t id_value;
     uint32_t rows; /* of the model, for which it is opened; 0: of none */
