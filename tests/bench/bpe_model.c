@@ -3,7 +3,7 @@
  * usage: bpe-model FROM TO    FROM: of mesh-node synth, with at least 322 tokens; TO: the same but for tokenizer.ggml.*
  *
  * Ids 0 to 255 are the bytes, then come <|begin_of_text|>, <|eot_id|> and pieces of a few words, each made of the one before it and a
- * letter. tokenizer.ggml.pre is llama-bpe. */
+ * letter. tokenizer.ggml.pre is llama-bpe, and the chat template that of Llama 2. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +98,7 @@ static void write_vocabulary(struct gguf_write *writer, uint32_t count)
         gguf_write_element_string(writer, text, written);
     }
     gguf_write_u32(writer, "tokenizer.ggml.bos_token_id", BOS);
+    gguf_write_string(writer, "tokenizer.chat_template", "{{ '[INST] ' + content + ' [/INST]' }}");
 }
 
 static int write_file(const struct gguf *gguf, const struct gguf_write *writer, const char *path)

@@ -45,6 +45,19 @@ for port in "$first" "$second"; do
     check_equal "with the same bits" "$(grep '^digest ' "$out")" "$expected"
 done
 
+# ---- questions ----
+
+check "what stands around a question can be written" "$mesh_node" run -m "$model" -p "[INST] $text [/INST]" "${question[@]}"
+expected=$(grep '^digest ' "$out")
+check "a question is answered" "$mesh_node" run -m "$model" --chat -p "$text" "${question[@]}"
+check_equal "in the model's own form" "$(grep '^digest ' "$out")" "$expected"
+check "so it is by a node without the file" timeout -k 5 120 "$mesh_node" ask --to "127.0.0.1:$second" ${security[@]+"${security[@]}"} \
+    --chat -p "$text" "${question[@]}"
+check_equal "with the same bits" "$(grep '^digest ' "$out")" "$expected"
+check_exit "a model without a chat template is not asked" 2 "the model has no tokenizer.chat_template" \
+    "$mesh_node" run -m "$tmp/spm.gguf" --chat -p "$text"
+check_exit "nor by its ids" 2 "a question is text, not --prompt-ids" "$mesh_node" ask --chat --prompt-ids "$tmp/ids"
+
 # ---- what is refused ----
 
 sed 's/llama-bpe/llama-xyz/' "$model" >"$tmp/other.gguf"
