@@ -98,18 +98,9 @@ int tokenizer_bpe_load_rule(struct tokenizer *t, const struct gguf *gguf, struct
 
 static bool is_end_name(const struct piece *piece)
 {
-    static const char *const names[] = {"<|eot_id|>",
-                                        "<|eom_id|>",
-                                        "<|im_end|>",
-                                        "<|end|>",
-                                        "<|endoftext|>",
-                                        "<|end_of_text|>",
-                                        "<end_of_turn>",
-                                        "<\xef\xbd\x9c"
-                                        "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-                                        "<EOT>",
-                                        "<|EOT|>",
-                                        "</s>"};
+    static const char *const names[] = {"<|eot_id|>",    "<|eom_id|>",      "<|im_end|>",    "<|end|>",
+                                        "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<\uff5cend\u2581of\u2581sentence\uff5c>",
+                                        "<EOT>",         "<|EOT|>",         "</s>"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i]) == piece->text_size && memcmp(names[i], piece->text, piece->text_size) == 0)

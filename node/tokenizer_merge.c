@@ -80,7 +80,7 @@ static uint32_t id_or_none(int64_t id)
     return id >= 0 ? (uint32_t)id : NONE;
 }
 
-/* The id and score of the piece that two neighbours form; NONE if they form none. A rank is exact as a float. */
+/* The id and score of the piece that two neighbours form; NONE if they form none. */
 static uint32_t joined(const struct merger *m, const struct merge_symbol *left, const struct merge_symbol *right, float *score)
 {
     const struct tokenizer *t = m->tokenizer;
@@ -89,7 +89,7 @@ static uint32_t joined(const struct merger *m, const struct merge_symbol *left, 
     if (t->is_bpe) {
         const struct tokenizer_merge *merge = left->id == NONE || right->id == NONE ? NULL : tokenizer_find_merge(t, left->id, right->id);
 
-        static_assert(TOKENIZER_MERGES_MAX <= 1 << FLT_MANT_DIG);
+        static_assert(TOKENIZER_MERGES_MAX <= 1 << FLT_MANT_DIG, "a rank is exact as a float");
         *score = merge != NULL ? -(float)(merge - t->merges) : 0;
         return merge != NULL ? merge->result : NONE;
     }

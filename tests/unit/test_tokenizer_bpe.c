@@ -177,6 +177,7 @@ static void ends_are_known_by_their_names(void **state)
                                     {"<|eot_id|>", BPE_USER_DEFINED},
                                     {"<|im_start|>", BPE_CONTROL},
                                     {"<e>", BPE_CONTROL},
+                                    {"<\uff5cend\u2581of\u2581sentence\uff5c>", BPE_CONTROL},
                                     {"ab", BPE_NORMAL}},
                           .merges = {"a b"},
                           .id_key = {"tokenizer.ggml.eos_token_id"},
@@ -185,6 +186,7 @@ static void ends_are_known_by_their_names(void **state)
 
     (void)state;
     assert_true(tokenizer_is_end(t, T + 4));
+    assert_true(tokenizer_is_end(t, T + 5));
     assert_false(tokenizer_is_end(t, T)); /* could be HTML */
     assert_true(tokenizer_is_end(t, T + 1));
     assert_true(tokenizer_is_end(t, T + 2));
