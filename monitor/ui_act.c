@@ -89,10 +89,12 @@ static void change_interval(struct ui *ui, bool is_longer)
     ui->interval_ms = intervals_ms[clamp(at, INTERVALS)];
 }
 
-static void act_on_recording(struct ui *ui, enum action action, int argument)
+static void act_on_recording(struct ui *ui, const struct fleet *fleet, enum action action, int argument)
 {
     if (ui->playback.is_on) {
         playback_act(&ui->playback, action, argument);
+        if (!ui->is_paused) /* until the step is made, what is shown stays */
+            ui->tick = fleet->ticks > 0 ? fleet->ticks - 1 : 0;
         ui->is_paused |= action == ACTION_STEP_TOKEN;
     } else {
         ui_notice(ui, UINT64_MAX, "only in a recording: mesh-monitor --trace TRACE.db");
@@ -292,7 +294,7 @@ void ui_act(struct ui *ui, const struct fleet *fleet, enum action action, int ar
     case ACTION_SPEED:
     case ACTION_STEP_TOKEN:
     case ACTION_BEGIN:
-        act_on_recording(ui, action, argument);
+        act_on_recording(ui, fleet, action, argument);
         break;
     case ACTION_SELECT:
         select_line(ui, fleet, argument);
