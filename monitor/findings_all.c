@@ -51,8 +51,8 @@ static bool add_waiting(struct findings_list *list, int count, const char *speed
         snprintf(why, sizeof why, ": they share one machine");
     else if (!isnan(tile_us))
         snprintf(why, sizeof why, "; tiles take %s from node to node", tile);
-    findings_add(list, STYLE_NORMAL, "%d nodes at work: %s tok/s. For %s of that time they wait for one another%s.", count, speed, part,
-                 why);
+    findings_add(list, STYLE_NORMAL, "%d nodes at work: %s tok/s. While steps run, they wait for one another for %s of the time%s.", count,
+                 speed, part, why);
     return true;
 }
 

@@ -113,12 +113,13 @@ static void equal_nodes_that_rather_wait_than_compute_are_not_praised(void **sta
         for (unsigned from = 0; from < 4; from++)
             if (from != to)
                 wait_for(c, to, from, 0.26f);
-    assert_int_equal(style_of(c, "4 nodes at work: 50.0 tok/s. For 98 % of that time they wait for one another; tiles take "),
-                     STYLE_NORMAL);
+    assert_int_equal(
+        style_of(c, "4 nodes at work: 50.0 tok/s. While steps run, they wait for one another for 98 % of the time; tiles take "),
+        STYLE_NORMAL);
     for (unsigned i = 1; i < 4; i++)
         memcpy(c->fleet.nodes[monitor_case_node(c, i)].addr.ip, c->fleet.nodes[monitor_case_node(c, 0)].addr.ip,
                sizeof c->fleet.nodes[0].addr.ip);
-    assert_int_equal(style_of(c, "For 98 % of that time they wait for one another: they share one machine."), STYLE_NORMAL);
+    assert_int_equal(style_of(c, "they wait for one another for 98 % of the time: they share one machine."), STYLE_NORMAL);
 }
 
 static void who_is_waited_for_is_said_once(void **state)
