@@ -100,7 +100,7 @@ static void say_many(struct findings_list *list, const char *what, const int *no
 
 void findings_gone(struct findings_list *list)
 {
-    const char *state[FLEET_NODES_MAX];
+    const char *state[FLEET_NODES_MAX] = {NULL};
 
     for (int i = 0; i < list->nodes; i++)
         state[i] = state_of(list, list->order[i]);

@@ -28,7 +28,8 @@ struct bench_stat {
 
 void bench_add(struct bench_series *series, double value); /* asserts that there is room */
 
-/* All zero for an empty series, which is printed as "-", and in JSON as null. The median of an even count is the mean of the two in the middle. */
+/* All zero for an empty series, which is printed as "-", and as null in JSON. The median of an even count is the mean of the two in the
+ * middle. */
 struct bench_stat bench_stat_of(const struct bench_series *series);
 
 /* The statistics of above[i] / below[i], run by run; pairs whose divisor is not above zero are left out. Equal counts (asserted). */
