@@ -414,7 +414,8 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(LIBDIR)/libmesh.a 
 	$(patsubst docs/man/%,$(PREFIX)/share/man/man1/%,$(MANUALS)) $(PREFIX)/share/man/man7/libmesh.7 \
 	$(patsubst docs/%,$(DOCDIR)/%,$(LIBRARY_DOCS) $(EXAMPLES)) \
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(COMPLETIONS)) \
-	$(ZSHDIR)/_mesh $(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
+	$(ZSHDIR)/_mesh $(patsubst docs/completions/%.bash,$(PREFIX)/share/fish/vendor_completions.d/%.fish,$(COMPLETIONS)) \
+	$(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
 	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
 	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json) $(PREFIX)/share/doc/diolkos-mesh/LICENSE
 
@@ -445,7 +446,8 @@ install: installable
 	@install -m 644 $(LIBRARY_DOCS) '$(DESTDIR)$(DOCDIR)/'
 	@install -m 644 $(EXAMPLES) '$(DESTDIR)$(DOCDIR)/examples/'
 	@for file in $(COMPLETIONS); do \
-		install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/'$$(basename $$file .bash); done
+		install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/'$$(basename $$file .bash); \
+		install -m 644 docs/completions/mesh.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/'$$(basename $$file .bash).fish; done
 	@install -m 644 docs/completions/_mesh '$(DESTDIR)$(ZSHDIR)/'
 	@$(if $(filter %/mesh-dissect,$(MAINS)),umask 022 && $(BIN)/mesh-dissect --export wireshark >'$(DESTDIR)$(WIRESHARKDIR)/mesh.lua')
 	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node.service'

@@ -124,11 +124,14 @@ if [ -x "$mesh_node" ]; then
     done <"$tmp/types" >"$tmp/unknown"
     check_equal "the documents name every type of tensor" "$(cat "$tmp/unknown")" ""
 fi
-# Zsh knows the same. What its completion system would be given for the last word of a command line is printed instead; without a zsh the
-# lists that its file has are compared.
-check_equal "zsh has the long lists of bash" "$(grep -oE "(types|kernels)='[^']*'" docs/completions/_mesh)" "types='$(
-    sed -n "s/.*types='\(.*\)'/\1/p" docs/completions/mesh-node.bash)'
-kernels='$(sed -n "s/.*--kernel).*-W '\([^']*\)'.*/\1/p" docs/completions/mesh-node.bash)'"
+# Zsh and fish know the same. What zsh's completion system would be given for the last word of a command line is printed instead; without
+# these shells the lists that their files have are compared.
+for file in _mesh mesh.fish; do
+    check_equal "$file has the long lists of bash" "$(sed -nE "s/ (types|kernels)[= ]'/\n\1='/gp" "docs/completions/$file" |
+        grep -oE "^(types|kernels)='[^']*'")" "types='$(
+        sed -n "s/.*types='\\(.*\\)'/\\1/p" docs/completions/mesh-node.bash)'
+kernels='$(sed -n "s/.*--kernel).*-W '\\([^']*\\)'.*/\\1/p" docs/completions/mesh-node.bash)'"
+done
 cat >"$tmp/completed.zsh" <<'END'
 _describe() { local array=${@[-1]}; print -l -- ${(P)array%%:*} }
 _files() { print files }
@@ -138,18 +141,27 @@ words=("$@") CURRENT=$# PREFIX=${@[-1]}
 complete() { source docs/completions/_mesh }
 complete
 END
-as_bash() { # PROGRAM WORD...
-    check_equal "zsh completes ${*:1:$#-1} as bash does" "$(zsh -f "$tmp/completed.zsh" "$BIN/$1" "${@:2}" | sort -u)" "$(completed "$@")"
+completed_zsh() { zsh -f "$tmp/completed.zsh" "$BIN/$1" "${@:2}" | sort -u; }
+completed_fish() {
+    fish --no-config -c 'source docs/completions/mesh.fish; complete -C (string join " " -- $argv)' -- "$BIN/$1" "${@:2}" |
+        cut -f 1 | sort -u
 }
-if command -v zsh >/dev/null && [ -x "$mesh_node" ]; then
+as_bash() { # PROGRAM WORD...
+    check_equal "$shell completes $* as bash does" "$("completed_$shell" "$@")" "$(completed "$@")"
+}
+for shell in zsh fish; do
+    if ! command -v $shell >/dev/null || [ ! -x "$mesh_node" ]; then
+        skip "$shell completes as bash does" "there is no $shell"
+        continue
+    fi
     as_bash mesh-node ''
     as_bash mesh-node bench ''
-    for command in run serve ask status plan inspect synth stories train quantize bench keygen; do as_bash mesh-node "$command" --; done
+    for command in run serve ask status plan inspect synth stories train quantize bench keygen; do
+        as_bash mesh-node "$command" --
+    done
     as_bash mesh-node quantize --type ''
     as_bash mesh-node run --kernel ''
     as_bash mesh-node run --pipeline ''
-    check_equal "so it does after =" "$(zsh -f "$tmp/completed.zsh" "$mesh_node" run --pipeline=o | sort)" \
-        "$(completed mesh-node run --pipeline = o)"
     if [ -x "$BIN/mesh-monitor" ]; then as_bash mesh-monitor --; fi
     if [ -x "$BIN/mesh-dissect" ]; then as_bash mesh-dissect -- && as_bash mesh-dissect --export '' && as_bash mesh-dissect -Q ''; fi
     if [ -x "$BIN/mesh-replay" ]; then
@@ -157,8 +169,9 @@ if command -v zsh >/dev/null && [ -x "$mesh_node" ]; then
         as_bash mesh-replay query x.db --named ''
         for command in info verify run query export diff; do as_bash mesh-replay "$command" --; done
     fi
-else
-    skip "zsh completes as bash does" "there is no zsh"
+done
+if command -v zsh >/dev/null && [ -x "$mesh_node" ]; then
+    check_equal "zsh does so after =" "$(completed_zsh mesh-node run --pipeline=o)" "$(completed mesh-node run --pipeline = o)"
 fi
 # Words that the sources declare, and that users read in documents.
 sed -nE 's/^extern const struct kernel kernel_(.*);/\1/p' node/kernel_list.h | sort >"$tmp/kernels"

@@ -12,7 +12,7 @@ prefix=$tmp/root/opt/mesh
 check "make install succeeds" install_command install
 for file in bin/mesh-node bin/mesh-monitor lib/libmesh.a lib/libmesh.so lib/libmesh.so.0 lib/pkgconfig/libmesh.pc include/mesh/mesh.h \
     include/mesh/seal.h share/man/man1/mesh-node.1 share/man/man1/mesh-monitor.1 share/bash-completion/completions/mesh-monitor \
-    share/zsh/site-functions/_mesh \
+    share/zsh/site-functions/_mesh share/fish/vendor_completions.d/mesh-node.fish \
     share/doc/diolkos-mesh/LICENSE share/man/man7/libmesh.7 share/doc/libmesh/PROTOCOL.md share/doc/libmesh/examples/exchange.c; do
     check "$file is installed" test -e "$prefix/$file"
 done

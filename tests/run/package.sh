@@ -77,7 +77,7 @@ for program in "$BIN"/mesh-{node,monitor,dissect,replay}; do
         -s "$tmp/root/usr/share/man/man1/$program.1.gz" -a -s "$tmp/root/usr/share/bash-completion/completions/$program"
 done
 for file in lib/systemd/system/mesh-node.service lib/systemd/system/mesh-node@.service \
-    usr/share/zsh/vendor-completions/_mesh usr/share/mesh-node/cluster.conf \
+    usr/share/zsh/vendor-completions/_mesh usr/share/fish/vendor_completions.d/mesh-node.fish usr/share/mesh-node/cluster.conf \
     "usr/lib/$triplet/wireshark/plugins/mesh.lua" "usr/lib/$triplet/libmesh.so.$version" "usr/lib/$triplet/libmesh.a" \
     "usr/include/mesh/mesh.h" usr/share/doc/diolkos-mesh/OPERATIONS.md.gz usr/share/man/man7/libmesh.7.gz \
     usr/share/doc/libmesh-dev/{PROTOCOL,TRACE}.md.gz usr/share/doc/libmesh-dev/examples/{exchange,status}.c; do
