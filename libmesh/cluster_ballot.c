@@ -14,6 +14,7 @@
 #define ASKS           8 /* of a newcomer, at most */
 #define REPEAT_NS_MAX  (20 * CLUSTER_MS)
 #define PREPARE_NS_MAX (100 * CLUSTER_MS) /* between repetitions of PREPARE, which are signs of life as well */
+#define MANY           32                 /* members: a list for so many may fill a queue for longer than the answers take */
 #define MOVING_NS      (100 * CLUSTER_MS) /* after a member had a better offer */
 #define TRIES_FREE     3
 #define BACKOFF_NS     (5 * CLUSTER_MS) /* after another ballot was higher: so long, and up to 20 ms more */
@@ -168,6 +169,7 @@ void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage sta
     memset(plan->heard, 0, sizeof plan->heard);
     memset(plan->due, 0, sizeof plan->due);
     memset(plan->leaver_due, 0, sizeof plan->leaver_due);
+    plan->answered = 0;
     set_times(cluster, plan);
     send(cluster);
     vote_self(cluster);
@@ -210,13 +212,24 @@ void mesh_cluster_ballot_stop(struct mesh_cluster *cluster)
 
 /* ---- votes ---- */
 
+/* Many that are told one after the other also answer one after the other: after a death, there is time as long as they do. */
+static void count_vote(struct mesh_cluster *cluster, unsigned index)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    const uint64_t bit = UINT64_C(1) << index;
+
+    if (plan->is_urgent && plan->list.count > MANY && !(plan->voted & bit))
+        plan->deadline_ns = at_least(plan->deadline_ns, cluster->now_ns + CLUSTER_URGENT_NS);
+    plan->voted |= bit;
+    plan->due[index] = 0;
+}
+
 static void on_yes(struct mesh_cluster *cluster, unsigned index, const struct mesh_vote *vote)
 {
     struct cluster_plan *plan = &cluster->plan;
     struct mesh_cluster_member *member = &plan->list.members[index];
 
-    plan->voted |= UINT64_C(1) << index;
-    plan->due[index] = 0;
+    count_vote(cluster, index);
     if (plan->stage != MESH_STAGE_PROPOSE)
         return;
     memcpy(plan->nonces[index], vote->nonce, sizeof plan->nonces[index]);
@@ -343,8 +356,7 @@ void mesh_cluster_ballot_ack(struct mesh_cluster *cluster, const uint8_t incarna
 
     if (plan->stage != MESH_STAGE_COMMIT || index < 0 || memcmp(id, plan->id, sizeof plan->id) != 0)
         return;
-    plan->voted |= UINT64_C(1) << index;
-    plan->due[index] = 0;
+    count_vote(cluster, (unsigned)index);
     look(cluster);
 }
 
@@ -399,10 +411,26 @@ static void on_deadline(struct mesh_cluster *cluster)
     }
 }
 
+/* While many have not answered and answers still come, the others wait for what is in a queue on its way to them: sent once more, it would
+ * only make that longer. */
+static void repeat(struct mesh_cluster *cluster)
+{
+    struct cluster_plan *plan = &cluster->plan;
+    const uint64_t slowest_ns = plan->stage == MESH_STAGE_PREPARE ? PREPARE_NS_MAX : REPEAT_NS_MAX;
+    const unsigned answered = plan->list.count > MANY ? mesh_cluster_count(plan->known | plan->voted) : 0;
+    const bool is_under_way = answered > plan->answered && plan->list.count - answered > MANY;
+
+    plan->answered = answered;
+    if (!is_under_way) {
+        send(cluster);
+        plan->repeat_ns = 3 * plan->repeat_ns / 2 < slowest_ns ? 3 * plan->repeat_ns / 2 : at_least(plan->repeat_ns, slowest_ns);
+    }
+    plan->repeat_at_ns = cluster->now_ns + plan->repeat_ns;
+}
+
 void mesh_cluster_ballot_tick(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
-    uint64_t slowest_ns = plan->stage == MESH_STAGE_PREPARE ? PREPARE_NS_MAX : REPEAT_NS_MAX;
 
     if (!plan->stage)
         return;
@@ -410,10 +438,7 @@ void mesh_cluster_ballot_tick(struct mesh_cluster *cluster)
         on_deadline(cluster);
         return;
     }
-    if (cluster->now_ns >= plan->repeat_at_ns) {
-        send(cluster);
-        plan->repeat_ns = 3 * plan->repeat_ns / 2 < slowest_ns ? 3 * plan->repeat_ns / 2 : at_least(plan->repeat_ns, slowest_ns);
-        plan->repeat_at_ns = cluster->now_ns + plan->repeat_ns;
-    }
+    if (cluster->now_ns >= plan->repeat_at_ns)
+        repeat(cluster);
     mesh_cluster_arm(cluster, plan->repeat_at_ns < plan->deadline_ns ? plan->repeat_at_ns : plan->deadline_ns);
 }

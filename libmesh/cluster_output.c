@@ -121,14 +121,14 @@ static bool take_commit(struct mesh_cluster *cluster, unsigned rank, struct mesh
     return true;
 }
 
-/* One part to each in turn, so that all have a first one soon. */
+/* All parts to one before the next has any, so that the first ones answer while the others are told. */
 static bool take_part(struct mesh_cluster *cluster, struct mesh_message *message, struct mesh_addr *to)
 {
     for (unsigned i = 0; i < MESH_RANKS_MAX; i++) {
         unsigned index = (cluster->part_turn + i) % MESH_RANKS_MAX;
 
         if ((cluster->plan.stage && take_plan(cluster, index, message, to)) || take_commit(cluster, index, message, to)) {
-            cluster->part_turn = (index + 1) % MESH_RANKS_MAX;
+            cluster->part_turn = index;
             return true;
         }
     }

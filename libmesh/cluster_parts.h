@@ -197,6 +197,7 @@ struct cluster_plan {
     uint64_t stopped_ns;       /* the last of them */
     bool has_shares;
     uint32_t shares[MESH_RANKS_MAX]; /* of the epoch's members */
+    unsigned answered;               /* of many, when it was last repeated, or would have been */
 };
 
 /* A nonce that was given to a ballot. */
@@ -428,8 +429,7 @@ int mesh_cluster_admission_invite(struct mesh_cluster *cluster, const struct clu
 void mesh_cluster_admission_tick(struct mesh_cluster *cluster);
 void mesh_cluster_admission_deny(struct mesh_cluster *cluster, struct cluster_peer *joiner, enum mesh_deny_reason reason, uint64_t found,
                                  uint64_t expected, uint64_t ban_ns); /* not taken in: keep it out for a while */
-bool mesh_cluster_admission_starves(const struct mesh_cluster *cluster,
-                                    const uint8_t incarnation[16]); /* and is kept out for that, still */
+bool mesh_cluster_admission_starves(const struct mesh_cluster *cluster, const uint8_t incarnation[16]); /* and is still kept out for it */
 struct mesh_addr mesh_cluster_admission_starved_by(const struct mesh_cluster *cluster,
                                                    const struct cluster_peer *member); /* port 0: nobody */
 void mesh_cluster_admission_exclude(struct mesh_cluster *cluster, const struct cluster_peer *member, uint16_t unheard, bool is_starved);

@@ -88,6 +88,7 @@ static uint64_t mix_plan(uint64_t hash, const struct cluster_plan *plan)
     hash = mix(mix(mix(hash, plan->lost), plan->leavers), plan->deadline_ns);
     hash = mix(mix_bytes(hash, plan->id), (uint64_t)(uint16_t)plan->self << 2 | (uint64_t)plan->is_urgent << 1 | plan->prepares);
     hash = mix(mix(mix(hash, plan->repeat_at_ns), plan->repeat_ns), plan->repeats);
+    hash = plan->answered ? mix(hash, plan->answered) : hash;
     for (unsigned i = 0; i < plan->list.count; i++)
         hash = mix(mix_bytes(mix(hash, plan->due[i]), plan->nonces[i]), plan->heard[i]);
     for (unsigned i = 0; i < MESH_RANKS_MAX; i++)

@@ -8,11 +8,10 @@
  *   hello.c     handshake and refusal                         receiver.c  tiles into gathers
  *   reason.c    refusals in words                             nak.c       when and what to ask for; answering
  *   flight.c    what is on its way                            early.c     tiles that come before their gather is opened
- *   copy.c      tiles sent twice where datagrams get lost
+ *   copy.c      tiles sent twice where datagrams get lost     group.c     who hears the multicast group
  *   peer.c      RTT, pings, goodbye                           window.c    received numbers: duplicates, gaps, losses
  *   peer_clock.c  a peer's clock against the own one
  *   probe.c     path MTU                                      credit.c    how much may be on its way to a peer
- *   group.c     who hears the multicast group
  *   channel.c   reliable records                              event.c     the event queue
  *
  * A new member that decides how the endpoint behaves belongs to state_hash.c; tests/unit/test_state_hash.c lists all members.
@@ -353,9 +352,8 @@ struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end);           /* 
 struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal);         /* it may be freed already */
 uint64_t mesh_ordinal_first(const struct mesh *mesh);                        /* oldest ordinal that has a slot */
 const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token); /* (row_words) its bits */
-size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, unsigned block_count); /* of one token's data */
-/* The blocks that both have. False when there are none. */
-bool mesh_range_meet(const struct mesh_range *a, const struct mesh_range *b, struct mesh_range *both);
+size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, unsigned block_count);  /* of one token's data */
+bool mesh_range_meet(const struct mesh_range *a, const struct mesh_range *b, struct mesh_range *both); /* they have blocks in common */
 bool mesh_ranges_are_disjoint(const struct mesh_range *ranges, unsigned count);
 bool mesh_slot_contains(const struct mesh_slot *slot, uint16_t rank, const struct mesh_range *range); /* blocks of that rank */
 void mesh_slot_mark(struct mesh_slot *slot, const struct mesh_range *range);
@@ -483,9 +481,8 @@ void mesh_group_peer_up(struct mesh *mesh);
 void mesh_group_tick(struct mesh *mesh);
 uint64_t mesh_group_probe_write(struct mesh *mesh, struct mesh_packet *packet); /* returns its ranks, all by the group */
 void mesh_group_probe_acked(struct mesh *mesh, struct mesh_peer *peer);
-uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks,
-                       size_t datagram_bytes);                         /* the ranks that one to the group reaches, if several */
-void mesh_group_sent(struct mesh *mesh, uint64_t ranks, size_t bytes); /* by one datagram */
+uint64_t mesh_group_of(const struct mesh *mesh, uint64_t ranks, size_t datagram_bytes); /* whom one to the group reaches, if several */
+void mesh_group_sent(struct mesh *mesh, uint64_t ranks, size_t bytes);                  /* by one datagram */
 void mesh_group_on_nak(struct mesh *mesh, struct mesh_peer *peer);
 void mesh_group_seen(const struct mesh *mesh, struct mesh_peer *peer, uint64_t seen_all);
 

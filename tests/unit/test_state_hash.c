@@ -428,7 +428,7 @@ static void every_member_of_its_agreements_is_in_its_hash_or_decides_nothing(voi
         MEMBER(cluster_plan, leaver_due, IN),    MEMBER(cluster_plan, repeat_at_ns, IN), MEMBER(cluster_plan, repeat_ns, IN),
         MEMBER(cluster_plan, deadline_ns, IN),   MEMBER(cluster_plan, repeats, IN),      MEMBER(cluster_plan, backoff_until_ns, IN),
         MEMBER(cluster_plan, tries, IN),         MEMBER(cluster_plan, stopped_ns, IN),   MEMBER(cluster_plan, has_shares, IN),
-        MEMBER(cluster_plan, shares, IN),
+        MEMBER(cluster_plan, shares, IN),        MEMBER(cluster_plan, answered, IN),
     };
     static const struct member vote[] = {
         MEMBER(cluster_vote, promised, IN),      MEMBER(cluster_vote, promised_until_ns, IN),
