@@ -52,10 +52,11 @@ static double stall_of(struct analysis *analysis, const struct link *link, const
 
 static void tell(struct analysis *analysis, struct link *link, bool is_all, struct link_entry *entry)
 {
+    const uint64_t repair_ns = evidence_repaired_ns(link, entry);
     const struct analysis_loss loss = {.link = link,
                                        .entry = entry,
                                        .is_all = is_all,
-                                       .repair_ms = entry->repair_ns > entry->ts_ns ? (double)(entry->repair_ns - entry->ts_ns) / 1e6 : -1,
+                                       .repair_ms = repair_ns > entry->ts_ns ? (double)(repair_ns - entry->ts_ns) / 1e6 : -1,
                                        .stall_ms = stall_of(analysis, link, entry)};
 
     link->counts.lost++;
@@ -63,6 +64,7 @@ static void tell(struct analysis *analysis, struct link *link, bool is_all, stru
     link->counts.lost_counted += entry->is_missing && !(entry->is_passed && entry->is_resent);
     link->counts.lost_probes += analysis_is_lost_probe(&loss);
     sizes_take_lost(link, is_all, entry);
+    evidence_forget_repair(link, is_all, entry);
     analysis->on_loss(analysis->context, &loss);
 }
 

@@ -9,10 +9,14 @@ bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b)
            a->block_first < b->block_first + b->block_count && b->block_first < a->block_first + a->block_count;
 }
 
+static bool holds(const struct link_entry *entry, uint64_t step, uint16_t phase, const struct mesh_range *range)
+{
+    return entry->has_range && entry->step == step && entry->phase == phase && evidence_overlaps(&entry->range, range);
+}
+
 static bool is_of(const struct link_entry *entry, uint64_t step, uint16_t phase, const struct mesh_range *range)
 {
-    return entry->number != 0 && entry->has_range && entry->step == step && entry->phase == phase &&
-           evidence_overlaps(&entry->range, range);
+    return entry->number != 0 && holds(entry, step, phase, range);
 }
 
 /* A datagram larger than resends is sent again in parts: each part that brings something for the first time is needed. */
@@ -246,6 +250,42 @@ void evidence_find_repair(struct link *link, struct link_entry *entry)
             entry->repair = by->number;
             entry->repair_is_all = space == 1;
             entry->is_proved |= is_held_before(link, by);
+        }
+}
+
+/* The first time after that one at which an entry's data was sent again and not lost as well; 0: never. Places that are free again hold
+ * what was there: at the end of a capture entries leave one after the other. */
+static uint64_t next_repair_ns(const struct link *link, const struct link_entry *entry, uint64_t after_ns)
+{
+    uint64_t first_ns = 0;
+
+    for (unsigned space = 0; space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            const struct link_entry *by = &link->spaces[space].entries[i];
+
+            if ((by->is_resend || by->is_copy) && !by->is_missing && !by->is_lost && by->ts_ns > after_ns &&
+                (first_ns == 0 || by->ts_ns < first_ns) && holds(by, entry->step, entry->phase, &entry->range))
+                first_ns = by->ts_ns;
+        }
+    return first_ns;
+}
+
+uint64_t evidence_repaired_ns(const struct link *link, const struct link_entry *entry)
+{
+    const struct link_entry *repair = &link->spaces[entry->repair_is_all].entries[entry->repair % LINKS_WINDOW];
+    const bool is_there = entry->repair != 0 && (repair->number == 0 || repair->number == entry->repair);
+
+    return is_there && repair->is_lost ? next_repair_ns(link, entry, repair->ts_ns) : entry->repair_ns;
+}
+
+void evidence_forget_repair(struct link *link, bool is_all, const struct link_entry *lost)
+{
+    for (unsigned space = 0; (lost->is_resend || lost->is_copy) && space < 2; space++)
+        for (unsigned i = 0; i < LINKS_WINDOW; i++) {
+            struct link_entry *entry = &link->spaces[space].entries[i];
+
+            if (entry->number != 0 && entry->repair == lost->number && entry->repair_is_all == is_all)
+                entry->repair_ns = next_repair_ns(link, entry, lost->ts_ns);
         }
 }
 

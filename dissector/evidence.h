@@ -17,6 +17,12 @@ void evidence_find_originals(struct link *link, uint64_t since_ns);
 /* An entry's data has become known late: find the earliest resend or copy that brought it. */
 void evidence_find_repair(struct link *link, struct link_entry *entry);
 
+/* When the data of a lost entry was sent again and was not lost as well; 0: never. */
+uint64_t evidence_repaired_ns(const struct link *link, const struct link_entry *entry);
+
+/* A lost entry leaves the window: it has repaired no other. */
+void evidence_forget_repair(struct link *link, bool is_all, const struct link_entry *lost);
+
 bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b);
 
 /* Mark the entry as lost, and the resend that repaired it as needed. */

@@ -13,6 +13,7 @@ enum { LOSSES_MAX = 8 };
 static struct analysis analysis;
 static uint64_t now_ns, back_number;
 static struct link_entry lost[LOSSES_MAX];
+static double repair_ms[LOSSES_MAX];
 static size_t lost_count;
 
 static void on_loss(void *context, const struct analysis_loss *loss)
@@ -20,6 +21,7 @@ static void on_loss(void *context, const struct analysis_loss *loss)
     (void)context;
     assert_true(lost_count < LOSSES_MAX);
     assert_non_null(loss->entry);
+    repair_ms[lost_count] = loss->repair_ms;
     lost[lost_count++] = *loss->entry;
 }
 
@@ -75,12 +77,17 @@ static void nak(uint16_t phase)
     analysis_add(&analysis, &packet);
 }
 
-static void end(size_t count)
+static void report(uint64_t seen_all, uint64_t seen_peer, uint64_t count)
 {
     struct packet packet = datagram(1, MESH_TYPE_STATUS, ++back_number, 0);
 
-    packet.message.as.status = (struct mesh_status){.seen_all = 100, .seen_peer = 100, .window_bytes = 1, .lost = count};
+    packet.message.as.status = (struct mesh_status){.seen_all = seen_all, .seen_peer = seen_peer, .window_bytes = 1, .lost = count};
     analysis_add(&analysis, &packet);
+}
+
+static void end(size_t count)
+{
+    report(1000, 1000, count);
     analysis_end(&analysis);
     assert_int_equal(lost_count, count);
 }
@@ -157,6 +164,38 @@ static void and_so_does_one_that_comes_after_it(void **state)
     assert_int_equal(lost[0].phase, 2);
     assert_int_equal(lost[0].repair, 1);
     assert_true(lost[0].repair_ns > lost[0].ts_ns);
+}
+
+/* Captured at the sender: the tile, its copy, and what was sent when the receiver asked. */
+static void lose_with_copy(bool has_left)
+{
+    report(1, 0, 0);
+    tile(1, MESH_DST_ALL, 1, 0);
+    tile(2, MESH_DST_ALL, 2, 0);
+    tile(1, 1, 2, MESH_FLAG_COPY);
+    tile(3, MESH_DST_ALL, 3, 0);
+    tile(2, 1, 3, MESH_FLAG_COPY);
+    report(3, 2, 2);
+    nak(2);
+    tile(3, 1, 2, MESH_FLAG_RESEND);
+    report(3, 3, 2);
+    for (uint64_t number = 4; number <= (has_left ? 600 : 4); number++) /* so that the copy leaves the window */
+        tile(number, 1, (uint16_t)number, MESH_FLAG_COPY);
+    end(2);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(repair_ms[i] > 4.5); /* the copy came after 1 */
+}
+
+static void a_copy_that_is_lost_as_well_mends_nothing(void **state)
+{
+    (void)state;
+    lose_with_copy(false);
+}
+
+static void nor_has_it_when_only_the_original_is_remembered(void **state)
+{
+    (void)state;
+    lose_with_copy(true);
 }
 
 /* Tokens 0 to 11 of phase 2 in three datagrams, all lost; the receiver asks for them in one range. */
@@ -255,6 +294,8 @@ int main(void)
         CASE(a_number_among_other_messages_held_no_tile),
         CASE(a_copy_that_comes_before_the_number_is_missed_names_it),
         CASE(and_so_does_one_that_comes_after_it),
+        CASE(a_copy_that_is_lost_as_well_mends_nothing),
+        CASE(nor_has_it_when_only_the_original_is_remembered),
         CASE(what_is_asked_for_in_one_range_may_be_of_several_numbers),
         CASE(what_is_sent_again_in_parts_is_not_in_vain),
         CASE(nor_is_what_was_lost_shortly_before_the_end),
