@@ -15,6 +15,7 @@ const char *run_words_option(char *const *command, int words, const char *name)
     for (int i = 2; i < words; i++) {
         const char *word = command[i];
 
+        assert(word != NULL);
         if (strncmp(word, name, length) == 0 && word[length] == '=')
             return word + length + 1;
         if (strcmp(word, name) == 0)
