@@ -172,9 +172,9 @@ file_flags = $(FLAGS_$(basename $(notdir $(1))))
 
 # ---- files ----
 
-LIBMESH_SRC := $(filter-out $(if $(TRACE),,libmesh/trace%),$(wildcard libmesh/*.c))
+LIBMESH_SRC := $(filter-out libmesh/program/% $(if $(TRACE),,libmesh/trace/%),$(wildcard libmesh/*/*.c))
 SHARED_SRC := $(wildcard libmesh/program/*.c)
-NODE_SRC := $(wildcard node/*.c)
+NODE_SRC := $(wildcard node/*.c node/*/*.c)
 MONITOR_SRC := $(wildcard monitor/*.c)
 DISSECTOR_SRC := $(filter-out $(if $(PCAP),,dissector/capture.c),$(wildcard dissector/*.c))
 REPLAY_SRC := $(if $(TRACE),$(wildcard replay/*.c))
@@ -221,14 +221,16 @@ FLAGS_NOW := $(strip $(CC) $(CPPFLAGS) $(NCURSES_CFLAGS) $(CFLAGS) $(LDFLAGS) $(
 $(BUILD)/flags: FORCE
 	@command -v $(firstword $(CC)) >/dev/null || { echo "make: no compiler '$(CC)': type 'make deps' to install what is missing" >&2; exit 1; }
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || { \
-		$(CC) $(CPPFLAGS) $(CFLAGS) -fsyntax-only -x c libmesh/machine.h && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@; }
+		$(CC) $(CPPFLAGS) $(CFLAGS) -fsyntax-only -x c libmesh/core/machine.h && printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' >$@; }
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(call file_flags,$<) -MMD -MP -c -o $@ $<
 
-$(call obj,$(REPLAY_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) $(FUZZ_SRC)): override CPPFLAGS += -I.
+INTERNAL := $(LIBMESH_SRC) $(NODE_SRC) $(REPLAY_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+# For headers of other folders: "libmesh/FOLDER/HEADER.h", "node/FOLDER/HEADER.h".
+$(call obj,$(INTERNAL)): override CPPFLAGS += -I.
 
 $(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
 

@@ -6,19 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ask_watch.h"
-#include "client_message.h"
-#include "client_session.h"
 #include "commands.h"
-#include "hash.h"
 #include "mesh/program/json.h"
 #include "mesh/program/options.h"
 #include "mesh/program/progress.h"
 #include "mesh/program/standard_streams.h"
 #include "mesh/program/text_decode.h"
-#include "prompt_ids.h"
-#include "security.h"
-#include "telemetry_lines.h"
+#include "node/client/ask_watch.h"
+#include "node/client/client_message.h"
+#include "node/client/client_session.h"
+#include "node/client/telemetry_lines.h"
+#include "node/common/hash.h"
+#include "node/engine/security.h"
+#include "node/tokenizer/prompt_ids.h"
 
 static const char *const address_default = "127.0.0.1:7411";
 enum { WAIT_NS = 200000000, SILENT_NS = 2000000000 /* a session is over at 10 s of it */ };

@@ -3,11 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench.h"
-#include "bench_memory.h"
 #include "commands.h"
 #include "mesh/program/options.h"
-#include "pool.h"
+#include "node/bench/bench.h"
+#include "node/bench/bench_memory.h"
+#include "node/common/pool.h"
 
 enum {
     BUFFER_BYTES_MIN = 512 << 20,

@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "bytes.h"
 #include "mesh/program/json.h"
 #include "mesh/program/text_decode.h"
-#include "tensor_type.h"
+#include "node/common/bytes.h"
+#include "node/gguf/tensor_type.h"
 
 enum {
     TEXT_ELEMENTS_MAX = 6, /* shown of an array */

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "gguf.h"
 #include "mesh/program/fail.h"
+#include "node/gguf/gguf.h"
 
 void inspect_print(const struct gguf *gguf, bool json, FILE *out);
 

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "commands.h"
-#include "gguf_guard.h"
-#include "log.h"
 #include "mesh/program/fail.h"
 #include "mesh/program/options.h"
 #include "mesh/program/standard_streams.h"
 #include "mesh/version.h"
-#include "run.h"
+#include "node/common/log.h"
+#include "node/gguf/gguf_guard.h"
+#include "node/run/run.h"
 
 static const struct command {
     const char *name, *help;

@@ -1,12 +1,12 @@
 /* The command line of `mesh-node plan`. */
 
-#include "cluster_file.h"
 #include "commands.h"
 #include "mesh/program/options.h"
 #include "mesh/program/standard_streams.h"
-#include "plan.h"
-#include "run_options.h"
-#include "tokenizer.h"
+#include "node/engine/plan.h"
+#include "node/run/run_options.h"
+#include "node/serve/cluster_file.h"
+#include "node/tokenizer/tokenizer.h"
 
 struct plan_options {
     const char *model, *shares, *cluster;

@@ -7,9 +7,9 @@
 #include "commands.h"
 #include "mesh/program/json.h"
 #include "mesh/program/options.h"
-#include "pool.h"
-#include "quantise_data.h"
-#include "quantise_file.h"
+#include "node/common/pool.h"
+#include "node/quantise/quantise_data.h"
+#include "node/quantise/quantise_file.h"
 
 enum { NAMES_MAX = TYPE_COUNT + 1, TYPE_TEXT_MAX = 60 };
 

@@ -5,18 +5,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "balance.h"
-#include "busy_poll.h"
-#include "cluster_file.h"
 #include "commands.h"
-#include "discover.h"
-#include "log.h"
 #include "mesh/program/options.h"
-#include "model_needs.h"
-#include "multicast.h"
-#include "run_options.h"
-#include "security.h"
-#include "serve.h"
+#include "node/common/busy_poll.h"
+#include "node/common/log.h"
+#include "node/engine/model_needs.h"
+#include "node/engine/multicast.h"
+#include "node/engine/security.h"
+#include "node/epoch/balance.h"
+#include "node/run/run_options.h"
+#include "node/serve/cluster_file.h"
+#include "node/serve/discover.h"
+#include "node/serve/serve.h"
 
 static const char *const usage[] = {"mesh-node serve [-m MODEL.gguf] [-c CLUSTER.conf | --listen ADDR:PORT --join ADDR:PORT] [...]",
                                     "Be a node of a cluster: start them in any order; ask any of them with mesh-node ask.", NULL};

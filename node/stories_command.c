@@ -1,7 +1,7 @@
 /* The command line of `mesh-node stories`. */
 #include "commands.h"
 #include "mesh/program/options.h"
-#include "stories_file.h"
+#include "node/stories/stories_file.h"
 
 enum { COUNT_MAX = 1000000000 };
 

@@ -1,7 +1,7 @@
 /* The command line of `mesh-node synth`. */
 #include "commands.h"
 #include "mesh/program/options.h"
-#include "synth.h"
+#include "node/synth/synth.h"
 
 int synth_command(int argc, char *const *argv, struct fail *fail)
 {

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "commands.h"
-#include "kernel.h"
 #include "mesh/program/options.h"
-#include "pool.h"
-#include "team.h"
-#include "train.h"
-#include "vocab.h"
+#include "node/common/pool.h"
+#include "node/kernel/kernel.h"
+#include "node/kernel/team.h"
+#include "node/tokenizer/vocab.h"
+#include "node/train/train.h"
 
 enum { STEPS_MAX = 100000000, BATCH_MAX = 4096 };
 

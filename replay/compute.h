@@ -1,7 +1,7 @@
 /* Computed values in a recording, every tile and every token, computed once more.
  *
- * The tiles of all ranks of an epoch are compared with what one rank computes by the recorded step log (node/recompute.h). Tokens of no
- * such epoch, as those of a node that ran alone, are drawn again from their recorded prompt. */
+ * The tiles of all ranks of an epoch are compared with what one rank computes by the recorded step log (node/recompute/recompute.h).
+ * Tokens of no such epoch, as those of a node that ran alone, are drawn again from their recorded prompt. */
 #ifndef REPLAY_COMPUTE_H
 #define REPLAY_COMPUTE_H
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/recompute.h"
+#include "node/recompute/recompute.h"
 
 /* ---- the log of a tape ---- */
 

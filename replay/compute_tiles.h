@@ -3,7 +3,7 @@
 #define REPLAY_COMPUTE_TILES_H
 
 #include "mesh/tape.h"
-#include "node/recompute.h"
+#include "node/recompute/recompute.h"
 
 enum { COMPUTE_BLOCK_BYTES_MAX = MESH_BLOCK_BYTES_MAX };
 

@@ -3,7 +3,7 @@
 #define REPLAY_COMPUTE_TOKENS_H
 
 #include "command.h"
-#include "node/recompute.h"
+#include "node/recompute/recompute.h"
 
 struct compute_token {
     uint64_t request, position, id;

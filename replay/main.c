@@ -5,7 +5,7 @@
 #include "command.h"
 #include "mesh/program/standard_streams.h"
 #include "mesh/version.h"
-#include "node/recompute.h"
+#include "node/recompute/recompute.h"
 #include "progress_line.h"
 
 static const struct command commands[] = {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/recompute.h"
+#include "node/recompute/recompute.h"
 
 int played_log_hear(struct played_log *log, const uint8_t *record, size_t bytes)
 {

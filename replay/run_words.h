@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "node/recompute.h"
+#include "node/recompute/recompute.h"
 
 enum { RUN_ARGUMENTS_MAX = 160, RUN_WORDS_MAX = RUN_ARGUMENTS_MAX + 64, RUN_VALUES_MAX = 16, RUN_VALUE_BYTES = 32 };
 

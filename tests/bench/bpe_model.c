@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "mesh/program/fail.h"
-#include "node/gguf.h"
-#include "node/gguf_write.h"
+#include "node/gguf/gguf.h"
+#include "node/gguf/gguf_write.h"
 
 enum { BYTES = 256, BOS = BYTES, EOT, FIRST, PIECE_MAX = 16, PIECES_MAX = 64 };
 

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/quantise.h"
-#include "node/team.h"
-#include "node/token_panel.h"
-#include "node/train_optimiser.h"
-#include "node/train_pass.h"
+#include "node/common/hash.h"
+#include "node/kernel/team.h"
+#include "node/kernel/token_panel.h"
+#include "node/quantise/quantise.h"
+#include "node/train/train_optimiser.h"
+#include "node/train/train_pass.h"
 #include "tests/unit/dot_case.h"
 #include "tests/unit/odd_float.h"
 

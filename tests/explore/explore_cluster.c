@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "explore.h"
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"

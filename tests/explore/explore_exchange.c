@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "explore.h"
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 #include "tests/unit/simbench.h"
 #include "tests/unit/simscenario.h"
 

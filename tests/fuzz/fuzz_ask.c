@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "mesh/udp.h"
-#include "node/ask_figures.h"
-#include "node/client_message.h"
-#include "node/client_session.h"
+#include "node/client/ask_figures.h"
+#include "node/client/client_message.h"
+#include "node/client/client_session.h"
 #include "node/commands.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/unit/json_check.h"

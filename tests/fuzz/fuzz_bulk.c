@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/bulk.h"
-#include "node/model_parts.h"
+#include "node/fetch/bulk.h"
+#include "node/model/model_parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/bytes.h"
-#include "node/hash.h"
-#include "node/train_checkpoint.h"
+#include "node/common/bytes.h"
+#include "node/common/hash.h"
+#include "node/train/train_checkpoint.h"
 
 enum {
     SIZE_MAX_TRIED = 1 << 16,

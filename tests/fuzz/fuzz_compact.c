@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/trace_compact.h"
+#include "libmesh/trace/trace_compact.h"
 #include "mesh/tape.h"
 
 enum { SIZE_BYTES = 2 };

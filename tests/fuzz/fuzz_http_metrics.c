@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "mesh/udp.h"
-#include "node/http_metrics.h"
+#include "node/telemetry/http_metrics.h"
 #include "tests/fuzz/fuzz_input.h"
 
 enum { CLIENTS = 3, ANSWER_BYTES = 8192, RUNS_MAX = 20, RUNS_AT_LAST = 1000, LATE_NS = 2000000000 };

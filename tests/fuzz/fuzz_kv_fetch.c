@@ -4,8 +4,8 @@
  * Input: a byte each for the number of nodes, of passes, and of heads that are this node's own; then what nodes answer (fuzz_peer.h). */
 #include <stdlib.h>
 
-#include "node/bytes.h"
-#include "node/kv_fetch.h"
+#include "node/common/bytes.h"
+#include "node/fetch/kv_fetch.h"
 #include "tests/fuzz/fuzz_peer.h"
 
 enum { CTX = 64, HEADS = 4, PASSES_MAX = 3, REQUESTS = 2 };

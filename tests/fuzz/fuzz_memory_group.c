@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/memory_group.h"
+#include "node/common/memory_group.h"
 #include "tests/fuzz/fuzz_input.h"
 
 enum { TEXTS = 5, PATH_BYTES = 100 };

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "mesh/seal.h"
-#include "node/log.h"
-#include "node/model_fetch.h"
+#include "node/common/log.h"
+#include "node/fetch/model_fetch.h"
 #include "tests/fuzz/fuzz_peer.h"
 
 enum { IS_LARGE = 7 /* all of these: several chunks, which take time */, IS_WHOLE = 8, IS_MORE = 16, IS_DAMAGED = 32, IS_ONE = 64 };

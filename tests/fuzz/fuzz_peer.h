@@ -1,12 +1,13 @@
-/* For targets that fetch from other nodes (node/bulk.h): nodes that answer each GET with the bytes that are asked for, or as the input
- * says with others, too few, a refusal, silence, or the end of the session. It defines the client's side of sessions, and the clock. */
+/* For targets that fetch from other nodes (node/fetch/bulk.h): nodes that answer each GET with the bytes that are asked for, or as the
+ * input says with others, too few, a refusal, silence, or the end of the session. It defines the client's side of sessions, and the
+ * clock. */
 #ifndef FUZZ_PEER_H
 #define FUZZ_PEER_H
 
 #include <string.h>
 
 #include "mesh/udp.h"
-#include "node/bulk.h"
+#include "node/fetch/bulk.h"
 #include "tests/fuzz/fuzz_input.h"
 
 enum { PEER_PIECE_BYTES = BULK_DATA_BYTES_MAX, PEERS_MAX = 4 };

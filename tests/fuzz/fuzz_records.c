@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/client_message.h"
-#include "node/kv_source.h"
-#include "node/request_queue.h"
-#include "node/steplog.h"
+#include "node/client/client_message.h"
+#include "node/engine/request_queue.h"
+#include "node/engine/steplog.h"
+#include "node/fetch/kv_source.h"
 #include "tests/fuzz/fuzz_input.h"
 
 enum { CTX = 40, SLOTS = 3, BATCH = 8, VOCAB = 50, RANKS = 3, OPERATIONS_MAX = 300, BYTES_MAX = 2000 };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/rerun_parts.h"
+#include "libmesh/recorder/rerun_parts.h"
 #include "mesh/seal.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/unit/capture_case.h"

@@ -19,9 +19,9 @@
 #include "mesh/program/text_decode.h"
 #include "mesh/udp.h"
 #include "monitor/settings.h"
-#include "node/cluster_file.h"
-#include "node/documents.h"
-#include "node/prompt_ids.h"
+#include "node/serve/cluster_file.h"
+#include "node/tokenizer/documents.h"
+#include "node/tokenizer/prompt_ids.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/unit/json_check.h"
 

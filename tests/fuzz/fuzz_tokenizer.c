@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/tokenizer.h"
+#include "node/tokenizer/tokenizer.h"
 #include "tests/unit/gguf_writer.h"
 
 enum { PIECES_MAX = 64, TEXT_MAX = 15, FIRST = 259 };

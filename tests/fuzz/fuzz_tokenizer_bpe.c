@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/tokenizer.h"
-#include "node/tokenizer_words.h"
+#include "node/tokenizer/tokenizer.h"
+#include "node/tokenizer/tokenizer_words.h"
 #include "tests/unit/gguf_writer.h"
 
 enum { BYTES = 256, MERGES_MAX = 100, PIECE_MAX = 32 };

@@ -4,7 +4,7 @@
 . tests/run/lib.sh
 
 includes_canon() { # options
-    "${CC:-cc}" -std=c17 -I. -x c -fsyntax-only "$@" - <<<'#include "node/canon.h"'
+    "${CC:-cc}" -std=c17 -I. -x c -fsyntax-only "$@" - <<<'#include "node/common/canon.h"'
 }
 
 check "the arithmetic compiles" includes_canon -O2

@@ -6,15 +6,8 @@
 [ -z "$SAN" ] || skip_all "a sanitizer build calls its runtime"
 
 core=()
-for object in "$BUILD"/libmesh/*.o; do
-    case $(basename "$object" .o) in
-    udp* | client | addr | lab | heap | sim* | *_text) ;; # drivers, the simulator and what only they use, text for people
-    recorder*) ;;                                         # a thread
-    trace*) ;;                                            # the trace store: files, and what went on before
-    rerun*) ;;                                            # calls of a tape given again
-    seal* | key*) ;;                                      # between core and socket: keys, and datagrams sealed and opened
-    *) [ -e "libmesh/$(basename "$object" .o).c" ] && core+=("$object") ;;
-    esac
+for object in "$BUILD"/libmesh/core/*.o; do
+    [ -e "libmesh/core/$(basename "$object" .o).c" ] && core+=("$object")
 done
 [ ${#core[@]} -gt 0 ] || skip_all "libmesh has no objects yet"
 
@@ -23,7 +16,7 @@ allowed='^(mem[a-z]*|__mem[a-z]*_chk|strlen|__assert_fail|__stack_chk_fail|_GLOB
 for object in "${core[@]}"; do
     foreign=$(nm --undefined-only --format=posix "$object" | awk '{ print $1 }' | grep -vE "$allowed" | sort -u |
         comm -23 - "$tmp/defined")
-    check_equal "libmesh/$(basename "$object" .o).c calls nothing outside the core" "$foreign" ""
+    check_equal "libmesh/core/$(basename "$object" .o).c calls nothing outside the core" "$foreign" ""
 done
 
 # callers FOLDER FUNCTIONS: the files of the folder that call one of these functions, a pattern
@@ -38,12 +31,14 @@ if [ -e "$BUILD/monitor/fleet.o" ]; then
     check_equal "of the monitor's files only feed and live have a clock" \
         "$(callers monitor 'clock_gettime|gettimeofday|time|nanosleep|clock_nanosleep')" "feed live"
     check_equal "only feed has a socket" "$(callers monitor 'mesh_client_.*|socket|send.*|recv.*')" "feed"
-    if [ -e "$BUILD/libmesh/trace.o" ]; then check_equal "only recorded reads traces" "$(callers monitor 'mesh_trace_.*')" "recorded"; fi
+    if [ -e "$BUILD/libmesh/trace/trace.o" ]; then
+        check_equal "only recorded reads traces" "$(callers monitor 'mesh_trace_.*')" "recorded"
+    fi
     check_equal "only settings and live open files" "$(callers monitor 'f?open(64)?|fopen64|freopen.*')" "live settings"
 else
     skip "layers of the monitor" "it is not built"
 fi
 outside='clock_gettime|gettimeofday|time|nanosleep|socket|send.*|recv.*|mesh_udp_(now_ns|send_to|poll|flush|wait)|f?open(64)?'
-check_equal "of the node's telemetry, what measures, collects and reports has no clock and no socket" \
-    "$(callers node "$outside" | tr ' ' '\n' | grep -xE 'node_metrics|event_ring|telemetry_report|watch')" ""
+check_equal "of the node's telemetry only http_metrics has a clock or a socket" \
+    "$(callers node/telemetry "$outside")" "http_metrics"
 finish

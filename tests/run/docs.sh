@@ -174,10 +174,10 @@ if command -v zsh >/dev/null && [ -x "$mesh_node" ]; then
     check_equal "zsh does so after =" "$(completed_zsh mesh-node run --pipeline=o)" "$(completed mesh-node run --pipeline = o)"
 fi
 # Words that the sources declare, and that users read in documents.
-sed -nE 's/^extern const struct kernel kernel_(.*);/\1/p' node/kernel_list.h | sort >"$tmp/kernels"
+sed -nE 's/^extern const struct kernel kernel_(.*);/\1/p' node/kernel/kernel_list.h | sort >"$tmp/kernels"
 check "there are kernels" [ "$(wc -l <"$tmp/kernels")" -gt 3 ]
 while read -r kernel; do
-    grep -qx " *&kernel_$kernel," node/kernel.c || echo "node/kernel.c: $kernel"
+    grep -qx " *&kernel_$kernel," node/kernel/kernel.c || echo "node/kernel/kernel.c: $kernel"
     sed -n '/^\.BI .*kernel/,/^\.TP/p' docs/man/mesh-node.1 | grep -qw "$kernel" || echo "docs/man/mesh-node.1: $kernel"
 done <"$tmp/kernels" >"$tmp/unknown"
 check_equal "kernel.c chooses among all kernels, and the man page names them" "$(cat "$tmp/unknown")" ""
@@ -186,11 +186,11 @@ words() { # FILE PREFIX: the words of an array by an enum, in their order
     grep -oE "\[$2[A-Z_]+\] = \"[a-z_]+\"" "$1" | sed 's/.*"\(.*\)"/\1/'
 }
 rows() { sed -n "$1"'s/^| \(.*\) | .*/\1/p' docs/OPERATIONS.md | grep -oE '`[a-z_]+`' | tr -d '`'; } # LINES: their first column
-words node/troubles.c TROUBLE_ >"$tmp/words"
+words node/telemetry/troubles.c TROUBLE_ >"$tmp/words"
 check_equal "docs/OPERATIONS.md has a row for every kind of trouble" "$(rows '/^| kind | what is wrong/,/^$/')" "$(cat "$tmp/words")"
 {
-    words libmesh/sealer.c MESH_SEAL_
-    words libmesh/cluster_event.c MESH_DENY_ | sed 's/^/join_/'
+    words libmesh/seal/sealer.c MESH_SEAL_
+    words libmesh/core/cluster_event.c MESH_DENY_ | sed 's/^/join_/'
 } | sort >"$tmp/words"
 check_equal "docs/OPERATIONS.md names every reason for which a datagram or node is refused" \
     "$(sed -n '/^## Who is turned away/,/^## /p' docs/OPERATIONS.md | grep -oE '`[a-z_]+`' | tr -d '`' | sort -u |
@@ -199,7 +199,7 @@ tr '\n' ' ' <docs/PROTOCOL.md | grep -oE 'counts drops by reason \([^)]*\)' | wh
     grep -oE '`[a-z]+`' <<<"$list" | tr -d '`'
 done >"$tmp/reasons"
 check_equal "docs/PROTOCOL.md names every reason for which a datagram is dropped" "$(cat "$tmp/reasons")" \
-    "$(words libmesh/sealer.c MESH_SEAL_ && words libmesh/session.c MESH_SESSION_BY_)"
+    "$(words libmesh/seal/sealer.c MESH_SEAL_ && words libmesh/core/session.c MESH_SESSION_BY_)"
 if [ -x "$BIN/mesh-replay" ]; then
     check_equal "bash completes every named query of mesh-replay" "$(completed mesh-replay query x.db --named '')" \
         "$("$BIN/mesh-replay" query --help | awk 'found && /^  / { print $1 } /^named queries:/ { found = 1 }' | sort)"

@@ -24,9 +24,9 @@ filled() {
     check_equal "every field of $1 is filled in ${*:2}" "$(cat "$tmp/missing")" ""
 }
 
-filled NODE node/node_metrics.c
-filled LINK node/node_metrics.c
-filled REQUEST node/node_metrics.c
-filled WORKER node/engine_time.c
-filled STEP node/engine_time.c libmesh/telemetry_write.c
+filled NODE node/telemetry/node_metrics.c
+filled LINK node/telemetry/node_metrics.c
+filled REQUEST node/telemetry/node_metrics.c
+filled WORKER node/engine/engine_time.c
+filled STEP node/engine/engine_time.c libmesh/core/telemetry_write.c
 finish

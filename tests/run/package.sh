@@ -112,7 +112,7 @@ check_equal "every file is compiled with protection of the stack and fortified c
     "$(grep -v -e '-D_FORTIFY_SOURCE=.*-fstack-protector-strong' "$tmp/lines")" ""
 check_equal "no file is compiled for the processor of this machine only" "$(grep -E -e '-m(arch|cpu|tune)=native' "$tmp/lines")" ""
 check_contains "programs have a read-only table of functions" "$out" "-Wl,-z,relro -Wl,-z,now"
-objects=("build/$ARCH/libmesh/key.o" "build/$ARCH/node/panel.o" "build/$ARCH/node/kernel_kv.o")
+objects=("build/$ARCH/libmesh/seal/key.o" "build/$ARCH/node/kernel/panel.o" "build/$ARCH/node/kernel/kernel_kv.o")
 check "some objects are compiled" compile "$tmp/$name" "${objects[@]}"
 check "some objects are compiled in another folder" elsewhere compile "$tmp/longer-name-of-a-folder" "${objects[@]}"
 for object in "${objects[@]}"; do
@@ -120,8 +120,8 @@ for object in "${objects[@]}"; do
 done
 code_of() { objcopy -O binary -j .text "$1" "$tmp/code" && sha256sum <"$tmp/code"; }
 for object in panel.o kernel_kv.o; do
-    check_equal "$object has the code that make gives it" "$(code_of "$tmp/$name/build/$ARCH/node/$object")" \
-        "$(code_of "$BUILD/node/$object")"
+    check_equal "$object has the code that make gives it" "$(code_of "$tmp/$name/build/$ARCH/node/kernel/$object")" \
+        "$(code_of "$BUILD/node/kernel/$object")"
 done
 check "other files are protected" sh -c "nm -u '$tmp/$name/${objects[0]}' | grep -q __stack_chk_fail"
 

@@ -12,12 +12,12 @@ mkdir -p "$tmp/none/pcap"
 for name in sodium.h gcrypt.h intel-ipsec-mb.h microhttpd.h ncurses.h curses.h pcap.h pcap/pcap.h; do
     echo "#error $name is not there" >"$tmp/none/$name"
 done
-mapfile -t files < <(grep -lE '#include <(sodium|gcrypt|intel-ipsec-mb|microhttpd|ncurses)\.h>' libmesh/*.c libmesh/program/*.c node/*.c \
+mapfile -t files < <(grep -lE '#include <(sodium|gcrypt|intel-ipsec-mb|microhttpd|ncurses)\.h>' libmesh/*/*.c node/*.c node/*/*.c \
     monitor/*.c)
 check_equal "each library is used by one file" "${#files[@]}" 5
 for file in "${files[@]}"; do
     check "$file compiles without its library" "$CC" -std=c17 -Wall -Wextra -Werror -D_GNU_SOURCE -I "$tmp/none" \
-        -Ilibmesh/include -c -o "$tmp/object.o" "$file"
+        -I. -Ilibmesh/include -c -o "$tmp/object.o" "$file"
     check_equal "$file calls nothing of its library then" \
         "$(nm -u "$tmp/object.o" | grep -E ' (sodium_|crypto_|randombytes|gcry_|imb_|.*_mb_mgr|MHD_|newterm|.*refresh)')" ""
 done

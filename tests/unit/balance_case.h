@@ -2,7 +2,7 @@
 #ifndef TESTS_BALANCE_CASE_H
 #define TESTS_BALANCE_CASE_H
 
-#include "node/balance.h"
+#include "node/epoch/balance.h"
 
 static inline struct balance_load balance_case_load(const struct model *m)
 {

@@ -5,7 +5,7 @@
 #define TESTS_BPE_VOCAB_H
 
 #include "gguf_writer.h"
-#include "node/tokenizer.h"
+#include "node/tokenizer/tokenizer.h"
 
 enum { BPE_FIRST = 256, BPE_EXTRA_MAX = 96, BPE_MERGES_MAX = 128, BPE_BYTE_CHARACTERS = 3 };
 enum { BPE_NORMAL = 1, BPE_CONTROL = 3, BPE_USER_DEFINED = 4 };

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "node/hash.h"
+#include "node/common/hash.h"
 
 const enum tensor_type dot_case_types[DOT_CASE_TYPES] = {
     TYPE_F32,  TYPE_F16,  TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_1, TYPE_Q5_0,

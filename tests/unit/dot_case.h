@@ -2,7 +2,7 @@
 #ifndef TESTS_DOT_CASE_H
 #define TESTS_DOT_CASE_H
 
-#include "node/kernel.h"
+#include "node/kernel/kernel.h"
 
 enum { DOT_CASE_PANELS = 3, DOT_CASE_ROWS = DOT_CASE_PANELS * PANEL_ROWS, DOT_CASE_TOKENS = 64, DOT_CASE_TYPES = 13 };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/gguf_write.h"
+#include "node/gguf/gguf_write.h"
 
 static void write_values(struct gguf_write *writer)
 {

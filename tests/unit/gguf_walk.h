@@ -7,8 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "node/gguf.h"
-#include "node/tensor_type.h"
+#include "node/gguf/gguf.h"
+#include "node/gguf/tensor_type.h"
 
 static uint64_t sum_bytes(const void *data, uint64_t size)
 {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/gguf.h"
+#include "node/gguf/gguf.h"
 
 enum { GGUF_WRITER_VALUES_AT = 16 }; /* offset of the number of values */
 

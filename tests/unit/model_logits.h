@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "node/kernel.h"
-#include "node/model.h"
+#include "node/kernel/kernel.h"
+#include "node/model/model.h"
 
 /* out: (count, vocab). ids must outlive the call. A failure ends the test. */
 void model_logits(const struct model *model, uint16_t ranks, enum kv_type kv_type, uint32_t *ids, uint32_t count, float *out);

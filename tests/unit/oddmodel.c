@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "dot_case.h"
-#include "node/gguf_write.h"
-#include "node/hash.h"
-#include "node/quantise.h"
+#include "node/common/hash.h"
+#include "node/gguf/gguf_write.h"
+#include "node/quantise/quantise.h"
 
 enum { NAME_BYTES = 64, LAYER_TENSORS = 9, LAYER_VECTORS = 3 /* biases or norms of heads */ };
 

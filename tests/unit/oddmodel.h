@@ -2,8 +2,8 @@
 #ifndef TESTS_ODDMODEL_H
 #define TESTS_ODDMODEL_H
 
-#include "node/model.h"
-#include "node/tensor_type.h"
+#include "node/gguf/tensor_type.h"
+#include "node/model/model.h"
 
 struct oddmodel_shape {
     uint32_t dim, hidden, layers, heads, kv_heads, head_dim, vocab, ctx;

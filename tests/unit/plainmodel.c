@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/canon.h"
-#include "node/kernel_list.h"
+#include "node/common/canon.h"
+#include "node/kernel/kernel_list.h"
 
 enum { LANES = 16, ATTEND_POSITIONS = 256 };
 

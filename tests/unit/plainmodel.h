@@ -3,8 +3,8 @@
 #ifndef TESTS_PLAINMODEL_H
 #define TESTS_PLAINMODEL_H
 
-#include "node/kernel.h"
-#include "node/model.h"
+#include "node/kernel/kernel.h"
+#include "node/model/model.h"
 
 struct plainmodel;
 

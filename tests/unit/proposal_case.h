@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "libmesh/cluster_parts.h"
+#include "libmesh/core/cluster_parts.h"
 
 enum { NUMBER = 5, SELF = 1, MEMBER = 2, JOINER = 3, NOBODY = 9 }; /* the bytes of incarnations; the last one is no process */
 

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "node/canon.h"
-#include "node/hash.h"
-#include "node/quantise.h"
+#include "node/common/canon.h"
+#include "node/common/hash.h"
+#include "node/quantise/quantise.h"
 
 enum { VALUES_MAX = 4096, GROUPS_MAX = 16 };
 

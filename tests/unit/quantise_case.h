@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "node/tensor_type.h"
+#include "node/gguf/tensor_type.h"
 
 enum quantise_kind {
     QUANTISE_BELL,     /* near a normal distribution, as weights are */

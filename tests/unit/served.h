@@ -5,7 +5,7 @@
 #ifndef TESTS_SERVED_H
 #define TESTS_SERVED_H
 
-#include "node/serve_state.h"
+#include "node/serve/serve_state.h"
 
 #define SERVED_MS UINT64_C(1000000)
 #define SERVED_S  UINT64_C(1000000000)

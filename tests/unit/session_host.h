@@ -6,8 +6,8 @@
 
 #include "mesh/session.h"
 #include "mesh/udp.h"
-#include "node/bulk_host.h"
-#include "node/pool.h"
+#include "node/common/pool.h"
+#include "node/fetch/bulk_host.h"
 
 struct session_host {
     struct mesh_udp *udp;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 
 enum { SIMAPP_UNUSED_BYTE = 0xa5 };
 

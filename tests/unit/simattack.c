@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 
 enum { DRAW_EARLY = 5000, DRAW_GAP, DRAW_WHICH, DRAW_TO, DRAW_FROM };
 

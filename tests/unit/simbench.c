@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 
 struct mesh_sim_link simbench_ethernet(void)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/rowmap.h"
+#include "node/model/rowmap.h"
 
 enum { RECEIVE_BUFFER_BYTES = 212992 };
 

@@ -5,8 +5,8 @@
 #define TESTS_SIMCLUSTER_H
 
 #include "mesh/sim.h"
-#include "node/engine.h"
-#include "node/model.h"
+#include "node/engine/engine.h"
+#include "node/model/model.h"
 
 enum { SIMCLUSTER_TOKENS_MAX = 256, SIMCLUSTER_REQUESTS_MAX = 80, SIMCLUSTER_ACTIONS_MAX = 160 };
 

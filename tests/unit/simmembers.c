@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 #include "simattack.h"
 
 enum simmembers_draw { DRAW_INCARNATION = 3000, DRAW_SECRET };

@@ -2,8 +2,8 @@
 #ifndef TESTS_SIMMODEL_H
 #define TESTS_SIMMODEL_H
 
-#include "node/model.h"
-#include "node/synth.h"
+#include "node/model/model.h"
+#include "node/synth/synth.h"
 
 struct simmodel {
     struct gguf *gguf;

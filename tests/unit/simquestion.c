@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 #include "simmodel.h"
 #include "simrequest.h"
 

@@ -4,8 +4,8 @@
 #ifndef TESTS_SIMQUESTION_H
 #define TESTS_SIMQUESTION_H
 
-#include "node/client_message.h"
-#include "node/tokenizer.h"
+#include "node/client/client_message.h"
+#include "node/tokenizer/tokenizer.h"
 #include "simcluster.h"
 
 enum { SIMQUESTION_MODELS = 4, SIMQUESTIONS = 24, SIMQUESTION_CTX = 96, SIMQUESTION_TEXT_MAX = 80 };

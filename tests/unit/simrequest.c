@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 
 enum draw { DRAW_COUNT = 1300, DRAW_TOKEN, DRAW_PREDICT, DRAW_SAMPLING };
 

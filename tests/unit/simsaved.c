@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/engine_state.h"
-#include "node/spin.h"
+#include "node/common/spin.h"
+#include "node/engine/engine_state.h"
 
 enum { ROOM_AT_FIRST = 8 };
 

@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
-#include "node/engine.h"
-#include "node/request_queue.h"
-#include "node/steplog.h"
+#include "node/engine/engine.h"
+#include "node/engine/request_queue.h"
+#include "node/engine/steplog.h"
 
 /* All zeros: none. */
 struct simsaved {

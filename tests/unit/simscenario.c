@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 
 enum simscenario_draw_kind {
     DRAW_RANKS = 500,

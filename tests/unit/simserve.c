@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/core.h"
-#include "libmesh/mix.h"
-#include "node/engine_state.h"
+#include "libmesh/core/core.h"
+#include "libmesh/core/mix.h"
+#include "node/engine/engine_state.h"
 #include "simattack.h"
 
 enum {

@@ -2,15 +2,15 @@
  *
  * A node is what `mesh-node serve` runs: one cluster core (simmembers); per epoch one endpoint and one engine, which really computes, and
  * which is loaded ahead of planned epochs; the keys and values kept between epochs; and the jobs of its clients, submitted again in every
- * epoch (node/job.c itself). Not simulated: threads, and the sessions between clients and nodes, whose records are read as the client
+ * epoch (node/epoch/job.c itself). Not simulated: threads, and the sessions between clients and nodes, whose records are read as the client
  * would. After each action of a node these are checked: each token on each node that hears of it, and its digest, are those of the
  * fault-free run; requests end as they do there; queues keep their bounds. simmembers checks the epochs. The first violation is in
  * members.error. */
 #ifndef TESTS_SIMSERVE_H
 #define TESTS_SIMSERVE_H
 
-#include "node/telemetry_report.h"
-#include "node/watch.h"
+#include "node/telemetry/telemetry_report.h"
+#include "node/telemetry/watch.h"
 #include "simmembers.h"
 #include "simquestion.h"
 #include "simwatch.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/prompt_queue.h"
+#include "node/serve/prompt_queue.h"
 #include "simserve.h"
 
 static void fail(struct simserve_node *node, const struct simserve_ask *ask, const char *what, uint64_t found)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/engine_state.h"
+#include "node/engine/engine_state.h"
 #include "simserve.h"
 
 enum { RECEIVE_BUFFER_BYTES = 212992 };

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 
 enum simshape_draw {
     SHAPE_BLOCKS = 100,

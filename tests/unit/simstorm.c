@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 #include "simscenario.h"
 
 enum draw {

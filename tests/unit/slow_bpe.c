@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "node/vocab.h"
+#include "node/tokenizer/vocab.h"
 
 enum { GAP = -1, CHARACTERS_MAX = 16 };
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 
 static uint64_t hash(void *user, const uint8_t *data, size_t bytes)
 {

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "node/bytes.h"
+#include "node/common/bytes.h"
 
 static const char first_line[] = "mesh telemetry 1\n";
 enum { LINE_BYTES = sizeof first_line - 1, US_NS = 1000, ENTRY_BYTES = 6 };

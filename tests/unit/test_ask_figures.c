@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/ask_figures.h"
+#include "node/client/ask_figures.h"
 
 static struct ask_figures figures;
 static struct ask_summary summary;

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "mesh/udp.h"
-#include "node/ask_watch.h"
+#include "node/client/ask_watch.h"
 
 #define MS UINT64_C(1000000)
 

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "node/axis.h"
-#include "node/hash.h"
+#include "node/common/hash.h"
+#include "node/train/axis.h"
 
 /* All labels of an axis, separated by spaces. */
 static void check_labels(double low, double high, int intervals_max, bool to_ticks, int exponent_min, const char *expected)

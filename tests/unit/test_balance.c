@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "balance_case.h"
-#include "node/hash.h"
+#include "node/common/hash.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 #define LOOK_NS   (SECOND_NS / 4)

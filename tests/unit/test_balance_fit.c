@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "balance_case.h"
-#include "node/hash.h"
-#include "node/kernel.h"
-#include "node/plan.h"
+#include "node/common/hash.h"
+#include "node/engine/plan.h"
+#include "node/kernel/kernel.h"
 #include "simmodel.h"
 
 #define MB UINT64_C(1000000)

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "balance_case.h"
-#include "libmesh/mix.h"
-#include "node/kernel.h"
+#include "libmesh/core/mix.h"
+#include "node/kernel/kernel.h"
 
 enum { SEEDS = 400, NODES_MAX = 12, CTX = 2048, SLOTS = 2 };
 

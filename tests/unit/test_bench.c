@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "node/bench.h"
-#include "node/bench_memory.h"
-#include "node/bench_model.h"
+#include "node/bench/bench.h"
+#include "node/bench/bench_memory.h"
+#include "node/bench/bench_model.h"
 
 static struct bench_series series_of(const double *values, size_t count)
 {

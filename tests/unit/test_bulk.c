@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "node/bulk.h"
+#include "node/fetch/bulk.h"
 #include "session_host.h"
 #include "session_net.h"
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/bytes.h"
+#include "node/common/bytes.h"
 
 enum { ROOM = 32, GUARD = 0xa5 };
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "node/canon.h"
+#include "node/common/canon.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "mesh/session.h"
-#include "node/client_message.h"
-#include "node/hash.h"
+#include "node/client/client_message.h"
+#include "node/common/hash.h"
 #include "word_hash.h"
 
 static uint8_t record[MESH_RECORD_BYTES_MAX];

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/client_places.h"
+#include "node/serve/client_places.h"
 
 #define SECOND UINT64_C(1000000000)
 

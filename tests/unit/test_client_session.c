@@ -13,7 +13,7 @@
 
 #include "mesh/udp.h"
 #include "mesh/version.h"
-#include "node/client_session.h"
+#include "node/client/client_session.h"
 #include "session_host.h"
 
 #define SECOND UINT64_C(1000000000)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/cluster_file.h"
+#include "node/serve/cluster_file.h"
 
 static struct cluster_file file;
 static struct fail fail;

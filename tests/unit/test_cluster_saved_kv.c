@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
-#include "node/steplog.h"
+#include "libmesh/core/mix.h"
+#include "node/engine/steplog.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"

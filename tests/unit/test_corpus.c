@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/corpus.h"
-#include "node/documents.h"
-#include "node/hash.h"
-#include "node/vocab_learn.h"
+#include "node/common/hash.h"
+#include "node/tokenizer/documents.h"
+#include "node/tokenizer/vocab_learn.h"
+#include "node/train/corpus.h"
 
 static struct tokenizer *tokenizer; /* of the sample text, for all tests */
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/core.h"
+#include "libmesh/core/core.h"
 #include "net.h"
 
 /* Rank 1, as rank 0 knows it, with nothing on its way. */

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "node/discover.h"
-#include "node/multicast.h"
+#include "node/engine/multicast.h"
+#include "node/serve/discover.h"
 
 /* Whatever comes in by the socket, and -1 once there is nothing; no group is needed. */
 static void an_empty_datagram_does_not_hide_the_next(void **state)

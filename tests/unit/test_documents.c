@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/documents.h"
+#include "node/tokenizer/documents.h"
 
 /* The documents of a text, each followed by a bar. */
 static void check_documents(const char *text, const char *expected)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/engine_layout.h"
+#include "node/engine/engine_layout.h"
 #include "simmodel.h"
 
 enum { BATCH = 70, CTX = 100, WORKERS = 3, SLOTS = 5 };

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/mix.h"
-#include "node/engine_state.h"
+#include "libmesh/core/mix.h"
+#include "node/engine/engine_state.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 

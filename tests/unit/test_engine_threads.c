@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/engine.h"
-#include "node/pool.h"
+#include "node/common/pool.h"
+#include "node/engine/engine.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"
 #include "tests/unit/simsaved.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/engine_time.h"
+#include "node/engine/engine_time.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 

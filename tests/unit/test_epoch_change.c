@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "node/epoch_change.h"
+#include "node/epoch/epoch_change.h"
 
 #define MS UINT64_C(1000000)
 

@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libmesh/core.h"
-#include "node/epoch_run.h"
-#include "node/epoch_run_mesh.h"
+#include "libmesh/core/core.h"
+#include "node/epoch/epoch_run.h"
+#include "node/epoch/epoch_run_mesh.h"
 #include "simquestion.h"
 
 enum { WAIT_MS_MAX = 20000, PREDICT = 20, EPOCH = 7 };

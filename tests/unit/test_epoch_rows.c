@@ -1,5 +1,5 @@
-/* A node that fetches its rows from others: whom it asks, how long, and what it says. What node/model_fetch.c does is played here, and
- * time passes at once. */
+/* A node that fetches its rows from others: whom it asks, how long, and what it says. What node/fetch/model_fetch.c does is played here,
+ * and time passes at once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,10 +13,10 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "node/epoch_run_rows.h"
-#include "node/log.h"
-#include "node/model_needs.h"
-#include "node/serve.h"
+#include "node/common/log.h"
+#include "node/engine/model_needs.h"
+#include "node/epoch/epoch_run_rows.h"
+#include "node/serve/serve.h"
 #include "simquestion.h"
 
 enum { SCRIPT = 8, CHUNKS_MAX = 16, MEMBERS = 5, LINE_BYTES = 500 };
@@ -118,7 +118,7 @@ static int set_up(void **state)
 static struct mesh_cluster_member member_of(uint8_t number, bool has_file)
 {
     return (struct mesh_cluster_member){
-        .incarnation = {number}, .addr.port = number, .flags = has_file ? SERVE_HAS_FILE : 2 * SERVE_HAS_FILE};
+        .incarnation = {number}, .addr.port = number, .flags = has_file ? EPOCH_RUN_HAS_FILE : 2 * EPOCH_RUN_HAS_FILE};
 }
 
 /* So that not all nodes ask the same one. */

@@ -1,5 +1,5 @@
 /* One epoch of a node: when it is prepared, what is fetched for it and of whom, and who is woken by what it has done. What
- * node/kv_fetch.c does is played here. */
+ * node/fetch/kv_fetch.c does is played here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,9 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "node/epoch_run.h"
-#include "node/memory_text.h"
-#include "node/udp_driver.h"
+#include "node/common/memory_text.h"
+#include "node/engine/udp_driver.h"
+#include "node/epoch/epoch_run.h"
 #include "simquestion.h"
 
 enum { WAIT_MS_MAX = 10000, SCRIPT = 8 };

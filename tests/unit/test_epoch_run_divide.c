@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "node/balance.h"
-#include "node/epoch_run.h"
-#include "node/memory_text.h"
+#include "node/common/memory_text.h"
+#include "node/epoch/balance.h"
+#include "node/epoch/epoch_run.h"
 #include "simquestion.h"
 
 enum { MEMBERS = 3 };

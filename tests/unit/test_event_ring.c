@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "node/event_ring.h"
+#include "node/telemetry/event_ring.h"
 
 static struct event_ring events;
 

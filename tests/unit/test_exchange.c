@@ -9,8 +9,8 @@
 #include <cmocka.h>
 #include <malloc.h>
 
-#include "libmesh/core.h"
-#include "libmesh/mix.h"
+#include "libmesh/core/core.h"
+#include "libmesh/core/mix.h"
 #include "simbench.h"
 
 enum { MASKS = 4096, MASK_BITS = 12 };

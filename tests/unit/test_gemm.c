@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/gemm.h"
-#include "node/hash.h"
-#include "node/kernel.h"
+#include "node/common/hash.h"
+#include "node/kernel/gemm.h"
+#include "node/kernel/kernel.h"
 
 enum { ROWS = 61, COLUMNS = 67, PRODUCTS = 531, STRIDE = 540 };
 

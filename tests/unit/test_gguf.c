@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/gguf.h"
+#include "node/gguf/gguf.h"
 #include "tests/unit/gguf_case.h"
 #include "tests/unit/gguf_walk.h"
 #include "tests/unit/model_folder.h"

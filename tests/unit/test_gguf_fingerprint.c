@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/gguf.h"
+#include "node/gguf/gguf.h"
 #include "tests/unit/gguf_case.h"
 
 static uint8_t *valid;

@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
-#include "node/gguf.h"
-#include "node/gguf_guard.h"
-#include "node/pool.h"
+#include "node/common/pool.h"
+#include "node/gguf/gguf.h"
+#include "node/gguf/gguf_guard.h"
 #include "tests/unit/gguf_case.h"
 
 enum { READERS = 4, TIMES = 20 };

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/gguf_write.h"
+#include "node/gguf/gguf_write.h"
 
 static void a_file_without_anything_is_a_header(void **state)
 {

@@ -11,7 +11,7 @@
 
 #include "hammer.h"
 #include "net.h"
-#include "node/packet_filter.h"
+#include "node/epoch/packet_filter.h"
 #include "seal_case.h"
 #include "session_net.h"
 #include "simmembers.h"

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "node/bytes.h"
-#include "node/head.h"
+#include "node/common/bytes.h"
+#include "node/engine/head.h"
 
 enum { CANDIDATES_MAX = 100, BLOCKS_MAX = 14 };
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "libmesh/heap.h"
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
+#include "libmesh/sim/heap.h"
 #include "mesh/err.h"
 
 enum { ITEMS = 2000 };

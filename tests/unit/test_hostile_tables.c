@@ -8,10 +8,10 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/tokenizer_vocab.h"
-#include "node/vocab.h"
-#include "node/word_table.h"
+#include "node/common/hash.h"
+#include "node/tokenizer/tokenizer_vocab.h"
+#include "node/tokenizer/vocab.h"
+#include "node/tokenizer/word_table.h"
 
 enum { TEXTS = 20000, TEXT_BYTES = 8, RUN_MAX = 500 /* of taken slots, in a table that is half full; by chance some tens */ };
 

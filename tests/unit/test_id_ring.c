@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <sched.h>
 
-#include "node/id_ring.h"
-#include "node/pool.h"
+#include "node/common/pool.h"
+#include "node/engine/id_ring.h"
 
 enum { IDS = 100000 };
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "node/idle.h"
-#include "node/pool.h"
+#include "node/common/idle.h"
+#include "node/common/pool.h"
 
 enum { WORKERS = 3, YIELDS = 100 };
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "node/hash.h"
-#include "node/inbox.h"
+#include "node/common/hash.h"
+#include "node/engine/inbox.h"
 
 enum { TOKENS_MAX = 150, SLICES_MAX = 3, COLUMNS_MAX = SLICES_MAX * SLICE_COLUMNS, WIRE_BYTES = TOKENS_MAX * 24 * 132 };
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/join.h"
+#include "node/run/join.h"
 
 static struct mesh_addr peers[MESH_RANKS_MAX];
 

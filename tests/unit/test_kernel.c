@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/kernel.h"
+#include "node/kernel/kernel.h"
 #include "odd_float.h"
 
 static volatile float tiny = 0x1p-126f, half = 0.5f, one = 1.0f, little = 0x1p-24f;

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "node/canon.h"
-#include "node/hash.h"
-#include "node/kernel.h"
+#include "node/common/canon.h"
+#include "node/common/hash.h"
+#include "node/kernel/kernel.h"
 
 enum { POSITIONS_MAX = 700, HEAD_DIM_MAX = 136, HEADS_MAX = 11 };
 

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "node/canon.h"
-#include "node/hash.h"
-#include "node/kernel.h"
+#include "node/common/canon.h"
+#include "node/common/hash.h"
+#include "node/kernel/kernel.h"
 
 enum { VALUES_MAX = 1031, BLOCKS_MAX = 32 };
 

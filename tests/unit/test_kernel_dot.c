@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "dot_case.h"
-#include "node/token_panel.h"
+#include "node/kernel/token_panel.h"
 
 enum { OUT_STRIDE = DOT_CASE_ROWS + 5 };
 

@@ -7,9 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/kernel.h"
-#include "node/kernel_train.h"
+#include "node/common/hash.h"
+#include "node/kernel/kernel.h"
+#include "node/kernel/kernel_train.h"
 
 enum { COUNT = 77, ROOM = 80 };
 

@@ -1,4 +1,4 @@
-/* What is fetched of other nodes' keys and values, and from which node. The sessions that node/kv_fetch.c opens are played here. */
+/* What is fetched of other nodes' keys and values, and from which node. The sessions that node/fetch/kv_fetch.c opens are played here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "mesh/udp.h"
-#include "node/bytes.h"
-#include "node/kv_fetch.h"
+#include "node/common/bytes.h"
+#include "node/fetch/kv_fetch.h"
 
 enum { NODES = 3, LISTED = 3, CTX = 256, SLOTS = 2, HEADS = 4, PIECE = 1000 };
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/kv_source.h"
+#include "node/fetch/kv_source.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"

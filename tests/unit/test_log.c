@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/log.h"
+#include "node/common/log.h"
 
 enum { LINES = 3000, FILLING_BYTES = 4096 };
 

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "node/hash.h"
-#include "node/matrix.h"
-#include "node/model.h"
+#include "node/common/hash.h"
+#include "node/model/matrix.h"
+#include "node/model/model.h"
 
 enum {
     TOKENS = 3,

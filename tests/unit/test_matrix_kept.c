@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "node/hash.h"
-#include "node/matrix.h"
-#include "node/model.h"
+#include "node/common/hash.h"
+#include "node/model/matrix.h"
+#include "node/model/model.h"
 
 /* Any bits will do: nothing is computed with them. */
 static struct gguf_tensor random_tensor(enum tensor_type type, uint32_t columns, uint32_t rows)

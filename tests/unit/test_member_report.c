@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/member_report.h"
+#include "node/run/member_report.h"
 
 enum { REPORT_BYTES = 116 };
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 #include "simmembers.h"
 
 enum { COUNT = 4, ALL = 15, DRAW_STOP = 7100, DRAW_GAP };

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/cluster_parts.h"
+#include "libmesh/core/cluster_parts.h"
 
 enum { NONCE = 77, COORDINATOR = 1, JOINS_MAX = 20 }; /* ports are places */
 

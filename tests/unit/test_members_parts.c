@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/cluster_parts.h"
-#include "libmesh/mix.h"
+#include "libmesh/core/cluster_parts.h"
+#include "libmesh/core/mix.h"
 #include "simmembers.h"
 
 static struct mesh_cluster_config config;

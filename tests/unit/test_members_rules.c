@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/cluster_parts.h"
+#include "libmesh/core/cluster_parts.h"
 
 enum { NOW_NS = 1000, PORT = 0x1234 };
 

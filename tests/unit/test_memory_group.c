@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "node/memory_group.h"
+#include "node/common/memory_group.h"
 
 static char root[64];
 

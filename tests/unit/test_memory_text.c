@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/memory_text.h"
+#include "node/common/memory_text.h"
 
 static const char *text_of(uint64_t bytes)
 {

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "mesh/program/text_decode.h"
-#include "node/metrics.h"
+#include "node/telemetry/metrics.h"
 
 static struct node_metrics metrics;
 static struct event_ring events;

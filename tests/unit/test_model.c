@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "gguf_case.h"
-#include "node/gguf_write.h"
-#include "node/model.h"
+#include "node/gguf/gguf_write.h"
+#include "node/model/model.h"
 
 enum { DIM = 64, HIDDEN = 96, LAYERS = 2, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 16, VOCAB = 40, NAME_BYTES = 64 };
 

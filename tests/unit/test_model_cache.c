@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "mesh/seal.h"
-#include "node/model_cache.h"
+#include "node/fetch/model_cache.h"
 
 enum { COUNT = 4, LAST_BYTES = 1000, FILE_BYTES = 3 * MODEL_CHUNK_BYTES + LAST_BYTES };
 

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "node/engine_layout.h"
-#include "node/model_needs.h"
+#include "node/engine/engine_layout.h"
+#include "node/engine/model_needs.h"
 #include "simmodel.h"
 
 static const struct synth_options shape = {

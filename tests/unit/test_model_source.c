@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "mesh/seal.h"
-#include "node/gguf.h"
-#include "node/model_source.h"
+#include "node/fetch/model_source.h"
+#include "node/gguf/gguf.h"
 
 static const char model_path[] = "node/models/stories-q8_0.gguf";
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "node/node_metrics.h"
+#include "node/telemetry/node_metrics.h"
 #include "simquestion.h"
 
 static struct mesh_udp *udp; /* of the node; NULL: none */

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "node/notify.h"
+#include "node/common/notify.h"
 
 static socklen_t place_of(const char *name, struct sockaddr_un *at)
 {

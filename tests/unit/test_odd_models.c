@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/hash.h"
+#include "node/common/hash.h"
 #include "oddmodel.h"
 #include "plainmodel.h"
 #include "simcluster.h"

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "node/hash.h"
-#include "node/output.h"
+#include "node/common/hash.h"
+#include "node/run/output.h"
 #include "vocab.h"
 
 enum { TEXT_BYTES = 4096, HELLO = FIRST, WORLD, QUOTE, E_ACUTE_1 = BYTES + 0xc3, E_ACUTE_2 = BYTES + 0xa9 };

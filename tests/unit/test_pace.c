@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/engine_state.h"
-#include "node/pace.h"
+#include "node/engine/engine_state.h"
+#include "node/engine/pace.h"
 
 static uint64_t clock_ns;
 

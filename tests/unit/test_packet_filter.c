@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "mesh/wire.h"
-#include "node/flood.h"
-#include "node/packet_filter.h"
+#include "node/bench/flood.h"
+#include "node/epoch/packet_filter.h"
 
 enum { S = 1000000000 };
 

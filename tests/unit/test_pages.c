@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/pages.h"
+#include "node/common/pages.h"
 
 enum { PAGES = 64 };
 

@@ -6,8 +6,8 @@
 #include <cmocka.h>
 
 #include "dot_case.h"
-#include "node/hash.h"
-#include "node/panel.h"
+#include "node/common/hash.h"
+#include "node/kernel/panel.h"
 
 static struct dot_case rows_and_panels;
 

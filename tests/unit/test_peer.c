@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "libmesh/core.h"
+#include "libmesh/core/core.h"
 #include "net.h"
 
 static struct mesh_peer_stats stats_of(struct net *net, uint16_t rank, uint16_t peer)

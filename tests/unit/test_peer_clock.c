@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "libmesh/mix.h"
-#include "libmesh/peer_clock.h"
+#include "libmesh/core/mix.h"
+#include "libmesh/core/peer_clock.h"
 
 #define US INT64_C(1000)
 #define MS (1000 * US)

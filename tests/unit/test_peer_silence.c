@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "node/silence.h"
+#include "node/run/silence.h"
 
 enum { RANKS = 3, OTHERS = 6 /* this is rank 0 */ };
 

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "node/kernel.h"
-#include "node/model_needs.h"
-#include "node/plan.h"
+#include "node/engine/model_needs.h"
+#include "node/engine/plan.h"
+#include "node/kernel/kernel.h"
 #include "simmodel.h"
 
 enum { LAYERS = 2, CTX = 256, LINE_BYTES = 600 };

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "node/pool.h"
+#include "node/common/pool.h"
 
 enum { WORKERS = 5, ROUNDS = 5000 };
 

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "node/pool.h"
-#include "node/port.h"
+#include "node/common/pool.h"
+#include "node/engine/port.h"
 
 enum { THREADS = 4, WORDS = 3000, ROUNDS = 3000, PARKED_WORDS = 300, LOCKS = 100, SPINS = 500 };
 

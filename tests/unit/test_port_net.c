@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "net.h"
-#include "node/port.h"
+#include "node/engine/port.h"
 
 enum { OWN_BLOCKS = 1100, POLLS_MAX = 2000 };
 

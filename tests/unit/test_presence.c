@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "node/presence.h"
+#include "node/serve/presence.h"
 
 #define S UINT64_C(1000000000)
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "node/hash.h"
-#include "node/pretoken.h"
+#include "node/common/hash.h"
+#include "node/tokenizer/pretoken.h"
 #include "slow_pattern.h"
 
 static const struct pretoken *find(const char *name)

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "libmesh/core.h"
+#include "libmesh/core/core.h"
 #include "net.h"
 
 static struct net_gather gathers[20];

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/prompt_ids.h"
+#include "node/tokenizer/prompt_ids.h"
 
 static char path[] = "/tmp/test_prompt_ids.XXXXXX";
 

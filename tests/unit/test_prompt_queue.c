@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/bytes.h"
-#include "node/prompt_queue.h"
+#include "node/common/bytes.h"
+#include "node/serve/prompt_queue.h"
 #include "simquestion.h"
 #include "vocab.h"
 

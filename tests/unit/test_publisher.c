@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/publisher.h"
+#include "node/engine/publisher.h"
 
 enum { CTX = 20000, SLOTS = 2, BATCH = 8, VOCAB = 20000 };
 

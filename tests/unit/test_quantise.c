@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "node/quantise.h"
+#include "node/quantise/quantise.h"
 #include "tests/unit/quantise_case.h"
 #include "tests/unit/sha256.h"
 #include "tests/unit/type_rows.h"

@@ -6,10 +6,10 @@
 #include <cmocka.h>
 #include <stdbool.h>
 
-#include "node/canon.h"
-#include "node/hash.h"
-#include "node/quantise.h"
-#include "node/quantise_block.h"
+#include "node/common/canon.h"
+#include "node/common/hash.h"
+#include "node/quantise/quantise.h"
+#include "node/quantise/quantise_block.h"
 #include "tests/unit/quantise_case.h"
 #include "tests/unit/type_rows.h"
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/quantise.h"
-#include "node/quantise_data.h"
+#include "node/quantise/quantise.h"
+#include "node/quantise/quantise_data.h"
 #include "tests/unit/quantise_case.h"
 
 enum { COLUMNS = 256, ROWS = 300, COUNT = COLUMNS * ROWS };

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/gguf_write.h"
-#include "node/quantise_file.h"
+#include "node/gguf/gguf_write.h"
+#include "node/quantise/quantise_file.h"
 #include "tests/unit/quantise_case.h"
 
 enum { FILE_MAX = 1 << 16, ALIGNMENT = 128 };

@@ -7,7 +7,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "node/quantise_fit.h"
+#include "node/quantise/quantise_fit.h"
 
 static const float eight[8] = {-3, -1.5f, 0, 1.5f, 3, 4.5f, 6, 0.1f};
 

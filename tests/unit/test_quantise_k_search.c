@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/quantise_k_search.h"
+#include "node/quantise/quantise_k_search.h"
 #include "tests/unit/quantise_case.h"
 
 typedef void search_function(const float *values, struct quantise_k_block *block);

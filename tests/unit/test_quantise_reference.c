@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/quantise_file.h"
+#include "node/quantise/quantise_file.h"
 #include "tests/unit/model_folder.h"
 #include "tests/unit/model_logits.h"
 

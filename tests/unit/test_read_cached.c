@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "forbidden.h"
-#include "node/read_cached.h"
+#include "node/common/read_cached.h"
 
 static const char text[] = "Ships were hauled over the isthmus on wheels.";
 

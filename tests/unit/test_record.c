@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/record.h"
+#include "node/engine/record.h"
 
 enum { PROMPT = 2 * RECORD_TOKENS_MAX + 5 };
 

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "libmesh/recorder_ring.h"
+#include "libmesh/recorder/recorder_ring.h"
 #include "mesh/recorder.h"
-#include "node/pool.h"
+#include "node/common/pool.h"
 
 enum { RING_BYTES = 1 << 16, LANES = MESH_RECORDER_LANES, ENTRIES = 20000, CONTENT_MAX = 400, KIND = 7 };
 

@@ -13,7 +13,7 @@
 
 #include "mesh/recorder.h"
 #include "mesh/udp.h"
-#include "node/pool.h"
+#include "node/common/pool.h"
 
 enum { RING_BYTES = 1 << 16, ENTRIES = 50000, TAKEN_MAX = 500, KIND = 7, REFUSED_EACH = 97 };
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/recorder_sleep.h"
+#include "libmesh/recorder/recorder_sleep.h"
 #include "mesh/udp.h"
 
 static const uint64_t hour_ns = UINT64_C(3600000000000), short_ns = 20000000;

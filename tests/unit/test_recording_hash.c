@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/trace_recording.h"
+#include "libmesh/trace/trace_recording.h"
 #include "mesh/recording.h"
 #include "tape_case.h"
 #include "tapes.h"

@@ -13,7 +13,7 @@
 
 #include "mesh/tape.h"
 #include "mesh/trace.h"
-#include "node/recording.h"
+#include "node/epoch/recording.h"
 
 enum { EPOCH = 7, OWN = 11, OTHERS = 12 };
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/gguf.h"
+#include "node/gguf/gguf.h"
 #include "replay/compute.h"
 #include "trace_case.h"
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/record.h"
+#include "node/engine/record.h"
 #include "replay/played_gather.h"
 #include "replay/played_log.h"
 #include "replay/run_words.h"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/request.h"
+#include "node/engine/request.h"
 
 enum { CTX = 10, VOCAB = 100 };
 

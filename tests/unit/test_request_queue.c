@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/request_queue.h"
+#include "node/engine/request_queue.h"
 #include "tests/unit/simsaved.h"
 
 enum { CTX = 10000, VOCAB = 500 };

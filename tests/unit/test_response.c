@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "libmesh/cluster_parts.h"
+#include "libmesh/core/cluster_parts.h"
 
 enum { PEER = 1 };
 

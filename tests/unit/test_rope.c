@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
-#include "node/canon.h"
-#include "node/gguf.h"
-#include "node/rope.h"
-#include "node/tensor_type.h"
+#include "node/common/canon.h"
+#include "node/gguf/gguf.h"
+#include "node/gguf/tensor_type.h"
+#include "node/model/rope.h"
 
 static struct rope_config config;
 static struct fail failure;

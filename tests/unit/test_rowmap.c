@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "node/hash.h"
-#include "node/kernel.h"
-#include "node/rowmap.h"
+#include "node/common/hash.h"
+#include "node/kernel/kernel.h"
+#include "node/model/rowmap.h"
 
 static const uint32_t equal[MESH_RANKS_MAX] = {[0 ... MESH_RANKS_MAX - 1] = 1};
 

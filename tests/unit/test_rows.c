@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "node/pages.h"
-#include "node/pool.h"
-#include "node/rows.h"
+#include "node/common/pages.h"
+#include "node/common/pool.h"
+#include "node/model/rows.h"
 
 /* Two matrices, both of all rows of the tensor. */
 static struct rows *two_matrices(const struct gguf_tensor *tensor)

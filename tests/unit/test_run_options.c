@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "mesh/seal.h"
-#include "node/run_options.h"
+#include "node/run/run_options.h"
 
 enum { ARGUMENTS_MAX = 20 };
 

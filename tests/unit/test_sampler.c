@@ -9,8 +9,8 @@
 #include <cmocka.h>
 #include <float.h>
 
-#include "node/hash.h"
-#include "node/sampler.h"
+#include "node/common/hash.h"
+#include "node/engine/sampler.h"
 
 enum { VOCAB = 1000, NODES_MAX = 16 };
 

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "node/kernel_kv.h"
-#include "node/saved_kv.h"
+#include "node/engine/saved_kv.h"
+#include "node/kernel/kernel_kv.h"
 
 enum { LAYERS = 2, HEAD_DIM = 32, HEADS = 2 };
 

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "libmesh/mix.h"
-#include "node/scheduler.h"
+#include "libmesh/core/mix.h"
+#include "node/engine/scheduler.h"
 
 enum { CTX = 1000, ROOM = 1000000 };
 

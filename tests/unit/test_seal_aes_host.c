@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/seal_aes_library.h"
+#include "libmesh/seal/seal_aes_library.h"
 #include "seal_case.h"
 
 #ifdef MESH_HAVE_GCRYPT

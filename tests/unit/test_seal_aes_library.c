@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/seal_aes_library.h"
+#include "libmesh/seal/seal_aes_library.h"
 #include "mesh/err.h"
 
 #ifdef MESH_HAVE_SODIUM

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "mesh/wire.h"
-#include "node/security.h"
+#include "node/engine/security.h"
 #include "seal_case.h"
 
 static struct security a, b;

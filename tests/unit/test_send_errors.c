@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "node/send_errors.h"
+#include "node/serve/send_errors.h"
 
 #define S UINT64_C(1000000000)
 

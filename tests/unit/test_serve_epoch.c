@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/kv_source.h"
+#include "node/fetch/kv_source.h"
 #include "served_case.h"
 #include "simquestion.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/notify.h"
+#include "node/common/notify.h"
 #include "served_case.h"
 
 enum { BASE = 1 << 20, STATUS_BYTES = 200 };

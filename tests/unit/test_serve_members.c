@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/kv_source.h"
+#include "node/fetch/kv_source.h"
 #include "served_case.h"
 #include "simquestion.h"
 

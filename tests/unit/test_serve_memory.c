@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "node/balance.h"
-#include "node/serve_memory.h"
+#include "node/epoch/balance.h"
+#include "node/serve/serve_memory.h"
 #include "serve_case.h"
 
 enum { FOUR = 4, MODEL = 3 /* of five heads: its parts are fine enough */ };

@@ -1,4 +1,4 @@
-/* Datagrams outside of epochs, when there is no room for them. The calls that node/serve_send.c makes are played here. */
+/* Datagrams outside of epochs, when there is no room for them. The calls that node/serve/serve_send.c makes are played here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "mesh/udp.h"
-#include "node/idle.h"
-#include "node/serve_state.h"
+#include "node/common/idle.h"
+#include "node/serve/serve_state.h"
 
 #define US UINT64_C(1000)
 #define MS UINT64_C(1000000)

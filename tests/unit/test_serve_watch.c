@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/engine_time.h"
+#include "node/engine/engine_time.h"
 #include "simserve.h"
 
 enum { FOUR = 4, WATCHED = 1, INTERVAL_MS = 100, LONG_MS = 60000 };

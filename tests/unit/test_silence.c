@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/core.h"
+#include "libmesh/core/core.h"
 #include "net.h"
 
 /* Ranks 0, 1 and 2 with an open gather of 30 blocks, 10 of each. */

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/sim_parts.h"
+#include "libmesh/sim/sim_parts.h"
 
 enum { DATAGRAMS = 10000, BYTES = 934 /* 1000 on the wire: 8 us at 1 Gb/s */ };
 

@@ -12,7 +12,7 @@
 
 #include "dissector/analysis.h"
 #include "dissector/sizes.h"
-#include "libmesh/mix.h"
+#include "libmesh/core/mix.h"
 
 enum { SEEDS = 300, COUNT = 20000, SMALL = 100, LARGE = 1452 };
 

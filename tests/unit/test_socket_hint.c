@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/socket_hint.h"
+#include "node/common/socket_hint.h"
 
 static void the_address_is_suspected_only_where_it_may_be_to_blame(void **state)
 {

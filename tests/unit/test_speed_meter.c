@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "node/speed_meter.h"
+#include "node/serve/speed_meter.h"
 
 #define MS_NS UINT64_C(1000000)
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "node/kernel.h"
-#include "node/speed_test.h"
+#include "node/kernel/kernel.h"
+#include "node/serve/speed_test.h"
 
 static uint32_t measure(enum tensor_type type, uint64_t bytes, uint16_t threads)
 {

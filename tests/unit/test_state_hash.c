@@ -1,6 +1,6 @@
 /* The hashes of states have in them every member that decides how a core will behave. The tables list all members of the structs: after
- * adding one, decide here whether it belongs to the hash (IN) or why it does not (OUT), and add it in libmesh/state_hash.c or
- * libmesh/cluster_state.c. */
+ * adding one, decide here whether it belongs to the hash (IN) or why it does not (OUT), and add it in libmesh/core/state_hash.c or
+ * libmesh/core/cluster_state.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libmesh/cluster_parts.h"
-#include "libmesh/core.h"
+#include "libmesh/core/cluster_parts.h"
+#include "libmesh/core/core.h"
 #include "net.h"
 
 enum rule {

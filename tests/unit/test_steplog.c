@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/steplog.h"
+#include "node/engine/steplog.h"
 #include "tests/unit/simsaved.h"
 
 enum { CTX = 20000, SLOTS = 3, BATCH = 64 };

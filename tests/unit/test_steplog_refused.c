@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "node/bytes.h"
-#include "node/steplog.h"
+#include "node/common/bytes.h"
+#include "node/engine/steplog.h"
 
 enum { CTX = 20000, SLOTS = 3, BATCH = 64, TOKENS_HEAD_BYTES = 17, ROOM = 2000 };
 

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/stories.h"
+#include "node/common/hash.h"
+#include "node/stories/stories.h"
 #include "tests/unit/prose.h"
 
 enum { STORIES = 4000 };

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/stories_cast.h"
-#include "node/stories_words.h"
+#include "node/stories/stories_cast.h"
+#include "node/stories/stories_words.h"
 
 enum { CASTS = 300 };
 

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/stories.h"
-#include "node/stories_file.h"
+#include "node/stories/stories.h"
+#include "node/stories/stories_file.h"
 
 static char folder[] = "/tmp/test_stories.XXXXXX";
 static char path[64];

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/stories_grammar.h"
-#include "node/stories_table.h"
+#include "node/stories/stories_grammar.h"
+#include "node/stories/stories_table.h"
 
 static const char *const person[] = {"name", "any", "he", "his", "mood", "missing", NULL};
 static const char *const thing[] = {"thing", "adj", "full", NULL};

@@ -7,9 +7,9 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/stories_cast.h"
-#include "node/stories_phrases.h"
+#include "node/common/hash.h"
+#include "node/stories/stories_cast.h"
+#include "node/stories/stories_phrases.h"
 #include "tests/unit/prose.h"
 
 enum { CASTS = 800, STORY_SIZE = 8192 };

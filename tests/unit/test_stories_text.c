@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/stories_text.h"
+#include "node/stories/stories_text.h"
 
 static char bytes[200];
 static struct stories_text text;

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/stories_words.h"
+#include "node/stories/stories_words.h"
 
 enum { TABLE_COUNT = 10 };
 

@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/corpus.h"
-#include "node/gguf.h"
-#include "node/hash.h"
-#include "node/model.h"
-#include "node/pool.h"
-#include "node/stories.h"
-#include "node/tokenizer.h"
-#include "node/train_batch.h"
-#include "node/train_pass.h"
+#include "node/common/hash.h"
+#include "node/common/pool.h"
+#include "node/gguf/gguf.h"
+#include "node/model/model.h"
+#include "node/stories/stories.h"
+#include "node/tokenizer/tokenizer.h"
+#include "node/train/corpus.h"
+#include "node/train/train_batch.h"
+#include "node/train/train_pass.h"
 #include "tests/unit/model_logits.h"
 #include "tests/unit/trigram.h"
 

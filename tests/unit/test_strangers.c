@@ -18,10 +18,10 @@
 
 #include "mesh/udp.h"
 #include "mesh/wire.h"
-#include "node/client_message.h"
-#include "node/client_session.h"
-#include "node/serve.h"
-#include "node/synth.h"
+#include "node/client/client_message.h"
+#include "node/client/client_session.h"
+#include "node/serve/serve.h"
+#include "node/synth/synth.h"
 
 enum { NEWER = MESH_WIRE_VERSION + 1, TRIES = 400, TRY_US = 50000, TEXT_BYTES = 32768 };
 

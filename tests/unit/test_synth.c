@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/gguf.h"
-#include "node/model.h"
-#include "node/synth.h"
-#include "node/synth_vocab.h"
+#include "node/gguf/gguf.h"
+#include "node/model/model.h"
+#include "node/synth/synth.h"
+#include "node/synth/synth_vocab.h"
 #include "tests/unit/sha256.h"
 #include "tests/unit/type_rows.h"
 

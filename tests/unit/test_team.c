@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <stdatomic.h>
 
-#include "node/team.h"
+#include "node/kernel/team.h"
 
 enum { TASKS = 500 };
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/telemetry_report.h"
+#include "node/telemetry/telemetry_report.h"
 
 enum { PEERS = 15, SECONDS = 10 };
 

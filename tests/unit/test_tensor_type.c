@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/gguf.h"
-#include "node/tensor_type.h"
+#include "node/gguf/gguf.h"
+#include "node/gguf/tensor_type.h"
 #include "tests/unit/model_folder.h"
 #include "tests/unit/sha256.h"
 #include "tests/unit/type_rows.h"

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "model_folder.h"
-#include "node/hash.h"
-#include "node/tokenizer.h"
+#include "node/common/hash.h"
+#include "node/tokenizer/tokenizer.h"
 #include "vocab.h"
 
 static void the_best_score_is_merged_first_and_of_equals_the_leftmost(void **state)

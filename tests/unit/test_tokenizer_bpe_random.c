@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "bpe_vocab.h"
-#include "node/hash.h"
-#include "node/pretoken.h"
-#include "node/tokenizer_words.h"
+#include "node/common/hash.h"
+#include "node/tokenizer/pretoken.h"
+#include "node/tokenizer/tokenizer_words.h"
 #include "vocab.h"
 
 enum { PIECES = 40, PIECE_BYTES = 16, LIST = 60, TEXT_BYTES = 40, VOCABULARIES = 60, TEXTS = 40 };

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "model_folder.h"
-#include "node/hash.h"
-#include "node/tokenizer_words.h"
+#include "node/common/hash.h"
+#include "node/tokenizer/tokenizer_words.h"
 #include "vocab.h"
 
 static struct tokenizer_words *open_words(const struct tokenizer *tokenizer, bool is_fast)

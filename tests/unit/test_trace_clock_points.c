@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/trace_clock_points.h"
+#include "libmesh/trace/trace_clock_points.h"
 
 #define SECOND INT64_C(1000000000)
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "capture_case.h"
-#include "libmesh/trace_compact.h"
+#include "libmesh/trace/trace_compact.h"
 #include "mesh/tape.h"
 
 enum { RECORDS = 400, RECORD_BYTES = 70000, TILE_BYTES = 400, ROUNDS = 3000, SEED = 5 };

@@ -6,8 +6,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "node/train_batch.h"
-#include "node/train_pass.h"
+#include "node/train/train_batch.h"
+#include "node/train/train_pass.h"
 
 enum { CTX = 20 };
 

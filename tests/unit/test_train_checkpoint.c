@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/bytes.h"
-#include "node/hash.h"
-#include "node/train_checkpoint.h"
+#include "node/common/bytes.h"
+#include "node/common/hash.h"
+#include "node/train/train_checkpoint.h"
 
 /* A tiny state, so that every bit of its file can be tried, and one that takes several pieces. */
 enum { TINY = 3, TINY_STEPS = 2, LARGE = 5000, LARGE_STEPS = 1500, TINY_BYTES = 128 + TINY_STEPS * 16 + TINY * 12 + 8 };

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/hash.h"
-#include "node/train_curve.h"
+#include "node/common/hash.h"
+#include "node/train/train_curve.h"
 
 enum { RECORDS_MAX = 20000, DEPTH_MAX = 16, NAME_MAX_BYTES = 32 };
 

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "node/bytes.h"
-#include "node/hash.h"
-#include "node/train_header.h"
+#include "node/common/bytes.h"
+#include "node/common/hash.h"
+#include "node/train/train_header.h"
 
 enum { VERSION_AT = 8, DIM_AT = 12, RATE_AT = 60, STEP_AT = 104, COUNT_AT = 112, HASH_AT = 120, FILE_BYTES = 128 + 3 * 16 + 5 * 12 + 8 };
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/train_layout.h"
+#include "node/common/hash.h"
+#include "node/train/train_layout.h"
 
 static const struct train_shape small = {.dim = 64, .hidden = 96, .layers = 2, .heads = 4, .kv_heads = 2, .vocab = 300, .ctx = 32};
 

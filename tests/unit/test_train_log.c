@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "node/train_log.h"
+#include "node/train/train_log.h"
 
 static char folder[] = "/tmp/test_train_log.XXXXXX";
 static char path[64];

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/train_optimiser.h"
+#include "node/common/hash.h"
+#include "node/train/train_optimiser.h"
 
 static const struct train_setup setup = {.steps = 1000, .warmup = 100, .rate = 0.01f, .rate_min = 0.001f, .decay = 0.5f, .clip = 1.0f};
 

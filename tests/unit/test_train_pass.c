@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/train_pass.h"
+#include "node/common/hash.h"
+#include "node/train/train_pass.h"
 
 /* A model of awkward sizes: odd numbers of tokens, columns, heads per KV head. */
 static const struct train_shape awkward = {.dim = 36, .hidden = 50, .layers = 2, .heads = 6, .kv_heads = 2, .vocab = 37, .ctx = 70};

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "node/hash.h"
-#include "node/train_series.h"
+#include "node/common/hash.h"
+#include "node/train/train_series.h"
 
 static struct train_series make(size_t count, double (*value)(size_t i))
 {

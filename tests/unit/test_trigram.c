@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/hash.h"
+#include "node/common/hash.h"
 #include "tests/unit/trigram.h"
 
 enum { BOS = 0, EOS = 1, A = 2, B = 3, C = 4, D = 5, VOCABULARY = 6 };

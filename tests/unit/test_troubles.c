@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "node/troubles.h"
+#include "node/telemetry/troubles.h"
 
 static struct troubles troubles;
 

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/udp_parts.h"
+#include "libmesh/udp/udp_parts.h"
 #include "udpbench.h"
 
 static struct mesh_addr loopback(void)
@@ -229,7 +229,7 @@ static struct mesh_udp *woken;
 static bool is_woken_as_it_falls_asleep;
 static _Atomic unsigned sleeps, slept_out; /* begun, and those that lasted until their timeout */
 
-/* Replaces libmesh/udp_sleep.c: its result tells whether a sleep was ended early, however busy the machine is. */
+/* Replaces libmesh/udp/udp_sleep.c: its result tells whether a sleep was ended early, however busy the machine is. */
 int mesh_udp_epoll_wait(int fd, struct epoll_event *events, int capacity, uint64_t sleep_ns)
 {
     int count;

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "forbidden.h"
-#include "libmesh/udp_parts.h"
+#include "libmesh/udp/udp_parts.h"
 #include "mesh/udp.h"
 #include "udpbench.h"
 

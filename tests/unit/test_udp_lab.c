@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/udp_lab.h"
+#include "libmesh/udp/udp_lab.h"
 
 enum { DATAGRAMS = 10000 };
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/udp_parts.h"
+#include "libmesh/udp/udp_parts.h"
 
 /* A pair of sockets in the machine: what is sent is there when the call returns. */
 struct line {

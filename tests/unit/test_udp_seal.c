@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "libmesh/core.h"
+#include "libmesh/core/core.h"
 #include "mesh/wire.h"
 #include "udpbench.h"
 

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "libmesh/addr.h"
-#include "libmesh/udp_parts.h"
+#include "libmesh/udp/addr.h"
+#include "libmesh/udp/udp_parts.h"
 #include "net.h"
 
 enum { RANKS = 4, GATHERS = 4, TOKENS = 10, BLOCKS = 60 };

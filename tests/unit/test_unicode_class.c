@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "node/unicode_class.h"
+#include "node/tokenizer/unicode_class.h"
 
 static void characters_have_the_class_of_their_category(void **state)
 {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/tokenizer.h"
+#include "node/tokenizer/tokenizer.h"
 
 enum { INPUT_MAX = 32, OUTPUT_MAX = (INPUT_MAX + 4) * UTF8_STREAM_GROWTH };
 #define FFFD "\xef\xbf\xbd"

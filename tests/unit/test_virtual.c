@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "mesh/wire.h"
-#include "node/bench_datagram.h"
-#include "node/virtual_cluster.h"
+#include "node/bench/bench_datagram.h"
+#include "node/bench/virtual_cluster.h"
 
 enum { DIM = 1024, HIDDEN = 2048, LAYERS = 2, HEADS = 16, KV_HEADS = 4, VOCAB = 2048, TOKENS = 3 };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/vocab.h"
+#include "node/tokenizer/vocab.h"
 
 static struct vocab make(void)
 {

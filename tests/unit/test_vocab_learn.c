@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/hash.h"
-#include "node/vocab_learn.h"
+#include "node/common/hash.h"
+#include "node/tokenizer/vocab_learn.h"
 #include "tests/unit/sha256.h"
 #include "tests/unit/slow_bpe.h"
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "node/vocab_pairs.h"
+#include "node/tokenizer/vocab_pairs.h"
 
 enum { PIECES = 40, PLACES = 64 };
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/watch.h"
+#include "node/telemetry/watch.h"
 
 #define MS UINT64_C(1000000)
 

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "libmesh/core.h"
-#include "libmesh/mix.h"
+#include "libmesh/core/core.h"
+#include "libmesh/core/mix.h"
 #include "net.h"
 
 static struct net *net;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "mesh/program/text_decode.h"
-#include "node/word.h"
+#include "node/tokenizer/word.h"
 
 /* The words of a text, between bars, with "_" for the space that is_spaced represents. */
 static void check_words(const char *text, bool is_prefixed, const char *expected)

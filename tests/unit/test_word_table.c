@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "node/word_table.h"
+#include "node/tokenizer/word_table.h"
 
 enum { WORDS = 5000, WORD_BYTES = 12 };
 

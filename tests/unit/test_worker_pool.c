@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "mesh/udp.h"
-#include "node/engine_state.h"
-#include "node/idle.h"
-#include "node/worker_pool.h"
+#include "node/common/idle.h"
+#include "node/engine/engine_state.h"
+#include "node/epoch/worker_pool.h"
 #include "tests/unit/simcluster.h"
 #include "tests/unit/simmodel.h"
 #include "tests/unit/simrequest.h"

@@ -7,7 +7,7 @@
 #ifndef TESTS_TRIGRAM_H
 #define TESTS_TRIGRAM_H
 
-#include "node/corpus.h"
+#include "node/train/corpus.h"
 
 struct trigram;
 

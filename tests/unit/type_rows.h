@@ -2,7 +2,7 @@
 #ifndef TESTS_TYPE_ROWS_H
 #define TESTS_TYPE_ROWS_H
 
-#include "node/tensor_type.h"
+#include "node/gguf/tensor_type.h"
 
 /* Which types a table has to have. */
 enum type_rows {

@@ -2,7 +2,7 @@
 #ifndef TESTS_VOCAB_H
 #define TESTS_VOCAB_H
 
-#include "node/tokenizer.h"
+#include "node/tokenizer/tokenizer.h"
 
 #define SPACE "\xe2\x96\x81" /* U+2581 */
 

@@ -299,7 +299,7 @@ enum { MESH_SESSION_MAX = INT32_MAX }; /* numbers of client sessions; header.epo
     F(kinds,          u32,  0,                   UINT32_MAX,           "bits",   "bit k: items of kind k, see Telemetry; bit 0: also events already told")
 
 /* A number belongs to a layer, which alone receives it: 1-31 to endpoints of an epoch (mesh.c), 32-47 to the cluster layer (cluster.c), 48-63
- * to telemetry among members (node/watch.c), from 64 on to the calls of clients (session_connection.c). A node drops messages of types that
+ * to telemetry among members (node/telemetry/watch.c), from 64 on to the calls of clients (session_connection.c). A node drops messages of types that
  * it does not know and counts them, so a message that nodes can do without needs no new version; changed fields do, once released. */
 /*    number  NAME        struct      fields                   tail     meaning */
 #define MESH_MESSAGES(M) \
