@@ -90,6 +90,20 @@ static void check_turns(const struct tokenizer *t, const uint8_t *data, size_t s
     free(ids);
 }
 
+/* A question, if the vocabulary comes with a form for them. */
+static void check_question(const struct tokenizer *t, const uint8_t *data, size_t size)
+{
+    uint32_t *ids;
+    size_t count;
+    struct fail fail;
+
+    if (tokenizer_check_chat(t, &fail) < 0 || tokenizer_encode_chat(t, (const char *)data, size, &ids, &count, &fail) < 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        assert(ids[i] < tokenizer_count(t));
+    free(ids);
+}
+
 static void check_text(const struct tokenizer *t, const uint8_t *data, size_t size, bool comes_back)
 {
     uint32_t *ids;
@@ -101,6 +115,7 @@ static void check_text(const struct tokenizer *t, const uint8_t *data, size_t si
         return;
     assert(count <= size * 4 + 5);
     check_turns(t, data, size, ids, count);
+    check_question(t, data, size);
     text = malloc(size * 4 + 16);
     expected = malloc(size + 1);
     assert(text && expected);
@@ -136,6 +151,7 @@ static void check_vocabulary(const uint8_t *data, size_t size, bool is_prefixed)
 
     gguf_writer_init(&w);
     gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
+    gguf_writer_string(&w, "tokenizer.chat_template", "[INST] [/INST]");
     gguf_writer_bool(&w, "tokenizer.ggml.add_space_prefix", is_prefixed);
     used = write_pieces(&w, data, size);
     t = open_tokenizer(gguf_writer_parse(&w, &fail));
