@@ -310,7 +310,8 @@ static int check_unused(const struct model *m, struct fail *fail)
             continue;
         gguf_show_name(name, shown);
         if (name->size > 5 && memcmp(name->text + name->size - 5, ".bias", 5) == 0)
-            return fail_set(fail, EXIT_BAD_FILE, "%s: tensor '%s': biases are not supported: use a model without them", gguf_path(m->gguf),
+            return fail_set(fail, EXIT_BAD_FILE,
+                            "%s: tensor '%s': biases are not supported, but for q, k and v of qwen2: use another model", gguf_path(m->gguf),
                             shown);
         return fail_set(fail, EXIT_BAD_FILE,
                         "%s: tensor '%s': not part of a %s model of %u layers, so its text would be wrong: use another model, or "

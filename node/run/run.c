@@ -373,7 +373,7 @@ static int generate(struct run *run, struct fail *fail)
     if (member_submit(run->member, &request, fail) < 0)
         return -1;
     run_interrupt_cancels(run->member);
-    output_begin(&output, &run->options, run->tokenizer, run->prompt_size > 0);
+    output_begin(&output, &run->options, run->tokenizer, run->options.chat || run->prompt_size > 0);
     int err = print_tokens(run, &output, fail);
     run_interrupt_end();
     run_interrupt_cancels(NULL);

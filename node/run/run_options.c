@@ -239,6 +239,8 @@ static int check(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "run: no model: give one with -m MODEL.gguf");
     if ((o->prompt != NULL) + (o->prompt_file != NULL) + (o->prompt_ids != NULL) > 1)
         return fail_set(fail, EXIT_USAGE, "run: two of -p, -f and --prompt-ids together: give one prompt");
+    if (o->chat && o->prompt_ids != NULL)
+        return fail_set(fail, EXIT_USAGE, "run: --chat: a question is text, not --prompt-ids: give it with -p TEXT or -f FILE");
     if (o->chat && o->prompt == NULL && o->prompt_file == NULL)
         return fail_set(fail, EXIT_USAGE, "run: --chat: no question: give one with -p TEXT or -f FILE");
     if (o->json && o->ids)

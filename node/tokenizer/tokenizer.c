@@ -61,6 +61,22 @@ static void spend(size_t *work, size_t amount)
     *work -= amount < *work ? amount : *work;
 }
 
+static bool has_id(const struct tokenizer_chat_ids *list, uint32_t id)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->ids[i] == id)
+            return true;
+    return false;
+}
+
+/* Is it a token of the form in which a question is asked? Those in the question itself stay text. */
+static bool is_of_form(const struct tokenizer_encoding *e, uint32_t id)
+{
+    const struct tokenizer_chat *chat = &e->tokenizer->chat;
+
+    return e->copy != NULL && (has_id(&chat->before, id) || has_id(&chat->after, id));
+}
+
 /* Searches for the next user-defined piece, the longest first, and cuts it out. */
 static int cut_next(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
 {
@@ -69,7 +85,7 @@ static int cut_next(struct tokenizer_encoding *e, size_t *work, struct fail *fai
     struct fragment *cut;
 
     spend(work, 1 + e->size / SEARCHED_PER_WORK);
-    if (!memmem(e->text, e->size, piece->text, piece->text_size))
+    if (is_of_form(e, id) || !memmem(e->text, e->size, piece->text, piece->text_size))
         return 1;
     if (!e->other && !(e->other = malloc(e->size * sizeof *e->other)))
         return merge_fail_memory(fail);

@@ -14,20 +14,26 @@ enum { MARKS_MAX = 3 };
 
 struct form {
     const char *marks[MARKS_MAX];  /* all of them are in the template, */
-    const char *tokens[MARKS_MAX]; /* and these are control tokens of the vocabulary */
+    const char *tokens[MARKS_MAX]; /* and these are control or user-defined tokens of the vocabulary */
+    const char *unless;            /* and this is not */
     const char *trims;             /* if this is in the template, too, spaces around what the user says are left out */
     const char *before, *after;    /* what the user says stands between them */
 };
 
 /* The first one that fits counts. */
 static const struct form forms[] = {
+    {.marks = {"<|im_start|>", "<|im_sep|>"},
+     .tokens = {"<|im_start|>", "<|im_sep|>", "<|im_end|>"},
+     .before = "<|im_start|>user<|im_sep|>",
+     .after = "<|im_end|><|im_start|>assistant<|im_sep|>"},
     {.marks = {"<|im_start|>", "<|im_end|>"},
+     .unless = "<|im_sep|>",
      .tokens = {"<|im_start|>", "<|im_end|>"},
      .before = "<|im_start|>user\n",
      .after = "<|im_end|>\n<|im_start|>assistant\n"},
     {.marks = {"<|start_header_id|>", "<|eot_id|>"},
      .tokens = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
-     .trims = "| trim",
+     .trims = "trim",
      .before = "<|start_header_id|>user<|end_header_id|>\n\n",
      .after = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
     {.marks = {"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c"
@@ -38,6 +44,10 @@ static const struct form forms[] = {
      .after = "<\xef\xbd\x9c"
               "Assistant\xef\xbd\x9c>"},
     {.marks = {"<|user|>\\n' + message['content'] + eos_token"},
+     .tokens = {"</s>"},
+     .before = "<|user|>\n",
+     .after = "</s>\n<|assistant|>\n"},
+    {.marks = {"<|user|>\n' + message['content'] + eos_token"}, /* the same, with a newline instead of its escape */
      .tokens = {"</s>"},
      .before = "<|user|>\n",
      .after = "</s>\n<|assistant|>\n"},
@@ -76,15 +86,13 @@ static size_t find_token(const struct tokenizer *t, const char *text, size_t siz
     return size;
 }
 
-static int append(struct tokenizer_chat_ids *list, const uint32_t *ids, size_t count, struct fail *fail)
+/* A vocabulary without usual pieces could make more ids of a form than there is room for. */
+static void append(struct tokenizer_chat_ids *list, const uint32_t *ids, size_t count)
 {
     if (list->count + count > TOKENIZER_CHAT_IDS_MAX)
-        return fail_set(fail, EXIT_BAD_FILE, "tokenizer.chat_template: its form has over %d tokens in this vocabulary: leave out --chat",
-                        TOKENIZER_CHAT_IDS_MAX);
-    if (count > 0)
-        memcpy(list->ids + list->count, ids, count * sizeof *ids);
-    list->count += count;
-    return 0;
+        list->is_cut = true;
+    for (size_t i = 0; i < count && list->count < TOKENIZER_CHAT_IDS_MAX; i++)
+        list->ids[list->count++] = ids[i];
 }
 
 static int append_text(const struct tokenizer *t, struct tokenizer_chat_ids *list, const char *text, size_t size, struct fail *fail)
@@ -97,7 +105,7 @@ static int append_text(const struct tokenizer *t, struct tokenizer_chat_ids *lis
         return 0;
     result = tokenizer_encode(t, text, size, false, &ids, &count, fail);
     if (result == 0)
-        result = append(list, ids, count, fail);
+        append(list, ids, count);
     free(ids);
     return result;
 }
@@ -114,8 +122,9 @@ static int encode_tokens(const struct tokenizer *t, struct tokenizer_chat_ids *l
         *rest = text;
         if (id < 0)
             return 0;
-        if (append_text(t, list, text, at, fail) < 0 || append(list, &token, 1, fail) < 0)
+        if (append_text(t, list, text, at, fail) < 0)
             return -1;
+        append(list, &token, 1);
         text += at + t->pieces[id].text_size;
     }
 }
@@ -138,8 +147,11 @@ static int make(struct tokenizer *t, const struct form *form, const struct gguf_
         return -1;
     chat->lead_size = strlen(chat->lead);
     chat->trims = form->trims != NULL && contains(template, form->trims);
-    chat->state = TOKENIZER_CHAT_KNOWN;
-    return id < 0 ? 0 : append_text(t, &chat->after, rest, strlen(rest), fail);
+    if (id >= 0 && append_text(t, &chat->after, rest, strlen(rest), fail) < 0)
+        return -1;
+    if (!chat->before.is_cut && !chat->after.is_cut)
+        chat->state = TOKENIZER_CHAT_KNOWN;
+    return 0;
 }
 
 static bool has_token(const struct tokenizer *t, const char *name)
@@ -157,7 +169,7 @@ static bool fits(const struct tokenizer *t, const struct form *form, const struc
         if ((mark != NULL && !contains(template, mark)) || (form->tokens[i] != NULL && !has_token(t, form->tokens[i])))
             return false;
     }
-    return true;
+    return form->unless == NULL || !contains(template, form->unless);
 }
 
 int tokenizer_chat_load(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
@@ -181,8 +193,8 @@ int tokenizer_check_chat(const struct tokenizer *tokenizer, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "--chat: the model has no " KEY_TEMPLATE ", so it is not made for questions: leave out --chat");
     case TOKENIZER_CHAT_UNKNOWN:
         return fail_set(fail, EXIT_USAGE,
-                        "--chat: the model's " KEY_TEMPLATE " is none of the forms that are known (ChatML, Llama 2 and 3, Mistral, Zephyr, "
-                        "DeepSeek): write the question in the model's form, without --chat");
+                        "--chat: the model's " KEY_TEMPLATE " is none of the forms that are known (ChatML, Phi 4, Llama 2 and 3, Mistral, "
+                        "Zephyr, DeepSeek), or the vocabulary lacks its tokens: write the question in the model's form, without --chat");
     default:
         return 0;
     }

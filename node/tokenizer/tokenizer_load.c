@@ -168,6 +168,33 @@ static int load_flag(const struct gguf *gguf, const char *key, bool *flag, struc
     return gguf_get_bool(gguf, key, flag, fail) < 0 ? -1 : 0;
 }
 
+static bool is_end_name(const struct piece *piece)
+{
+    static const char *const names[] = {"<|eot_id|>",    "<|eom_id|>",      "<|im_end|>",    "<|end|>",
+                                        "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<\uff5cend\u2581of\u2581sentence\uff5c>",
+                                        "<EOT>",         "<|EOT|>",         "</s>"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == piece->text_size && memcmp(names[i], piece->text, piece->text_size) == 0)
+            return true;
+    return false;
+}
+
+/* The tokens that end a text by their names; of byte-level BPE they become control tokens. A normal piece could be part of a text, as </s>
+ * is of HTML. */
+static void find_ends(struct tokenizer *t, bool has_types)
+{
+    for (uint32_t id = 0; id < t->count && t->end_count < TOKENIZER_ENDS_MAX; id++) {
+        struct piece *piece = &t->pieces[id];
+
+        if ((has_types && piece->type == PIECE_NORMAL) || !is_end_name(piece))
+            continue;
+        if (t->is_bpe)
+            piece->type = PIECE_CONTROL;
+        t->ends[t->end_count++] = id;
+    }
+}
+
 static int load_specials(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
     t->add_bos = true;
@@ -199,8 +226,7 @@ static int load_specials(struct tokenizer *t, const struct gguf *gguf, struct fa
         if (t->unknown >= 0)
             t->pieces[t->unknown].type = PIECE_UNKNOWN;
     }
-    if (t->is_bpe)
-        tokenizer_bpe_find_ends(t, gguf_find(gguf, TOKENIZER_KEY_TYPES) != NULL);
+    find_ends(t, gguf_find(gguf, TOKENIZER_KEY_TYPES) != NULL);
     return 0;
 }
 

@@ -43,9 +43,6 @@ int tokenizer_spm_byte(const char *text, size_t size);
 /* How texts are cut, and whether a BOS goes before them unless the file says otherwise. */
 int tokenizer_bpe_load_rule(struct tokenizer *t, const struct gguf *gguf, struct fail *fail);
 
-/* The tokens that end a text by their names: they become control tokens. */
-void tokenizer_bpe_find_ends(struct tokenizer *t, bool has_types);
-
 /* From the text in the file to bytes, which are both its text and its shown form. What stands for no bytes gets an empty text. */
 void tokenizer_bpe_show(struct piece *piece);
 

@@ -73,7 +73,7 @@ void tokenizer_bpe_show(struct piece *piece)
         piece->text_size = 0;
 }
 
-/* ---- the rule and the ends ---- */
+/* ---- the rule ---- */
 
 int tokenizer_bpe_load_rule(struct tokenizer *t, const struct gguf *gguf, struct fail *fail)
 {
@@ -94,31 +94,6 @@ int tokenizer_bpe_load_rule(struct tokenizer *t, const struct gguf *gguf, struct
     t->is_whole_first = pretoken->is_whole_first;
     t->add_bos = pretoken->is_bos_added;
     return 0;
-}
-
-static bool is_end_name(const struct piece *piece)
-{
-    static const char *const names[] = {"<|eot_id|>",    "<|eom_id|>",      "<|im_end|>",    "<|end|>",
-                                        "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<\uff5cend\u2581of\u2581sentence\uff5c>",
-                                        "<EOT>",         "<|EOT|>",         "</s>"};
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strlen(names[i]) == piece->text_size && memcmp(names[i], piece->text, piece->text_size) == 0)
-            return true;
-    return false;
-}
-
-/* A normal piece could be part of a text, as </s> is of HTML. */
-void tokenizer_bpe_find_ends(struct tokenizer *t, bool has_types)
-{
-    for (uint32_t id = 0; id < t->count && t->end_count < TOKENIZER_ENDS_MAX; id++) {
-        struct piece *piece = &t->pieces[id];
-
-        if ((!has_types || piece->type != PIECE_NORMAL) && is_end_name(piece)) {
-            piece->type = PIECE_CONTROL;
-            t->ends[t->end_count++] = id;
-        }
-    }
 }
 
 /* ---- merges ---- */

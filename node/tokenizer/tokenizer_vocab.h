@@ -33,6 +33,7 @@ struct tokenizer_merge {
 struct tokenizer_chat_ids {
     uint32_t ids[TOKENIZER_CHAT_IDS_MAX]; /* (count) */
     size_t count;
+    bool is_cut; /* there were more */
 };
 
 /* What stands around a question to a model that answers (tokenizer_chat.c): ids, and texts that are merged together with the question. */
