@@ -89,7 +89,7 @@ int findings_waited_for(const struct fleet *fleet, uint64_t tick, double *part)
     if (!findings_runs(fleet, tick))
         return FLEET_NOBODY;
     for (int i = 0; i < fleet->node_end; i++) {
-        const double waits = fleet->nodes[i].is_used && fleet_is_alive(fleet->nodes[i].state) ? waited_for(fleet, i, tick) : 0;
+        const double waits = fleet->nodes[i].is_used && fleet_is_alive(fleet_state_at(fleet, i, tick)) ? waited_for(fleet, i, tick) : 0;
 
         if (waits > *part) {
             next = *part;

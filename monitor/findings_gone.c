@@ -78,7 +78,7 @@ static void say_one(struct findings_list *list, int index, const char *what)
         findings_add(list, style, "%s at %s is %s.", name, node->address, what);
 }
 
-/* Nodes in that state, by their last ranks, or addresses where they never had one. */
+/* Nodes in that state, by their ranks of then, or else their last ones, or addresses where they never had one. */
 static void say_many(struct findings_list *list, const char *what, const int *nodes, int count)
 {
     char names[FINDING_BYTES / 2];
@@ -87,12 +87,14 @@ static void say_many(struct findings_list *list, const char *what, const int *no
 
     for (; named < count && used + MESH_ADDR_TEXT_BYTES + 2 < sizeof names; named++) {
         const struct fleet_node *node = &list->fleet->nodes[nodes[named]];
+        const uint16_t then = fleet_rank_at(list->fleet, nodes[named], list->tick);
+        const uint16_t rank = then != MESH_TELEMETRY_NOBODY ? then : has_lost_rank(node) ? MESH_TELEMETRY_NOBODY : node->head.rank;
 
         used += (size_t)snprintf(names + used, sizeof names - used, named > 0 ? ", " : "");
-        if (node->head.rank == MESH_TELEMETRY_NOBODY || has_lost_rank(node))
+        if (rank == MESH_TELEMETRY_NOBODY)
             used += (size_t)snprintf(names + used, sizeof names - used, "%s", node->address);
         else
-            used += (size_t)snprintf(names + used, sizeof names - used, "%u", node->head.rank);
+            used += (size_t)snprintf(names + used, sizeof names - used, "%u", rank);
     }
     findings_add(list, is_bad(fleet_state_at(list->fleet, nodes[0], list->tick)) ? STYLE_BAD : STYLE_WARN, "%d nodes are %s: %s%s.", count,
                  what, names, named < count ? ", ..." : "");

@@ -201,7 +201,8 @@ static int play_steps(struct live *live, struct fail *fail)
     struct playback *p = &live->ui.playback;
     int err;
 
-    live->tell_ns = mesh_udp_now_ns() + TELL_MS * ms_ns;
+    if (p->wants_begin || p->wants_tokens < 0)
+        live->tell_ns = mesh_udp_now_ns() + TELL_MS * ms_ns;
     err = p->wants_begin ? player_rewind(&live->player, fail) : 0;
 
     for (int i = 0; i < p->wants_ticks && err == 0; i++)

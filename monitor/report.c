@@ -10,10 +10,13 @@
 
 enum { TEXT_EVENTS_MAX = 8 /* of one interval */ };
 
-static void put_rank(struct json *json, const char *key, const struct fleet *fleet, int node)
+/* The rank that the node had then, or has now where the tick is not in the past; null: none, or no node. */
+static void put_rank(struct json *json, const char *key, const struct fleet *fleet, int node, uint64_t tick)
 {
-    if (node >= 0 && fleet->nodes[node].rank != MESH_TELEMETRY_NOBODY)
-        json_uint(json, key, fleet->nodes[node].rank);
+    const uint16_t rank = node >= 0 ? fleet_rank_at(fleet, node, tick) : MESH_TELEMETRY_NOBODY;
+
+    if (rank != MESH_TELEMETRY_NOBODY)
+        json_uint(json, key, rank);
     else
         json_double(json, key, NAN); /* null */
 }
@@ -60,7 +63,7 @@ static void put_peer(struct json *json, const struct fleet *fleet, int from, int
     if (sample == NULL)
         return;
     json_object_begin(json, NULL);
-    put_rank(json, "rank", fleet, from);
+    put_rank(json, "rank", fleet, from, tick);
     put(json, "p50_us", sample->p50_us);
     put(json, "p99_us", sample->p99_us);
     json_double(json, "loss", sample->begins ? NAN : isnan(loss) ? 0 : loss);
@@ -110,13 +113,14 @@ static void put_node(struct json *json, const struct fleet *fleet, int index, co
         .time = {NAN, NAN, NAN, NAN, NAN}, .utilisation = NAN, .tok_per_s = NAN, .waits_for = FLEET_NOBODY};
     const struct fleet_node *node = &fleet->nodes[index];
     const struct node_sample *sample = fleet_node_at(fleet, index, interval->tick);
+    const enum fleet_state state = fleet_state_at(fleet, index, interval->tick);
 
     sample = sample != NULL ? sample : &none;
     json_object_begin(json, NULL);
-    put_rank(json, "rank", fleet, index);
+    put_rank(json, "rank", fleet, index, interval->tick);
     json_text(json, "address", node->address);
-    json_text(json, "state", fleet_state_name(node->state));
-    if (!fleet_is_alive(node->state))
+    json_text(json, "state", fleet_state_name(state));
+    if (!fleet_is_alive(state))
         json_int(json, "last_heard_unix_ms", node->gone_wall_ns / 1000000);
     put(json, "share", node->has_reported ? (float)node->now.share : NAN);
     json_bool(json, "is_sequencer", node->now.is_sequencer);
@@ -126,7 +130,7 @@ static void put_node(struct json *json, const struct fleet *fleet, int index, co
     put(json, "tok_per_s", sample->tok_per_s);
     json_uint(json, "generated_tokens", count_of(interval, sample->tokens));
     put_time(json, sample->time);
-    put_rank(json, "waits_for", fleet, sample->waits_for);
+    put_rank(json, "waits_for", fleet, sample->waits_for, interval->tick);
     put(json, "waits", sample->waits);
     json_uint(json, "memory_bytes", node->now.weight_bytes + node->now.kv_bytes + node->now.buffer_bytes);
     json_bool(json, "is_fresh", sample->is_fresh && !interval->is_repeated);
@@ -163,12 +167,12 @@ static void put_events(struct json *json, const struct fleet *fleet, uint64_t fi
     for (int i = count; i-- > 0;) {
         json_object_begin(json, NULL);
         json_int(json, "unix_ms", list[i]->wall_ns / 1000000);
-        put_rank(json, "rank", fleet, list[i]->node);
+        put_rank(json, "rank", fleet, list[i]->node, fleet->ticks);
         put_address(json, "address", fleet_event_reporter(fleet, list[i]));
         json_text(json, "happened", list[i]->happened != 0 ? mesh_telemetry_event_name(list[i]->happened) : "monitor");
         json_text(json, "level", list[i]->is_bad ? "bad" : "note");
         json_uint(json, "epoch", list[i]->epoch);
-        put_rank(json, "about", fleet, list[i]->about);
+        put_rank(json, "about", fleet, list[i]->about, fleet->ticks);
         put_address(json, "about_address", fleet_event_subject(fleet, list[i]));
         json_text(json, "text", list[i]->text);
         json_object_end(json);
@@ -189,7 +193,7 @@ static void put_requests(struct json *json, const struct fleet *fleet)
         json_uint(json, "request", request->now.request);
         snprintf(id, sizeof id, "%016llx", (unsigned long long)request->now.request);
         json_text(json, "id", id);
-        put_rank(json, "entered_at", fleet, request->node);
+        put_rank(json, "entered_at", fleet, request->node, fleet->ticks);
         json_text(json, "state", fleet_request_state(request));
         json_uint(json, "prompt_tokens", request->now.prompt_tokens);
         json_uint(json, "gen_tokens", request->now.tokens);
@@ -210,7 +214,7 @@ static void put_findings(struct json *json, const struct fleet *fleet, uint64_t 
     double part;
     const int whom = findings_waited_for(fleet, tick, &part);
 
-    put_rank(json, "waited_for", fleet, whom);
+    put_rank(json, "waited_for", fleet, whom, tick);
     json_array_begin(json, "findings");
     for (int i = 0; i < count; i++) {
         json_object_begin(json, NULL);
@@ -226,7 +230,7 @@ void report_json(const struct fleet *fleet, uint64_t tick, struct report_cursor 
     const struct interval interval = {.tick = tick, .is_snapshot = cursor == NULL, .is_repeated = cursor != NULL && tick < cursor->ticks};
     const int witness = fleet_witness(fleet);
     int nodes[FLEET_NODES_MAX];
-    const int count = fleet_order(fleet, nodes);
+    const int count = fleet_order_at(fleet, tick, nodes);
     const bool has_before = tick > 0 && fleet_has_tick(fleet, tick - 1) && fleet_has_tick(fleet, tick);
     const uint64_t interval_ns =
         has_before ? fleet->tick_ns[tick % FLEET_HISTORY] - fleet->tick_ns[(tick - 1) % FLEET_HISTORY] : fleet->interval_ns;

@@ -4,12 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "monitor/columns.h"
 #include "monitor/findings.h"
+#include "monitor/report.h"
 #include "monitor/ui.h"
 #include "tests/unit/monitor_case.h"
 
@@ -115,6 +117,30 @@ static void in_the_past_ranks_were_what_they_were(void **state)
     ui_act(&ui, &c->fleet, ACTION_EARLIER, 13);
     assert_int_equal(ui_nodes(&ui, &c->fleet, nodes), 4);
     assert_int_equal(nodes[1], monitor_case_node(c, 1));
+}
+
+/* A slow node that has died since was waited for, and a snapshot of that time says so. */
+static void in_the_past_a_node_was_waited_for_that_is_gone(void **state)
+{
+    static char text[200000];
+    struct monitor_case *c = *state;
+    FILE *out = fmemopen(text, sizeof text, "w");
+    double part;
+
+    assert_non_null(out);
+    c->made.slow = 1;
+    monitor_case_run(c, 12);
+    c->made.is_dead[1] = true;
+    c->made.slow = -1;
+    made_new_epoch(&c->made);
+    monitor_case_run(c, 12);
+    assert_int_equal(findings_waited_for(&c->fleet, c->fleet.ticks - 1, &part), FLEET_NOBODY);
+    assert_int_equal(findings_waited_for(&c->fleet, c->fleet.ticks - 14, &part), monitor_case_node(c, 1));
+    report_json(&c->fleet, c->fleet.ticks - 14, NULL, out);
+    fclose(out);
+    assert_non_null(strstr(text, "{\"rank\":1,\"address\":\"10.0.0.2:7411\",\"state\":\"up\","));
+    assert_non_null(strstr(text, "{\"rank\":3,\"address\":\"10.0.0.4:7411\",\"state\":\"up\","));
+    assert_non_null(strstr(text, "\"waited_for\":1,"));
 }
 
 /* The first intervals of a monitor with long ones are short. */
@@ -410,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_worst_comes_first, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(in_the_past_a_node_was_what_it_was, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(in_the_past_ranks_were_what_they_were, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(in_the_past_a_node_was_waited_for_that_is_gone, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(a_minute_of_three_seconds_is_none, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(who_left_by_the_word_of_another_has_not_died, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(the_speed_is_that_of_nodes_that_have_reported, monitor_case_open, monitor_case_close),
