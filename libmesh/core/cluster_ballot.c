@@ -148,6 +148,12 @@ static void vote_self(struct mesh_cluster *cluster)
     }
 }
 
+/* Of many; else 0. */
+static unsigned count_answers(const struct cluster_plan *plan)
+{
+    return plan->list.count > MANY ? mesh_cluster_count(plan->known | plan->voted) : 0;
+}
+
 void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage stage)
 {
     struct cluster_plan *plan = &cluster->plan;
@@ -169,10 +175,10 @@ void mesh_cluster_ballot_start(struct mesh_cluster *cluster, enum mesh_stage sta
     memset(plan->heard, 0, sizeof plan->heard);
     memset(plan->due, 0, sizeof plan->due);
     memset(plan->leaver_due, 0, sizeof plan->leaver_due);
-    plan->answered = 0;
     set_times(cluster, plan);
     send(cluster);
     vote_self(cluster);
+    plan->answered = count_answers(plan);
     look(cluster);
 }
 
@@ -417,7 +423,7 @@ static void repeat(struct mesh_cluster *cluster)
 {
     struct cluster_plan *plan = &cluster->plan;
     const uint64_t slowest_ns = plan->stage == MESH_STAGE_PREPARE ? PREPARE_NS_MAX : REPEAT_NS_MAX;
-    const unsigned answered = plan->list.count > MANY ? mesh_cluster_count(plan->known | plan->voted) : 0;
+    const unsigned answered = count_answers(plan);
     const bool is_under_way = answered > plan->answered && plan->list.count - answered > MANY;
 
     plan->answered = answered;
