@@ -127,7 +127,9 @@ static bool tell_blind(const struct findings *findings)
     return tell(findings, "note",
                 "on %u of %u link%s with tiles no report of the receiver can be read (%s): what was lost behind the capture is not seen",
                 blind, all, all == 1 ? "" : "s",
-                findings->seen.closed > 0 ? "they are sealed: give --key" : "none is here: capture what receivers send, too");
+                findings->seen.closed == 0 ? "none is here: capture what receivers send, too"
+                : findings->seen.has_key   ? "they are sealed: give a key log that has their keys"
+                                           : "they are sealed: give --key");
 }
 
 static bool tell_left_out(const struct findings *findings)

@@ -192,6 +192,7 @@ check_equal "docs/OPERATIONS.md has a row for every kind of trouble" "$(rows '/^
     words libmesh/seal/sealer.c MESH_SEAL_
     words libmesh/core/cluster_event.c MESH_DENY_ | sed 's/^/join_/'
 } | sort >"$tmp/words"
+check "there are reasons for refusing" [ "$(wc -l <"$tmp/words")" -gt 10 ]
 check_equal "docs/OPERATIONS.md names every reason for which a datagram or node is refused" \
     "$(sed -n '/^## Who is turned away/,/^## /p' docs/OPERATIONS.md | grep -oE '`[a-z_]+`' | tr -d '`' | sort -u |
         comm -13 - "$tmp/words")" ""
