@@ -22,7 +22,7 @@ enum { WORDS_MAX = 5, SIGNALS = 3, PIECE_BYTES = MESH_TELEMETRY_PIECE_BYTES_MAX,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct input input;
-static uint64_t now_ns;
+static uint64_t now_ns, heard_ns;
 static bool is_open;
 static struct ask_figures figures; /* of the same telemetry, whatever the command does with it */
 static uint8_t record[MESH_RECORD_BYTES_MAX];
@@ -160,7 +160,14 @@ int client_session_receive(struct mesh_client *client, const uint8_t **out, size
     figures.part = (enum ask_part)(what >> 5 & 3) % 3;
     ask_figures_take(&figures, given, *bytes);
     *out = given;
+    heard_ns = now_ns;
     return 1;
+}
+
+uint64_t mesh_client_silent_ns(const struct mesh_client *client)
+{
+    require(is_open && client != NULL);
+    return now_ns - heard_ns;
 }
 
 void client_session_close(struct mesh_client *client)
@@ -242,7 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     require(nowhere != NULL);
     input = (struct input){data, data + size};
-    now_ns = 1000000000;
+    now_ns = heard_ns = 1000000000;
     memset(&figures, 0, sizeof figures);
     line = &lines[take(&input, 1) % (sizeof lines / sizeof *lines)];
     stdout = open_memstream(&printed, &printed_bytes);
