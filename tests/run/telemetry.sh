@@ -158,7 +158,8 @@ for line in open(sys.argv[1]):
             unseen_ms += interval["interval_ms"]
             if node["is_fresh"]:
                 seen_s, unseen_ms = seen_s + node["utilisation"] * unseen_ms / 1e3, 0
-if not 0.9 * compute_s < seen_s < 1.1 * compute_s:
+# A report is of the node's own interval, weighed here by the monitor's: half of one more or less where the work begins and ends.
+if abs(seen_s - compute_s) > 0.1 * compute_s + 0.25:
     print("%.3f s seen, %.3f s computed" % (seen_s, compute_s))
 PY
     check_equal "the utilisations that the monitor shows add up to the time that the slow node computed" "$(cat "$tmp/verdict")" ""
