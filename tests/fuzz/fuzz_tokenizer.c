@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_turns.h"
 #include "node/tokenizer/tokenizer.h"
 #include "tests/unit/gguf_writer.h"
 
@@ -68,28 +69,6 @@ static size_t normalise(char *text, size_t size)
     return written;
 }
 
-static void check_turns(const struct tokenizer *t, const uint8_t *data, size_t size, const uint32_t *expected, size_t expected_count)
-{
-    struct fail fail;
-    struct tokenizer_encoding *encoding = tokenizer_encoding_open(t, (const char *)data, size, true, &fail);
-    size_t work, count;
-    uint32_t *ids;
-    int result;
-
-    assert(encoding);
-    do {
-        work = 1 + size % 7;
-        result = tokenizer_encoding_run(encoding, &work, &fail);
-        assert(result == 1 || work == 0);
-    } while (result == 0);
-    assert(result == 1);
-    tokenizer_encoding_take(encoding, &ids, &count);
-    tokenizer_encoding_close(encoding);
-    assert(count == expected_count && count >= tokenizer_ids_min(t, size));
-    assert(count == 0 || memcmp(ids, expected, count * sizeof *ids) == 0);
-    free(ids);
-}
-
 /* A question, if the vocabulary comes with a form for them. */
 static void check_question(const struct tokenizer *t, const uint8_t *data, size_t size)
 {
@@ -114,7 +93,7 @@ static void check_text(const struct tokenizer *t, const uint8_t *data, size_t si
     if (tokenizer_encode(t, (const char *)data, size, true, &ids, &count, &fail))
         return;
     assert(count <= size * 4 + 5);
-    check_turns(t, data, size, ids, count);
+    check_turns(t, (const char *)data, size, ids, count);
     check_question(t, data, size);
     text = malloc(size * 4 + 16);
     expected = malloc(size + 1);

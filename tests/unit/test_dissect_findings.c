@@ -8,47 +8,12 @@
 
 #include <cmocka.h>
 
-#include "dissector/findings.h"
-
-enum { EPOCH = 3 };
-
-static struct analysis analysis;
-static struct timeline timeline;
-static struct findings findings;
-static char said[FINDINGS_BYTES];
-static const char *said_severity;
-
-static void on_finding(void *context, const char *severity, const char *text)
-{
-    (void)context;
-    assert_string_equal(said, ""); /* one finding */
-    said_severity = severity;
-    snprintf(said, sizeof said, "%s", text);
-}
+#include "findings_case.h"
 
 static void on_first_finding(void *context, const char *severity, const char *text)
 {
     if (said[0] == '\0')
         on_finding(context, severity, text);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    memset(&analysis, 0, sizeof analysis);
-    memset(&timeline, 0, sizeof timeline);
-    memset(&findings, 0, sizeof findings);
-    memset(said, 0, sizeof said);
-    analysis.sum.datagrams = 1000;
-    findings = (struct findings){.analysis = &analysis, .timeline = &timeline, .on_finding = on_finding};
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    links_release(&analysis.links);
-    return 0;
 }
 
 /* A link; nine in ten of its datagrams take 10 us, one this long. */
