@@ -20,6 +20,8 @@
 #ifndef MESH_CORE_H
 #define MESH_CORE_H
 
+#include <assert.h>
+
 #include "mesh/mesh.h"
 #include "mesh/wire.h"
 #include "peer_clock.h"
@@ -348,10 +350,18 @@ void mesh_event_push(struct mesh *mesh, const struct mesh_event *event); /* ther
 void mesh_event_gather(struct mesh *mesh, enum mesh_event_type type, const struct mesh_slot *slot);
 
 /* ---- gather.c ---- */
-struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end);           /* NULL: no gather with that end is open */
-struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal);         /* it may be freed already */
-uint64_t mesh_ordinal_first(const struct mesh *mesh);                        /* oldest ordinal that has a slot */
-const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token); /* (row_words) its bits */
+struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end); /* NULL: no gather with that end is open */
+/* Inline, as several passes over the ring are made for each datagram. */
+static inline struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal) /* it may be freed already */
+{
+    assert(ordinal < mesh->opened && mesh->opened - ordinal <= MESH_GATHERS_OPEN_MAX);
+    return &mesh->slots[ordinal % MESH_GATHERS_OPEN_MAX];
+}
+static inline uint64_t mesh_ordinal_first(const struct mesh *mesh) /* oldest ordinal that has a slot */
+{
+    return mesh->opened > MESH_GATHERS_OPEN_MAX ? mesh->opened - MESH_GATHERS_OPEN_MAX : 0;
+}
+const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token);                           /* (row_words) its bits */
 size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, unsigned block_count);  /* of one token's data */
 bool mesh_range_meet(const struct mesh_range *a, const struct mesh_range *b, struct mesh_range *both); /* they have blocks in common */
 bool mesh_ranges_are_disjoint(const struct mesh_range *ranges, unsigned count);
@@ -360,7 +370,9 @@ void mesh_slot_mark(struct mesh_slot *slot, const struct mesh_range *range);
 void mesh_slot_copy_out(const struct mesh_slot *slot, const struct mesh_range *range, uint8_t *out);
 void mesh_slot_copy_in(struct mesh_slot *slot, const struct mesh_range *range, const uint8_t *data, size_t data_stride);
 void mesh_gather_arrived(struct mesh *mesh, struct mesh_slot *slot, uint16_t rank, uint32_t blocks); /* so many new ones, of all tokens */
-void mesh_gather_release(struct mesh *mesh); /* free what is consumed here and held by its readers */
+/* Free what is complete and consumed here, and held by its readers: after something has changed about this gather, or about a peer. */
+void mesh_slot_release(struct mesh *mesh, struct mesh_slot *slot);
+void mesh_gather_release(struct mesh *mesh);
 struct mesh_pace *mesh_pace_of(struct mesh *mesh, const struct mesh_slot *slot, uint16_t rank);
 void mesh_pace_add(struct mesh_pace *pace, uint64_t sample_ns);
 

@@ -10,17 +10,6 @@
 #include <assert.h>
 #include <string.h>
 
-struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal)
-{
-    assert(ordinal < mesh->opened && mesh->opened - ordinal <= MESH_GATHERS_OPEN_MAX);
-    return &mesh->slots[ordinal % MESH_GATHERS_OPEN_MAX];
-}
-
-uint64_t mesh_ordinal_first(const struct mesh *mesh)
-{
-    return mesh->opened > MESH_GATHERS_OPEN_MAX ? mesh->opened - MESH_GATHERS_OPEN_MAX : 0;
-}
-
 struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end)
 {
     for (unsigned i = 0; i < MESH_GATHERS_OPEN_MAX; i++)
@@ -229,14 +218,16 @@ static bool is_held_by_readers(const struct mesh *mesh, const struct mesh_slot *
     return true;
 }
 
+void mesh_slot_release(struct mesh *mesh, struct mesh_slot *slot)
+{
+    if (slot->is_open && slot->is_complete && slot->is_consumed && is_held_by_readers(mesh, slot))
+        free_slot(mesh, slot);
+}
+
 void mesh_gather_release(struct mesh *mesh)
 {
-    for (uint64_t ordinal = mesh_ordinal_first(mesh); ordinal < mesh->opened; ordinal++) {
-        struct mesh_slot *slot = mesh_slot_at(mesh, ordinal);
-
-        if (slot->is_open && slot->is_complete && slot->is_consumed && is_held_by_readers(mesh, slot))
-            free_slot(mesh, slot);
-    }
+    for (uint64_t ordinal = mesh_ordinal_first(mesh); ordinal < mesh->opened; ordinal++)
+        mesh_slot_release(mesh, mesh_slot_at(mesh, ordinal));
 }
 
 /* What the readers must have before this gather is sent to them. */
@@ -292,7 +283,7 @@ int mesh_open_gather(struct mesh *mesh, uint64_t now_ns, const struct mesh_gathe
     if (!slot->missing) {
         complete(mesh, slot);
         slot->is_consumed = !slot->is_reader || !slot->readers; /* nothing to receive, or neither that nor to send */
-        mesh_gather_release(mesh);
+        mesh_slot_release(mesh, slot);
     } else {
         start_waiting(mesh);
         mesh_nak_opened(mesh, slot);
@@ -328,7 +319,7 @@ void mesh_consume(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t ph
     if (slot) {
         assert(slot->is_complete);
         slot->is_consumed = true;
-        mesh_gather_release(mesh);
+        mesh_slot_release(mesh, slot);
     }
     if (mesh_is_tapped(mesh))
         mesh_tap_consume(mesh, step, phase);

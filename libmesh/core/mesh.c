@@ -248,13 +248,14 @@ static void on_through(struct mesh *mesh, struct mesh_peer *peer, uint64_t throu
         return;
     peer->through = through;
     for (uint64_t ordinal = mesh_ordinal_first(mesh); ordinal < mesh->opened; ordinal++) {
-        const struct mesh_slot *slot = mesh_slot_at(mesh, ordinal);
+        struct mesh_slot *slot = mesh_slot_at(mesh, ordinal);
 
-        if (slot->is_open && slot->end <= through && slot->readers >> peer->rank & 1)
-            mesh_credit_report(mesh, peer, slot->last_number_all, slot->last_number[peer->rank]);
+        if (!slot->is_open || slot->end > through || (slot->readers >> peer->rank & 1) == 0)
+            continue;
+        mesh_credit_report(mesh, peer, slot->last_number_all, slot->last_number[peer->rank]);
+        mesh_slot_release(mesh, slot);
     }
     mesh_probe_on_progress(peer);
-    mesh_gather_release(mesh);
 }
 
 static void count_received(const struct mesh *mesh, struct mesh_peer *peer, size_t bytes)

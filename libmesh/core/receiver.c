@@ -129,7 +129,7 @@ void mesh_receiver_deliver(struct mesh *mesh, struct mesh_peer *peer, struct mes
         owed->high = (uint16_t)(tile->block_first + tile->block_count);
     mesh_nak_arrived(mesh, slot, peer->rank, taken, message->header.flags & MESH_FLAG_RESEND);
     mesh_gather_arrived(mesh, slot, peer->rank, taken);
-    mesh_gather_release(mesh);
+    mesh_slot_release(mesh, slot);
 }
 
 void mesh_receiver_apply(struct mesh *mesh, struct mesh_peer *peer, const struct mesh_message *message)

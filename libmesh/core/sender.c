@@ -110,7 +110,7 @@ int mesh_publish(struct mesh *mesh, uint64_t now_ns, uint64_t step, uint16_t pha
     slot->unpublished -= blocks;
     if (!slot->unpublished && slot->base_ns)
         mesh_pace_add(mesh_pace_of(mesh, slot, mesh->config.rank), now_ns - slot->base_ns);
-    mesh_gather_release(mesh);
+    mesh_slot_release(mesh, slot);
     if (mesh_is_tapped(mesh))
         mesh_tap_publish(mesh, step, phase, &range, slot);
     return 0;

@@ -47,7 +47,6 @@ static void udp_set(int fd, int level, int option, int value)
 /* Returns the size of the buffer by the kernel's accounting. */
 static uint64_t udp_set_receiving(int fd, bool stamps)
 {
-    udp_set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
     if (stamps)
         udp_set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
     return udp_enlarge(fd, SO_RCVBUFFORCE, SO_RCVBUF);
@@ -424,7 +423,7 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
         .send_errors = udp->sender.errors,
         .sent_to_group = udp->sender.to_group,
         .interface_full = udp->sender.full,
-        .kernel_drops = receiver->kernel_drops,
+        .kernel_drops = mesh_udp_receiver_drops(receiver),
         .unreachable = udp->errors.unreachable,
         .segments_refused = udp->sender.segments_refused,
         .lab_lost = receiver->lab.lost,
@@ -434,7 +433,7 @@ void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats
     if (udp->group != NULL) {
         stats->receive_calls += udp->group->system_calls;
         stats->datagrams_received += udp->group->received;
-        stats->kernel_drops += udp->group->kernel_drops;
+        stats->kernel_drops += mesh_udp_receiver_drops(udp->group);
         stats->lab_lost += udp->group->lab.lost;
         stats->lab_duplicated += udp->group->lab.duplicated;
         stats->lab_reordered += udp->group->lab.reordered;

@@ -19,7 +19,7 @@ enum {
     UDP_RECEIVE_BATCHES = 8,        /* per poll: then it is the sender's turn */
     UDP_POLLING_NS = 10000,         /* a caller that comes back so soon after it found nothing is doing nothing but polling */
     UDP_RECEIVE_STRIDE = 67648,     /* past 64 KiB and not a power of two, so that short datagrams do not share cache sets */
-    UDP_CONTROL_BYTES = 64,         /* SO_RXQ_OVFL and SO_TIMESTAMPNS */
+    UDP_CONTROL_BYTES = 64,         /* SO_TIMESTAMPNS */
     UDP_MESSAGES = 256,             /* (datagram, destination) pairs waiting for sendmmsg */
     UDP_ARENA_BYTES = 4 * 65536,
     UDP_SEGMENT_BYTES_MAX = 9216, /* larger datagrams are few, and cutting them saves little */
@@ -125,10 +125,9 @@ struct mesh_udp_receiver {
     bool is_single;         /* the system has no recvmmsg: message by message */
     uint64_t empty_poll_ns; /* when the last poll began, if it found nothing; else, and always with a lab, 0 */
     uint32_t next, count;
-    uint32_t refused;       /* bit i: messages[i] could not be unsealed, or is this node's own, and does not go to the core */
-    uint32_t overflow_seen; /* the kernel's wrapping count */
-    struct mesh_addr own;   /* of a group's socket: this node's address, whose datagrams come back to it; else port 0 */
-    uint64_t system_calls, received, kernel_drops;
+    uint32_t refused;     /* bit i: messages[i] could not be unsealed, or is this node's own, and does not go to the core */
+    struct mesh_addr own; /* of a group's socket: this node's address, whose datagrams come back to it; else port 0 */
+    uint64_t system_calls, received;
     struct mesh_udp_lab lab;
     struct iovec iovecs[UDP_BATCH];
     struct sockaddr_storage names[UDP_BATCH];
@@ -138,6 +137,10 @@ struct mesh_udp_receiver {
 };
 
 void mesh_udp_receiver_init(struct mesh_udp_receiver *receiver, int fd, const struct mesh_lab *lab);
+
+/* How many datagrams the kernel has dropped since the socket was opened, mostly because its buffer was full: 32 bits that wrap; 0 before
+ * Linux 4.12. */
+uint32_t mesh_udp_receiver_drops(const struct mesh_udp_receiver *receiver);
 
 /* Feed what has arrived to the core (NULL: none) and to take_outside. now_ns: when the poll began. Returns how many datagrams were taken,
  * or MESH_ESYSTEM. */

@@ -5,10 +5,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "mesh/udp.h"
+#include "libmesh/udp/udp_parts.h"
 #include "mesh/wire.h"
 #include "udpbench.h"
 
@@ -89,6 +90,79 @@ static void a_node_that_is_alone_receives_what_is_outside(void **state)
     send_ping(other, one, 0);
     assert_int_equal(udpbench_poll_for(one, NULL, 1), 1);
     assert_int_equal(taken.count, 2);
+    mesh_udp_close(one);
+    mesh_udp_close(other);
+}
+
+/* It comes by another system call than a batch, with the same bytes from the same place. */
+static void a_polling_caller_gets_the_first_datagram_alone(void **state)
+{
+    static struct mesh_udp_receiver receiver;
+    struct mesh_udp *other = open_alone(NULL);
+    struct mesh_udp_errors errors = {.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t name_bytes = sizeof name;
+    const struct mesh_addr at = mesh_udp_local(other);
+    struct mesh_addr to = at;
+    uint64_t now_ns = 1000000;
+
+    (void)state;
+    assert_int_equal(bind(errors.fd, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(getsockname(errors.fd, (struct sockaddr *)&name, &name_bytes), 0);
+    to.port = ntohs(name.sin_port);
+    mesh_udp_receiver_init(&receiver, errors.fd, &(struct mesh_lab){0});
+    receiver.socket_errors = &errors;
+    receiver.take_outside = take;
+    receiver.outside_app = &taken;
+    for (int held_up = 0; held_up < 2; held_up++) {
+        uint8_t packet[200];
+        size_t bytes = 0;
+
+        assert_int_equal(mesh_udp_receiver_run(&receiver, NULL, now_ns), 0);
+        now_ns += held_up ? UDP_POLLING_NS : UDP_POLLING_NS - 1;
+        for (uint32_t epoch = 0x80000003u; epoch > 0x80000000u; epoch--) {
+            bytes = ping(packet, sizeof packet, epoch);
+            assert_int_equal(mesh_udp_send_to(other, to, packet, bytes), 0);
+        }
+        assert_int_equal(mesh_udp_receiver_run(&receiver, NULL, now_ns), held_up ? 3 : 1);
+        assert_int_equal(taken.epoch, held_up ? 0x80000001u : 0x80000003u);
+        assert_int_equal(mesh_udp_receiver_run(&receiver, NULL, now_ns + 1), held_up ? 0 : 2);
+        assert_int_equal(taken.bytes, bytes);
+        assert_memory_equal(taken.packet, packet, bytes);
+        assert_memory_equal(&taken.from, &at, sizeof at);
+        now_ns += UINT64_C(10) * UDP_POLLING_NS;
+    }
+    assert_int_equal(receiver.received, 6);
+    close(errors.fd);
+    mesh_udp_close(other);
+}
+
+/* Before anything of the socket is received, too. */
+static void what_the_kernel_drops_is_counted(void **state)
+{
+    enum { DATAGRAMS = 2000, BYTES = 60000 };
+    static uint8_t datagram[BYTES];
+    struct mesh_udp *one = open_alone(NULL), *other = open_alone(NULL);
+    struct mesh_udp_stats stats;
+    uint64_t dropped;
+
+    (void)state;
+    mesh_udp_get_stats(one, &stats);
+    assert_int_equal(stats.kernel_drops, 0);
+    for (int i = 0; i < DATAGRAMS; i++)
+        assert_int_equal(mesh_udp_send_to(other, mesh_udp_local(one), datagram, sizeof datagram), 0);
+    mesh_udp_get_stats(one, &stats);
+    dropped = stats.kernel_drops;
+    if (dropped == 0) {
+        print_message("the system does not tell what it drops\n");
+        mesh_udp_close(one);
+        mesh_udp_close(other);
+        skip();
+    }
+    assert_int_equal(udpbench_poll_for(one, NULL, DATAGRAMS - dropped), DATAGRAMS - dropped);
+    mesh_udp_get_stats(one, &stats);
+    assert_int_equal(stats.kernel_drops, dropped);
+    assert_int_equal(stats.datagrams_received, DATAGRAMS - dropped);
     mesh_udp_close(one);
     mesh_udp_close(other);
 }
@@ -244,9 +318,14 @@ static void who_is_gone_costs_the_others_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_node_that_is_alone_receives_what_is_outside), cmocka_unit_test(an_address_of_another_family_cannot_be_sent_to),
-        cmocka_unit_test(impairments_hit_what_is_outside_as_well),       cmocka_unit_test(neither_sealer_nor_core_see_what_is_outside),
-        cmocka_unit_test(a_port_that_is_gone_is_told_by_its_address),    cmocka_unit_test(who_is_gone_costs_the_others_nothing),
+        cmocka_unit_test(a_node_that_is_alone_receives_what_is_outside),
+        cmocka_unit_test(a_polling_caller_gets_the_first_datagram_alone),
+        cmocka_unit_test(what_the_kernel_drops_is_counted),
+        cmocka_unit_test(an_address_of_another_family_cannot_be_sent_to),
+        cmocka_unit_test(impairments_hit_what_is_outside_as_well),
+        cmocka_unit_test(neither_sealer_nor_core_see_what_is_outside),
+        cmocka_unit_test(a_port_that_is_gone_is_told_by_its_address),
+        cmocka_unit_test(who_is_gone_costs_the_others_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,11 +124,12 @@ struct mesh_udp_stats {
     uint64_t datagrams_sent, datagrams_received, send_errors;
     uint64_t sent_to_group;  /* of the datagrams sent: once, to all ranks that hear the group */
     uint64_t interface_full; /* times that sending waited for room in an interface's queue */
-    uint64_t kernel_drops;   /* SO_RXQ_OVFL */
+    uint64_t kernel_drops;   /* mostly because a socket's buffer was full; 0 before Linux 4.12 */
     uint64_t unreachable;    /* datagrams that came back (ICMP) */
     bool segments_refused;   /* the kernel could not split messages into datagrams, which have been sent one by one since then */
     uint64_t lab_lost, lab_duplicated, lab_reordered;
 };
+/* A system call for each socket (kernel_drops). */
 void mesh_udp_get_stats(const struct mesh_udp *udp, struct mesh_udp_stats *stats);
 
 #ifdef __cplusplus
