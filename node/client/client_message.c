@@ -7,6 +7,11 @@
 
 enum { FLAG_IGNORE_END = 1, FLAG_DIGEST = 2, FLAG_IDS = 4, FLAG_CHAT = 8 };
 
+static uint8_t flags_of(enum client_message_kind kind)
+{
+    return FLAG_IGNORE_END | FLAG_DIGEST | (kind == CLIENT_MESSAGE_ASK ? FLAG_IDS | FLAG_CHAT : 0);
+}
+
 static void put_text(struct bytes *out, const struct client_message *message)
 {
     assert(message->text_size <= CLIENT_MESSAGE_TEXT_MAX);
@@ -22,25 +27,31 @@ static void get_text(struct bytes *in, struct client_message *message)
     bytes_advance(in, message->text_size);
 }
 
-static void put_ask(struct bytes *out, const struct client_message_ask *ask)
+static void put_ask(struct bytes *out, const struct client_message_ask *ask, enum client_message_kind kind)
 {
+    const int flags = (ask->ignore_end ? FLAG_IGNORE_END : 0) | (ask->want_digest ? FLAG_DIGEST : 0) | (ask->is_ids ? FLAG_IDS : 0) |
+                      (ask->is_chat ? FLAG_CHAT : 0);
+
     bytes_put_u32(out, ask->predict);
     record_put_sampling(out, &ask->sampling);
-    bytes_put_u8(out, (uint8_t)((ask->ignore_end ? FLAG_IGNORE_END : 0) | (ask->want_digest ? FLAG_DIGEST : 0) |
-                                (ask->is_ids ? FLAG_IDS : 0) | (ask->is_chat ? FLAG_CHAT : 0)));
+    bytes_put_u8(out, (uint8_t)(flags & flags_of(kind)));
 }
 
-static void get_ask(struct bytes *in, struct client_message_ask *ask)
+/* An option that this node does not know would be missing in its answer: -1. */
+static int get_ask(struct bytes *in, struct client_message_ask *ask, enum client_message_kind kind)
 {
     uint8_t flags;
 
     ask->predict = bytes_get_u32(in);
     record_get_sampling(in, &ask->sampling);
     flags = bytes_get_u8(in);
+    if ((flags & ~flags_of(kind)) != 0)
+        return -1;
     ask->ignore_end = (flags & FLAG_IGNORE_END) != 0;
     ask->want_digest = (flags & FLAG_DIGEST) != 0;
     ask->is_ids = (flags & FLAG_IDS) != 0;
     ask->is_chat = (flags & FLAG_CHAT) != 0;
+    return 0;
 }
 
 /* Do the texts of the tokens make up the message's? */
@@ -99,18 +110,23 @@ static void get_done(struct bytes *in, struct client_message_done *done)
     done->epochs = bytes_get_u32(in);
 }
 
+static bool is_question(enum client_message_kind kind)
+{
+    return kind == CLIENT_MESSAGE_ASK || kind == CLIENT_MESSAGE_CONVERSE;
+}
+
 size_t client_message_write(const struct client_message *message, uint8_t *record)
 {
     struct bytes out = bytes_writer(record, MESH_RECORD_BYTES_MAX);
 
     bytes_put_u8(&out, (uint8_t)message->kind);
-    if (message->kind == CLIENT_MESSAGE_ASK)
-        put_ask(&out, &message->ask);
+    if (is_question(message->kind))
+        put_ask(&out, &message->ask, message->kind);
     if (message->kind == CLIENT_MESSAGE_TOKENS)
         put_tokens(&out, message);
     if (message->kind == CLIENT_MESSAGE_DONE)
         put_done(&out, &message->done);
-    if (message->kind == CLIENT_MESSAGE_ASK || message->kind == CLIENT_MESSAGE_TOKENS || message->kind >= CLIENT_MESSAGE_STATE)
+    if (is_question(message->kind) || message->kind == CLIENT_MESSAGE_TOKENS || message->kind >= CLIENT_MESSAGE_STATE)
         put_text(&out, message);
     assert(bytes_ok(&out));
     return bytes_size(&out);
@@ -127,7 +143,9 @@ int client_message_read(struct client_message *message, const uint8_t *record, s
     case CLIENT_MESSAGE_CANCEL:
         break;
     case CLIENT_MESSAGE_ASK:
-        get_ask(&in, &message->ask);
+    case CLIENT_MESSAGE_CONVERSE:
+        if (get_ask(&in, &message->ask, message->kind) < 0)
+            return -1;
         get_text(&in, message);
         break;
     case CLIENT_MESSAGE_TOKENS:

@@ -4,7 +4,9 @@
  *   ask:     u8 1, u32 predict, sampling, u8 flags (1 ignore end, 2 digest, 4 ids, 8 chat), u32 bytes, the prompt: text,
  *            with chat a question, or with ids its tokens, u32 each
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
+ *   converse: u8 5, the same with the flags 1 and 2 alone; its text is the turns of a conversation, packed (chat_turns.h)
  *   status:  u8 2, for JSON     people:  u8 4, the same for people to read     cancel:  u8 3
+ *   A flag that is not listed is refused, as is an unknown kind.
  *   tokens:  u8 16, u32 count, count x (u32 id, u64 digest, u32 bytes of its text), u32 bytes, the texts of all, one after the other;
  *            without tokens, text that belongs to none
  *   done:    u8 17, u8 reason (enum engine_done), u32 prompt tokens, u32 tokens, u64 first token after ns, u64 all after ns, u16 nodes,
@@ -26,6 +28,7 @@ enum client_message_kind {
     CLIENT_MESSAGE_STATUS,
     CLIENT_MESSAGE_CANCEL,
     CLIENT_MESSAGE_STATUS_TEXT,
+    CLIENT_MESSAGE_CONVERSE,
     CLIENT_MESSAGE_TOKENS = 16,
     CLIENT_MESSAGE_DONE,
     CLIENT_MESSAGE_STATE,
@@ -39,7 +42,8 @@ struct client_message_ask {
     uint32_t predict;
     struct sampling sampling;
     bool ignore_end, want_digest;
-    bool is_ids, is_chat; /* ids: the prompt is tokens, not text; chat: it is a question, to be put into the form of the model */
+    bool is_ids,
+        is_chat; /* of ask alone. ids: the prompt is tokens, not text; chat: it is a question, to be put into the form of the model */
 };
 
 struct client_message_token {

@@ -10,6 +10,7 @@
 #include "node/engine/request_queue.h"
 #include "node/engine/steplog.h"
 #include "node/fetch/kv_source.h"
+#include "node/tokenizer/chat_turns.h"
 #include "tests/fuzz/fuzz_input.h"
 
 enum { CTX = 40, SLOTS = 3, BATCH = 8, VOCAB = 50, RANKS = 3, OPERATIONS_MAX = 300, BYTES_MAX = 2000 };
@@ -165,6 +166,22 @@ static void cancel_all(struct input *input)
 
 /* ---- what is read by itself ---- */
 
+/* The turns of a conversation, put again, are the same bytes. */
+static void read_turns(const char *packed, size_t size)
+{
+    static char again[MESH_RECORD_BYTES_MAX];
+    const bool is_good = chat_turns_check(packed, size, &(struct fail){0}) == 0;
+    const char *at = packed;
+    size_t left = size, put = 0;
+    struct chat_turn turn;
+    int result;
+
+    while ((result = chat_turns_next(&at, &left, &turn)) > 0)
+        require(chat_turns_put(again, sizeof again, &put, &turn));
+    require(put + left == size && at == packed + put && memcmp(again, packed, put) == 0);
+    require(!is_good || (result == 0 && size > 0));
+}
+
 /* A message that was read is written as a record that is read as the same. */
 static void read_message(struct input *input)
 {
@@ -179,6 +196,8 @@ static void read_message(struct input *input)
     written = client_message_write(&message, first);
     require(written == bytes && client_message_read(&again, first, written) == 0);
     require(client_message_write(&again, second) == written && memcmp(first, second, written) == 0);
+    if (message.kind == CLIENT_MESSAGE_CONVERSE)
+        read_turns(message.text, message.text_size);
 }
 
 static void read_kept(struct input *input)
