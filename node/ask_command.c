@@ -13,6 +13,7 @@
 #include "mesh/program/standard_streams.h"
 #include "mesh/program/text_decode.h"
 #include "node/client/ask_watch.h"
+#include "node/client/client_key.h"
 #include "node/client/client_message.h"
 #include "node/client/client_session.h"
 #include "node/client/telemetry_lines.h"
@@ -88,24 +89,9 @@ static struct mesh_client *open_client(struct target *target, struct fail *fail)
                                         .is_wanted = tell_calling,
                                         .app = target};
     struct mesh_client *client;
-    char reason[300];
 
-    if (security_check_key(target->has_security, target->security, target->key_path, fail) < 0)
+    if (client_key_read(&target->key, &config.security, target->has_security ? &target->security : NULL, target->key_path, fail) < 0)
         return NULL;
-    if (!target->has_security)
-        target->security = target->key_path != NULL ? MESH_SECURITY_SEAL : MESH_SECURITY_NONE;
-    if (target->key_path != NULL) {
-        int err = mesh_key_read(target->key_path, &target->key, reason, sizeof reason);
-
-        if (err != MESH_OK) {
-            fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--key %.200s: %s", target->key_path, reason);
-            return NULL;
-        }
-    } else if (target->security != MESH_SECURITY_NONE) {
-        fail_set(fail, EXIT_USAGE, "--security %s: needs a key: give one with --key FILE", security_words[target->security]);
-        return NULL;
-    }
-    config.security = (enum mesh_security)target->security;
     progress_begin(&target->progress);
     client = client_session_open(&config, fail);
     progress_end(&target->progress);

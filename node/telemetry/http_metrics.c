@@ -3,7 +3,6 @@
 #ifdef MESH_HAVE_MICROHTTPD
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +10,7 @@
 #include <microhttpd.h>
 
 #include "mesh/udp.h"
+#include "node/common/socket_address.h"
 
 enum { CONNECTIONS_MAX = 16, TIMEOUT_S = 5, CONNECTION_BYTES = 16384 };
 
@@ -124,24 +124,6 @@ static void be_quiet(void *app, const char *format, va_list list)
     (void)app;
     (void)format;
     (void)list;
-}
-
-static void socket_address(struct mesh_addr addr, struct sockaddr_storage *out)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-
-    memset(out, 0, sizeof *out);
-    if (mesh_addr_is_v4(&addr)) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(addr.port);
-        memcpy(&v4->sin_addr, addr.ip + 12, 4);
-        return;
-    }
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(addr.port);
-    v6->sin6_scope_id = addr.scope;
-    memcpy(&v6->sin6_addr, addr.ip, 16);
 }
 
 struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct http_metrics_source *source, struct fail *fail)
