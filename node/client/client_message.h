@@ -5,7 +5,8 @@
  *            with chat a question, or with ids its tokens, u32 each
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
  *   converse: u8 5, the same with the flags 1 and 2 alone; its text is the turns of a conversation, packed (chat_turns.h)
- *   status:  u8 2, for JSON     people:  u8 4, the same for people to read     cancel:  u8 3
+ *   status:  u8 2, for JSON     people:  u8 4, the same for people to read
+ *   cancel:  u8 3: what was asked ends, with a done record
  *   A flag that is not listed is refused, as is an unknown kind.
  *   tokens:  u8 16, u32 count, count x (u32 id, u64 digest, u32 bytes of its text), u32 bytes, the texts of all, one after the other;
  *            without tokens, text that belongs to none

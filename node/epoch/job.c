@@ -176,6 +176,18 @@ static uint32_t gather(struct job *job, const struct tokenizer *tokenizer, struc
     return count;
 }
 
+static struct client_message done_message(const struct job *job, enum engine_done reason, uint64_t done_ns, uint16_t nodes)
+{
+    return (struct client_message){.kind = CLIENT_MESSAGE_DONE,
+                                   .done = {.reason = reason,
+                                            .prompt_tokens = job->prompt_count,
+                                            .tokens = job->count - job->prompt_count,
+                                            .first_ns = job->first_ns > job->asked_ns ? job->first_ns - job->asked_ns : 0,
+                                            .all_ns = done_ns > job->asked_ns ? done_ns - job->asked_ns : 0,
+                                            .nodes = nodes,
+                                            .epochs = job->epochs}};
+}
+
 size_t job_record(struct job *job, const struct tokenizer *tokenizer, uint16_t nodes, uint8_t *record, uint32_t *tokens)
 {
     static char text[CLIENT_MESSAGE_TEXT_MAX];
@@ -186,14 +198,14 @@ size_t job_record(struct job *job, const struct tokenizer *tokenizer, uint16_t n
         return client_message_write(&message, record);
     if (!job->is_done)
         return 0;
-    message = (struct client_message){.kind = CLIENT_MESSAGE_DONE,
-                                      .done = {.reason = job->reason,
-                                               .prompt_tokens = job->prompt_count,
-                                               .tokens = job->count - job->prompt_count,
-                                               .first_ns = job->first_ns > job->asked_ns ? job->first_ns - job->asked_ns : 0,
-                                               .all_ns = job->done_ns > job->asked_ns ? job->done_ns - job->asked_ns : 0,
-                                               .nodes = nodes,
-                                               .epochs = job->epochs}};
+    message = done_message(job, job->reason, job->done_ns, nodes);
+    return client_message_write(&message, record);
+}
+
+size_t job_cancelled_record(const struct job *job, uint64_t now_ns, uint16_t nodes, uint8_t *record)
+{
+    const struct client_message message = done_message(job, ENGINE_DONE_CANCELLED, now_ns, nodes);
+
     return client_message_write(&message, record);
 }
 

@@ -62,4 +62,7 @@ void job_take(struct job *job, const struct epoch_run_result *result);
 size_t job_record(struct job *job, const struct tokenizer *tokenizer, uint16_t nodes, uint8_t *record, uint32_t *tokens);
 void job_sent(struct job *job, uint32_t tokens);
 
+/* The last record of one that is given up now: what it has come to. Its size. */
+size_t job_cancelled_record(const struct job *job, uint64_t now_ns, uint16_t nodes, uint8_t *record);
+
 #endif

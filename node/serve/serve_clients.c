@@ -155,6 +155,16 @@ void serve_run_prompt_queue(struct server *server)
     }
 }
 
+/* Best effort: the client knows what it wanted to end, and may be gone. */
+static void tell_cancelled(struct server *server, const struct job *job)
+{
+    static uint8_t record[MESH_RECORD_BYTES_MAX];
+    const uint64_t now_ns = mesh_udp_now_ns();
+
+    mesh_sessions_send(server->sessions, now_ns, job->session, record,
+                       job_cancelled_record(job, now_ns, server->run != NULL ? server->run->count : 0, record));
+}
+
 static void cancel_session(struct server *server, uint32_t session, bool is_asked_for)
 {
     prompt_queue_drop(&server->prompt_queue, session);
@@ -166,6 +176,8 @@ static void cancel_session(struct server *server, uint32_t session, bool is_aske
             continue;
         if (!job->is_done)
             serve_record_cancelled(server, job, is_asked_for, is_in_engine);
+        if (is_asked_for && !job->is_done)
+            tell_cancelled(server, job);
         if (is_in_engine) {
             engine_cancel(server->run->engine, job->id);
             worker_pool_wake(&server->run->workers);
