@@ -98,6 +98,15 @@ ifneq ($(MICROHTTPD),)
 override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
 NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libmicrohttpd)
 endif
+# The HTTP API needs that, and jansson to read requests: optional in the same way.
+ifeq ($(origin JANSSON),undefined)
+JANSSON := $(shell $(PKG_CONFIG) --exists jansson 2>/dev/null && echo yes)
+endif
+API := $(and $(MICROHTTPD),$(JANSSON))
+ifneq ($(API),)
+override CPPFLAGS += -DMESH_HAVE_API $(shell $(PKG_CONFIG) --cflags jansson)
+NODE_LIBS += $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) jansson)
+endif
 # The dissector captures and reads files with libpcap; without libpcap only its parsers are built.
 ifeq ($(origin PCAP),undefined)
 PCAP := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && echo yes)
@@ -174,7 +183,7 @@ file_flags = $(FLAGS_$(basename $(notdir $(1))))
 
 LIBMESH_SRC := $(filter-out libmesh/program/% $(if $(TRACE),,libmesh/trace/%),$(wildcard libmesh/*/*.c))
 SHARED_SRC := $(wildcard libmesh/program/*.c)
-NODE_SRC := $(wildcard node/*.c node/*/*.c)
+NODE_SRC := $(filter-out $(if $(API),,node/api/%),$(wildcard node/*.c node/*/*.c))
 MONITOR_SRC := $(wildcard monitor/*.c)
 DISSECTOR_SRC := $(filter-out $(if $(PCAP),,dissector/capture.c),$(wildcard dissector/*.c))
 REPLAY_SRC := $(if $(TRACE),$(wildcard replay/*.c))
@@ -182,10 +191,11 @@ EXPLORE_SRC := $(wildcard tests/explore/*.c)
 CROSS_SRC := $(wildcard tests/cross/arith_digest.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 TRACE_TESTS := $(patsubst %,tests/unit/%,test_trace% test_replay% test_recording% test_monitor_trace.c trace_case.c diff_case.c)
-TEST_SRC := $(filter-out $(if $(TRACE),,$(TRACE_TESTS)) $(if $(PCAP),,tests/unit/test_verdicts.c),$(wildcard tests/unit/test_*.c))
+TEST_SRC := $(filter-out $(if $(TRACE),,$(TRACE_TESTS)) $(if $(PCAP),,tests/unit/test_verdicts.c) \
+	$(if $(API),,tests/unit/test_api%),$(wildcard tests/unit/test_*.c))
 TEST_HELP_SRC := $(filter-out tests/unit/test_% $(if $(TRACE),,$(TRACE_TESTS)),$(wildcard tests/unit/*.c))
 FUZZ_SRC := $(filter-out $(if $(TRACE),,$(patsubst %,tests/fuzz/fuzz_%.c,trace compact replay)) \
-	$(if $(and $(PCAP),$(TRACE)),,tests/fuzz/fuzz_dissect.c),$(wildcard tests/fuzz/fuzz_*.c))
+	$(if $(and $(PCAP),$(TRACE)),,tests/fuzz/fuzz_dissect.c) $(if $(API),,tests/fuzz/fuzz_api.c),$(wildcard tests/fuzz/fuzz_*.c))
 RUN_TESTS := $(filter-out tests/run/lib.sh,$(wildcard tests/run/*.sh))
 PUBLIC_HEADERS := $(wildcard libmesh/include/mesh/*.h)
 

@@ -11,6 +11,7 @@ int quantise_command(int argc, char *const *argv, struct fail *fail);
 int bench_command(int argc, char *const *argv, struct fail *fail);
 int serve_command(int argc, char *const *argv, struct fail *fail);
 int ask_command(int argc, char *const *argv, struct fail *fail);
+int api_command(int argc, char *const *argv, struct fail *fail);
 int status_command(int argc, char *const *argv, struct fail *fail);
 int train_command(int argc, char *const *argv, struct fail *fail);
 int plan_command(int argc, char *const *argv, struct fail *fail);

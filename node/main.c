@@ -19,6 +19,7 @@ static const struct command {
     {"run", "generate text on this machine, with one or more node processes", run_command},
     {"serve", "be a node of a cluster", serve_command},
     {"ask", "ask a running cluster to generate text", ask_command},
+    {"api", "answer requests of OpenAI's API over HTTP, by a running cluster", api_command},
     {"status", "show the members of a running cluster", status_command},
     {"plan", "show what every node would compute and hold", plan_command},
     {"inspect", "show the metadata and tensors of a GGUF file", inspect_command},

@@ -253,6 +253,11 @@ void json_double(struct json *json, const char *key, double number)
     value(json, key, isfinite(number) ? text : "null");
 }
 
+void json_null(struct json *json, const char *key)
+{
+    value(json, key, "null");
+}
+
 void json_bool(struct json *json, const char *key, bool is_true)
 {
     value(json, key, is_true ? "true" : "false");

@@ -43,6 +43,7 @@ void json_int(struct json *json, const char *key, int64_t number);
 void json_float(struct json *json, const char *key, float number);   /* reads back as the same float */
 void json_double(struct json *json, const char *key, double number); /* reads back as the same double */
 void json_bool(struct json *json, const char *key, bool is_true);
+void json_null(struct json *json, const char *key);
 
 /* The shortest decimal text (of those printf's %g makes) that reads back as the same number; "nan", "inf" or "-inf" for the others. */
 void json_float_text(float value, char out[JSON_NUMBER_MAX]);
