@@ -19,7 +19,7 @@ _mesh_node()
             ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'run serve ask status synth stories train quantize inspect plan bench keygen --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'run serve ask api status synth stories train quantize inspect plan bench keygen --help --version' -- "$word")
     elif [[ $word != -* && $command == bench ]]; then
         words=$("$program" bench --help 2>/dev/null </dev/null | sed -n 's/.*PART: //p' | tr '|' ' ')
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -1,3 +1,4 @@
+/* The system's form of an address. */
 #ifndef NODE_SOCKET_ADDRESS_H
 #define NODE_SOCKET_ADDRESS_H
 

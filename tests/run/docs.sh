@@ -156,7 +156,7 @@ for shell in zsh fish; do
     fi
     as_bash mesh-node ''
     as_bash mesh-node bench ''
-    for command in run serve ask status plan inspect synth stories train quantize bench keygen; do
+    for command in run serve ask api status plan inspect synth stories train quantize bench keygen; do
         as_bash mesh-node "$command" --
     done
     as_bash mesh-node quantize --type ''
@@ -206,10 +206,10 @@ if [ -x "$BIN/mesh-replay" ]; then
         "$("$BIN/mesh-replay" query --help | awk 'found && /^  / { print $1 } /^named queries:/ { found = 1 }' | sort)"
 fi
 if [ -x "$mesh_node" ]; then
-    named mesh-node < <(for command in run serve ask status synth stories train plan inspect quantize bench keygen; do
+    named mesh-node < <(for command in run serve ask api status synth stories train plan inspect quantize bench keygen; do
         "$mesh_node" $command --help </dev/null 2>/dev/null
     done)
-    named_in_section mesh-node run serve ask status synth stories train plan inspect quantize bench keygen
+    named_in_section mesh-node run serve ask api status synth stories train plan inspect quantize bench keygen
 else
     skip "the man page names every option that mesh-node --help prints" "mesh-node is not built"
 fi
