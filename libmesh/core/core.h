@@ -20,8 +20,6 @@
 #ifndef MESH_CORE_H
 #define MESH_CORE_H
 
-#include <assert.h>
-
 #include "mesh/mesh.h"
 #include "mesh/wire.h"
 #include "peer_clock.h"
@@ -350,18 +348,8 @@ void mesh_event_push(struct mesh *mesh, const struct mesh_event *event); /* ther
 void mesh_event_gather(struct mesh *mesh, enum mesh_event_type type, const struct mesh_slot *slot);
 
 /* ---- gather.c ---- */
-struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end); /* NULL: no gather with that end is open */
-/* Inline, as several passes over the ring are made for each datagram. */
-static inline struct mesh_slot *mesh_slot_at(struct mesh *mesh, uint64_t ordinal) /* it may be freed already */
-{
-    assert(ordinal < mesh->opened && mesh->opened - ordinal <= MESH_GATHERS_OPEN_MAX);
-    return &mesh->slots[ordinal % MESH_GATHERS_OPEN_MAX];
-}
-static inline uint64_t mesh_ordinal_first(const struct mesh *mesh) /* oldest ordinal that has a slot */
-{
-    return mesh->opened > MESH_GATHERS_OPEN_MAX ? mesh->opened - MESH_GATHERS_OPEN_MAX : 0;
-}
-const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token);                           /* (row_words) its bits */
+struct mesh_slot *mesh_slot_find(struct mesh *mesh, uint64_t end);           /* NULL: no gather with that end is open */
+const uint64_t *mesh_slot_row(const struct mesh_slot *slot, unsigned token); /* (row_words) its bits */
 size_t mesh_slot_row_bytes(const struct mesh_slot *slot, unsigned block_first, unsigned block_count);  /* of one token's data */
 bool mesh_range_meet(const struct mesh_range *a, const struct mesh_range *b, struct mesh_range *both); /* they have blocks in common */
 bool mesh_ranges_are_disjoint(const struct mesh_range *ranges, unsigned count);

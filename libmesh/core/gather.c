@@ -6,6 +6,7 @@
 #include "tap.h"
 
 #include "bits.h"
+#include "ring.h"
 
 #include <assert.h>
 #include <string.h>

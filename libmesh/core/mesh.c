@@ -1,6 +1,7 @@
 /* The endpoint: its configuration and memory, the path of a received datagram, and time.
  *
  * Invariant: a datagram is checked completely before any of it is believed; until then no protocol state changes. */
+#include "ring.h"
 #include "tap.h"
 
 #include <assert.h>

@@ -6,6 +6,7 @@
 #include "core.h"
 
 #include "bits.h"
+#include "ring.h"
 
 #include <assert.h>
 

@@ -214,7 +214,7 @@ int mesh_udp_receiver_run(struct mesh_udp_receiver *receiver, struct mesh *mesh,
 {
     const bool is_lab = mesh_udp_lab_is_on(&receiver->lab);
     /* A polling caller mostly waits for one tile. It gets the first datagram alone, and others when it polls again: to find that there is
-     * no second one takes the kernel 0.2 us. A lab's delays need the time of arrival, which only messages carry; there empty_poll_ns is 0. */
+     * no second one takes the kernel 0.2 us. With a lab, whose delays need the times of arrival, nobody is taken for one. */
     const unsigned most = udp_receiver_is_polled(receiver, now_ns) ? 1 : UDP_BATCH;
     int taken = 0, count = UDP_BATCH;
 
