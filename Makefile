@@ -99,9 +99,7 @@ override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(shell $(PKG_CONFIG) --cflags libmi
 NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libmicrohttpd)
 endif
 # The HTTP API needs that, and jansson to read requests: optional in the same way.
-ifeq ($(origin JANSSON),undefined)
-JANSSON := $(shell $(PKG_CONFIG) --exists jansson 2>/dev/null && echo yes)
-endif
+JANSSON ?= $(shell $(PKG_CONFIG) --exists jansson 2>/dev/null && echo yes)
 API := $(and $(MICROHTTPD),$(JANSSON))
 ifneq ($(API),)
 override CPPFLAGS += -DMESH_HAVE_API $(shell $(PKG_CONFIG) --cflags jansson)
@@ -239,8 +237,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(call file_flags,$<) -MMD -MP -c -o $@ $<
 
 INTERNAL := $(LIBMESH_SRC) $(NODE_SRC) $(REPLAY_SRC) $(TEST_SRC) $(TEST_HELP_SRC) $(EXPLORE_SRC) $(CROSS_SRC) $(BENCH_SRC) $(FUZZ_SRC)
-# For headers of other folders: "libmesh/FOLDER/HEADER.h", "node/FOLDER/HEADER.h".
-$(call obj,$(INTERNAL)): override CPPFLAGS += -I.
+$(call obj,$(INTERNAL)): override CPPFLAGS += -I. # "libmesh/FOLDER/HEADER.h", "node/FOLDER/HEADER.h"
 
 $(BUILD)/monitor/screen.o: override CPPFLAGS += $(NCURSES_CFLAGS)
 

@@ -1,3 +1,4 @@
+/* What a client of a cluster needs to speak to it: the options --key and --security. */
 #ifndef NODE_CLIENT_KEY_H
 #define NODE_CLIENT_KEY_H
 

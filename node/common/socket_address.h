@@ -1,3 +1,4 @@
+/* Addresses of the mesh as the system calls for sockets take them. */
 /* The system's form of an address. */
 #ifndef NODE_SOCKET_ADDRESS_H
 #define NODE_SOCKET_ADDRESS_H

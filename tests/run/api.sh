@@ -75,7 +75,8 @@ http POST /v1/completions '{"model":"stories-q8_0","prompt":"Once upon a time","
 expect "a text is completed" 200 '"object":"text_completion"'
 check_equal "with the same words" "$(member text)" "$expected"
 expect "and what it took" 200 '"finish_reason":"length"}],"usage":{"prompt_tokens":5,"completion_tokens":30,"total_tokens":35}'
-http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":30,"temperature":0,"stream":true,"stream_options":{"include_usage":true}}'
+http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":30,"temperature":0,"stream":true,
+    "stream_options":{"include_usage":true}}'
 expect "a stream ends as streams do" 200 'data: [DONE]'
 check_equal "and has the same words" "$(pieces text)" "$expected"
 check_equal "in more than one piece" "$(($(grep -c '^data: {' "$answer") > 10))" 1
@@ -112,8 +113,8 @@ http POST /v1/completions "{\"prompt\":\"$(head -c 20000 /dev/zero | tr '\0' x)\
 expect "what is longer than the context" 400 'context'
 head -c 1100000 /dev/zero | tr '\0' x >"$tmp/large"
 exec 9<>"/dev/tcp/127.0.0.1/$api_port"
-{ printf 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1100000\r\nConnection: close\r\n\r\n' &&
-    cat "$tmp/large"; } >&9
+printf 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n' >&9
+{ printf 'Content-Length: 1100000\r\n\r\n' && cat "$tmp/large"; } >&9
 timeout 20 cat <&9 | tr -d '\r' >"$answer"
 exec 9>&-
 expect "a body that no request needs" 413 'has more than'

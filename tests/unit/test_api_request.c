@@ -143,80 +143,80 @@ static void a_limit_of_tokens_has_two_names_in_a_conversation(void **state)
     api_request_release(&request);
 }
 
+static const struct {
+    bool is_chat;
+    const char *body, *param, *code;
+} wrong[] = {
+    {false, "", NULL, NULL},
+    {false, "{", NULL, NULL},
+    {false, "{\"prompt\":\"\xff\"}", NULL, NULL},
+    {false, "{\"prompt\":\"x\",\"prompt\":\"y\"}", NULL, NULL},
+    {false, "[]", NULL, NULL},
+    {false, "7", NULL, NULL},
+    {false, "{}", "prompt", NULL},
+    {false, "{\"prompt\":7}", "prompt", NULL},
+    {false, "{\"prompt\":[]}", "prompt", NULL},
+    {false, "{\"prompt\":[\"x\",\"y\"]}", "prompt", NULL},
+    {false, "{\"prompt\":[1,-1]}", "prompt", NULL},
+    {false, "{\"prompt\":[1,2147483648]}", "prompt", NULL},
+    {false, "{\"prompt\":[1,\"x\"]}", "prompt", NULL},
+    {false, "{\"prompt\":\"x\",\"max_tokens\":0}", "max_tokens", NULL},
+    {false, "{\"prompt\":\"x\",\"max_tokens\":1.5}", "max_tokens", NULL},
+    {false, "{\"prompt\":\"x\",\"max_tokens\":\"5\"}", "max_tokens", NULL},
+    {false, "{\"prompt\":\"x\",\"temperature\":2.1}", "temperature", NULL},
+    {false, "{\"prompt\":\"x\",\"temperature\":\"hot\"}", "temperature", NULL},
+    {false, "{\"prompt\":\"x\",\"top_p\":0}", "top_p", NULL},
+    {false, "{\"prompt\":\"x\",\"top_p\":1e-60}", "top_p", NULL},
+    {false, "{\"prompt\":\"x\",\"top_k\":-1}", "top_k", NULL},
+    {false, "{\"prompt\":\"x\",\"min_p\":0.99999999999}", "min_p", NULL},
+    {false, "{\"prompt\":\"x\",\"repeat_penalty\":0}", "repeat_penalty", NULL},
+    {false, "{\"prompt\":\"x\",\"presence_penalty\":3}", "presence_penalty", NULL},
+    {false, "{\"prompt\":\"x\",\"frequency_penalty\":-3}", "frequency_penalty", NULL},
+    {false, "{\"prompt\":\"x\",\"seed\":0.5}", "seed", NULL},
+    {false, "{\"prompt\":\"x\",\"stop\":\"\"}", "stop", NULL},
+    {false, "{\"prompt\":\"x\",\"stop\":7}", "stop", NULL},
+    {false, "{\"prompt\":\"x\",\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]}", "stop", NULL},
+    {false, "{\"prompt\":\"x\",\"stream\":1}", "stream", NULL},
+    {false, "{\"prompt\":\"x\",\"stream_options\":{\"include_usage\":true}}", "stream_options", NULL},
+    {false, "{\"prompt\":\"x\",\"stream\":true,\"stream_options\":7}", "stream_options", NULL},
+    {false, "{\"prompt\":\"x\",\"stream\":true,\"stream_options\":{\"include_usage\":7}}", "include_usage", NULL},
+    {false, "{\"prompt\":\"x\",\"model\":7}", "model", NULL},
+    {false, "{\"prompt\":\"x\",\"n\":2}", "n", "unsupported"},
+    {false, "{\"prompt\":\"x\",\"n\":true}", "n", "unsupported"},
+    {false, "{\"prompt\":\"x\",\"best_of\":2}", "best_of", "unsupported"},
+    {false, "{\"prompt\":\"x\",\"logprobs\":1}", "logprobs", "unsupported"},
+    {false, "{\"prompt\":\"x\",\"echo\":true}", "echo", "unsupported"},
+    {false, "{\"prompt\":\"x\",\"suffix\":\"y\"}", "suffix", "unsupported"},
+    {false, "{\"prompt\":\"x\",\"logit_bias\":{\"5\":1}}", "logit_bias", "unsupported"},
+    {true, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":[{}]}", "tools", "unsupported"},
+    {true, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":{\"type\":\"json_object\"}}", "response_format",
+     "unsupported"},
+    {true, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":7}", "response_format", "unsupported"},
+    {true, "{\"prompt\":\"x\"}", "messages", NULL},
+    {true, "{\"messages\":[]}", "messages", NULL},
+    {true, "{\"messages\":\"x\"}", "messages", NULL},
+    {true, "{\"messages\":[7]}", "messages", NULL},
+    {true, "{\"messages\":[{\"content\":\"x\"}]}", "messages", NULL},
+    {true, "{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", "messages", NULL},
+    {true, "{\"messages\":[{\"role\":\"user\"}]}", "messages", NULL},
+    {true, "{\"messages\":[{\"role\":\"user\",\"content\":7}]}", "messages", NULL},
+    {true, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}", "messages", "unsupported"},
+    {true, "{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}", "messages", NULL},
+    {true, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}]}", "messages", NULL},
+};
+
 static void what_is_wrong_is_refused_by_its_name(void **state)
 {
-    static const struct {
-        bool is_chat;
-        const char *body, *param, *code;
-    } cases[] = {
-        {false, "", NULL, NULL},
-        {false, "{", NULL, NULL},
-        {false, "{\"prompt\":\"\xff\"}", NULL, NULL},
-        {false, "{\"prompt\":\"x\",\"prompt\":\"y\"}", NULL, NULL},
-        {false, "[]", NULL, NULL},
-        {false, "7", NULL, NULL},
-        {false, "{}", "prompt", NULL},
-        {false, "{\"prompt\":7}", "prompt", NULL},
-        {false, "{\"prompt\":[]}", "prompt", NULL},
-        {false, "{\"prompt\":[\"x\",\"y\"]}", "prompt", NULL},
-        {false, "{\"prompt\":[1,-1]}", "prompt", NULL},
-        {false, "{\"prompt\":[1,2147483648]}", "prompt", NULL},
-        {false, "{\"prompt\":[1,\"x\"]}", "prompt", NULL},
-        {false, "{\"prompt\":\"x\",\"max_tokens\":0}", "max_tokens", NULL},
-        {false, "{\"prompt\":\"x\",\"max_tokens\":1.5}", "max_tokens", NULL},
-        {false, "{\"prompt\":\"x\",\"max_tokens\":\"5\"}", "max_tokens", NULL},
-        {false, "{\"prompt\":\"x\",\"temperature\":2.1}", "temperature", NULL},
-        {false, "{\"prompt\":\"x\",\"temperature\":\"hot\"}", "temperature", NULL},
-        {false, "{\"prompt\":\"x\",\"top_p\":0}", "top_p", NULL},
-        {false, "{\"prompt\":\"x\",\"top_p\":1e-60}", "top_p", NULL},
-        {false, "{\"prompt\":\"x\",\"top_k\":-1}", "top_k", NULL},
-        {false, "{\"prompt\":\"x\",\"min_p\":0.99999999999}", "min_p", NULL},
-        {false, "{\"prompt\":\"x\",\"repeat_penalty\":0}", "repeat_penalty", NULL},
-        {false, "{\"prompt\":\"x\",\"presence_penalty\":3}", "presence_penalty", NULL},
-        {false, "{\"prompt\":\"x\",\"frequency_penalty\":-3}", "frequency_penalty", NULL},
-        {false, "{\"prompt\":\"x\",\"seed\":0.5}", "seed", NULL},
-        {false, "{\"prompt\":\"x\",\"stop\":\"\"}", "stop", NULL},
-        {false, "{\"prompt\":\"x\",\"stop\":7}", "stop", NULL},
-        {false, "{\"prompt\":\"x\",\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]}", "stop", NULL},
-        {false, "{\"prompt\":\"x\",\"stream\":1}", "stream", NULL},
-        {false, "{\"prompt\":\"x\",\"stream_options\":{\"include_usage\":true}}", "stream_options", NULL},
-        {false, "{\"prompt\":\"x\",\"stream\":true,\"stream_options\":7}", "stream_options", NULL},
-        {false, "{\"prompt\":\"x\",\"stream\":true,\"stream_options\":{\"include_usage\":7}}", "include_usage", NULL},
-        {false, "{\"prompt\":\"x\",\"model\":7}", "model", NULL},
-        {false, "{\"prompt\":\"x\",\"n\":2}", "n", "unsupported"},
-        {false, "{\"prompt\":\"x\",\"n\":true}", "n", "unsupported"},
-        {false, "{\"prompt\":\"x\",\"best_of\":2}", "best_of", "unsupported"},
-        {false, "{\"prompt\":\"x\",\"logprobs\":1}", "logprobs", "unsupported"},
-        {false, "{\"prompt\":\"x\",\"echo\":true}", "echo", "unsupported"},
-        {false, "{\"prompt\":\"x\",\"suffix\":\"y\"}", "suffix", "unsupported"},
-        {false, "{\"prompt\":\"x\",\"logit_bias\":{\"5\":1}}", "logit_bias", "unsupported"},
-        {true, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":[{}]}", "tools", "unsupported"},
-        {true, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":{\"type\":\"json_object\"}}", "response_format",
-         "unsupported"},
-        {true, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":7}", "response_format", "unsupported"},
-        {true, "{\"prompt\":\"x\"}", "messages", NULL},
-        {true, "{\"messages\":[]}", "messages", NULL},
-        {true, "{\"messages\":\"x\"}", "messages", NULL},
-        {true, "{\"messages\":[7]}", "messages", NULL},
-        {true, "{\"messages\":[{\"content\":\"x\"}]}", "messages", NULL},
-        {true, "{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", "messages", NULL},
-        {true, "{\"messages\":[{\"role\":\"user\"}]}", "messages", NULL},
-        {true, "{\"messages\":[{\"role\":\"user\",\"content\":7}]}", "messages", NULL},
-        {true, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}", "messages", "unsupported"},
-        {true, "{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}", "messages", NULL},
-        {true, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}]}", "messages", NULL},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (read_text(cases[i].is_chat, cases[i].body) == 0)
-            fail_msg("accepted: %s", cases[i].body);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (read_text(wrong[i].is_chat, wrong[i].body) == 0)
+            fail_msg("accepted: %s", wrong[i].body);
         assert_int_equal(error.status, API_BAD_REQUEST);
         assert_true(error.text[0] != '\0');
-        if (cases[i].param == NULL ? error.param != NULL : error.param == NULL || strcmp(error.param, cases[i].param) != 0)
-            fail_msg("%s: %s: %s", cases[i].body, error.param, error.text);
-        if (cases[i].code == NULL ? error.code != NULL : error.code == NULL || strcmp(error.code, cases[i].code) != 0)
-            fail_msg("%s: %s: %s", cases[i].body, error.code, error.text);
+        if (wrong[i].param == NULL ? error.param != NULL : error.param == NULL || strcmp(error.param, wrong[i].param) != 0)
+            fail_msg("%s: %s: %s", wrong[i].body, error.param, error.text);
+        if (wrong[i].code == NULL ? error.code != NULL : error.code == NULL || strcmp(error.code, wrong[i].code) != 0)
+            fail_msg("%s: %s: %s", wrong[i].body, error.code, error.text);
         assert_null(request.text);
     }
 }
