@@ -147,7 +147,7 @@ static bool is_said(const struct fleet_event *trouble, const struct fleet_event 
     return false;
 }
 
-/* Troubles with the network that nodes themselves report, and have not reported as mended. */
+/* Troubles that nodes themselves report, and have not reported as mended. */
 static void find_troubles(struct findings_list *list)
 {
     const struct fleet_event *events[FLEET_EVENTS], *said[FINDINGS_MAX];

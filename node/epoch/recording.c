@@ -210,6 +210,22 @@ void recording_watch(struct recording *recording)
         log_line("--record %s: can be written again; %" PRIu64 " entries are missing", path, stats.recorder.lost);
 }
 
+bool recording_is_failing(struct recording *recording, char cause[RECORDING_CAUSE_BYTES])
+{
+    struct mesh_recording_stats stats;
+    enum disk_state state;
+
+    if (recording == NULL)
+        return false;
+    mesh_recording_get_stats(recording->trace, &stats);
+    state = disk_state(&stats.recorder);
+    if (state == DISK_WORKS)
+        return false;
+    snprintf(cause, RECORDING_CAUSE_BYTES, ": %s (%.200s)",
+             state == DISK_HANGS ? "its disk does not respond: check it" : stats.recorder.why, mesh_recording_path(recording->trace));
+    return true;
+}
+
 void recording_figures(struct recording *recording, struct recording_figures *figures)
 {
     struct mesh_recording_stats stats;

@@ -69,6 +69,10 @@ void recording_help(struct recording *recording);
 /* Report once when the disk does not take what is recorded, or does not respond, and when it does again. Call from time to time. */
 void recording_watch(struct recording *recording);
 
+/* While that is so: why, and what to do, in cause, which ends a sentence: ": ...". */
+enum { RECORDING_CAUSE_BYTES = 420 };
+bool recording_is_failing(struct recording *recording, char cause[RECORDING_CAUSE_BYTES]);
+
 /* For status, under these names, and for /metrics. Counters equal those of the completed trace: over all of its files. */
 /* clang-format off */
 /*    name                metric                                    kind     meaning */

@@ -241,7 +241,7 @@ static int loop(struct server *server, struct fail *fail)
         if (server->http != NULL)
             http_metrics_run(server->http);
         serve_send_outside(server);
-        recording_watch(server->recording);
+        serve_record_watch(server);
         if (serve_key_log_has_gap(server))
             serve_log(server, "key log %.200s: keys are missing: %s", server->config->key_log, strerror(server->key_log.error));
         rest(server, seen);

@@ -106,6 +106,21 @@ void serve_record_close(struct server *server, const volatile sig_atomic_t *sign
     free(closing);
 }
 
+/* ---- its disk ---- */
+
+/* recording_watch tells the log. */
+void serve_record_watch(struct server *server)
+{
+    static const char what[] = "the recording cannot be written";
+    char cause[RECORDING_CAUSE_BYTES];
+
+    recording_watch(server->recording);
+    if (!recording_is_failing(server->recording, cause))
+        serve_trouble_over(server, TROUBLE_RECORDING, NULL);
+    else if (troubles_begin(&server->troubles, mesh_udp_now_ns(), TROUBLE_RECORDING, NULL, what, cause) != NULL)
+        serve_note(server, MESH_NODE_EVENT_TROUBLE, MESH_TELEMETRY_NOBODY, NULL, "%s%s", what, cause);
+}
+
 /* ---- what there is to record ---- */
 
 static void record_request(struct server *server, const struct job *job)

@@ -130,6 +130,7 @@ uint32_t serve_flags(const struct server *server);
 enum { SERVE_RECORD_NS = 225000000 /* minimum between two reports */ };
 int serve_record_open(struct server *server, struct fail *fail);
 void serve_record_close(struct server *server, const volatile sig_atomic_t *signals); /* after a further signal, not all may be stored */
+void serve_record_watch(struct server *server);
 void serve_record_asked(struct server *server, const struct job *job);
 void serve_record_cancelled(struct server *server, const struct job *job, bool is_asked_for, bool is_in_engine); /* which reports its end */
 void serve_record_result(struct server *server, const struct epoch_run_result *result);

@@ -354,8 +354,6 @@ static void print_waiting(const struct serve_status *status, FILE *stream)
 
 static void print_recording(const struct recording_figures *recorded, FILE *stream)
 {
-    if (recorded->is_failing != 0)
-        fputs("\nrecording: its disk does not take it: see the log", stream);
     if (recorded->entries_lost > 0)
         fprintf(stream, "\nrecording: %llu entries are missing", (unsigned long long)recorded->entries_lost);
 }

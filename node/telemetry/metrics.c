@@ -133,7 +133,7 @@ static void write_troubles(FILE *out, const struct troubles *troubles)
 {
     char labels[LABELS_BYTES];
 
-    write_head(out, MESH_METRIC_TROUBLES, "gauge", "Network troubles that the node knows of now, by kind");
+    write_head(out, MESH_METRIC_TROUBLES, "gauge", "Troubles that the node knows of now, by kind");
     for (unsigned kind = 0; kind < TROUBLE_KINDS; kind++) {
         snprintf(labels, sizeof labels, "{trouble=\"%s\"}", trouble_name((enum trouble_kind)kind));
         write_value(out, MESH_METRIC_TROUBLES, labels, troubles_count(troubles, (enum trouble_kind)kind));

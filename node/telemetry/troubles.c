@@ -8,7 +8,7 @@ static const char *const names[TROUBLE_KINDS] = {
     [TROUBLE_UNREACHABLE] = "unreachable", [TROUBLE_ADDRESS] = "address",
     [TROUBLE_ISOLATED] = "isolated",       [TROUBLE_MTU] = "mtu",
     [TROUBLE_BLACK_HOLE] = "black_hole",   [TROUBLE_DUPLICATE] = "duplicate_address",
-    [TROUBLE_FLAPPING] = "flapping",
+    [TROUBLE_FLAPPING] = "flapping",       [TROUBLE_RECORDING] = "recording",
 };
 
 const char *trouble_name(enum trouble_kind kind)

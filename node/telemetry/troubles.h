@@ -1,5 +1,5 @@
-/* Network troubles that this node knows of now. Each is logged once when it begins and once when it ends; meanwhile `status`, /health and
- * /metrics show it. */
+/* Troubles that this node knows of now, of the network and of its recording. Each is logged once when it begins and once when it ends;
+ * meanwhile `status`, /health and /metrics show it. */
 #ifndef NODE_TROUBLES_H
 #define NODE_TROUBLES_H
 
@@ -19,6 +19,7 @@ enum trouble_kind {
     TROUBLE_BLACK_HOLE,  /* large datagrams to or from a member vanish, and nothing reports it (a path MTU black hole) */
     TROUBLE_DUPLICATE,   /* two machines have one address */
     TROUBLE_FLAPPING,    /* a member is lost and comes back again and again */
+    TROUBLE_RECORDING,   /* what --record should store is not stored: its disk is full, fails or does not respond */
     TROUBLE_KINDS
 };
 
@@ -44,7 +45,8 @@ struct troubles {
     unsigned unlisted_count;
 };
 
-/* One word for counters and JSON: "unreachable", "address", "isolated", "mtu", "black_hole", "duplicate_address", "flapping". */
+/* One word for counters and JSON: "unreachable", "address", "isolated", "mtu", "black_hole", "duplicate_address", "flapping",
+ * "recording". */
 const char *trouble_name(enum trouble_kind kind);
 
 /* Begins a trouble, or updates the text of one that persists. what: the sentence's first part, which names it; rest: cause and remedy.

@@ -289,19 +289,30 @@ cat >"$tmp/served.sh" <<END
 . tests/run/lib.sh
 mount -t tmpfs -o size=3m none '$tmp/full' || exit 77
 address=127.0.0.1:\$(free_port)
-background '$mesh_node' serve -m $model -t 1 --listen \$address --record '$tmp/full/S.db' --record-prompts 2>'$tmp/served-log'
+metrics=(--metrics 127.0.0.1:0)
+'$mesh_node' serve -m $model --listen 127.0.0.1:0 --metrics 192.0.2.1:1 2>&1 | grep -q 'built without libmicrohttpd' && metrics=()
+background '$mesh_node' serve -m $model -t 1 --listen \$address --record '$tmp/full/S.db' --record-prompts "\${metrics[@]}" \
+    2>'$tmp/served-log'
 node=\$background_pid
 ask() { timeout 60 '$mesh_node' ask --to \$address -p 'Once upon a time' --temp 0 --ignore-eos -n 100 --digest; }
-status() { '$mesh_node' status --to \$address | grep -c 'recording: its disk does not take it: see the log'; }
+status() { '$mesh_node' status --to \$address | grep -c '^trouble: the recording cannot be written: .*the disk is full: make room'; }
+told() { # what /health and /metrics say of the recording
+    { http_ask '$tmp/served-log' GET /health && http_ask '$tmp/served-log' GET /metrics; } 2>/dev/null |
+        grep -oE '^HTTP/1.1 [0-9]*|"troubles":.("the recording cannot be written: )?|^mesh_troubles.trouble="recording". .'
+}
+events() { '$mesh_node' status --to \$address --telemetry 1 | grep -oE '"happened":1[45],.*"text":"the recording cannot be written'; }
 wait_until 20 ask
 for _ in {1..400}; do
     ask >'$tmp/served-answer' 2>/dev/null || break
     ! grep -q 'the disk is full: make room' '$tmp/served-log' || break
 done
 status >'$tmp/served-status'
+told >'$tmp/served-told'
 mount -o remount,size=60m '$tmp/full'
 wait_until 20 grep -q 'can be written again' '$tmp/served-log'
 status >>'$tmp/served-status'
+told >>'$tmp/served-told'
+events >'$tmp/served-events'
 kill \$node
 wait \$node
 echo \$? >'$tmp/served-code'
@@ -320,6 +331,16 @@ case $code in
     check_same "$what" "$tmp/served-answer" "$tmp/whole"
     check_contains "it says that the disk is full, with the remedy" "$tmp/served-log" "the disk is full: make room"
     check_equal "its status says so, until there is room" "$(tr '\n' ' ' <"$tmp/served-status")" "1 0 "
+    if [ -s "$tmp/served-told" ]; then
+        printf '%s\n' 'HTTP/1.1 200' '"troubles":["the recording cannot be written: ' \
+            'HTTP/1.1 200' 'mesh_troubles{trouble="recording"} 1' 'HTTP/1.1 200' '"troubles":[' \
+            'HTTP/1.1 200' 'mesh_troubles{trouble="recording"} 0' >"$tmp/served-expected"
+        check_same "so do /health and /metrics" "$tmp/served-told" "$tmp/served-expected"
+    else
+        skip "so do /health and /metrics" "mesh-node was built without libmicrohttpd"
+    fi
+    check_equal "watchers are told, also when it is over" "$(grep -oE '"happened":1[45]' "$tmp/served-events" | sort -u)" \
+        '"happened":14'$'\n''"happened":15'
     check_contains "when there is room it records again" "$tmp/served-log" "can be written again"
     check_equal "it ends with exit code 0, and what it recorded is the same when run again" "$(tr '\n' ' ' <"$tmp/served-code")" "0 0 "
     ;;

@@ -72,7 +72,7 @@ enum mesh_node_event {
     MESH_NODE_EVENT_LEAVING,
     MESH_NODE_EVENT_REQUEST_FAILED,
     MESH_NODE_EVENT_SHORT,   /* the epoch's members have too little memory for the model */
-    MESH_NODE_EVENT_TROUBLE, /* something is wrong with the network: what, why, what to do */
+    MESH_NODE_EVENT_TROUBLE, /* something is wrong, mostly with the network: what, why, what to do */
     MESH_NODE_EVENT_MENDED,  /* a trouble is over; the text is how the trouble's begins */
     MESH_NODE_EVENTS
 };
