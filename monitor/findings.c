@@ -237,7 +237,7 @@ static void find_notes(struct findings_list *list)
 {
     char text[FINDING_BYTES];
 
-    for (int i = 0; node_note(list->fleet, i, text); i++)
+    for (int i = 0; node_note(list, i, text); i++)
         findings_add(list, STYLE_NORMAL, "%s", text);
 }
 

@@ -2,9 +2,9 @@
 #ifndef MONITOR_NODE_NOTE_H
 #define MONITOR_NODE_NOTE_H
 
-#include "findings.h"
+#include "findings_list.h"
 
-/* The sentence of that index, from 0; false: there are no more. */
-bool node_note(const struct fleet *fleet, int index, char out[FINDING_BYTES]);
+/* The sentence of that index, from 0, at the list's tick; false: there are no more. */
+bool node_note(const struct findings_list *list, int index, char out[FINDING_BYTES]);
 
 #endif

@@ -69,11 +69,12 @@ bool ui_matches(const char *text, const char *pattern)
     return false;
 }
 
-bool ui_node_matches(const struct fleet_node *node, const char *pattern)
+bool ui_node_matches(const struct fleet *fleet, int node, uint64_t tick, const char *pattern)
 {
     char text[MESH_ADDR_TEXT_BYTES + 32], rank[8];
 
-    snprintf(text, sizeof text, "%s %s %s", fleet_rank_text(node, rank), node->address, fleet_state_name(node->state));
+    snprintf(text, sizeof text, "%s %s %s", fleet_rank_text_at(fleet, node, tick, rank), fleet->nodes[node].address,
+             fleet_state_name(fleet_state_at(fleet, node, tick)));
     return ui_matches(text, pattern);
 }
 
@@ -88,7 +89,7 @@ int ui_nodes(const struct ui *ui, const struct fleet *fleet, int nodes[FLEET_NOD
     ui_tick(ui, fleet, &tick);
     all_count = fleet_order_at(fleet, tick, all);
     for (int i = 0; i < all_count; i++)
-        if (ui_node_matches(&fleet->nodes[all[i]], ui->filter)) {
+        if (ui_node_matches(fleet, all[i], tick, ui->filter)) {
             rows[count] = columns_row(fleet, all[i], tick);
             sorted[count] = &rows[count];
             count++;

@@ -73,7 +73,7 @@ int ui_nodes(const struct ui *ui, const struct fleet *fleet, int nodes[FLEET_NOD
 
 /* Does the text contain what was typed? ASCII letters match in either case; an empty pattern matches. */
 bool ui_matches(const char *text, const char *pattern);
-bool ui_node_matches(const struct fleet_node *node, const char *pattern); /* its rank, address and state */
+bool ui_node_matches(const struct fleet *fleet, int node, uint64_t tick, const char *pattern); /* its address; its rank and state then */
 
 /* The selected node, else the first; FLEET_NOBODY: there is none. */
 int ui_selected(const struct ui *ui, const struct fleet *fleet);

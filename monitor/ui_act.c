@@ -120,9 +120,11 @@ static void search_next(struct ui *ui, const struct fleet *fleet)
 {
     int nodes[FLEET_NODES_MAX];
     const int count = ui_nodes(ui, fleet, nodes), at = index_of(nodes, count, ui_selected(ui, fleet));
+    uint64_t tick;
 
+    ui_tick(ui, fleet, &tick);
     for (int i = 1; i <= count && ui->search[0] != '\0'; i++)
-        if (ui_node_matches(&fleet->nodes[nodes[(at + i) % count]], ui->search)) {
+        if (ui_node_matches(fleet, nodes[(at + i) % count], tick, ui->search)) {
             ui->selected = nodes[(at + i) % count];
             return;
         }

@@ -7,7 +7,7 @@
 #include "view.h"
 
 struct request_row {
-    const struct fleet *fleet;
+    const struct view *view;
     const struct fleet_request *request;
 };
 
@@ -27,11 +27,9 @@ static void draw_id(const void *row, const struct table_cell *cell)
 static void draw_node(const void *row, const struct table_cell *cell)
 {
     const struct request_row *r = row;
-    char name[8] = "?";
+    char name[8];
 
-    if (r->request->node >= 0)
-        fleet_rank_text(&r->fleet->nodes[r->request->node], name);
-    table_text(cell, true, cell->style, name);
+    table_text(cell, true, cell->style, view_name(r->view, r->request->node, name));
 }
 
 static void draw_state(const void *row, const struct table_cell *cell)
@@ -139,7 +137,7 @@ static int list_requests(const struct view *view, struct request_row rows[FLEET_
 
         if (!request->is_used || !ui_matches(fleet_request_state(request), view->ui->filter))
             continue;
-        rows[count] = (struct request_row){view->fleet, request};
+        rows[count] = (struct request_row){view, request};
         sorted[count] = &rows[count];
         count++;
     }

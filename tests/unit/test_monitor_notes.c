@@ -93,6 +93,21 @@ static void of_what_lab_does_to_several_nodes_one_sentence_is_said(void **state)
     assert_true(place_of(c, 0, "--lab drops 2.0 % of what is sent to all nodes.") > 0);
 }
 
+/* When node 1 dies, nodes 2 and 3 become ranks 1 and 2. */
+static void in_the_past_notes_are_of_the_nodes_and_ranks_of_then(void **state)
+{
+    struct monitor_case *c = *state;
+
+    c->made.node[1].lab_loss_ppm = c->made.node[3].lab_loss_ppm = 20000;
+    monitor_case_run(c, 12);
+    c->made.is_dead[1] = true;
+    made_new_epoch(&c->made);
+    c->made.node[3].lab_loss_ppm = 20000;
+    monitor_case_run(c, 12);
+    assert_true(place_of(c, 0, "--lab drops 2.0 % of what is sent to node 2.") > 0);
+    assert_true(place_of(c, 13, "--lab drops 2.0 % of what is sent to nodes 1, 3.") > 0);
+}
+
 static void what_lab_drops_is_no_fault_of_a_cable(void **state)
 {
     struct monitor_case *c = *state;
@@ -332,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_the_nodes_do_comes_before_notes, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(nodes_are_named_in_the_order_of_their_ranks, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(of_what_lab_does_to_several_nodes_one_sentence_is_said, monitor_case_open, monitor_case_close),
+        cmocka_unit_test_setup_teardown(in_the_past_notes_are_of_the_nodes_and_ranks_of_then, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(what_lab_drops_is_no_fault_of_a_cable, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(less_than_a_second_is_not_0_s, monitor_case_open, monitor_case_close),
         cmocka_unit_test_setup_teardown(an_epoch_began_that_long_before_the_time_that_is_shown, monitor_case_open, monitor_case_close),

@@ -11,6 +11,7 @@
 #include "monitor/ui.h"
 #include "monitor/view.h"
 #include "tests/unit/monitor_case.h"
+#include "tests/unit/screen_golden.h"
 
 struct world {
     struct monitor_case c;
@@ -172,6 +173,47 @@ static void paused_it_shows_the_past_while_data_go_on(void **state)
     assert_true(w->ui.is_paused);
 }
 
+/* When node 1 dies, nodes 2 and 3 become ranks 1 and 2. */
+static void in_the_past_nodes_are_found_by_the_ranks_and_states_of_then(void **state)
+{
+    struct world *w = *state;
+    const int third = monitor_case_node(&w->c, 2), fourth = monitor_case_node(&w->c, 3);
+    int nodes[FLEET_NODES_MAX];
+
+    w->c.made.is_dead[1] = true;
+    made_new_epoch(&w->c.made);
+    monitor_case_run(&w->c, 12);
+    keys(w, "\\3 1\n");
+    assert_int_equal(ui_nodes(&w->ui, &w->c.fleet, nodes), 0);
+    keys(w, "\\\b\b\bdead\n");
+    assert_int_equal(ui_nodes(&w->ui, &w->c.fleet, nodes), 1);
+    ui_act(&w->ui, &w->c.fleet, ACTION_EARLIER, 13);
+    assert_int_equal(ui_nodes(&w->ui, &w->c.fleet, nodes), 0);
+    keys(w, "\\\b\b\b\b3 1\n");
+    assert_int_equal(ui_nodes(&w->ui, &w->c.fleet, nodes), 1);
+    assert_int_equal(nodes[0], fourth);
+    keys(w, "\\\b\b\b\n/2 1\n");
+    assert_int_equal(w->ui.selected, third);
+}
+
+static void a_request_entered_at_the_rank_of_the_time_that_is_shown(void **state)
+{
+    struct world *w = *state;
+    static char text[SCREEN_TEXT_BYTES + 1];
+    const struct screen_time time = {made_now_ns(&w->c.made), made_wall_ns(&w->c.made)};
+
+    w->c.made.tok_per_s = 25;
+    w->c.made.is_dead[0] = true;
+    made_new_epoch(&w->c.made);
+    monitor_case_run(&w->c, 12);
+    keys(w, "5");
+    text[screen_draw_text(&w->c.fleet, &w->ui, time, 120, 40, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, "0000000000001234      1 generating"));
+    ui_act(&w->ui, &w->c.fleet, ACTION_EARLIER, 13);
+    text[screen_draw_text(&w->c.fleet, &w->ui, time, 120, 40, GLYPHS_FULL, text)] = '\0';
+    assert_non_null(strstr(text, "0000000000001234      2 generating"));
+}
+
 static void paused_for_longer_than_is_kept_it_shows_the_oldest(void **state)
 {
     struct world *w = *state;
@@ -329,6 +371,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_filter_leaves_what_contains_it_and_escape_takes_it_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_search_selects_and_letters_that_are_typed_are_no_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(paused_it_shows_the_past_while_data_go_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_the_past_nodes_are_found_by_the_ranks_and_states_of_then, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_request_entered_at_the_rank_of_the_time_that_is_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(paused_for_longer_than_is_kept_it_shows_the_oldest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(plus_and_minus_change_the_interval_within_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(read_only_it_saves_nothing, set_up, tear_down),
