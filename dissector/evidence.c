@@ -187,17 +187,22 @@ static void look_before(struct link *link, struct link_entry *by)
         }
 }
 
+static void set_repair(struct link_entry *entry, const struct link_entry *by, bool is_all)
+{
+    entry->repair_ns = by->ts_ns;
+    entry->repair = by->number;
+    entry->repair_is_all = is_all;
+}
+
 static void mend(struct link *link, struct link_entry *entry, struct link_entry *by, bool is_all)
 {
     entry->is_resent |= by->is_resend;
     by->is_of_known = true;
     by->is_needed |= entry->is_lost && (entry->repair == 0 || !by->is_repeat);
-    if (entry->repair != 0)
-        return;
-    entry->is_proved |= is_held_before(link, by);
-    entry->repair_ns = by->ts_ns;
-    entry->repair = by->number;
-    entry->repair_is_all = is_all;
+    if (entry->repair == 0)
+        entry->is_proved |= is_held_before(link, by);
+    if (entry->repair == 0 || entry->repair_ns == 0)
+        set_repair(entry, by, is_all);
 }
 
 void evidence_repair(struct link *link, struct link_entry *by, bool is_all)
@@ -246,36 +251,41 @@ void evidence_find_repair(struct link *link, struct link_entry *entry)
             by->is_of_known = true;
             if (entry->repair != 0 && entry->repair_ns <= by->ts_ns)
                 continue;
-            entry->repair_ns = by->ts_ns;
-            entry->repair = by->number;
-            entry->repair_is_all = space == 1;
+            set_repair(entry, by, space == 1);
             entry->is_proved |= is_held_before(link, by);
         }
 }
 
-/* The first time after that one at which an entry's data was sent again and not lost as well; 0: never. Places that are free again hold
- * what was there: at the end of a capture entries leave one after the other. */
-static uint64_t next_repair_ns(const struct link *link, const struct link_entry *entry, uint64_t after_ns)
+/* By what an entry's data was first sent again after that time and not lost as well, in the space to all if *is_all; NULL: by nothing.
+ * Places that are free again hold what was there: at the end of a capture entries leave one after the other. */
+static const struct link_entry *next_repair(const struct link *link, const struct link_entry *entry, uint64_t after_ns, bool *is_all)
 {
-    uint64_t first_ns = 0;
+    const struct link_entry *first = NULL;
 
     for (unsigned space = 0; space < 2; space++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             const struct link_entry *by = &link->spaces[space].entries[i];
 
             if ((by->is_resend || by->is_copy) && !by->is_missing && !by->is_lost && by->ts_ns > after_ns &&
-                (first_ns == 0 || by->ts_ns < first_ns) && holds(by, entry->step, entry->phase, &entry->range))
-                first_ns = by->ts_ns;
+                (first == NULL || by->ts_ns < first->ts_ns) && holds(by, entry->step, entry->phase, &entry->range)) {
+                first = by;
+                *is_all = space == 1;
+            }
         }
-    return first_ns;
+    return first;
 }
 
 uint64_t evidence_repaired_ns(const struct link *link, const struct link_entry *entry)
 {
     const struct link_entry *repair = &link->spaces[entry->repair_is_all].entries[entry->repair % LINKS_WINDOW];
     const bool is_there = entry->repair != 0 && (repair->number == 0 || repair->number == entry->repair);
+    bool is_all;
 
-    return is_there && repair->is_lost ? next_repair_ns(link, entry, repair->ts_ns) : entry->repair_ns;
+    if (is_there && repair->is_lost) {
+        repair = next_repair(link, entry, repair->ts_ns, &is_all);
+        return repair != NULL ? repair->ts_ns : 0;
+    }
+    return entry->repair_ns;
 }
 
 void evidence_forget_repair(struct link *link, bool is_all, const struct link_entry *lost)
@@ -283,9 +293,15 @@ void evidence_forget_repair(struct link *link, bool is_all, const struct link_en
     for (unsigned space = 0; (lost->is_resend || lost->is_copy) && space < 2; space++)
         for (unsigned i = 0; i < LINKS_WINDOW; i++) {
             struct link_entry *entry = &link->spaces[space].entries[i];
+            const struct link_entry *next;
+            bool is_next_all;
 
-            if (entry->number != 0 && entry->repair == lost->number && entry->repair_is_all == is_all)
-                entry->repair_ns = next_repair_ns(link, entry, lost->ts_ns);
+            if (entry->number == 0 || entry->repair != lost->number || entry->repair_is_all != is_all)
+                continue;
+            entry->repair_ns = 0;
+            next = next_repair(link, entry, lost->ts_ns, &is_next_all);
+            if (next != NULL)
+                set_repair(entry, next, is_next_all);
         }
 }
 

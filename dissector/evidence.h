@@ -20,7 +20,7 @@ void evidence_find_repair(struct link *link, struct link_entry *entry);
 /* When the data of a lost entry was sent again and was not lost as well; 0: never. */
 uint64_t evidence_repaired_ns(const struct link *link, const struct link_entry *entry);
 
-/* A lost entry leaves the window: it has repaired no other. */
+/* A lost entry leaves the window: it has repaired no other; the next resend or copy that is not lost has. */
 void evidence_forget_repair(struct link *link, bool is_all, const struct link_entry *lost);
 
 bool evidence_overlaps(const struct mesh_range *a, const struct mesh_range *b);

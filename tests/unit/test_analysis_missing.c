@@ -12,6 +12,7 @@ enum { LOSSES_MAX = 8 };
 
 static struct analysis analysis;
 static uint64_t now_ns, back_number;
+static unsigned point; /* where the next datagram is captured: its rank's host, when there are two captures */
 static struct link_entry lost[LOSSES_MAX];
 static double repair_ms[LOSSES_MAX];
 static size_t lost_count;
@@ -19,6 +20,8 @@ static size_t lost_count;
 static void on_loss(void *context, const struct analysis_loss *loss)
 {
     (void)context;
+    if (loss->link->src != 0) /* what rank 1 says is captured there only */
+        return;
     assert_true(lost_count < LOSSES_MAX);
     assert_non_null(loss->entry);
     repair_ms[lost_count] = loss->repair_ms;
@@ -31,6 +34,7 @@ static int start(void **state)
     analysis_init(&analysis, on_loss, NULL);
     now_ns = 1000000;
     back_number = 0;
+    point = 0;
     lost_count = 0;
     return 0;
 }
@@ -50,6 +54,9 @@ static struct packet datagram(unsigned src, uint8_t type, uint64_t number, uint1
 
     frames[src].src.port = (uint16_t)(1 + src);
     frames[src].dst.port = (uint16_t)(2 - src);
+    frames[src].src.ip[15] = (uint8_t)src;
+    frames[src].dst.ip[15] = (uint8_t)(1 - src);
+    packet.point = point;
     packet.message.header = (struct mesh_header){.magic = MESH_WIRE_MAGIC, .version = 1, .type = type, .epoch = 1};
     packet.message.header.number = number;
     packet.message.header.src = (uint16_t)src;
@@ -198,6 +205,79 @@ static void nor_has_it_when_only_the_original_is_remembered(void **state)
     lose_with_copy(true);
 }
 
+/* Numbers to rank 1 alone, each a copy of something else. */
+static void send_others(uint64_t first, uint64_t end)
+{
+    for (uint64_t number = first; number < end; number++)
+        tile(number, 1, (uint16_t)(1000 + number), MESH_FLAG_COPY);
+}
+
+/* Captured at the sender: a tile that is lost, as are its resends, 2 and 400. The first has left the window when the second is found to be
+ * lost. */
+static void a_second_resend_that_is_lost_as_well_mends_nothing(void **state)
+{
+    uint64_t mended_ns;
+
+    (void)state;
+    send_others(1, 2);
+    for (uint16_t phase = 1; phase <= 3; phase++)
+        tile(phase, MESH_DST_ALL, phase, 0);
+    report(3, 1, 1);
+    nak(2);
+    tile(2, 1, 2, MESH_FLAG_RESEND);
+    send_others(3, 4);
+    report(3, 3, 2);
+    nak(2);
+    send_others(4, 400);
+    tile(400, 1, 2, MESH_FLAG_RESEND);
+    send_others(401, 402);
+    report(3, 401, 2);
+    send_others(402, 520);
+    report(3, 519, 3);
+    nak(2);
+    mended_ns = now_ns;
+    tile(520, 1, 2, MESH_FLAG_RESEND);
+    report(3, 520, 3);
+    end(3);
+    for (size_t i = 1; i < 3; i++) /* of the first one this was told when it left */
+        assert_int_equal((uint64_t)(repair_ms[i] * 1e6 + 0.5), mended_ns - lost[i].ts_ns);
+    assert_int_equal(lost[2].number, 2);
+    assert_int_equal(lost[2].phase, 2);
+}
+
+/* Captured at both ends: a tile and its resend, 2, which has left the window when the receiver asks again. */
+static void what_is_sent_again_long_after_a_resend_that_was_lost_mends(void **state)
+{
+    (void)state;
+    analysis.links.point_count = 2;
+    for (unsigned i = 0; i < 2; i++)
+        analysis.links.points[i] = (struct links_point){.is_known = true, .ip[15] = (uint8_t)i};
+    for (point = 0; point < 2; point++) {
+        send_others(1, 2);
+        for (uint16_t phase = 1; phase <= 3; phase++)
+            if (point == 0 || phase != 2)
+                tile(phase, MESH_DST_ALL, phase, 0);
+    }
+    point = 1;
+    nak(2);
+    point = 0;
+    tile(2, 1, 2, MESH_FLAG_RESEND);
+    for (point = 0; point < 2; point++)
+        send_others(3, 4);
+    for (point = 0; point < 2; point++)
+        send_others(4, 600);
+    point = 1;
+    report(3, 599, 2);
+    nak(2);
+    for (point = 0; point < 2; point++)
+        tile(600, 1, 2, MESH_FLAG_RESEND);
+    point = 1;
+    end(2);
+    assert_true(lost[0].is_resend);
+    assert_int_equal(lost[1].number, 2);
+    assert_true(repair_ms[1] > 1199);
+}
+
 /* Tokens 0 to 11 of phase 2 in three datagrams, all lost; the receiver asks for them in one range. */
 static void what_is_asked_for_in_one_range_may_be_of_several_numbers(void **state)
 {
@@ -296,6 +376,8 @@ int main(void)
         CASE(and_so_does_one_that_comes_after_it),
         CASE(a_copy_that_is_lost_as_well_mends_nothing),
         CASE(nor_has_it_when_only_the_original_is_remembered),
+        CASE(a_second_resend_that_is_lost_as_well_mends_nothing),
+        CASE(what_is_sent_again_long_after_a_resend_that_was_lost_mends),
         CASE(what_is_asked_for_in_one_range_may_be_of_several_numbers),
         CASE(what_is_sent_again_in_parts_is_not_in_vain),
         CASE(nor_is_what_was_lost_shortly_before_the_end),
