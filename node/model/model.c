@@ -361,7 +361,7 @@ struct model *model_open(const struct gguf *gguf, struct fail *fail)
         fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
         goto failed;
     }
-    if (find_tensors(m, fail) < 0 || rope_config_from_gguf(gguf, m->head_dim, &m->rope, fail) < 0)
+    if (find_tensors(m, fail) < 0 || rope_config_from_gguf(gguf, m->architecture, m->head_dim, &m->rope, fail) < 0)
         goto failed;
     return m;
 failed:

@@ -11,6 +11,7 @@
 
 #include "mesh/program/fail.h"
 
+struct architecture;
 struct gguf;
 
 enum { ROPE_PAIRS_MAX = 256, ROPE_POSITIONS_MAX = 1 << 24 };
@@ -40,9 +41,10 @@ void rope_parameters_default(uint32_t dimension_count, struct rope_parameters *p
 /* divisors: (dimension_count / 2), or NULL. -1: a parameter out of range, named in fail (EXIT_BAD_FILE), *config untouched. */
 int rope_config_init(struct rope_config *config, const struct rope_parameters *parameters, const float *divisors, struct fail *fail);
 
-/* From ARCH.rope.* and rope_freqs.weight, ARCH being general.architecture. A kind of scaling that is not supported is refused by its name.
+/* From ARCH.rope.* and rope_freqs.weight, ARCH being the architecture. A kind of scaling that is not supported is refused by its name.
  * head_dim: columns of a head, of which dimension_count (when not declared: all) turn. */
-int rope_config_from_gguf(const struct gguf *gguf, uint32_t head_dim, struct rope_config *config, struct fail *fail);
+int rope_config_from_gguf(const struct gguf *gguf, const struct architecture *architecture, uint32_t head_dim, struct rope_config *config,
+                          struct fail *fail);
 
 /* cos, sin: (pairs), of one position < ROPE_POSITIONS_MAX (asserted). */
 void rope_table(const struct rope_config *config, uint32_t position, float *cos, float *sin);

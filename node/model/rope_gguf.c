@@ -1,42 +1,26 @@
 /* Reads what a GGUF file declares about rope. Absent keys have the values of rope_parameters_default. */
-#include <stdio.h>
 #include <string.h>
 
+#include "architecture.h"
 #include "node/gguf/gguf.h"
 #include "node/gguf/tensor_type.h"
 #include "rope.h"
 
 struct reader {
     const struct gguf *gguf;
-    char architecture[64];
-    char key[128];
+    const struct architecture *architecture;
+    char key[ARCHITECTURE_KEY_BYTES];
     struct fail *fail;
 };
 
 static const char *key_of(struct reader *reader, const char *name)
 {
-    (void)snprintf(reader->key, sizeof reader->key, "%s.%s", reader->architecture, name);
-    return reader->key;
+    return architecture_key(reader->architecture, name, reader->key);
 }
 
 static bool is_text(struct gguf_string string, const char *text)
 {
     return string.size == strlen(text) && memcmp(string.text, text, string.size) == 0;
-}
-
-static int read_architecture(struct reader *reader)
-{
-    struct gguf_string name;
-    int found = gguf_get_string(reader->gguf, "general.architecture", &name, reader->fail);
-
-    if (found < 0)
-        return -1;
-    if (found == 0 || name.size >= sizeof reader->architecture)
-        return fail_set(reader->fail, EXIT_BAD_FILE, "%s: metadata 'general.architecture': %s: convert the file again",
-                        gguf_path(reader->gguf), found == 0 ? "missing" : "too long");
-    memcpy(reader->architecture, name.text, name.size);
-    reader->architecture[name.size] = '\0';
-    return 0;
 }
 
 static int read_count(struct reader *reader, const char *name, uint32_t *out)
@@ -119,15 +103,16 @@ static int read_divisors(struct reader *reader, uint32_t pairs, float *divisors)
     return 1;
 }
 
-int rope_config_from_gguf(const struct gguf *gguf, uint32_t head_dim, struct rope_config *config, struct fail *fail)
+int rope_config_from_gguf(const struct gguf *gguf, const struct architecture *architecture, uint32_t head_dim, struct rope_config *config,
+                          struct fail *fail)
 {
-    struct reader reader = {.gguf = gguf, .fail = fail};
+    struct reader reader = {.gguf = gguf, .architecture = architecture, .fail = fail};
     struct rope_parameters parameters;
     float divisors[ROPE_PAIRS_MAX];
     int have_divisors;
 
     rope_parameters_default(head_dim, &parameters);
-    if (read_architecture(&reader) != 0 || read_count(&reader, "rope.dimension_count", &parameters.dimension_count) != 0 ||
+    if (read_count(&reader, "rope.dimension_count", &parameters.dimension_count) != 0 ||
         read_number(&reader, "rope.freq_base", &parameters.freq_base) != 0 ||
         read_number(&reader, "rope.scaling.attn_factor", &parameters.attn_factor) != 0 || read_scaling(&reader, &parameters) != 0)
         return -1;

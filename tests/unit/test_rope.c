@@ -12,6 +12,7 @@
 #include "node/common/canon.h"
 #include "node/gguf/gguf.h"
 #include "node/gguf/tensor_type.h"
+#include "node/model/architecture.h"
 #include "node/model/rope.h"
 
 static struct rope_config config;
@@ -291,7 +292,7 @@ static int read_file(uint32_t head_dim)
 
     if (gguf == NULL)
         fail_msg("%s", failure.text);
-    result = rope_config_from_gguf(gguf, head_dim, &config, &failure);
+    result = rope_config_from_gguf(gguf, architecture_find("llama", 5), head_dim, &config, &failure);
     gguf_close(gguf);
     return result;
 }
@@ -401,6 +402,24 @@ static void what_is_not_supported_is_refused_by_name(void **state)
     assert_non_null(strstr(failure.text, "llama.rope.freq_base"));
 }
 
+/* The architecture is read once; another one would have no such keys, and plain rope. */
+static void a_file_whose_architecture_is_overwritten_keeps_what_it_declared(void **state)
+{
+    struct gguf *gguf;
+    char *name;
+
+    (void)state;
+    begin(0);
+    add_float("llama.rope.freq_base", 500000.0f);
+    gguf = gguf_parse("rope.gguf", file.bytes, file.size, &failure);
+    assert_non_null(gguf);
+    name = memmem(file.bytes, file.size, "llama", 5);
+    memcpy(name, "qwen2", 5);
+    assert_int_equal(rope_config_from_gguf(gguf, architecture_find("llama", 5), 64, &config, &failure), 0);
+    assert_true(fabs(config.frequency[16] - 1 / sqrt(500000.0)) < 1e-9);
+    gguf_close(gguf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +433,7 @@ int main(void)
         cmocka_unit_test(parameters_out_of_range_are_refused_by_name),
         cmocka_unit_test(a_file_that_declares_nothing_has_plain_rope),
         cmocka_unit_test(declared_values_are_read),
+        cmocka_unit_test(a_file_whose_architecture_is_overwritten_keeps_what_it_declared),
         cmocka_unit_test(divisors_are_read_from_their_tensor),
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
     };
