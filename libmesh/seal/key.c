@@ -126,14 +126,16 @@ static bool key_is_credential(const char *path, const struct stat *file)
            (status.st_mode & (S_IWGRP | S_IRWXO)) == 0;
 }
 
-static int key_check_file(const char *path, int fd, char *reason, size_t reason_bytes)
+int mesh_key_check_file(const char *path, int fd, char *reason, size_t reason_bytes)
 {
     struct stat status;
 
     if (fstat(fd, &status) != 0)
         return key_system(reason, reason_bytes, "cannot be examined", "give a key file");
-    if (!S_ISREG(status.st_mode))
-        return key_refuse(reason, reason_bytes, "no regular file");
+    if (!S_ISREG(status.st_mode)) {
+        snprintf(reason, reason_bytes, "no regular file: give a key file");
+        return MESH_EINVAL;
+    }
     if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !key_is_credential(path, &status)) {
         snprintf(reason, reason_bytes,
                  "others than its owner may use this key (mode %04o): type chmod 600 and, if it was read, make another",
@@ -171,7 +173,7 @@ int mesh_key_read(const char *path, struct mesh_key *key, char *reason, size_t r
 
     if (fd < 0)
         return key_system(reason, reason_bytes, "cannot be opened", "give a key file, or make one with mesh-node keygen -o FILE");
-    err = key_check_file(path, fd, reason, reason_bytes);
+    err = mesh_key_check_file(path, fd, reason, reason_bytes);
     if (err == 0) {
         bytes = key_read_all(fd, text, sizeof text);
         err = bytes < 0 ? key_system(reason, reason_bytes, "cannot be read", "give a key file")

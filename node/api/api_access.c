@@ -6,8 +6,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "mesh/key.h"
 
 static int fail_file(const char *path, struct fail *fail)
 {
@@ -20,14 +21,12 @@ static int fail_file(const char *path, struct fail *fail)
 static int read_line(const char *path, int fd, struct api_key *key, struct fail *fail)
 {
     char line[API_KEY_BYTES_MAX + 2]; /* a newline, and one byte that shows that there is more */
-    struct stat status;
+    char reason[200];
+    const int err = mesh_key_check_file(path, fd, reason, sizeof reason);
     ssize_t size;
 
-    if (fstat(fd, &status) != 0)
-        return fail_file(path, fail);
-    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        return fail_set(fail, EXIT_BAD_FILE, "--api-key %.200s: others than its owner may use this key (mode %04o): type chmod 600", path,
-                        (unsigned)status.st_mode & 07777);
+    if (err != MESH_OK)
+        return fail_set(fail, err == MESH_EINVAL ? EXIT_BAD_FILE : EXIT_ENVIRONMENT, "--api-key %.200s: %s", path, reason);
     size = read(fd, line, sizeof line);
     if (size < 0)
         return fail_file(path, fail);
