@@ -19,6 +19,7 @@
 #include "node/common/socket_hint.h"
 #include "node/engine/multicast.h"
 #include "node/engine/security.h"
+#include "node/tokenizer/chat_turns.h"
 #include "node/tokenizer/prompt_ids.h"
 #include "output.h"
 #include "run_interrupt.h"
@@ -128,6 +129,30 @@ static struct request request_of(const struct run *run)
     };
 }
 
+/* A question: the one turn of a conversation. */
+static int encode_question(struct run *run, struct fail *fail)
+{
+    const struct chat_turn question = {.role = CHAT_USER, .text = run->prompt_text, .text_size = run->prompt_size};
+    const size_t room = CHAT_TURN_OVERHEAD + run->prompt_size;
+    char *packed;
+    size_t size = 0;
+    int err;
+
+    if (tokenizer_check_chat(run->tokenizer, fail) < 0)
+        return -1;
+    packed = malloc(room);
+    if (packed == NULL)
+        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
+    if (!chat_turns_put(packed, room, &size, &question))
+        err = fail_set(fail, EXIT_USAGE, "prompt: %zu bytes: that is too long: give a shorter one", run->prompt_size);
+    else if (tokenizer_check_turns(run->tokenizer, packed, size, fail) < 0)
+        err = -1;
+    else
+        err = tokenizer_encode_chat(run->tokenizer, packed, size, &run->prompt, &run->prompt_count, fail);
+    free(packed);
+    return err;
+}
+
 static int make_prompt(struct run *run, struct fail *fail)
 {
     if (run->options.prompt_ids != NULL)
@@ -136,9 +161,7 @@ static int make_prompt(struct run *run, struct fail *fail)
         return -1;
     if (!run->options.chat)
         return tokenizer_encode(run->tokenizer, run->prompt_text, run->prompt_size, true, &run->prompt, &run->prompt_count, fail);
-    if (tokenizer_check_chat(run->tokenizer, fail) < 0)
-        return -1;
-    return tokenizer_encode_chat(run->tokenizer, run->prompt_text, run->prompt_size, &run->prompt, &run->prompt_count, fail);
+    return encode_question(run, fail);
 }
 
 static int check_prompt(const struct run *run, struct fail *fail)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "node/common/bytes.h"
+#include "node/tokenizer/chat_turns.h"
 
 enum { ID_BYTES = 4, IDS_PER_WORK = 16 /* that cost as much as a symbol of a text */ };
 
@@ -48,15 +49,21 @@ static int check_places(const struct prompt_queue *prompt_queue, const struct jo
 int prompt_queue_add(struct prompt_queue *prompt_queue, const struct jobs *jobs, const struct epoch_run_config *config,
                      const struct job_asked *asked, const char *text, size_t text_size, struct fail *fail)
 {
-    struct prompt_queue_entry item = {.asked = *asked, .text_size = text_size};
+    const struct chat_turn question = {.role = CHAT_USER, .text = text, .text_size = text_size};
+    const size_t room = CHAT_TURN_OVERHEAD + text_size;
+    struct prompt_queue_entry item = {.asked = *asked};
 
     if (check_places(prompt_queue, jobs, asked->session, fail) < 0 || check_text(config, asked, text_size, fail) < 0)
         return -1;
-    item.text = malloc(text_size + 1);
+    item.text = malloc(room);
     if (item.text == NULL)
         return fail_memory(fail);
-    if (text_size > 0)
+    if (asked->ask.is_chat) {
+        chat_turns_put(item.text, room, &item.text_size, &question);
+    } else if (text_size > 0) {
         memcpy(item.text, text, text_size);
+        item.text_size = text_size;
+    }
     prompt_queue->item[prompt_queue->count++] = item;
     return 0;
 }

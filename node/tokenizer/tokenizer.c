@@ -7,24 +7,20 @@
 #include <string.h>
 
 #include "tokenizer_merge.h"
-
-/* A stretch of the raw text, or a user-defined piece found in it. */
-struct fragment {
-    size_t offset, size;
-    int64_t id; /* -1: text */
-};
+#include "tokenizer_turns.h"
 
 struct tokenizer_encoding {
     const struct tokenizer *tokenizer;
     const char *text;
-    char *copy; /* of a question: what `text` is then, with what stands around it */
     size_t size;
-    bool is_special, is_by_word, is_after_text; /* is_after_text: else a space goes before the text */
-    size_t at;                                  /* the next fragment */
-    struct tokenizer_cursor words;              /* of the text (by word), or of the fragment that was begun (byte-level BPE) */
-    struct fragment *fragments, *other;         /* (size + 1): each is at least one byte or piece, so there are at most as many as bytes */
-    size_t fragment_count;
-    uint32_t user_defined; /* how many have been searched for */
+    char *owned;                                  /* of a conversation: what `text` is then */
+    bool is_chat;                                 /* a conversation */
+    bool is_special, is_by_word, is_after_text;   /* is_after_text: else a space goes before the text */
+    size_t at;                                    /* the next fragment */
+    struct tokenizer_cursor words;                /* of the text (by word), or of the fragment that was begun (byte-level BPE) */
+    struct tokenizer_fragment *fragments, *other; /* (fragment_room) */
+    size_t fragment_count, fragment_room;         /* each is at least a byte, a piece found there, or a token of the form */
+    uint32_t user_defined;                        /* how many have been searched for */
     struct merger merger;
     struct merge_ids out;
 };
@@ -32,21 +28,21 @@ struct tokenizer_encoding {
 enum { COPIED_PER_WORK = 8, SEARCHED_PER_WORK = 256, FRAGMENTS_PER_WORK = 4 /* that cost as much as a symbol */ };
 
 /* Cut every occurrence of one piece out of the fragments that are still text: from `from` to `to`, which has room for all. */
-static size_t cut_piece(const struct piece *piece, uint32_t id, const char *text, const struct fragment *from, size_t count,
-                        struct fragment *to)
+static size_t cut_piece(const struct piece *piece, uint32_t id, const char *text, const struct tokenizer_fragment *from, size_t count,
+                        struct tokenizer_fragment *to)
 {
     size_t written = 0;
 
     for (size_t i = 0; i < count; i++) {
-        struct fragment rest = from[i];
+        struct tokenizer_fragment rest = from[i];
         const char *found;
 
         while (rest.id < 0 && (found = memmem(text + rest.offset, rest.size, piece->text, piece->text_size))) {
             size_t ahead = (size_t)(found - (text + rest.offset));
 
             if (ahead > 0)
-                to[written++] = (struct fragment){.offset = rest.offset, .size = ahead, .id = -1};
-            to[written++] = (struct fragment){.id = id};
+                to[written++] = (struct tokenizer_fragment){.offset = rest.offset, .size = ahead, .id = -1};
+            to[written++] = (struct tokenizer_fragment){.id = id};
             rest.offset += ahead + piece->text_size;
             rest.size -= ahead + piece->text_size;
         }
@@ -61,33 +57,17 @@ static void spend(size_t *work, size_t amount)
     *work -= amount < *work ? amount : *work;
 }
 
-static bool has_id(const struct tokenizer_chat_ids *list, uint32_t id)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->ids[i] == id)
-            return true;
-    return false;
-}
-
-/* Is it a token of the form in which a question is asked? Those in the question itself stay text. */
-static bool is_of_form(const struct tokenizer_encoding *e, uint32_t id)
-{
-    const struct tokenizer_chat *chat = &e->tokenizer->chat;
-
-    return e->copy != NULL && (has_id(&chat->before, id) || has_id(&chat->after, id));
-}
-
 /* Searches for the next user-defined piece, the longest first, and cuts it out. */
 static int cut_next(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
 {
     const uint32_t id = e->tokenizer->user_defined[e->user_defined++];
     const struct piece *piece = &e->tokenizer->pieces[id];
-    struct fragment *cut;
+    struct tokenizer_fragment *cut;
 
     spend(work, 1 + e->size / SEARCHED_PER_WORK);
-    if (is_of_form(e, id) || !memmem(e->text, e->size, piece->text, piece->text_size))
+    if ((e->is_chat && tokenizer_turns_is_form(&e->tokenizer->chat, id)) || !memmem(e->text, e->size, piece->text, piece->text_size))
         return 1;
-    if (!e->other && !(e->other = malloc(e->size * sizeof *e->other)))
+    if (!e->other && !(e->other = malloc(e->fragment_room * sizeof *e->other)))
         return merge_fail_memory(fail);
     spend(work, e->fragment_count / FRAGMENTS_PER_WORK);
     e->fragment_count = cut_piece(piece, id, e->text, e->fragments, e->fragment_count, e->other);
@@ -136,7 +116,7 @@ static int begin_word(struct tokenizer_encoding *e, size_t *work, struct fail *f
 
 static int begin_fragment(struct tokenizer_encoding *e, size_t *work, struct fail *fail)
 {
-    const struct fragment *fragment = &e->fragments[e->at];
+    const struct tokenizer_fragment *fragment = &e->fragments[e->at];
     const bool is_prefixed = e->tokenizer->add_space_prefix && !e->is_after_text;
 
     if (e->at == e->fragment_count)
@@ -169,33 +149,25 @@ static int begin_next(struct tokenizer_encoding *e, size_t *work, struct fail *f
     return begin_fragment(e, work, fail);
 }
 
-static int append_all(struct merge_ids *out, const struct tokenizer_chat_ids *list, struct fail *fail)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (merge_ids_append(out, list->ids[i], fail) < 0)
-            return -1;
-    return 0;
-}
-
 /* What stands before the text. */
 static int begin(struct tokenizer_encoding *e, struct fail *fail)
 {
     const struct tokenizer *t = e->tokenizer;
 
+    e->merger.tokenizer = t;
     e->words = tokenizer_cursor_begin(t, e->text, e->is_by_word ? e->size : 0);
     e->out = (struct merge_ids){.room = 64, .ids = malloc(64 * sizeof *e->out.ids)};
     if (!e->out.ids)
         return merge_fail_memory(fail);
-    if (!e->is_by_word) {
-        e->fragments = malloc((e->size + 1) * sizeof *e->fragments);
+    if (!e->is_by_word && !e->is_chat) {
+        e->fragment_room = e->size + 1;
+        e->fragments = malloc(e->fragment_room * sizeof *e->fragments);
         if (!e->fragments)
             return merge_fail_memory(fail);
-        e->fragments[0] = (struct fragment){.size = e->size, .id = -1};
+        e->fragments[0] = (struct tokenizer_fragment){.size = e->size, .id = -1};
         e->fragment_count = e->size > 0;
     }
-    if (e->is_special && t->add_bos && t->bos >= 0 && merge_ids_append(&e->out, (uint32_t)t->bos, fail) < 0)
-        return -1;
-    return e->copy != NULL ? append_all(&e->out, &t->chat.before, fail) : 0;
+    return e->is_special && t->add_bos && t->bos >= 0 ? merge_ids_append(&e->out, (uint32_t)t->bos, fail) : 0;
 }
 
 /* What stands after the text. */
@@ -203,29 +175,28 @@ static int end(struct tokenizer_encoding *e, struct fail *fail)
 {
     const struct tokenizer *t = e->tokenizer;
 
-    if (e->copy != NULL)
-        return append_all(&e->out, &t->chat.after, fail);
-    return e->is_special && t->add_eos && t->eos >= 0 ? merge_ids_append(&e->out, (uint32_t)t->eos, fail) : 0;
+    return e->is_special && !e->is_chat && t->add_eos && t->eos >= 0 ? merge_ids_append(&e->out, (uint32_t)t->eos, fail) : 0;
 }
 
-/* Takes like->copy. */
+static int check_size(size_t size, struct fail *fail)
+{
+    if (size > TOKENIZER_TEXT_MAX)
+        return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, at most %d are possible: give a shorter one", size, TOKENIZER_TEXT_MAX);
+    return 0;
+}
+
 static struct tokenizer_encoding *open_encoding(const struct tokenizer_encoding *like, struct fail *fail)
 {
     struct tokenizer_encoding *e;
 
-    if (like->size > TOKENIZER_TEXT_MAX) {
-        fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, at most %d are possible: give a shorter one", like->size, TOKENIZER_TEXT_MAX);
-        free(like->copy);
+    if (check_size(like->size, fail) < 0)
         return NULL;
-    }
     e = malloc(sizeof *e);
     if (!e) {
-        free(like->copy);
         merge_fail_memory(fail);
         return NULL;
     }
     *e = *like;
-    e->merger.tokenizer = e->tokenizer;
     if (begin(e, fail) < 0) {
         tokenizer_encoding_close(e);
         return NULL;
@@ -242,34 +213,27 @@ struct tokenizer_encoding *tokenizer_encoding_open(const struct tokenizer *token
     return open_encoding(&like, fail);
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-struct tokenizer_encoding *tokenizer_encoding_open_chat(const struct tokenizer *tokenizer, const char *text, size_t text_size,
+struct tokenizer_encoding *tokenizer_encoding_open_chat(const struct tokenizer *tokenizer, const char *packed, size_t size,
                                                         struct fail *fail)
 {
-    const struct tokenizer_chat *chat = &tokenizer->chat;
-    struct tokenizer_encoding like = {.tokenizer = tokenizer, .is_special = true};
+    struct tokenizer_encoding like = {.tokenizer = tokenizer, .is_special = true, .is_chat = true}, *e;
+    struct tokenizer_layout turns;
 
-    assert(chat->state == TOKENIZER_CHAT_KNOWN);
-    for (; chat->trims && text_size > 0 && is_space(text[0]); text_size--)
-        text++;
-    while (chat->trims && text_size > 0 && is_space(text[text_size - 1]))
-        text_size--;
-    like.size = chat->lead_size + text_size + chat->tail_size;
-    like.copy = malloc(like.size + 1);
-    if (like.copy == NULL) {
-        merge_fail_memory(fail);
+    if (check_size(size, fail) < 0 || tokenizer_turns_lay_out(tokenizer, packed, size, &turns, fail) < 0)
+        return NULL;
+    like.text = turns.text;
+    like.size = turns.size;
+    e = open_encoding(&like, fail);
+    if (e == NULL) {
+        free(turns.text);
+        free(turns.fragments);
         return NULL;
     }
-    memcpy(like.copy, chat->lead, chat->lead_size);
-    if (text_size > 0)
-        memcpy(like.copy + chat->lead_size, text, text_size);
-    memcpy(like.copy + chat->lead_size + text_size, chat->tail, chat->tail_size);
-    like.text = like.copy;
-    return open_encoding(&like, fail);
+    e->owned = turns.text;
+    e->fragments = turns.fragments;
+    e->fragment_count = turns.count;
+    e->fragment_room = turns.count + turns.size;
+    return e;
 }
 
 int tokenizer_encoding_run(struct tokenizer_encoding *encoding, size_t *work, struct fail *fail)
@@ -304,7 +268,7 @@ void tokenizer_encoding_close(struct tokenizer_encoding *encoding)
     free(encoding->fragments);
     free(encoding->other);
     free(encoding->out.ids);
-    free(encoding->copy);
+    free(encoding->owned);
     free(encoding);
 }
 
@@ -332,10 +296,10 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
     return encode_all(open_encoding(&like, fail), ids, count, fail);
 }
 
-int tokenizer_encode_chat(const struct tokenizer *tokenizer, const char *text, size_t text_size, uint32_t **ids, size_t *count,
+int tokenizer_encode_chat(const struct tokenizer *tokenizer, const char *packed, size_t size, uint32_t **ids, size_t *count,
                           struct fail *fail)
 {
-    return encode_all(tokenizer_encoding_open_chat(tokenizer, text, text_size, fail), ids, count, fail);
+    return encode_all(tokenizer_encoding_open_chat(tokenizer, packed, size, fail), ids, count, fail);
 }
 
 int tokenizer_encode_word(const struct tokenizer *tokenizer, const struct word *word, uint32_t **ids, size_t *count, struct fail *fail)

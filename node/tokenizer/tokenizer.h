@@ -41,9 +41,13 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
 /* Can the model be asked questions? -1 with fail set: its file does not say how, or says it in a way that is not known. */
 int tokenizer_check_chat(const struct tokenizer *tokenizer, struct fail *fail);
 
-/* As tokenizer_encode with `special`, of a question: put into the form that the file's tokenizer.chat_template describes. Tokens that tell
- * who speaks come from that form alone, never from the text. tokenizer_check_chat has to hold (asserted). */
-int tokenizer_encode_chat(const struct tokenizer *tokenizer, const char *text, size_t text_size, uint32_t **ids, size_t *count,
+/* Can these turns (chat_turns.h) be put into its form? -1 with fail set, EXIT_USAGE: it has none, they are no conversation, or the form has
+ * no place for one of them. */
+int tokenizer_check_turns(const struct tokenizer *tokenizer, const char *packed, size_t size, struct fail *fail);
+
+/* As tokenizer_encode with `special`, of the turns of a conversation: put into the form that the file's tokenizer.chat_template describes.
+ * Tokens that tell who speaks come from that form alone, never from a turn's text. tokenizer_check_turns has to hold (asserted). */
+int tokenizer_encode_chat(const struct tokenizer *tokenizer, const char *packed, size_t size, uint32_t **ids, size_t *count,
                           struct fail *fail);
 
 /* tokenizer_encode in bounded pieces of work, with the same ids; word by word if the vocabulary allows it, which is many times faster.
@@ -51,8 +55,8 @@ int tokenizer_encode_chat(const struct tokenizer *tokenizer, const char *text, s
  * set. take: once, after 1; the caller frees *ids. The text is borrowed until close. */
 struct tokenizer_encoding *tokenizer_encoding_open(const struct tokenizer *tokenizer, const char *text, size_t text_size, bool special,
                                                    struct fail *fail);
-/* The same for tokenizer_encode_chat. The text is copied. */
-struct tokenizer_encoding *tokenizer_encoding_open_chat(const struct tokenizer *tokenizer, const char *text, size_t text_size,
+/* The same for tokenizer_encode_chat. The turns are copied. */
+struct tokenizer_encoding *tokenizer_encoding_open_chat(const struct tokenizer *tokenizer, const char *packed, size_t size,
                                                         struct fail *fail);
 int tokenizer_encoding_run(struct tokenizer_encoding *encoding, size_t *work, struct fail *fail);
 void tokenizer_encoding_take(struct tokenizer_encoding *encoding, uint32_t **ids, size_t *count);

@@ -1,59 +1,93 @@
-/* A question to a model that answers: what a user says, between the tokens that tell the model who speaks.
+/* A conversation with a model that answers: what is said, between the tokens that tell the model who speaks.
  *
  * In the file the model's own form is a program in Jinja (tokenizer.chat_template). It is not run: what it contains tells which of the
- * forms below it is. */
+ * forms below it is, and which of a form's variants. */
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tokenizer_load.h"
 
-#define KEY_TEMPLATE "tokenizer.chat_template"
+#define KEY_TEMPLATE   "tokenizer.chat_template"
+#define DEEPSEEK(name) "<\xef\xbd\x9c" name "\xef\xbd\x9c>"
 
-enum { MARKS_MAX = 3 };
+enum { MARKS_MAX = 3, SYSTEMS_MAX = 6, ANSWERS_MAX = 4 };
+
+/* Texts around what is said. Of several the first one counts whose mark is NULL or in the template. */
+struct around {
+    const char *mark;
+    const char *before, *after; /* NULL: no more */
+    enum tokenizer_chat_system place;
+};
 
 struct form {
     const char *marks[MARKS_MAX];  /* all of them are in the template, */
     const char *tokens[MARKS_MAX]; /* and these are control or user-defined tokens of the vocabulary */
     const char *unless;            /* and this is not */
-    const char *trims;             /* if this is in the template, too, spaces around what the user says are left out */
-    const char *before, *after;    /* what the user says stands between them */
+    const char *trims;             /* if this is in the template, too, spaces around what is said are left out */
+    struct around user;
+    const char *prompt; /* what the model continues */
+    struct around systems[SYSTEMS_MAX], answers[ANSWERS_MAX];
+    bool closes; /* EOS follows an earlier answer */
 };
+
+/* Of the forms with [INST]. */
+#define BRACKETS                                                                                          \
+    .closes = true, .prompt = "",                                                                         \
+    .systems = {{"<<SYS>>", "<<SYS>>\n", "\n<</SYS>>\n\n", TOKENIZER_CHAT_SYSTEM_FIRST},                  \
+                {"[SYSTEM_PROMPT] ", "[SYSTEM_PROMPT] ", "[/SYSTEM_PROMPT]", TOKENIZER_CHAT_SYSTEM_TURN}, \
+                {"[SYSTEM_PROMPT]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", TOKENIZER_CHAT_SYSTEM_TURN},   \
+                {"loop.last and system_message", "", "\n\n", TOKENIZER_CHAT_SYSTEM_LAST},                 \
+                {"user_messages[-1]) and system_message", "", "\n\n", TOKENIZER_CHAT_SYSTEM_LAST},        \
+                {"system_message", "", "\n\n", TOKENIZER_CHAT_SYSTEM_FIRST}},                             \
+    .answers = {{.mark = "+ ' ' + eos_token", .before = " ", .after = " "},                               \
+                {.mark = "' ' + message[", .before = " ", .after = ""},                                   \
+                {.mark = "\" \" + message[", .before = " ", .after = ""},                                 \
+                {.before = "", .after = ""}}
 
 /* The first one that fits counts. */
 static const struct form forms[] = {
     {.marks = {"<|im_start|>", "<|im_sep|>"},
      .tokens = {"<|im_start|>", "<|im_sep|>", "<|im_end|>"},
-     .before = "<|im_start|>user<|im_sep|>",
-     .after = "<|im_end|><|im_start|>assistant<|im_sep|>"},
+     .systems = {{.before = "<|im_start|>system<|im_sep|>", .after = "<|im_end|>"}},
+     .user = {.before = "<|im_start|>user<|im_sep|>", .after = "<|im_end|>"},
+     .answers = {{.before = "<|im_start|>assistant<|im_sep|>", .after = "<|im_end|>"}},
+     .prompt = "<|im_start|>assistant<|im_sep|>"},
     {.marks = {"<|im_start|>", "<|im_end|>"},
      .unless = "<|im_sep|>",
      .tokens = {"<|im_start|>", "<|im_end|>"},
-     .before = "<|im_start|>user\n",
-     .after = "<|im_end|>\n<|im_start|>assistant\n"},
+     .systems = {{.before = "<|im_start|>system\n", .after = "<|im_end|>\n"}},
+     .user = {.before = "<|im_start|>user\n", .after = "<|im_end|>\n"},
+     .answers = {{.before = "<|im_start|>assistant\n", .after = "<|im_end|>\n"}},
+     .prompt = "<|im_start|>assistant\n"},
     {.marks = {"<|start_header_id|>", "<|eot_id|>"},
      .tokens = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
      .trims = "trim",
-     .before = "<|start_header_id|>user<|end_header_id|>\n\n",
-     .after = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
-    {.marks = {"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c"
-                                                 "Assistant\xef\xbd\x9c>"},
-     .tokens = {"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c"
-                                                  "Assistant\xef\xbd\x9c>"},
-     .before = "<\xef\xbd\x9cUser\xef\xbd\x9c>",
-     .after = "<\xef\xbd\x9c"
-              "Assistant\xef\xbd\x9c>"},
+     .systems = {{.before = "<|start_header_id|>system<|end_header_id|>\n\n", .after = "<|eot_id|>"}},
+     .user = {.before = "<|start_header_id|>user<|end_header_id|>\n\n", .after = "<|eot_id|>"},
+     .answers = {{.before = "<|start_header_id|>assistant<|end_header_id|>\n\n", .after = "<|eot_id|>"}},
+     .prompt = "<|start_header_id|>assistant<|end_header_id|>\n\n"},
+    {.marks = {DEEPSEEK("User"), DEEPSEEK("Assistant")},
+     .tokens = {DEEPSEEK("User"), DEEPSEEK("Assistant")},
+     .systems = {{.before = "", .after = ""}},
+     .user = {.before = DEEPSEEK("User"), .after = ""},
+     .answers = {{.before = DEEPSEEK("Assistant"), .after = ""}},
+     .closes = true,
+     .prompt = DEEPSEEK("Assistant")},
     {.marks = {"<|user|>\\n' + message['content'] + eos_token"},
      .tokens = {"</s>"},
-     .before = "<|user|>\n",
-     .after = "</s>\n<|assistant|>\n"},
+     .systems = {{.mark = "<|system|>", .before = "<|system|>\n", .after = "</s>\n"}},
+     .user = {.before = "<|user|>\n", .after = "</s>\n"},
+     .answers = {{.before = "<|assistant|>\n", .after = "</s>\n"}},
+     .prompt = "<|assistant|>\n"},
     {.marks = {"<|user|>\n' + message['content'] + eos_token"}, /* the same, with a newline instead of its escape */
      .tokens = {"</s>"},
-     .before = "<|user|>\n",
-     .after = "</s>\n<|assistant|>\n"},
-    {.marks = {"[INST] ", " [/INST]"}, .trims = ".strip()", .before = "[INST] ", .after = " [/INST]"},
-    {.marks = {"[INST] ", "[/INST]"}, .before = "[INST] ", .after = "[/INST]"},
-    {.marks = {"[INST]", "[/INST]"}, .before = "[INST]", .after = "[/INST]"},
+     .systems = {{.mark = "<|system|>", .before = "<|system|>\n", .after = "</s>\n"}},
+     .user = {.before = "<|user|>\n", .after = "</s>\n"},
+     .answers = {{.before = "<|assistant|>\n", .after = "</s>\n"}},
+     .prompt = "<|assistant|>\n"},
+    {.marks = {"[INST] ", " [/INST]"}, .trims = ".strip()", .user = {.before = "[INST] ", .after = " [/INST]"}, BRACKETS},
+    {.marks = {"[INST] ", "[/INST]"}, .user = {.before = "[INST] ", .after = "[/INST]"}, BRACKETS},
+    {.marks = {"[INST]", "[/INST]"}, .user = {.before = "[INST]", .after = "[/INST]"}, BRACKETS},
 };
 
 static bool is_token(const struct piece *piece)
@@ -86,47 +120,29 @@ static size_t find_token(const struct tokenizer *t, const char *text, size_t siz
     return size;
 }
 
-/* A vocabulary without usual pieces could make more ids of a form than there is room for. */
-static void append(struct tokenizer_chat_ids *list, const uint32_t *ids, size_t count)
+static void append(struct tokenizer_chat_words *words, const char *text, size_t size, int64_t id)
 {
-    if (list->count + count > TOKENIZER_CHAT_IDS_MAX)
-        list->is_cut = true;
-    for (size_t i = 0; i < count && list->count < TOKENIZER_CHAT_IDS_MAX; i++)
-        list->ids[list->count++] = ids[i];
+    if (size == 0 && id < 0)
+        return;
+    assert(words->count < TOKENIZER_CHAT_PARTS_MAX);
+    words->part[words->count++] = (struct tokenizer_chat_part){.text = text, .size = size, .id = id};
 }
 
-static int append_text(const struct tokenizer *t, struct tokenizer_chat_ids *list, const char *text, size_t size, struct fail *fail)
-{
-    uint32_t *ids = NULL;
-    size_t count = 0;
-    int result;
-
-    if (size == 0)
-        return 0;
-    result = tokenizer_encode(t, text, size, false, &ids, &count, fail);
-    if (result == 0)
-        append(list, ids, count);
-    free(ids);
-    return result;
-}
-
-/* Tokens, and texts before tokens; *rest is the text after the last token. */
-static int encode_tokens(const struct tokenizer *t, struct tokenizer_chat_ids *list, const char *text, const char **rest, struct fail *fail)
+/* Divides a text of the form at its tokens. */
+static void divide(const struct tokenizer *t, const char *text, struct tokenizer_chat_words *words)
 {
     int64_t id;
 
-    for (;;) {
-        const size_t size = strlen(text), at = find_token(t, text, size, &id);
-        uint32_t token = (uint32_t)id;
+    do {
+        const size_t at = find_token(t, text, strlen(text), &id);
 
-        *rest = text;
-        if (id < 0)
-            return 0;
-        if (append_text(t, list, text, at, fail) < 0)
-            return -1;
-        append(list, &token, 1);
-        text += at + t->pieces[id].text_size;
-    }
+        append(words, text, at, -1);
+        text += at;
+        if (id >= 0) {
+            append(words, "", 0, id);
+            text += t->pieces[id].text_size;
+        }
+    } while (id >= 0);
 }
 
 static bool contains(const struct gguf_string *template, const char *mark)
@@ -134,24 +150,41 @@ static bool contains(const struct gguf_string *template, const char *mark)
     return memmem(template->text, template->size, mark, strlen(mark)) != NULL;
 }
 
-static int make(struct tokenizer *t, const struct form *form, const struct gguf_string *template, struct fail *fail)
+static const struct around *choose(const struct around *choices, size_t count, const struct gguf_string *template)
 {
-    struct tokenizer_chat *chat = &t->chat;
-    const char *rest;
-    int64_t id;
+    for (size_t i = 0; i < count && choices[i].before != NULL; i++)
+        if (choices[i].mark == NULL || contains(template, choices[i].mark))
+            return &choices[i];
+    return NULL;
+}
 
-    chat->tail = form->after;
-    chat->tail_size = find_token(t, form->after, strlen(form->after), &id);
-    if (encode_tokens(t, &chat->before, form->before, &chat->lead, fail) < 0 ||
-        encode_tokens(t, &chat->after, form->after + chat->tail_size, &rest, fail) < 0)
-        return -1;
-    chat->lead_size = strlen(chat->lead);
+static void make_role(struct tokenizer *t, enum chat_role role, const struct around *around)
+{
+    divide(t, around->before, &t->chat.before[role]);
+    divide(t, around->after, &t->chat.after[role]);
+}
+
+static void make(struct tokenizer *t, const struct form *form, const struct gguf_string *template)
+{
+    const struct around *system = choose(form->systems, SYSTEMS_MAX, template), *answer = choose(form->answers, ANSWERS_MAX, template);
+    struct tokenizer_chat *chat = &t->chat;
+
+    chat->system = system != NULL ? system->place : TOKENIZER_CHAT_SYSTEM_NOWHERE;
+    if (system != NULL)
+        make_role(t, CHAT_SYSTEM, system);
+    make_role(t, CHAT_USER, &form->user);
+    assert(answer != NULL);
+    make_role(t, CHAT_ASSISTANT, answer);
+    if (form->closes && t->eos >= 0)
+        append(&chat->after[CHAT_ASSISTANT], "", 0, t->eos);
+    chat->lacks_end = form->closes && t->eos < 0;
+    divide(t, form->prompt, &chat->prompt);
     chat->trims = form->trims != NULL && contains(template, form->trims);
-    if (id >= 0 && append_text(t, &chat->after, rest, strlen(rest), fail) < 0)
-        return -1;
-    if (!chat->before.is_cut && !chat->after.is_cut)
-        chat->state = TOKENIZER_CHAT_KNOWN;
-    return 0;
+    chat->trims_answers = chat->trims || contains(template, "trim + eos_token");
+    chat->repeats_bos = contains(template, "bos_token + '[INST]");
+    chat->drops_thoughts = contains(template, ".split('</think>')[-1]");
+    chat->drops_newlines = contains(template, ".split('</think>')[-1].lstrip('\\n')");
+    chat->state = TOKENIZER_CHAT_KNOWN;
 }
 
 static bool has_token(const struct tokenizer *t, const char *name)
@@ -180,22 +213,47 @@ int tokenizer_chat_load(struct tokenizer *t, const struct gguf *gguf, struct fai
     if (found <= 0)
         return found;
     t->chat.state = TOKENIZER_CHAT_UNKNOWN;
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+    for (size_t i = 0; i < sizeof forms / sizeof *forms && t->chat.state != TOKENIZER_CHAT_KNOWN; i++)
         if (fits(t, &forms[i], &template))
-            return make(t, &forms[i], &template, fail);
+            make(t, &forms[i], &template);
     return 0;
+}
+
+static int check_state(const struct tokenizer *tokenizer, const char *what, const char *otherwise, struct fail *fail)
+{
+    switch (tokenizer->chat.state) {
+    case TOKENIZER_CHAT_MISSING:
+        return fail_set(fail, EXIT_USAGE, "%s: the model has no " KEY_TEMPLATE ", so it is not made for questions: %s", what, otherwise);
+    case TOKENIZER_CHAT_UNKNOWN:
+        return fail_set(fail, EXIT_USAGE,
+                        "%s: the model's " KEY_TEMPLATE " is none of the forms that are known (ChatML, Phi 4, Llama 2 and 3, Mistral, "
+                        "Zephyr, DeepSeek), or the vocabulary lacks its tokens: %s",
+                        what, otherwise);
+    default:
+        return 0;
+    }
 }
 
 int tokenizer_check_chat(const struct tokenizer *tokenizer, struct fail *fail)
 {
-    switch (tokenizer->chat.state) {
-    case TOKENIZER_CHAT_MISSING:
-        return fail_set(fail, EXIT_USAGE, "--chat: the model has no " KEY_TEMPLATE ", so it is not made for questions: leave out --chat");
-    case TOKENIZER_CHAT_UNKNOWN:
-        return fail_set(fail, EXIT_USAGE,
-                        "--chat: the model's " KEY_TEMPLATE " is none of the forms that are known (ChatML, Phi 4, Llama 2 and 3, Mistral, "
-                        "Zephyr, DeepSeek), or the vocabulary lacks its tokens: write the question in the model's form, without --chat");
-    default:
-        return 0;
+    return check_state(tokenizer, "--chat", "leave it out, and write what the model is to continue", fail);
+}
+
+int tokenizer_check_turns(const struct tokenizer *tokenizer, const char *packed, size_t size, struct fail *fail)
+{
+    const struct tokenizer_chat *chat = &tokenizer->chat;
+    struct chat_turn turn;
+
+    if (check_state(tokenizer, "conversation", "send a plain text, which it continues", fail) < 0 ||
+        chat_turns_check(packed, size, fail) < 0)
+        return -1;
+    while (chat_turns_next(&packed, &size, &turn) > 0) {
+        if (turn.role == CHAT_SYSTEM && chat->system == TOKENIZER_CHAT_SYSTEM_NOWHERE)
+            return fail_set(fail, EXIT_USAGE,
+                            "conversation: the model's " KEY_TEMPLATE " has no known place for a system text: put it into the question");
+        if (turn.role == CHAT_ASSISTANT && chat->lacks_end)
+            return fail_set(fail, EXIT_USAGE,
+                            "conversation: the model's file names no end token, which has to follow each answer: ask questions one by one");
     }
+    return 0;
 }

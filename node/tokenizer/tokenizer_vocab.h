@@ -3,6 +3,7 @@
 #ifndef NODE_TOKENIZER_VOCAB_H
 #define NODE_TOKENIZER_VOCAB_H
 
+#include "chat_turns.h"
 #include "pretoken.h"
 #include "tokenizer.h"
 #include "word.h"
@@ -11,7 +12,8 @@ enum {
     TOKENIZER_TEXT_MAX = 1 << 24, /* largest text that is merged as a whole */
     TOKENIZER_MERGES_MAX = 1 << 22,
     TOKENIZER_ENDS_MAX = 32,
-    TOKENIZER_CHAT_IDS_MAX = 32
+    TOKENIZER_CHAT_PARTS_MAX = 8,
+    TOKENIZER_CHAT_ROLES = CHAT_ASSISTANT + 1
 };
 
 /* Numbers of tokenizer.ggml.token_type. */
@@ -30,19 +32,37 @@ struct tokenizer_merge {
     uint32_t left, right, result; /* ids */
 };
 
-struct tokenizer_chat_ids {
-    uint32_t ids[TOKENIZER_CHAT_IDS_MAX]; /* (count) */
-    size_t count;
-    bool is_cut; /* there were more */
+struct tokenizer_chat_part {
+    const char *text; /* (size) static; of a token, nothing */
+    size_t size;
+    int64_t id; /* -1: text */
 };
 
-/* What stands around a question to a model that answers (tokenizer_chat.c): ids, and texts that are merged together with the question. */
+/* Texts and tokens, one after the other. */
+struct tokenizer_chat_words {
+    struct tokenizer_chat_part part[TOKENIZER_CHAT_PARTS_MAX]; /* (count) */
+    size_t count;
+};
+
+/* Where the system text stands: by itself, or before what the user says first or last. */
+enum tokenizer_chat_system {
+    TOKENIZER_CHAT_SYSTEM_TURN,
+    TOKENIZER_CHAT_SYSTEM_FIRST,
+    TOKENIZER_CHAT_SYSTEM_LAST,
+    TOKENIZER_CHAT_SYSTEM_NOWHERE
+};
+
+/* The form in which a model that answers wants a conversation (tokenizer_chat.c). */
 struct tokenizer_chat {
     enum { TOKENIZER_CHAT_MISSING, TOKENIZER_CHAT_UNKNOWN, TOKENIZER_CHAT_KNOWN } state;
-    struct tokenizer_chat_ids before, after;
-    const char *lead, *tail; /* (lead_size), (tail_size) static */
-    size_t lead_size, tail_size;
-    bool trims; /* spaces around the question are left out */
+    struct tokenizer_chat_words before[TOKENIZER_CHAT_ROLES], after[TOKENIZER_CHAT_ROLES]; /* what a role says */
+    struct tokenizer_chat_words prompt;                                                    /* before the answer that is asked for */
+    enum tokenizer_chat_system system;
+    bool trims, trims_answers; /* spaces around what is said, or what was answered, are left out */
+    bool drops_thoughts;       /* of an earlier answer, what precedes the last </think>, and that */
+    bool drops_newlines;       /* and the newlines that follow it */
+    bool repeats_bos;          /* BOS goes before all that the user says later */
+    bool lacks_end;            /* no EOS, with which earlier answers have to end */
 };
 
 struct tokenizer {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fuzz_turns.h"
+#include "node/tokenizer/chat_turns.h"
 #include "node/tokenizer/tokenizer.h"
 #include "tests/unit/gguf_writer.h"
 
@@ -69,18 +70,40 @@ static size_t normalise(char *text, size_t size)
     return written;
 }
 
-/* A question, if the vocabulary comes with a form for them. */
-static void check_question(const struct tokenizer *t, const uint8_t *data, size_t size)
+/* Turns, if the vocabulary comes with a form for them: those in the text, and the text as a question. With little work at a time, the ids
+ * are the same. */
+static void check_packed(const struct tokenizer *t, const char *packed, size_t size)
 {
-    uint32_t *ids;
-    size_t count;
+    struct tokenizer_encoding *encoding;
+    size_t count, again_count;
+    uint32_t *ids, *again;
     struct fail fail;
 
-    if (tokenizer_check_chat(t, &fail) < 0 || tokenizer_encode_chat(t, (const char *)data, size, &ids, &count, &fail) < 0)
+    if (tokenizer_check_turns(t, packed, size, &fail) < 0 || tokenizer_encode_chat(t, packed, size, &ids, &count, &fail) < 0)
         return;
     for (size_t i = 0; i < count; i++)
         assert(ids[i] < tokenizer_count(t));
+    encoding = tokenizer_encoding_open_chat(t, packed, size, &fail);
+    assert(encoding);
+    for (size_t work = 3; tokenizer_encoding_run(encoding, &work, &fail) == 0;)
+        work = 3;
+    tokenizer_encoding_take(encoding, &again, &again_count);
+    tokenizer_encoding_close(encoding);
+    assert(again_count == count && memcmp(again, ids, count * sizeof *ids) == 0);
+    free(again);
     free(ids);
+}
+
+static void check_chat(const struct tokenizer *t, const char *text, size_t size)
+{
+    const struct chat_turn question = {.role = CHAT_USER, .text = text, .text_size = size};
+    char *packed = malloc(CHAT_TURN_OVERHEAD + size);
+    size_t packed_size = 0;
+
+    assert(packed && chat_turns_put(packed, CHAT_TURN_OVERHEAD + size, &packed_size, &question));
+    check_packed(t, packed, packed_size);
+    check_packed(t, text, size);
+    free(packed);
 }
 
 static void check_text(const struct tokenizer *t, const uint8_t *data, size_t size, bool comes_back)
@@ -94,7 +117,7 @@ static void check_text(const struct tokenizer *t, const uint8_t *data, size_t si
         return;
     assert(count <= size * 4 + 5);
     check_turns(t, (const char *)data, size, ids, count);
-    check_question(t, data, size);
+    check_chat(t, (const char *)data, size);
     text = malloc(size * 4 + 16);
     expected = malloc(size + 1);
     assert(text && expected);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "bpe_vocab.h"
+#include "node/tokenizer/chat_turns.h"
 #include "vocab.h"
 
 #define USER "<\xef\xbd\x9cUser\xef\xbd\x9c>"
@@ -16,11 +17,22 @@
 
 enum { IDS_MAX = 128, T = BPE_FIRST };
 
+static char packed[256];
+
+static size_t pack(const char *question)
+{
+    const struct chat_turn turn = {.role = CHAT_USER, .text = question, .text_size = strlen(question)};
+    size_t size = 0;
+
+    assert_true(chat_turns_put(packed, sizeof packed, &size, &turn));
+    return size;
+}
+
 /* Fails the test unless the question becomes what `form` says: control tokens by the marks $0 to $9, id T and following, and bytes. */
 static void expect(const struct tokenizer *t, const char *question, const char *form)
 {
     uint32_t expected[IDS_MAX], *ids, *again;
-    size_t expected_count = 0, count, work, again_count;
+    size_t expected_count = 0, count, work, again_count, size = pack(question);
     struct tokenizer_encoding *encoding;
     struct fail fail;
     int result;
@@ -32,11 +44,11 @@ static void expect(const struct tokenizer *t, const char *question, const char *
         else
             expected[expected_count++] = (unsigned char)*at;
     }
-    assert_int_equal(tokenizer_check_chat(t, &fail), 0);
-    assert_int_equal(tokenizer_encode_chat(t, question, strlen(question), &ids, &count, &fail), 0);
+    assert_int_equal(tokenizer_check_turns(t, packed, size, &fail), 0);
+    assert_int_equal(tokenizer_encode_chat(t, packed, size, &ids, &count, &fail), 0);
     assert_int_equal(count, expected_count);
     assert_memory_equal(ids, expected, count * sizeof *ids);
-    encoding = tokenizer_encoding_open_chat(t, question, strlen(question), &fail);
+    encoding = tokenizer_encoding_open_chat(t, packed, size, &fail);
     assert_non_null(encoding);
     do {
         work = 1;
@@ -189,7 +201,7 @@ static void sentencepiece(void **state)
 
     (void)state;
     assert_int_equal(tokenizer_check_chat(t, &fail), 0);
-    assert_int_equal(tokenizer_encode_chat(t, "a", 1, &ids, &count, &fail), 0);
+    assert_int_equal(tokenizer_encode_chat(t, packed, pack("a"), &ids, &count, &fail), 0);
     assert_int_equal(tokenizer_encode(t, whole, strlen(whole), true, &expected, &expected_count, &fail), 0);
     assert_int_equal(ids[0], BOS);
     assert_int_equal(count, expected_count);
