@@ -48,19 +48,25 @@ struct exchange {
 
 /* ---- the log ---- */
 
-/* Not of what was said: that is between the client and the model. */
+/* Not of what was said: that is between the client and the model. The rest comes from the client, too, so it must not act on a terminal,
+ * nor look like another line. */
 static void note(const struct exchange *x)
 {
     const double s = (double)(mesh_udp_now_ns() - x->begin_ns) / 1e9;
+    struct fail line = {.text = ""};
 
     if (x->error.status != 0)
-        log_line("mesh-node: api: %s: %u: %s", x->path, x->status, x->error.text);
+        fail_fill(&line, EXIT_OK, "api: %s: %u: %s", x->path, x->status, x->error.text);
     else if (x->call.reason != NULL)
-        log_line("mesh-node: api: %s: %u: prompt %llu tokens, generated %llu in %.1f s, %s", x->path, x->status,
-                 (unsigned long long)x->call.usage.prompt_tokens, (unsigned long long)x->call.usage.tokens, s, x->call.reason);
+        fail_fill(&line, EXIT_OK, "api: %s: %u: prompt %llu tokens, generated %llu in %.1f s, %s", x->path, x->status,
+                  (unsigned long long)x->call.usage.prompt_tokens, (unsigned long long)x->call.usage.tokens, s, x->call.reason);
     else if (x->is_begun)
-        log_line("mesh-node: api: %s: %u: given up after %llu tokens, %.1f s", x->path, x->status, (unsigned long long)x->call.usage.tokens,
-                 s);
+        fail_fill(&line, EXIT_OK, "api: %s: %u: given up after %llu tokens, %.1f s", x->path, x->status,
+                  (unsigned long long)x->call.usage.tokens, s);
+    for (char *at = line.text; *at != '\0'; at++)
+        *at = (unsigned char)*at < ' ' ? ' ' : *at;
+    if (line.text[0] != '\0')
+        log_line("mesh-node: %s", line.text);
 }
 
 /* ---- answers ---- */
@@ -164,6 +170,12 @@ static ssize_t read_stream(void *app, uint64_t position, char *out, size_t room)
     return (ssize_t)size;
 }
 
+static int refuse_size(struct exchange *x)
+{
+    return api_refuse(&x->error, API_TOO_LARGE, NULL, NULL, "the body has more than %d bytes, or more than there is memory for",
+                      API_BODY_BYTES_MAX);
+}
+
 static enum MHD_Result complete(struct exchange *x, bool is_chat)
 {
     const char *type = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
@@ -171,8 +183,7 @@ static enum MHD_Result complete(struct exchange *x, bool is_chat)
     if (!api_type_is_json(type))
         api_refuse(&x->error, API_NOT_JSON, NULL, NULL, "the body has to be of the type application/json (a header Content-Type says so)");
     else if (x->is_too_large)
-        api_refuse(&x->error, API_TOO_LARGE, NULL, NULL, "the body has more than %d bytes, or more than there is memory for",
-                   API_BODY_BYTES_MAX);
+        refuse_size(x);
     else if (api_call_begin(&x->call, x->server->mesh, is_chat, x->body, x->body_size, is_wanted, x, &x->error) == 0) {
         x->is_begun = true;
         if (x->call.request.streams)
@@ -243,8 +254,10 @@ static enum MHD_Result tell_model(struct exchange *x, const char *name)
     return answer_error(x);
 }
 
-static int check_access(struct exchange *x)
+/* By the headers, before a body is received. */
+static int check_headers(struct exchange *x)
 {
+    const char *size = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     const char *authorization = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
     const char *host = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
 
@@ -254,6 +267,8 @@ static int check_access(struct exchange *x)
     if (x->server->key->size == 0 && !api_host_is_here(host))
         return api_refuse(&x->error, API_FORBIDDEN, NULL, NULL,
                           "without an API key, this server is only called by its address or localhost");
+    if (size != NULL && strtoull(size, NULL, 10) > API_BODY_BYTES_MAX)
+        return refuse_size(x);
     return 0;
 }
 
@@ -268,8 +283,6 @@ static enum MHD_Result route(struct exchange *x, const char *path, const char *m
                   {"/v1/models", MHD_HTTP_METHOD_GET, list_models},
                   {"/health", MHD_HTTP_METHOD_GET, tell_health}};
 
-    if (check_access(x) < 0)
-        return answer_error(x);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         if (strcmp(path, routes[i].path) != 0)
             continue;
@@ -326,8 +339,10 @@ static enum MHD_Result on_request(void *app, struct MHD_Connection *connection, 
 
     (void)version;
     if (x == NULL) { /* only the headers have been received */
-        *state = begin(app, connection, path, method);
-        return *state != NULL ? MHD_YES : MHD_NO;
+        *state = x = begin(app, connection, path, method);
+        if (x == NULL)
+            return MHD_NO;
+        return check_headers(x) == 0 ? MHD_YES : answer_error(x);
     }
     if (*body_bytes > 0) {
         take_body(x, body, *body_bytes);

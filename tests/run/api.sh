@@ -111,13 +111,17 @@ http POST /v1/completions '{"model":"gpt","prompt":"x"}'
 expect "another model" 404 "the mesh has stories-q8_0"
 http POST /v1/completions "{\"prompt\":\"$(head -c 20000 /dev/zero | tr '\0' x)\"}"
 expect "what is longer than the context" 400 'context'
-head -c 1100000 /dev/zero | tr '\0' x >"$tmp/large"
-exec 9<>"/dev/tcp/127.0.0.1/$api_port"
-printf 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n' >&9
-{ printf 'Content-Length: 1100000\r\n\r\n' && cat "$tmp/large"; } >&9
-timeout 20 cat <&9 | tr -d '\r' >"$answer"
-exec 9>&-
-expect "a body that no request needs" 413 'has more than'
+for size in 'Content-Length: 1100000\r\n' 'Transfer-Encoding: chunked\r\n'; do
+    exec 9<>"/dev/tcp/127.0.0.1/$api_port"
+    printf 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n%b\r\n' "$size" >&9
+    if [[ $size = T* ]]; then { printf '10c8e0\r\n' && head -c 1100000 /dev/zero && printf '\r\n0\r\n\r\n'; } >&9; fi
+    timeout 20 cat <&9 | tr -d '\r' >"$answer"
+    exec 9>&-
+    expect "a body that no request needs (${size%%:*})" 413 'has more than'
+done
+http GET '/%0aforged%1b[2J%00'
+http POST /v1/completions '{"model":"m\nforged\u001b[2J","prompt":"x"}'
+check_equal "what a client sends is no other line of the log, nor acts on a terminal" "$(grep -cE "^forged|"$'\x1b' "$tmp/log")" 0
 http POST /v1/chat/completions '{"messages":[{"role":"user","content":"hello"}]}'
 expect "a conversation with a model that is not made for it" 400 'chat_template'
 check_exit "other machines are not let in without a key" 2 "give --api-key FILE" "$mesh_node" api --listen 0.0.0.0:0
