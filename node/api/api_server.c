@@ -82,6 +82,7 @@ static enum MHD_Result queue(struct exchange *x, unsigned status, struct MHD_Res
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     if (status == API_UNAUTHORIZED)
         MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* a proxy before it would collect the pieces of a stream */
     if (status == API_UNAVAILABLE)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     if (atomic_load(&x->server->is_ending))

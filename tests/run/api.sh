@@ -185,6 +185,23 @@ answer=$tmp/answer
 expect "and the answer is completed before it" 200 'data: [DONE]'
 check_equal "by all its tokens" "$(($(grep -c '^data: {' "$answer") >= 60))" 1
 
+expected=$(pieces text)
+
+background "$mesh_node" serve -t 1 -m "$model" --lab pace=60MB/s --join "127.0.0.1:$slow" --listen "127.0.0.1:$(free_port)" \
+    ${security[@]+"${security[@]}"} 2>"$tmp/slow-2"
+peer_pid=$background_pid
+if ! wait_until 60 nodes 2 "$slow"; then not_ok "another slow node joins" "$(cat "$tmp/slow-2")"; fi
+api slow-log-2 --to "127.0.0.1:$slow"
+http POST /v1/completions "${long/STREAM/true}" &
+asking=$!
+if ! wait_until 20 requests 1; then not_ok "a request is being answered" "$(cat "$tmp/slow-log-2")"; fi
+kill -9 "$peer_pid"
+wait "$peer_pid" 2>/dev/null
+wait "$asking"
+expect "an answer goes on when another member is killed" 200 'data: [DONE]'
+check_equal "with the same words" "$(pieces text)" "$expected"
+check "the members know" wait_until 20 nodes 1 "$slow"
+
 kill -TERM "$api_pid"
 wait "$api_pid"
 check_equal "without requests it stops at once" "$?" 0
