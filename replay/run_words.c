@@ -24,12 +24,39 @@ const char *run_words_option(char *const *command, int words, const char *name)
     return NULL;
 }
 
+/* The path of the cluster file; NULL: none is given. */
+static const char *cluster_path(char *const *command, int words)
+{
+    const char *path = run_words_option(command, words, "--cluster");
+
+    if (path == NULL)
+        path = run_words_option(command, words, "-c");
+    for (int i = 2; i < words && path == NULL; i++)
+        if (strncmp(command[i], "-c", 2) == 0) /* -cFILE */
+            path = command[i] + 2;
+    return path;
+}
+
+/* Of which of its nodes that model is does not matter here, and of a file that cannot be read the nodes say so. */
+static bool names_model(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char line[4096], first[2];
+    bool is_found = file == NULL;
+
+    while (!is_found && fgets(line, sizeof line, file) != NULL)
+        is_found = sscanf(line, " model = %1s", first) == 1;
+    if (file != NULL)
+        fclose(file);
+    return is_found;
+}
+
 int run_words_check(char *const *command, int words, struct fail *fail)
 {
     static const char *const addresses[] = {"--listen", "--advertise", "--join", "--peers", "--rank"};
     static const char *const traces[] = {"--record", "--record-size", "--record-time"};
-    static const char *const models[] = {"--model", "--cluster"};
-    bool has_model = strcmp(command[1], "serve") != 0;
+    const char *path = cluster_path(command, words);
+    bool has_model = strcmp(command[1], "serve") != 0 || run_words_option(command, words, "--model") != NULL;
 
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
         if (run_words_option(command, words, addresses[i]) != NULL)
@@ -40,11 +67,13 @@ int run_words_check(char *const *command, int words, struct fail *fail)
             return fail_set(fail, EXIT_USAGE,
                             "run: %s after --: each node is given a trace of its own: leave it out; --keep before -- keeps them",
                             traces[i]);
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-        has_model |= run_words_option(command, words, models[i]) != NULL;
     for (int i = 2; i < words; i++) /* -m MODEL, and -mMODEL */
-        has_model |= strncmp(command[i], "-m", 2) == 0 || strncmp(command[i], "-c", 2) == 0;
-    if (!has_model)
+        has_model |= strncmp(command[i], "-m", 2) == 0;
+    if (!has_model && path != NULL && !names_model(path))
+        return fail_set(fail, EXIT_USAGE,
+                        "run: -- %.100s serve -c %.200s: the file names no model: no node would have one: add -m MODEL.gguf", command[0],
+                        path);
+    if (!has_model && path == NULL)
         return fail_set(fail, EXIT_USAGE, "run: -- %.100s serve: no model: no node would have one: add -m MODEL.gguf", command[0]);
     return 0;
 }

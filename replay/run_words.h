@@ -19,7 +19,8 @@ struct run_words {
 /* The value of an option of a command (mesh-node, serve or run, options); NULL: it has none. */
 const char *run_words_option(char *const *command, int words, const char *name);
 
-/* -1 with EXIT_USAGE for an option that each node is given here, and if `serve` has no model: all nodes would wait for one. */
+/* -1 with EXIT_USAGE for an option that each node is given here, and if neither `serve` nor its cluster file names a model: all nodes would
+ * wait for one. */
 int run_words_check(char *const *command, int words, struct fail *fail);
 
 /* An option with its value or, with NULL, without one. There is room (asserted). */

@@ -81,6 +81,12 @@ fi
 rm -r "$far"
 check_exit "nodes of which none has a model are not waited for" 2 "no model: no node would have one: add -m MODEL.gguf" \
     "$mesh_replay" run "$tmp/T.db" -- "$mesh_node" serve -t 1
+printf '[cluster]\n# model = %s\n[node a]\naddress = 127.0.0.1:%s\n' "$model" "$(free_port)" >"$tmp/none.conf"
+check_exit "nor where their cluster file names none" 2 "none.conf: the file names no model: no node would have one: add -m MODEL.gguf" \
+    "$mesh_replay" run "$tmp/T.db" -- "$mesh_node" serve -t 1 -c "$tmp/none.conf" --node a
+sed 's/^# //' "$tmp/none.conf" >"$tmp/one.conf"
+check_exit "a cluster file may name it" 0 "" env TMPDIR="$tmp" \
+    "$mesh_replay" run "$tmp/T.db" --nodes 1 --speed max -- "$mesh_node" serve -t 1 "-c$tmp/one.conf" --node a
 for given in "--listen 127.0.0.1:1" "--record=$tmp/own.db" "--record-size 1"; do
     # shellcheck disable=SC2086 # words of a command
     check_exit "${given%%[ =]*} is not overridden in silence" 2 "run: ${given%%[ =]*} after --: each node is given" \
