@@ -136,6 +136,7 @@ struct api_session *api_session_open(struct api_mesh *mesh, bool (*is_wanted)(vo
         if (call(mesh, index, session, node, error) < 0)
             continue;
         atomic_store(&mesh->last, index);
+        *error = (struct api_error){.status = 0}; /* of a node that was called before */
         return session;
     }
     free(session);
