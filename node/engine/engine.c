@@ -73,6 +73,7 @@ struct engine *engine_open(const struct engine_config *config, const struct engi
         e->hooks = *hooks;
     atomic_flag_clear(&e->advancing);
     atomic_flag_clear(&e->fault_lock);
+    atomic_flag_clear(&e->slot_lock);
     atomic_flag_clear(&e->message_lock);
     atomic_flag_clear(&e->time.lock);
     if (engine_layout(e, fail) < 0 || open_requests(e, fail) < 0 || engine_open_saved_kv(e, fail) < 0) {
@@ -178,7 +179,7 @@ static void hash_into(uint8_t out[32], const void *data, size_t bytes)
 }
 
 /* Version of the rows that gathers have: 2, in the last layer those of sampled tokens only. */
-enum { GATHERED_ROWS = 2 };
+enum { GATHERED_ROWS = 2, KEEPS_AND_REUSES = 2 /* 1: kept only */ };
 
 /* Everything besides the model that all nodes must agree on. */
 static void hash_configuration(const struct engine *e, uint8_t out[32])
@@ -193,7 +194,7 @@ static void hash_configuration(const struct engine *e, uint8_t out[32])
     bytes_put_u16(&b, e->config.slots);
     bytes_put_u32(&b, e->config.ctx);
     bytes_put_u32(&b, e->config.kv_type);
-    bytes_put_u8(&b, e->config.keeps ? 1 : 0);
+    bytes_put_u8(&b, e->config.keeps ? KEEPS_AND_REUSES : 0);
     bytes_put_u8(&b, (uint8_t)((e->config.is_star ? 1 : 0) | (e->config.is_whole ? 2 : 0)));
     for (uint16_t r = 0; r <= map->rank_count; r++) {
         bytes_put_u16(&b, map->x[r]);
@@ -399,8 +400,10 @@ void engine_poll(struct engine *e)
 
 void engine_figures(const struct engine *e, struct engine_figures *figures)
 {
-    *figures = (struct engine_figures){
-        .steps = atomic_load(&e->steps_ended), .recomputed = atomic_load(&e->recomputed), .copied_bytes = atomic_load(&e->copied_bytes)};
+    *figures = (struct engine_figures){.steps = atomic_load(&e->steps_ended),
+                                       .recomputed = atomic_load(&e->recomputed),
+                                       .reused = atomic_load(&e->reused),
+                                       .copied_bytes = atomic_load(&e->copied_bytes)};
     figures->stepping_ns = atomic_load_explicit(&e->time.stepping_ns, memory_order_relaxed);
     figures->positions = atomic_load_explicit(&e->time.positions, memory_order_relaxed);
     figures->tokens = atomic_load_explicit(&e->time.tokens, memory_order_relaxed);

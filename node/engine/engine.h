@@ -110,6 +110,7 @@ struct engine_figures {
     uint64_t steps, stepping_ns;      /* and the time during which one was open */
     uint64_t positions, tokens;       /* taken through the model; drawn at its end */
     uint64_t recomputed;              /* positions that an earlier engine of this node had computed already (engine_restore) */
+    uint64_t reused;                  /* positions of prompts that another request with the same beginning had computed */
     uint64_t copied_bytes;            /* weight bytes copied from an earlier engine's rows (engine_take_rows), not read from the file */
 };
 

@@ -81,10 +81,13 @@ static void end_part(struct engine *e, const struct part *part, const struct out
 {
     struct sequence *s = part->sequence;
 
+    const uint32_t positions = s->positions_done + part->token_count;
+
     s->is_in_step = false;
-    s->positions_done += part->token_count;
+    if (!out->fault.is_set) /* what has one may not be gone on with */
+        engine_set_positions(e, s, positions);
     if (e->hooks.on_step != NULL)
-        e->hooks.on_step(e->hooks.app, engine_now(e), s->request.id, s->positions_done);
+        e->hooks.on_step(e->hooks.app, engine_now(e), s->request.id, positions);
     if (out->fault.is_set)
         engine_end_request(e, s, ENGINE_DONE_ERROR, &out->fault);
     else if (part->is_sampled)

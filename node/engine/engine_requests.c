@@ -47,14 +47,13 @@ static bool prompt_fits(const struct engine *e, const struct sequence *s)
 
 static struct sequence *start(struct engine *e, uint64_t request, uint32_t position)
 {
-    struct sequence *s = e->sequence;
+    const struct sequence *source;
+    struct sequence *s = engine_start_sequence(e, request, position, &source);
 
-    while (s < e->sequence + e->config.slots && s->is_active)
-        s++;
-    if (s == e->sequence + e->config.slots || !steplog_start(&e->log, s, request))
-        return NULL;
-    s->is_active = prompt_fits(e, s) && engine_take_saved_kv(e, s, position);
-    return s->is_active ? s : NULL;
+    if (s == NULL || (prompt_fits(e, s) && engine_take_saved_kv(e, s, position, source)))
+        return s;
+    engine_stop_sequence(e, s);
+    return NULL;
 }
 
 struct sequence *engine_find_sequence(struct engine *e, const struct step_part *part)
@@ -73,7 +72,7 @@ void engine_end_request(struct engine *e, struct sequence *s, enum engine_done r
     /* The owner drains it before every step; in between at most twice as many requests can end as there are slots. */
     assert(has_room);
     (void)has_room;
-    s->is_active = false;
+    engine_stop_sequence(e, s);
     if (e->hooks.on_done != NULL)
         e->hooks.on_done(e->hooks.app, engine_now(e), s->request.id, reason, fault);
 }

@@ -24,6 +24,7 @@ int engine_open_saved_kv(struct engine *e, struct fail *fail)
     if (e->kept_reports == NULL)
         return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
     e->publisher.from = from_of;
+    e->publisher.reusable = engine_reusable;
     e->publisher.missing = ranks;
     e->kept_missing = ranks == 64 ? UINT64_MAX : (UINT64_C(1) << ranks) - 1;
     return 0;
@@ -92,13 +93,21 @@ void engine_save_kv(struct engine *e, struct saved_kv *saved_kv)
 
 /* ---- in between ---- */
 
-/* A request begins: copy what is kept of it into its slot. */
-bool engine_take_saved_kv(struct engine *e, struct sequence *s, uint32_t positions)
+/* Copy positions of another slot, unless it is the same one. */
+static void copy_slot(struct engine *e, const struct sequence *from, const struct sequence *to, uint32_t positions)
 {
-    const struct saved_kv_request *known = saved_kv_request(&e->saved_kv, s->request.id);
+    const size_t k = saved_kv_k_bytes(&e->saved_kv.shape, positions), v = saved_kv_v_bytes(&e->saved_kv.shape, positions);
 
-    if (positions > saved_kv_positions(&e->saved_kv, s->request.id, e->kv_first, e->kv_count))
-        return false;
+    for (uint32_t layer = 0; from != to && layer < e->model->layers; layer++)
+        for (uint32_t h = 0; h < e->kv_count; h++) {
+            memcpy(cache_of(e, to, layer, h, 0), cache_of(e, from, layer, h, 0), k);
+            memcpy(cache_of(e, to, layer, h, 1), cache_of(e, from, layer, h, 1), v);
+        }
+}
+
+/* Copy what is kept of the request itself. */
+static void copy_saved(struct engine *e, const struct sequence *s, uint32_t positions)
+{
     for (uint32_t h = 0; positions > 0 && h < e->kv_count; h++) {
         const struct saved_kv_head *head = saved_kv_find(&e->saved_kv, s->request.id, e->kv_first + h);
         size_t k = saved_kv_k_bytes(&e->saved_kv.shape, head->positions), v = saved_kv_v_bytes(&e->saved_kv.shape, head->positions);
@@ -110,10 +119,23 @@ bool engine_take_saved_kv(struct engine *e, struct sequence *s, uint32_t positio
             from += k + v;
         }
     }
+}
+
+bool engine_take_saved_kv(struct engine *e, struct sequence *s, uint32_t positions, const struct sequence *source)
+{
+    const struct saved_kv_request *known = saved_kv_request(&e->saved_kv, s->request.id);
+
+    if (source == NULL && positions > saved_kv_positions(&e->saved_kv, s->request.id, e->kv_first, e->kv_count))
+        return false;
+    if (source != NULL)
+        copy_slot(e, source, s, positions);
+    else
+        copy_saved(e, s, positions);
+    atomic_fetch_add(&e->reused, source != NULL ? positions : 0);
     if (known != NULL && known->positions > positions)
         atomic_fetch_add(&e->recomputed, known->positions - positions);
     saved_kv_drop(&e->saved_kv, s->request.id);
-    s->positions_done = positions;
+    engine_set_positions(e, s, positions);
     return true;
 }
 

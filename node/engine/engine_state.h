@@ -212,13 +212,14 @@ struct engine {
     atomic_flag advancing;
     struct step_entry entry; /* (advance) the log's next */
     struct steplog log;
-    struct sequence *sequence; /* (slots), (advance) */
+    struct sequence *sequence; /* (slots), (advance); is_active, is_kept, positions_done and which tokens: also read by (owner) */
+    atomic_flag slot_lock;     /* held to write and, by (owner), to read these */
     struct id_ring ended;      /* from (advance) to (owner): requests that are over */
     struct id_ring dropped;    /* from (owner) to (advance): requests that were cancelled before they were in the log */
     struct id_ring refused;    /* likewise: requests that the sequencer refused */
     struct request_queue queue;
     struct saved_kv saved_kv; /* (advance) of requests that have not begun again */
-    _Atomic uint64_t recomputed;
+    _Atomic uint64_t recomputed, reused;
     struct record_kept *kept_reports; /* (owner) (rank_count) what ranks have reported; NULL except on a sequencer that asks for it */
     uint64_t kept_missing;            /* (owner) bit r: rank r has not reported */
     size_t kept_record_bytes;         /* (owner) of the record still to be sent to rank 0; 0: none */
@@ -369,7 +370,18 @@ bool engine_report_dropped(struct engine *e); /* true when there was one */
 /* engine_saved_kv.c: keys and values of earlier epochs. */
 int engine_open_saved_kv(struct engine *e, struct fail *fail);
 void engine_close_saved_kv(struct engine *e);
-bool engine_take_saved_kv(struct engine *e, struct sequence *sequence, uint32_t positions); /* false: not all of them are there */
+/* A request begins: what is kept of it, or of the source (not NULL: it has them) comes into its slot. False: not all of it is there. */
+bool engine_take_saved_kv(struct engine *e, struct sequence *sequence, uint32_t positions, const struct sequence *source);
+
+/* ---- engine_reuse.c ---- */
+/* How many of the first tokens of a request some slot has; 0: too few to matter. As of publisher.reusable. */
+uint32_t engine_reusable(void *app, const struct request *request);
+
+/* A slot for a request that begins at a position, and the one that has the positions before (*source, maybe the same; NULL: none). NULL:
+ * no slot is free, or the request is not known. (advance) */
+struct sequence *engine_start_sequence(struct engine *e, uint64_t request, uint32_t position, const struct sequence **source);
+void engine_set_positions(struct engine *e, struct sequence *sequence, uint32_t positions); /* (advance) */
+void engine_stop_sequence(struct engine *e, struct sequence *sequence);                     /* (advance) */
 void engine_send_kept(struct engine *e);
 void engine_hear_kept(struct engine *e, uint16_t rank, const uint8_t *record, size_t bytes);
 

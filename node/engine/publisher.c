@@ -6,7 +6,7 @@
 enum { URGENT = 2 };
 
 void publisher_init(struct publisher *p, bool is_sequencer, const struct scheduler_limits *limits,
-                    uint32_t (*candidates)(const void *app, const struct sampling *sampling), const void *app)
+                    uint32_t (*candidates)(const void *app, const struct sampling *sampling), void *app)
 {
     *p = (struct publisher){.is_sequencer = is_sequencer, .candidates = candidates, .app = app};
     scheduler_init(&p->scheduler, limits);
@@ -33,11 +33,18 @@ static bool is_running(const struct scheduler *scheduler, uint64_t request)
     return false;
 }
 
-/* The next request from the queue; one that runs already, since another node has submitted it too, is not published again. */
-static void take_request(struct publisher *p, struct request_queue *queue)
+/* Has every request begun that is in the log? Then no slot changes hands before the next one begins. */
+static bool is_settled(const struct publisher *p, const struct steplog *log)
 {
-    if (p->is_sequencer && (p->missing > 0 || !scheduler_has_room(&p->scheduler)))
+    return scheduler_is_settled(&p->scheduler, atomic_load_explicit(&log->over, memory_order_acquire));
+}
+
+/* The next request from the queue; one that runs already, since another node has submitted it too, is not published again. */
+static void take_request(struct publisher *p, struct request_queue *queue, const struct steplog *log)
+{
+    if (p->is_sequencer && (p->missing > 0 || !scheduler_has_room(&p->scheduler) || (p->is_holding && !is_settled(p, log))))
         return;
+    p->is_holding = false;
     while ((p->request = request_queue_take(queue)) != NULL && p->is_sequencer && is_running(&p->scheduler, p->request->id))
         request_queue_remove(queue, p->request->id);
     p->index = 0;
@@ -50,11 +57,21 @@ bool publisher_next(struct publisher *p, struct request_queue *queue, const stru
     if (p->is_sequencer && next_step(p, log, URGENT))
         return true;
     if (p->request == NULL)
-        take_request(p, queue);
+        take_request(p, queue, log);
     if (p->request == NULL)
         return p->is_sequencer && next_step(p, log, STEPLOG_AHEAD);
     p->record_bytes = record_put_request(p->request, p->index, p->record);
     return true;
+}
+
+/* Where the request that is published begins. */
+static uint32_t begin_at(struct publisher *p, const struct steplog *log)
+{
+    const uint32_t from = p->from == NULL ? 0 : p->from(p->app, p->request);
+    const uint32_t reusable = p->reusable != NULL && is_settled(p, log) ? p->reusable(p->app, p->request) : 0;
+
+    p->is_holding = reusable > from;
+    return p->is_holding ? reusable : from;
 }
 
 /* The sequencer learns of a request from the log, as every node does. */
@@ -68,8 +85,7 @@ static void log_request(struct publisher *p, struct request_queue *queue, struct
     if (complete == 0)
         return;
     assert(complete == p->request->id);
-    scheduler_add(&p->scheduler, p->request, p->candidates(p->app, &p->request->sampling),
-                  p->from == NULL ? 0 : p->from(p->app, p->request));
+    scheduler_add(&p->scheduler, p->request, p->candidates(p->app, &p->request->sampling), begin_at(p, log));
     p->request = NULL;
     request_queue_remove(queue, complete);
 }

@@ -17,7 +17,10 @@ struct publisher {
     uint32_t (*candidates)(const void *app, const struct sampling *sampling);
     /* Position from which the request continues; NULL: 0. */
     uint32_t (*from)(const void *app, const struct request *request);
-    const void *app;
+    /* How many of its first tokens another request has in a slot, from which it can begin if nothing else begins before; NULL: 0. */
+    uint32_t (*reusable)(void *app, const struct request *request);
+    void *app;
+    bool is_holding;               /* such a request has not begun: no other one is published, which could take the slot */
     uint16_t missing;              /* ranks that must first report what they have kept: requests wait for them */
     const struct request *request; /* the queue's request that is being published; NULL: none */
     uint32_t index;                /* its next record */
@@ -31,7 +34,7 @@ struct publisher {
 
 /* candidates may be NULL where is_sequencer is not set. */
 void publisher_init(struct publisher *publisher, bool is_sequencer, const struct scheduler_limits *limits,
-                    uint32_t (*candidates)(const void *app, const struct sampling *sampling), const void *app);
+                    uint32_t (*candidates)(const void *app, const struct sampling *sampling), void *app);
 
 /* Make the next record, if one is due, into publisher->record. */
 bool publisher_next(struct publisher *publisher, struct request_queue *queue, const struct steplog *log);

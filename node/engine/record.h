@@ -6,7 +6,7 @@
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
  *   tokens:  u8 2, u64 id, u32 first, u32 count, count x u32
  *   step:    u8 3, u64 step, u16 parts, parts x (u64 request, u32 position, u16 count, u8 flags (1 sampled, 2 cancelled, 4 begins))
- *            begins: the positions before it are kept from an earlier epoch, on all ranks
+ *            begins: all ranks have the positions before it, from an earlier epoch or from another request
  *   message: u8 4, bytes: engine_post
  *   cancel:  u8 5, u64 id; from rank 0: it has been dropped before it was in the log, u8 1 refused, 0 as asked for
  *   kept:    u8 6, u32 others, u16 count, count x (u64 request, u32 positions): to rank 0, before all else, in epochs whose nodes keep

@@ -50,6 +50,14 @@ bool scheduler_cancel(struct scheduler *scheduler, uint64_t request)
     return true;
 }
 
+bool scheduler_is_settled(const struct scheduler *scheduler, uint64_t step)
+{
+    for (uint16_t i = 0; i < scheduler->count; i++)
+        if (!scheduler->sequence[i].is_begun || scheduler->sequence[i].begun_in >= step)
+            return false;
+    return true;
+}
+
 void scheduler_end(struct scheduler *scheduler, uint64_t request)
 {
     uint16_t i = find(scheduler, request);
@@ -145,6 +153,7 @@ static void add_part(struct step_entry *entry, struct scheduled *s, uint16_t cou
         .is_cancelled = count == 0,
         .begins = !s->is_begun && s->position > 0,
     };
+    s->begun_in = s->is_begun ? s->begun_in : entry->step;
     s->position += count;
     s->is_begun = true;
 }

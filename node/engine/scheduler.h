@@ -27,6 +27,7 @@ struct scheduled {
     uint32_t position;   /* the next one */
     uint32_t candidates; /* of a sampled token */
     bool is_begun, wants_cancel, is_cancelled;
+    uint64_t begun_in; /* the step in which it began */
 };
 
 struct scheduler {
@@ -47,6 +48,9 @@ void scheduler_add(struct scheduler *scheduler, const struct request *request, u
 
 /* False: it is not there. */
 bool scheduler_cancel(struct scheduler *scheduler, uint64_t request);
+
+/* Have all requests begun, in steps before this one? */
+bool scheduler_is_settled(const struct scheduler *scheduler, uint64_t step);
 
 /* The request has ended; does nothing when it is not there. */
 void scheduler_end(struct scheduler *scheduler, uint64_t request);

@@ -108,6 +108,17 @@ bool steplog_start(struct steplog *log, struct sequence *sequence, uint64_t requ
     return is_there;
 }
 
+bool steplog_begins_with(struct steplog *log, uint64_t request, const uint32_t *token, uint32_t count)
+{
+    bool does;
+
+    spin_lock(&log->lock);
+    const struct arriving *a = find(log, request);
+    does = a != NULL && arriving_is_complete(a) && a->request.prompt_count >= count && memcmp(a->token, token, count * sizeof *token) == 0;
+    spin_unlock(&log->lock);
+    return does;
+}
+
 /* ---- records ---- */
 
 static int take_request(struct steplog *log, struct bytes *in)

@@ -30,6 +30,8 @@ struct sequence {
     uint32_t positions_done;
     bool is_active;
     bool is_in_step; /* in the open step */
+    bool is_kept;    /* not active: positions_done positions, of the first tokens, are still in its slot */
+    uint64_t ended;  /* not active: the number of the step after which it ended, plus one; 0: the slot has not been used */
 };
 
 struct steplog_limits {
@@ -57,6 +59,9 @@ void steplog_step_over(struct steplog *log);                      /* the entry t
 
 /* Turn the request of a part into a sequence, whose token buffer is exchanged for the request's. False: not known (or not all of it). */
 bool steplog_start(struct steplog *log, struct sequence *sequence, uint64_t request);
+
+/* Does the prompt of a request that has not started begin with these tokens? */
+bool steplog_begins_with(struct steplog *log, uint64_t request, const uint32_t *token, uint32_t count);
 
 /* Take a record of the log. 0, or -1: malformed, or not possible now. *complete: the request whose last token it brought, else 0. */
 int steplog_take_record(struct steplog *log, const uint8_t *record, size_t bytes, uint64_t *complete);

@@ -252,10 +252,12 @@ static int loop(struct server *server, struct fail *fail)
 
 /* ---- opening ---- */
 
+enum { FORM_STAR = 1, FORM_WHOLE = 2, FORM_REUSES = 4 /* requests begin with what others have computed: engine_reuse.c */ };
+
 /* Hash of what must be equal on all members: the model, all sizes that the engine is built for, and the rules by which rows are dealt. */
 static void hash_of_sizes(const struct epoch_run_config *config, uint8_t out[32])
 {
-    const uint32_t forms = (config->is_star ? 1 : 0) | (config->is_whole ? 2 : 0);
+    const uint32_t forms = (config->is_star ? FORM_STAR : 0) | (config->is_whole ? FORM_WHOLE : 0) | FORM_REUSES;
     const uint32_t sizes[] = {config->ctx, config->slots, config->batch, (uint32_t)config->kv_type, BALANCE_RULES, forms};
     uint8_t all[32 + 4 * sizeof sizes / sizeof *sizes];
     struct bytes bytes = bytes_writer(all + 32, sizeof all - 32);

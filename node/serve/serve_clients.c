@@ -42,10 +42,12 @@ static void tell_status(struct server *server, uint32_t session, bool is_json)
     status.sessions = &sessions;
     status.cluster_stats = &cluster;
     status.recomputed = server->recomputed;
+    status.reused = server->reused;
     status.prepared_epochs = server->prepared_epochs;
     if (server->run != NULL) {
         engine_figures(server->run->engine, &figures);
         status.recomputed += figures.recomputed;
+        status.reused += figures.reused;
         serve_members_speed(server->cluster, server->run, &server->shares.self, status.member);
     }
     status.is_recording = server->recording != NULL;

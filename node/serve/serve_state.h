@@ -71,13 +71,13 @@ struct server {
     struct epoch_run *run;  /* the present epoch; NULL: none */
     struct epoch_run *next; /* being prepared; NULL: none */
     uint32_t next_plan;
-    bool next_is_reported;                /* that next is ready */
-    uint64_t next_since_ns;               /* since when next is ready; 0: not yet */
-    struct pool *reclaimer;               /* thread that frees what earlier epochs had; NULL: all is freed */
-    struct saved_kv saved_kv;             /* between two epochs; owned by that thread while it runs */
-    struct engine *cached;                /* whose keys and values others may fetch; NULL: nobody's */
-    uint64_t recomputed, prepared_epochs; /* figures of all finished epochs */
-    struct prompt_queue prompt_queue;     /* of requests that become jobs */
+    bool next_is_reported;                        /* that next is ready */
+    uint64_t next_since_ns;                       /* since when next is ready; 0: not yet */
+    struct pool *reclaimer;                       /* thread that frees what earlier epochs had; NULL: all is freed */
+    struct saved_kv saved_kv;                     /* between two epochs; owned by that thread while it runs */
+    struct engine *cached;                        /* whose keys and values others may fetch; NULL: nobody's */
+    uint64_t recomputed, reused, prepared_epochs; /* figures of all finished epochs */
+    struct prompt_queue prompt_queue;             /* of requests that become jobs */
     struct jobs jobs;
     struct bulk_host bulk; /* what clients and other nodes may fetch */
     struct model_source model_source;

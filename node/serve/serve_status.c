@@ -289,6 +289,7 @@ size_t serve_status_write(const struct serve_status *status, char *out, size_t r
     json_uint(&json, "kv_bytes", memory.kv_bytes);
     json_uint(&json, "buffer_bytes", memory.buffer_bytes);
     json_uint(&json, "recomputed_tokens", status->recomputed);
+    json_uint(&json, "reused_tokens", status->reused);
     json_uint(&json, "epochs_prepared", status->prepared_epochs);
     json_uint(&json, "share_changes", status->share_changes);
     json_uint(&json, "epochs_seen", status->cluster_stats->epochs);

@@ -22,6 +22,7 @@ struct serve_status {
     const struct epoch_change *change;
     uint64_t refused[MESH_SEAL_REFUSALS], replayed; /* in earlier epochs */
     uint64_t recomputed;                            /* positions that this node had computed in an earlier epoch */
+    uint64_t reused;                                /* positions of prompts that another request had computed */
     uint64_t prepared_epochs;                       /* epochs that began with what had been prepared */
     struct balance_member member[MESH_RANKS_MAX];   /* of the run: their reported speeds */
     uint32_t share_changes;                         /* epochs with new shares for the same members */

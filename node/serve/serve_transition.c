@@ -28,6 +28,7 @@ static void halt_run(struct server *server)
         return;
     engine_figures(server->run->engine, &figures);
     server->recomputed += figures.recomputed;
+    server->reused += figures.reused;
 }
 
 static void free_run(struct epoch_run *run)

@@ -64,6 +64,7 @@ static void the_status_says_what_the_node_counts(void **state)
     make_long_answer(other, 5); /* answered, but not told yet */
     ask(other, "abc", 3);
     server->recomputed = 40;
+    server->reused = 47;
     server->prepared_epochs = 41;
     server->shares.changes = 42;
     server->replayed = 43;
@@ -76,7 +77,7 @@ static void the_status_says_what_the_node_counts(void **state)
     assert_int_equal(client(index)->told[CLIENT_MESSAGE_REFUSED], 0);
     served_expect_text(&served, index, "\"nodes\":1,\"epoch\":5,");
     served_expect_text(&served, index, "\"requests\":1,");
-    served_expect_text(&served, index, "\"recomputed_tokens\":40,\"epochs_prepared\":41,\"share_changes\":42,");
+    served_expect_text(&served, index, "\"recomputed_tokens\":40,\"reused_tokens\":47,\"epochs_prepared\":41,\"share_changes\":42,");
     served_expect_text(&served, index, "\"tag\":44,");
     served_expect_text(&served, index, "\"replay\":43,");
     served_expect_text(&served, index, "\"change_epoch\":45,");
