@@ -65,7 +65,7 @@ static bool loses(struct simmembers *members, uint16_t from, uint16_t to, const 
 
 /* ---- recording and replay ---- */
 
-static void keep(struct simattack_heard *heard, uint16_t from, const uint8_t *packet, size_t bytes)
+static void keep(struct simattack_heard *heard, struct mesh_addr from, const uint8_t *packet, size_t bytes)
 {
     heard->from = from;
     heard->bytes = bytes;
@@ -75,16 +75,17 @@ static void keep(struct simattack_heard *heard, uint16_t from, const uint8_t *pa
 static void hear(void *app, uint64_t now_ns, uint16_t from, uint16_t to, const uint8_t *packet, size_t bytes, bool dropped)
 {
     struct simattack *attack = app;
+    const struct mesh_addr addr = simmembers_addr(attack->members, from);
     uint64_t place = attack->heard;
 
     (void)now_ns, (void)to, (void)dropped;
     if (bytes > MESH_DATAGRAM_BYTES_MIN)
         return;
-    keep(&attack->late[attack->heard % SIMATTACK_LATE], from, packet, bytes);
+    keep(&attack->late[attack->heard % SIMATTACK_LATE], addr, packet, bytes);
     if (place >= SIMATTACK_EARLY)
         place = draw(attack, DRAW_EARLY, attack->heard, attack->heard + 1);
     if (place < SIMATTACK_EARLY)
-        keep(&attack->early[place], from, packet, bytes);
+        keep(&attack->early[place], addr, packet, bytes);
     attack->heard++;
 }
 
@@ -105,7 +106,7 @@ static bool is_for_cluster(const struct mesh_header *header)
     return !header->epoch && header->type != MESH_TYPE_LOOK && header->type != MESH_TYPE_REPORT;
 }
 
-static bool give(struct simattack *attack, const struct simattack_heard *heard, uint16_t from, uint16_t to)
+static bool give(struct simattack *attack, const struct simattack_heard *heard, struct mesh_addr from, uint16_t to)
 {
     struct simmember *member = &attack->members->at[to];
     const uint64_t now_ns = simmembers_clock(attack->members, to);
@@ -120,9 +121,9 @@ static bool give(struct simattack *attack, const struct simattack_heard *heard, 
         return false;
     }
     if (is_for_cluster(&header))
-        (void)mesh_cluster_receive(member->cluster, now_ns, mesh_sim_addr(from), heard->packet, heard->bytes);
+        (void)mesh_cluster_receive(member->cluster, now_ns, from, heard->packet, heard->bytes);
     else if (attack->members->beside)
-        (void)attack->members->beside->receive(member, now_ns, mesh_sim_addr(from), heard->packet, heard->bytes);
+        (void)attack->members->beside->receive(member, now_ns, from, heard->packet, heard->bytes);
     mesh_sim_wake(attack->members->sim, to);
     return true;
 }
@@ -133,7 +134,7 @@ bool simattack_play(struct simattack *attack, unsigned type, uint16_t from, uint
         const struct simattack_heard *heard = &attack->late[(attack->heard - 1 - i) % SIMATTACK_LATE];
 
         if (!type || heard->packet[offsetof(struct mesh_header_bytes, type)] == type)
-            return give(attack, heard, from < SIMMEMBERS_MAX ? from : heard->from, to);
+            return give(attack, heard, from < SIMMEMBERS_MAX ? mesh_sim_addr(from) : heard->from, to);
     }
     return false;
 }
@@ -149,7 +150,7 @@ static void play_any(struct simattack *attack, uint64_t index, uint64_t paused)
     if (!count || paused >> to & 1)
         return;
     heard = (is_late ? attack->late : attack->early) + draw(attack, DRAW_WHICH, 2 * index + 1, count);
-    give(attack, heard, other < attack->members->count ? (uint16_t)other : heard->from, to);
+    give(attack, heard, other < attack->members->count ? mesh_sim_addr((uint16_t)other) : heard->from, to);
 }
 
 bool simattack_run(struct simattack *attack, struct mesh_sim *sim, uint64_t deadline_ns, bool (*done)(void *), void *app, uint64_t paused)

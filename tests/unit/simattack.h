@@ -16,7 +16,7 @@ struct simattack_filter {
 };
 
 struct simattack_heard {
-    uint16_t from;
+    struct mesh_addr from;
     size_t bytes;
     uint8_t packet[MESH_DATAGRAM_BYTES_MIN];
 };
