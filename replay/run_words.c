@@ -31,9 +31,11 @@ static const char *cluster_path(char *const *command, int words)
 
     if (path == NULL)
         path = run_words_option(command, words, "-c");
-    for (int i = 2; i < words && path == NULL; i++)
+    for (int i = 2; i < words && path == NULL; i++) {
+        assert(command[i] != NULL);
         if (strncmp(command[i], "-c", 2) == 0) /* -cFILE */
             path = command[i] + 2;
+    }
     return path;
 }
 
