@@ -13,19 +13,17 @@
 #include "local_nodes.h"
 #include "member.h"
 #include "node/common/busy_poll.h"
-#include "node/common/bytes.h"
 #include "node/common/memory_text.h"
 #include "node/common/pool.h"
 #include "node/common/socket_hint.h"
 #include "node/engine/multicast.h"
 #include "node/engine/security.h"
-#include "node/tokenizer/chat_turns.h"
-#include "node/tokenizer/prompt_ids.h"
 #include "output.h"
 #include "run_interrupt.h"
 #include "run_options.h"
+#include "run_prompt.h"
 
-enum { PROMPT_BYTES_MAX = 64 << 20, EPOCH = 1 /* the members do not change */ };
+enum { EPOCH = 1 /* the members do not change */ };
 
 /* Everything a run holds, in the order of acquisition. */
 struct run {
@@ -36,10 +34,7 @@ struct run {
     struct rowmap map;
     const struct kernel *kernel;
     uint32_t threads, ctx;
-    char *prompt_text;
-    size_t prompt_size;
-    uint32_t *prompt;
-    size_t prompt_count;
+    struct run_prompt prompt;
     struct local_nodes local_nodes;
     struct security security;
     uint16_t rank;
@@ -50,78 +45,12 @@ struct run {
 
 /* ---- prompt ---- */
 
-static int read_stream(struct run *run, FILE *file, const char *name, struct fail *fail)
-{
-    size_t room = 0;
-
-    for (;;) {
-        if (run->prompt_size == room) {
-            room = room == 0 ? 4096 : 2 * room;
-            if (room > PROMPT_BYTES_MAX)
-                return fail_set(fail, EXIT_BAD_FILE, "%s: longer than %d bytes: a prompt must fit the context", name, PROMPT_BYTES_MAX - 1);
-            char *grown = realloc(run->prompt_text, room);
-            if (grown == NULL)
-                return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory for the prompt: use a shorter one");
-            run->prompt_text = grown;
-        }
-        size_t count = fread(run->prompt_text + run->prompt_size, 1, room - run->prompt_size, file);
-        run->prompt_size += count;
-        if (count == 0)
-            break;
-    }
-    if (ferror(file))
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot read: %s: give a text file", name, strerror(errno));
-    return 0;
-}
-
-static int read_prompt(struct run *run, struct fail *fail)
-{
-    const char *name = run->options.prompt_file;
-
-    if (name == NULL) {
-        run->prompt_text = strdup(run->options.prompt == NULL ? "" : run->options.prompt);
-        if (run->prompt_text == NULL)
-            return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-        run->prompt_size = strlen(run->prompt_text);
-        return 0;
-    }
-    if (strcmp(name, "-") == 0)
-        return read_stream(run, stdin, "stdin", fail);
-    FILE *file = fopen(name, "rb");
-    if (file == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "%s: cannot open: %s: %s", name, strerror(errno),
-                        fail_advice(errno, "give a text file with -f"));
-    int err = read_stream(run, file, name, fail);
-    fclose(file);
-    return err;
-}
-
-/* Ids of an already tokenized prompt. */
-static int read_ids(struct run *run, struct fail *fail)
-{
-    const size_t capacity = ((size_t)run->ctx + 1) * sizeof *run->prompt; /* one more than fits, so that too long a prompt is reported */
-    uint8_t *list = malloc(capacity);
-    struct bytes ids;
-    int err;
-
-    run->prompt = calloc((size_t)run->ctx + 1, sizeof *run->prompt);
-    if (list == NULL || run->prompt == NULL)
-        err = fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    else
-        err = prompt_ids_read(run->options.prompt_ids, list, capacity, &run->prompt_size, fail);
-    ids = bytes_reader(list, err == 0 ? run->prompt_size : 0);
-    while (bytes_left(&ids) > 0)
-        run->prompt[run->prompt_count++] = bytes_get_u32(&ids);
-    free(list);
-    return err;
-}
-
 static struct request request_of(const struct run *run)
 {
     return (struct request){
         .id = 1, /* the only one */
-        .prompt = run->prompt,
-        .prompt_count = (uint32_t)run->prompt_count,
+        .prompt = run->prompt.ids,
+        .prompt_count = (uint32_t)run->prompt.count,
         .predict = run->options.predict,
         .sampling = run->options.sampling,
         .ignore_end = run->options.ignore_eos,
@@ -129,46 +58,11 @@ static struct request request_of(const struct run *run)
     };
 }
 
-/* A question: the one turn of a conversation. */
-static int encode_question(struct run *run, struct fail *fail)
-{
-    const struct chat_turn question = {.role = CHAT_USER, .text = run->prompt_text, .text_size = run->prompt_size};
-    const size_t room = CHAT_TURN_OVERHEAD + run->prompt_size;
-    char *packed;
-    size_t size = 0;
-    int err;
-
-    if (tokenizer_check_chat(run->tokenizer, fail) < 0)
-        return -1;
-    packed = malloc(room);
-    if (packed == NULL)
-        return fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
-    if (!chat_turns_put(packed, room, &size, &question))
-        err = fail_set(fail, EXIT_USAGE, "prompt: %zu bytes: that is too long: give a shorter one", run->prompt_size);
-    else if (tokenizer_check_turns(run->tokenizer, packed, size, fail) < 0)
-        err = -1;
-    else
-        err = tokenizer_encode_chat(run->tokenizer, packed, size, &run->prompt, &run->prompt_count, fail);
-    free(packed);
-    return err;
-}
-
-static int make_prompt(struct run *run, struct fail *fail)
-{
-    if (run->options.prompt_ids != NULL)
-        return read_ids(run, fail);
-    if (read_prompt(run, fail) < 0)
-        return -1;
-    if (!run->options.chat)
-        return tokenizer_encode(run->tokenizer, run->prompt_text, run->prompt_size, true, &run->prompt, &run->prompt_count, fail);
-    return encode_question(run, fail);
-}
-
 static int check_prompt(const struct run *run, struct fail *fail)
 {
     const struct request request = request_of(run);
 
-    if (request_check_size(run->prompt_count, run->ctx, run->model->ctx, "run", fail) < 0)
+    if (request_check_size(run->prompt.count, run->ctx, run->model->ctx, "run", fail) < 0)
         return -1;
     return request_check(&request, run->ctx, run->model->vocab, fail);
 }
@@ -396,7 +290,7 @@ static int generate(struct run *run, struct fail *fail)
     if (member_submit(run->member, &request, fail) < 0)
         return -1;
     run_interrupt_cancels(run->member);
-    output_begin(&output, &run->options, run->tokenizer, run->options.chat || run->prompt_size > 0);
+    output_begin(&output, &run->options, run->tokenizer, run->prompt.has_text);
     int err = print_tokens(run, &output, fail);
     run_interrupt_end();
     run_interrupt_cancels(NULL);
@@ -482,8 +376,7 @@ static int release(struct run *run, int err, struct fail *fail)
     remove_recordings(run);
     local_nodes_close(&run->local_nodes);
     security_release(&run->security);
-    free(run->prompt);
-    free(run->prompt_text);
+    free(run->prompt.ids);
     tokenizer_close(run->tokenizer);
     model_close(run->model);
     gguf_close(run->gguf);
@@ -507,7 +400,7 @@ int run_command(int argc, char *const *argv, struct fail *fail)
     engine_keep_heap();
     err = open_model(&run, fail);
     if (err == 0 && run.options.rank == 0)
-        err = make_prompt(&run, fail) < 0 || check_prompt(&run, fail) < 0 ? -1 : 0;
+        err = run_prompt_make(&run.options, run.tokenizer, run.ctx, &run.prompt, fail) < 0 || check_prompt(&run, fail) < 0 ? -1 : 0;
     if (err == 0)
         err = run_nodes(&run, fail);
     if (err != 0 && run_interrupt_signal == 0)
