@@ -4,7 +4,7 @@
  *   ask:     u8 1, u32 predict, sampling, u8 flags (1 ignore end, 2 digest, 4 ids, 8 chat), u32 bytes, the prompt: text,
  *            with chat a question, or with ids its tokens, u32 each
  *            sampling: f32 temperature, u32 top_k, f32 top_p, f32 min_p, f32 repeat, f32 presence, f32 frequency, u64 seed
- *   converse: u8 5, the same with the flags 1 and 2 alone; its text is the turns of a conversation, packed (chat_turns.h)
+ *   converse: u8 8, the same with the flags 1 and 2 alone; its text is the turns of a conversation, packed (chat_turns.h)
  *   status:  u8 2, for JSON     people:  u8 4, the same for people to read
  *   cancel:  u8 3: what was asked ends, with a done record
  *   A flag that is not listed is refused, as is an unknown kind.
@@ -29,7 +29,7 @@ enum client_message_kind {
     CLIENT_MESSAGE_STATUS,
     CLIENT_MESSAGE_CANCEL,
     CLIENT_MESSAGE_STATUS_TEXT,
-    CLIENT_MESSAGE_CONVERSE,
+    CLIENT_MESSAGE_CONVERSE = 8, /* 5 to 7 are records of bulk.h and telemetry.h */
     CLIENT_MESSAGE_TOKENS = 16,
     CLIENT_MESSAGE_DONE,
     CLIENT_MESSAGE_STATE,
@@ -43,8 +43,7 @@ struct client_message_ask {
     uint32_t predict;
     struct sampling sampling;
     bool ignore_end, want_digest;
-    bool is_ids,
-        is_chat; /* of ask alone. ids: the prompt is tokens, not text; chat: it is a question, to be put into the form of the model */
+    bool is_ids, is_chat; /* of ask. ids: the prompt is tokens, not text; chat: a question, to be put into the form of the model */
 };
 
 struct client_message_token {

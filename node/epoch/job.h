@@ -36,6 +36,7 @@ struct jobs {
 struct job_asked {
     uint32_t session;
     struct client_message_ask ask;
+    bool is_conversation; /* the prompt is turns (chat_turns.h) */
     uint64_t when_ns;
 };
 

@@ -13,15 +13,34 @@ static int fail_memory(struct fail *fail)
     return fail_set(fail, EXIT_ENVIRONMENT, "memory: the node has none left: try again later");
 }
 
-/* Refuses a prompt that cannot fit, before it is tokenised. */
-static int check_text(const struct epoch_run_config *config, const struct job_asked *asked, size_t size, struct fail *fail)
+/* The least number of ids of a conversation: of an earlier answer, the thoughts may be left out, and its end is an id. */
+static size_t least_of_turns(const struct tokenizer *tokenizer, const char *packed, size_t size)
 {
+    size_t said = 0, answers = 0;
+    struct chat_turn turn;
+
+    while (chat_turns_next(&packed, &size, &turn) > 0) {
+        said += turn.role == CHAT_ASSISTANT ? 0 : turn.text_size;
+        answers += turn.role == CHAT_ASSISTANT;
+    }
+    return tokenizer_ids_min(tokenizer, said) + answers;
+}
+
+/* Refuses a prompt that cannot fit, before it is tokenised. */
+static int check_text(const struct epoch_run_config *config, const struct job_asked *asked, const char *text, size_t size,
+                      struct fail *fail)
+{
+    size_t least;
+
     if (asked->ask.is_chat && asked->ask.is_ids)
         return fail_set(fail, EXIT_USAGE, "prompt: both a question and token ids: give one");
-    if (asked->ask.is_chat && tokenizer_check_chat(config->tokenizer, fail) < 0)
+    if ((asked->ask.is_chat && tokenizer_check_chat(config->tokenizer, fail) < 0) ||
+        (asked->is_conversation && tokenizer_check_turns(config->tokenizer, text, size, fail) < 0))
         return -1;
-    if (!asked->ask.is_ids)
-        return request_check_least(tokenizer_ids_min(config->tokenizer, size), config->ctx, config->model->ctx, "ask", fail);
+    if (!asked->ask.is_ids) {
+        least = asked->is_conversation ? least_of_turns(config->tokenizer, text, size) : tokenizer_ids_min(config->tokenizer, size);
+        return request_check_least(least, config->ctx, config->model->ctx, "ask", fail);
+    }
     if (size == 0 || size % ID_BYTES != 0)
         return fail_set(fail, EXIT_USAGE, "prompt: %zu bytes, not a list of token ids of %d bytes each: give one", size, ID_BYTES);
     return request_check_size(size / ID_BYTES, config->ctx, config->model->ctx, "ask", fail);
@@ -53,7 +72,7 @@ int prompt_queue_add(struct prompt_queue *prompt_queue, const struct jobs *jobs,
     const size_t room = CHAT_TURN_OVERHEAD + text_size;
     struct prompt_queue_entry item = {.asked = *asked};
 
-    if (check_places(prompt_queue, jobs, asked->session, fail) < 0 || check_text(config, asked, text_size, fail) < 0)
+    if (check_places(prompt_queue, jobs, asked->session, fail) < 0 || check_text(config, asked, text, text_size, fail) < 0)
         return -1;
     item.text = malloc(room);
     if (item.text == NULL)
@@ -104,7 +123,7 @@ static int encode_oldest(struct prompt_queue *prompt_queue, const struct epoch_r
         *work -= id_work < *work ? id_work : *work;
         return read_ids(item, ids, count, fail);
     }
-    if (prompt_queue->encoding == NULL && item->asked.ask.is_chat)
+    if (prompt_queue->encoding == NULL && (item->asked.ask.is_chat || item->asked.is_conversation))
         prompt_queue->encoding = tokenizer_encoding_open_chat(config->tokenizer, item->text, item->text_size, fail);
     else if (prompt_queue->encoding == NULL)
         prompt_queue->encoding = tokenizer_encoding_open(config->tokenizer, item->text, item->text_size, true, fail);

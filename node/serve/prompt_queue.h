@@ -10,7 +10,7 @@ enum { PROMPT_QUEUE_WORK = 4096 /* per turn, in symbols: about half a millisecon
 
 struct prompt_queue_entry {
     struct job_asked asked;
-    char *text; /* (text_size) */
+    char *text; /* (text_size) of a question, its turn (chat_turns.h) */
     size_t text_size;
 };
 
@@ -28,8 +28,8 @@ struct prompt_queue_outcome {
     struct fail fail;
 };
 
-/* Copies the text. -1 with fail set: too many entries and jobs, of this session or in all, no memory, or no prompt of that size can fit the
- * context. */
+/* Copies the text. -1 with fail set: too many entries and jobs, of this session or in all, no memory, no prompt of that size can fit the
+ * context, or it is no conversation for this model. */
 int prompt_queue_add(struct prompt_queue *prompt_queue, const struct jobs *jobs, const struct epoch_run_config *config,
                      const struct job_asked *asked, const char *text, size_t text_size, struct fail *fail);
 

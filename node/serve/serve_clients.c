@@ -130,7 +130,8 @@ static void refuse_for_others(struct server *server, uint32_t session)
 
 static void take_prompt(struct server *server, uint32_t session, const struct client_message *ask)
 {
-    const struct job_asked asked = {.session = session, .ask = ask->ask, .when_ns = mesh_udp_now_ns()};
+    const struct job_asked asked = {
+        .session = session, .ask = ask->ask, .is_conversation = ask->kind == CLIENT_MESSAGE_CONVERSE, .when_ns = mesh_udp_now_ns()};
     struct fail fail = {0};
 
     if (server->is_draining)
@@ -216,6 +217,7 @@ static void take_record(struct server *server, const struct mesh_session_event *
     }
     switch (message.kind) {
     case CLIENT_MESSAGE_ASK:
+    case CLIENT_MESSAGE_CONVERSE:
         take_prompt(server, event->session, &message);
         break;
     case CLIENT_MESSAGE_STATUS:

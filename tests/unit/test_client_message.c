@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "mesh/session.h"
+#include "mesh/telemetry.h"
 #include "node/client/client_message.h"
 #include "node/common/hash.h"
+#include "node/fetch/bulk.h"
 #include "word_hash.h"
 
 static uint8_t record[MESH_RECORD_BYTES_MAX];
@@ -45,6 +47,8 @@ static void what_is_written_is_read_back(void **state)
 
         assert_int_equal(client_message_read(&message, record, client_message_write(&said, record)), 0);
         assert_int_equal(message.kind, kinds[i]);
+        assert_false(bulk_is_one(record, 1)); /* other records of a session */
+        assert_true(record[0] != MESH_TELEMETRY_RECORD_WATCH && record[0] != MESH_TELEMETRY_RECORD_REPORT);
     }
     assert_int_equal(client_message_read(&message, record, client_message_write(&asked, record)), 0);
     assert_true(message.ask.sampling.temperature == 0.5f && message.ask.sampling.seed == 1234567890123 && message.ask.predict == 7);
@@ -118,7 +122,7 @@ static void a_conversation_has_the_fields_of_a_question(void **state)
     said.kind = CLIENT_MESSAGE_CONVERSE;
     said.ask.is_ids = said.ask.is_chat = true;
     assert_int_equal(client_message_write(&said, record), bytes);
-    assert_int_equal(record[0], 5);
+    assert_int_equal(record[0], 8);
     assert_memory_equal(record + 1, asked + 1, bytes - 1);
     assert_int_equal(client_message_read(&message, record, bytes), 0);
     assert_true(message.kind == CLIENT_MESSAGE_CONVERSE && message.ask.ignore_end && !message.ask.is_ids && !message.ask.is_chat);

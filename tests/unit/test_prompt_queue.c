@@ -10,6 +10,7 @@
 
 #include "node/common/bytes.h"
 #include "node/serve/prompt_queue.h"
+#include "node/tokenizer/chat_turns.h"
 #include "simquestion.h"
 #include "vocab.h"
 
@@ -292,6 +293,43 @@ static void a_question_is_put_into_the_form_of_the_model(void **state)
     tokenizer_close(tokenizer);
 }
 
+/* So do turns. What is no conversation, or not for this model, is refused as the fault of who asks. */
+static void a_conversation_is_put_into_the_form_of_the_model(void **state)
+{
+    static const struct chat_turn turns[] = {
+        {CHAT_SYSTEM, "Be brief.", 9}, {CHAT_USER, "One", 3}, {CHAT_ASSISTANT, "1", 1}, {CHAT_USER, "Two", 3}};
+    const struct vocab v = {.model = "llama", .chat = "'<<SYS>>' '[INST] ' + content + ' [/INST]'"};
+    const struct job_asked asked = {.ask = {.predict = 5, .sampling = {.top_p = 1, .repeat_penalty = 1}}, .is_conversation = true};
+    struct fixture *f = *state;
+    struct tokenizer *tokenizer = vocab_open(&v);
+    struct prompt_queue_outcome outcome;
+    char packed[100];
+    size_t size = 0, count;
+    uint32_t *ids;
+    struct fail fail;
+
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++)
+        assert_true(chat_turns_put(packed, sizeof packed, &size, &turns[i]));
+    assert_int_equal(prompt_queue_add(&f->prompt_queue, &f->jobs, &f->config, &asked, packed, size, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_USAGE);
+    assert_non_null(strstr(fail.text, "tokenizer.chat_template"));
+    f->config.tokenizer = tokenizer;
+    assert_int_equal(prompt_queue_add(&f->prompt_queue, &f->jobs, &f->config, &asked, packed, size - 1, &fail), -1);
+    assert_int_equal(fail.exit_code, EXIT_USAGE);
+    assert_non_null(strstr(fail.text, "turn 4 is cut short"));
+    assert_int_equal(prompt_queue_add(&f->prompt_queue, &f->jobs, &f->config, &asked, packed, size, &fail), 0);
+    assert_true(run(f, 8, &outcome) > 3);
+    assert_non_null(outcome.job);
+    assert_int_equal(tokenizer_encode_chat(tokenizer, packed, size, &ids, &count, &fail), 0);
+    assert_int_equal(outcome.job->prompt_count, count);
+    assert_memory_equal(outcome.job->token, ids, count * sizeof *ids);
+    f->config.ctx = (uint32_t)tokenizer_ids_min(tokenizer, strlen("Be brief.OneTwo"));
+    assert_int_equal(prompt_queue_add(&f->prompt_queue, &f->jobs, &f->config, &asked, packed, size, &fail), -1);
+    assert_non_null(strstr(fail.text, "the context holds"));
+    free(ids);
+    tokenizer_close(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_turns_out_not_to_fit_is_refused_then_and_others_follow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_client_has_places_of_its_own_and_no_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_question_is_put_into_the_form_of_the_model, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_conversation_is_put_into_the_form_of_the_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(questions_and_jobs_have_so_many_places_together, set_up, tear_down),
     };
 

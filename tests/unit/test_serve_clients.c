@@ -216,6 +216,41 @@ static void an_unfit_question_is_not_refused_as_one_for_which_there_is_no_room(v
     assert_int_equal(serve_count_requests(server), JOBS_PER_SESSION);
 }
 
+/* The model of these tests has no form for it. */
+static void a_conversation_is_refused_by_a_model_that_has_no_form_for_it(void **state)
+{
+    const struct client_message turns = {.kind = CLIENT_MESSAGE_CONVERSE,
+                                         .ask = {.predict = 3, .sampling = {.top_p = 1, .repeat_penalty = 1}},
+                                         .text = "\1\3\0\0\0abc",
+                                         .text_size = 8};
+    const unsigned index = served_call(&served);
+
+    (void)state;
+    served_begin_alone(&served);
+    served_ask(&served, index, &turns);
+    assert_int_equal(client(index)->told[CLIENT_MESSAGE_UNFIT], 1);
+    served_expect_text(
+        &served, index,
+        "conversation: the model has no tokenizer.chat_template, so it is not made for questions: send a plain text, which it "
+        "continues");
+    assert_int_equal(serve_count_requests(server), 0);
+}
+
+/* A later version's option. */
+static void a_question_with_an_unknown_flag_is_refused(void **state)
+{
+    const struct client_message asked = question("abc", 3);
+    const unsigned index = served_call(&served);
+    static uint8_t record[MESH_RECORD_BYTES_MAX];
+    const size_t bytes = client_message_write(&asked, record);
+
+    (void)state;
+    served_begin_alone(&served);
+    record[bytes - 3 - 4 - 1] |= 128;
+    served_say(&served, index, record, bytes);
+    expect_refused(index, "this node does not understand the question: are both of the same version?");
+}
+
 static void what_is_no_question_is_refused_in_words(void **state)
 {
     static const uint8_t unknown[] = {200, 1, 2}, bad_get[] = {BULK_GET, 1}, cut[] = {CLIENT_MESSAGE_ASK, 0};
@@ -369,6 +404,8 @@ int main(void)
         NODE_TEST(who_asks_a_leaving_node_is_told_whom_to_ask_instead),
         NODE_TEST(who_asks_a_cluster_without_memory_is_told_how_much_is_missing),
         NODE_TEST(an_unfit_question_is_not_refused_as_one_for_which_there_is_no_room),
+        NODE_TEST(a_conversation_is_refused_by_a_model_that_has_no_form_for_it),
+        NODE_TEST(a_question_with_an_unknown_flag_is_refused),
         NODE_TEST(what_is_no_question_is_refused_in_words),
         NODE_TEST(who_cancels_ends_all_of_its_own_questions_and_no_others),
         NODE_TEST(who_goes_away_ends_its_questions_and_no_others),
