@@ -12,6 +12,7 @@
 #include "mesh/program/progress.h"
 #include "mesh/program/standard_streams.h"
 #include "mesh/program/text_decode.h"
+#include "node/client/ask_prompt.h"
 #include "node/client/ask_watch.h"
 #include "node/client/client_key.h"
 #include "node/client/client_message.h"
@@ -19,7 +20,6 @@
 #include "node/client/telemetry_lines.h"
 #include "node/common/hash.h"
 #include "node/engine/security.h"
-#include "node/tokenizer/prompt_ids.h"
 
 static const char *const address_default = "127.0.0.1:7411";
 enum { WAIT_NS = 200000000, SILENT_NS = 2000000000 /* a session is over at 10 s of it */ };
@@ -37,7 +37,7 @@ struct target {
 
 struct asking {
     struct target target;
-    const char *prompt, *prompt_ids;
+    struct ask_prompt prompt;
     struct client_message_ask ask;
     bool has_seed, ids, digest;
     /* what has arrived */
@@ -305,21 +305,12 @@ static int listen_to(struct asking *a, struct mesh_client *client, struct fail *
 
 static int ask_node(struct asking *a, struct fail *fail)
 {
-    static uint8_t ids[CLIENT_MESSAGE_TEXT_MAX];
-    struct client_message question = {.kind = CLIENT_MESSAGE_ASK, .ask = a->ask, .text = a->prompt};
+    struct client_message question = {.ask = a->ask};
     struct mesh_client *client;
     int result;
 
-    if (a->prompt_ids != NULL) {
-        if (prompt_ids_read(a->prompt_ids, ids, sizeof ids, &question.text_size, fail) < 0)
-            return -1;
-        question.ask.is_ids = true;
-        question.text = (const char *)ids;
-    } else {
-        question.text_size = strlen(a->prompt);
-    }
-    if (question.text_size > CLIENT_MESSAGE_TEXT_MAX)
-        return fail_set(fail, EXIT_USAGE, "-p: %zu bytes: ask sends at most %d: shorten it", question.text_size, CLIENT_MESSAGE_TEXT_MAX);
+    if (ask_prompt_make(&a->prompt, &question, fail) < 0)
+        return -1;
     client = open_client(&a->target, fail);
     if (client == NULL)
         return -1;
@@ -355,6 +346,7 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
         .target = {.to = address_default, .name = "mesh"},
         .ask = {.predict = 128, .sampling = {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.0f}}};
     struct sampling *s = &a.ask.sampling;
+    struct ask_prompt *p = &a.prompt;
     const struct option_spec specs[] = {
         {.name = "to", .kind = OPTION_TEXT, .target = &a.target.to, .metavar = "ADDR:PORT", .help = "any member (127.0.0.1:7411)"},
         {.name = "key", .kind = OPTION_TEXT, .target = &a.target.key_path, .metavar = "FILE", .help = "the cluster's pre-shared key"},
@@ -365,9 +357,10 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
          .was_set = &a.target.has_security,
          .words = security_words,
          .help = "same as on the nodes (seal with a key)"},
-        {.name = "prompt", .short_name = 'p', .kind = OPTION_PROSE, .target = &a.prompt, .metavar = "TEXT", .help = "text to continue"},
-        {.name = "chat", .kind = OPTION_FLAG, .target = &a.ask.is_chat, .help = "the prompt is a question to a model made for answering"},
-        {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &a.prompt_ids, .metavar = "FILE", .help = "token ids to continue instead"},
+        {.name = "prompt", .short_name = 'p', .kind = OPTION_PROSE, .target = &p->text, .metavar = "TEXT", .help = "text to continue"},
+        {.name = "chat", .kind = OPTION_FLAG, .target = &p->is_chat, .help = "the prompt is a question to a model made for answering"},
+        {.name = "system", .kind = OPTION_PROSE, .target = &p->system, .metavar = "TEXT", .help = "with --chat: how it is to answer"},
+        {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &p->ids_path, .metavar = "FILE", .help = "token ids to continue instead"},
         {.name = "predict",
          .short_name = 'n',
          .kind = OPTION_U32,
@@ -398,10 +391,8 @@ int ask_command(int argc, char *const *argv, struct fail *fail)
         options_help(stdout, usage, specs, count, examples);
         return 0;
     }
-    if (a.ask.is_chat && a.prompt_ids != NULL)
-        return fail_set(fail, EXIT_USAGE, "ask: --chat: a question is text, not --prompt-ids: give it with -p TEXT");
-    if ((a.prompt == NULL) == (a.prompt_ids == NULL))
-        return fail_set(fail, EXIT_USAGE, "ask: %s: give one, with -p TEXT", a.prompt == NULL ? "no prompt" : "two prompts");
+    if (ask_prompt_check(p, fail) < 0)
+        return -1;
     if (a.target.json && a.ids)
         return fail_set(fail, EXIT_USAGE, "ask: --json and --ids together: JSON has the ids: give one of them");
     a.ask.want_digest = a.digest || a.target.json;

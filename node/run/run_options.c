@@ -31,6 +31,8 @@ static const struct option_spec specs[] = {
      .help = "read the prompt from FILE (- for stdin)"},
     {.name = "chat", .kind = OPTION_FLAG, .target = &parsed.chat,
      .help = "the prompt is a question to a model made for answering"},
+    {.name = "system", .kind = OPTION_PROSE, .target = &parsed.system, .metavar = "TEXT",
+     .help = "with --chat: how it is to answer"},
     {.name = "prompt-ids", .kind = OPTION_TEXT, .target = &parsed.prompt_ids, .metavar = "FILE",
      .help = "token ids to continue instead"},
     {.name = "predict", .short_name = 'n', .kind = OPTION_U32, .target = &parsed.predict, .min = 1, .max = 1 << 24, .metavar = "TOKENS",
@@ -243,6 +245,8 @@ static int check(struct run_options *o, struct fail *fail)
         return fail_set(fail, EXIT_USAGE, "run: --chat: a question is text, not --prompt-ids: give it with -p TEXT or -f FILE");
     if (o->chat && o->prompt == NULL && o->prompt_file == NULL)
         return fail_set(fail, EXIT_USAGE, "run: --chat: no question: give one with -p TEXT or -f FILE");
+    if (o->system != NULL && !o->chat)
+        return fail_set(fail, EXIT_USAGE, "run: --system: only a question has a system text before it: give --chat, too");
     if (o->json && o->ids)
         return fail_set(fail, EXIT_USAGE, "run: --json and --ids together: JSON has the ids: give one of them");
     if (o->peers_text != NULL && o->local != 1)

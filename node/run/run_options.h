@@ -17,6 +17,7 @@ enum { RUN_THREADS_MAX = 256, RUN_CTX_DEFAULT = 4096, RUN_BATCH_DEFAULT = 128, R
 
 struct run_options {
     const char *model, *prompt, *prompt_file, *prompt_ids;
+    const char *system; /* before a question, or NULL */
     uint32_t predict;
     uint32_t local;      /* nodes on this machine */
     uint32_t threads;    /* 0: cores divided by local nodes */

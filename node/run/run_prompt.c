@@ -89,11 +89,13 @@ static int read_ids(const char *path, uint32_t ctx, struct run_prompt *prompt, s
     return err;
 }
 
-/* The one turn of a conversation. */
-static int encode_question(const struct tokenizer *tokenizer, const struct text *question, struct run_prompt *prompt, struct fail *fail)
+/* system: what stands before the question, or NULL. */
+static int encode_question(const struct tokenizer *tokenizer, const char *system, const struct text *question, struct run_prompt *prompt,
+                           struct fail *fail)
 {
-    const struct chat_turn turn = {.role = CHAT_USER, .text = question->text, .text_size = question->size};
-    const size_t room = CHAT_TURN_OVERHEAD + turn.text_size;
+    const struct chat_turn first = {.role = CHAT_SYSTEM, .text = system, .text_size = system != NULL ? strlen(system) : 0},
+                           last = {.role = CHAT_USER, .text = question->text, .text_size = question->size};
+    const size_t room = 2 * CHAT_TURN_OVERHEAD + first.text_size + last.text_size;
     size_t size = 0;
     char *packed;
     int err = -1;
@@ -103,7 +105,9 @@ static int encode_question(const struct tokenizer *tokenizer, const struct text 
     packed = malloc(room);
     if (packed == NULL)
         return fail_memory(fail);
-    chat_turns_put(packed, room, &size, &turn); /* PROMPT_BYTES_MAX fits */
+    if (system != NULL)
+        chat_turns_put(packed, room, &size, &first);
+    chat_turns_put(packed, room, &size, &last); /* texts of less than 4 GB */
     if (tokenizer_check_turns(tokenizer, packed, size, fail) == 0)
         err = tokenizer_encode_chat(tokenizer, packed, size, &prompt->ids, &prompt->count, fail);
     free(packed);
@@ -121,7 +125,7 @@ int run_prompt_make(const struct run_options *options, const struct tokenizer *t
     err = read_text(options, &text, fail);
     prompt->has_text = options->chat || text.size > 0;
     if (err == 0 && options->chat)
-        err = encode_question(tokenizer, &text, prompt, fail);
+        err = encode_question(tokenizer, options->system, &text, prompt, fail);
     else if (err == 0)
         err = tokenizer_encode(tokenizer, text.text, text.size, true, &prompt->ids, &prompt->count, fail);
     free(text.text);

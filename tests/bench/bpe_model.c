@@ -98,7 +98,7 @@ static void write_vocabulary(struct gguf_write *writer, uint32_t count)
         gguf_write_element_string(writer, text, written);
     }
     gguf_write_u32(writer, "tokenizer.ggml.bos_token_id", BOS);
-    gguf_write_string(writer, "tokenizer.chat_template", "{{ '[INST] ' + content + ' [/INST]' }}");
+    gguf_write_string(writer, "tokenizer.chat_template", "{{ '<<SYS>>' }}{{ '[INST] ' + content + ' [/INST]' }}");
 }
 
 static int write_file(const struct gguf *gguf, const struct gguf_write *writer, const char *path)

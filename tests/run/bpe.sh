@@ -54,6 +54,21 @@ check_equal "in the model's own form" "$(grep '^digest ' "$out")" "$expected"
 check "so it is by a node without the file" timeout -k 5 120 "$mesh_node" ask --to "127.0.0.1:$second" ${security[@]+"${security[@]}"} \
     --chat -p "$text" "${question[@]}"
 check_equal "with the same bits" "$(grep '^digest ' "$out")" "$expected"
+system="Be brief"
+printf -v framed '[INST] <<SYS>>\n%s\n<</SYS>>\n\n%s [/INST]' "$system" "$text"
+check "a system text can be written, too" "$mesh_node" run -m "$model" -p "$framed" "${question[@]}"
+expected=$(grep '^digest ' "$out")
+check "a question is answered after a system text" "$mesh_node" run -m "$model" --chat --system "$system" -p "$text" "${question[@]}"
+check_equal "in the model's own form" "$(grep '^digest ' "$out")" "$expected"
+for port in "$first" "$second"; do
+    check "so it is by a node of the cluster" timeout -k 5 120 "$mesh_node" ask --to "127.0.0.1:$port" \
+        ${security[@]+"${security[@]}"} --chat --system "$system" -p "$text" "${question[@]}"
+    check_equal "with the same bits" "$(grep '^digest ' "$out")" "$expected"
+done
+check_exit "a system text is for questions" 2 "run: --system: only a question has a system text before it: give --chat, too" \
+    "$mesh_node" run -m "$model" --system "$system" -p "$text"
+check_exit "of a cluster, too" 2 "ask: --system: only a question has a system text before it: give --chat, too" \
+    "$mesh_node" ask --to "127.0.0.1:$first" --system "$system" -p "$text"
 check_exit "a model without a chat template is not asked" 2 "the model has no tokenizer.chat_template" \
     "$mesh_node" run -m "$tmp/spm.gguf" --chat -p "$text"
 check_exit "nor by its ids" 2 "a question is text, not --prompt-ids" "$mesh_node" ask --chat --prompt-ids "$tmp/ids"
