@@ -434,6 +434,8 @@ void api_server_quiesce(struct api_server *server)
 {
     if (server->listener < 0)
         server->listener = MHD_quiesce_daemon(server->daemon);
+    if (server->listener >= 0)
+        shutdown(server->listener, SHUT_RDWR); /* else the system would go on taking connections, which nobody serves */
 }
 
 unsigned api_server_active(const struct api_server *server)
