@@ -32,8 +32,8 @@ void mesh_key_format(const struct mesh_key *key, char out[MESH_KEY_LINE_BYTES]);
 /* Parse a file's content: exactly one line, whose newline may be missing. MESH_EINVAL: reason says why, and what to do. */
 int mesh_key_parse(const char *text, size_t bytes, struct mesh_key *key, char *reason, size_t reason_bytes);
 
-/* Whether a file that is open for reading can hold a secret of any form. MESH_EINVAL: it is no regular file, or others than its owner may use
- * it; MESH_ESYSTEM: it cannot be examined. Either way reason says why, and what to do. A credential of systemd (directly in
+/* Whether a file that is open can hold a secret of any kind. MESH_EINVAL: it is no regular file, or others than its owner may use it;
+ * MESH_ESYSTEM: it cannot be examined. Either way reason says why, and what to do. A credential of systemd (directly in
  * $CREDENTIALS_DIRECTORY, a folder closed to others) may have mode 0440. */
 int mesh_key_check_file(const char *path, int fd, char *reason, size_t reason_bytes);
 
