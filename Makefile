@@ -90,20 +90,14 @@ NCURSES_CFLAGS := $(filter -I%,$(shell $(PKG_CONFIG) --cflags ncursesw)) -DMONIT
 NCURSES_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) ncursesw)
 endif
 
-# The HTTP listener of --metrics needs libmicrohttpd: optional in the same way.
-ifeq ($(origin MICROHTTPD),undefined)
-MICROHTTPD := $(shell $(PKG_CONFIG) --exists libmicrohttpd 2>/dev/null && echo yes)
-endif
-ifneq ($(MICROHTTPD),)
-override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
-NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) libmicrohttpd)
-endif
-# The HTTP API needs that, and jansson to read requests: optional in the same way.
+# HTTP needs libmicrohttpd: --metrics by itself, and the API with jansson, to read requests. Optional in the same way.
+MICROHTTPD ?= $(shell $(PKG_CONFIG) --exists libmicrohttpd 2>/dev/null && echo yes)
 JANSSON ?= $(shell $(PKG_CONFIG) --exists jansson 2>/dev/null && echo yes)
-API := $(and $(MICROHTTPD),$(JANSSON))
-ifneq ($(API),)
-override CPPFLAGS += -DMESH_HAVE_API $(shell $(PKG_CONFIG) --cflags jansson)
-NODE_LIBS += $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) jansson)
+HTTP := $(if $(MICROHTTPD),libmicrohttpd)
+API := $(if $(HTTP),$(if $(JANSSON),jansson))
+ifneq ($(HTTP),)
+override CPPFLAGS += -DMESH_HAVE_MICROHTTPD $(if $(API),-DMESH_HAVE_API) $(shell $(PKG_CONFIG) --cflags $(HTTP) $(API))
+NODE_LIBS := $(shell $(PKG_CONFIG) --libs $(if $(findstring -static,$(LDFLAGS)),--static) $(HTTP) $(API))
 endif
 # The dissector captures and reads files with libpcap; without libpcap only its parsers are built.
 ifeq ($(origin PCAP),undefined)
@@ -425,7 +419,7 @@ INSTALLED := $(addprefix $(PREFIX)/bin/,$(notdir $(MAINS))) $(LIBDIR)/libmesh.a 
 	$(patsubst docs/completions/%.bash,$(PREFIX)/share/bash-completion/completions/%,$(COMPLETIONS)) \
 	$(ZSHDIR)/_mesh $(patsubst docs/completions/%.bash,$(PREFIX)/share/fish/vendor_completions.d/%.fish,$(COMPLETIONS)) \
 	$(if $(filter %/mesh-dissect,$(MAINS)),$(WIRESHARKDIR)/mesh.lua) \
-	$(UNITDIR)/mesh-node.service $(UNITDIR)/mesh-node@.service \
+	$(addprefix $(UNITDIR)/,mesh-node.service mesh-node@.service $(if $(API),mesh-api.service)) \
 	$(addprefix $(PREFIX)/share/mesh-node/,cluster.conf sysctl.conf grafana-dashboard.json) $(PREFIX)/share/doc/diolkos-mesh/LICENSE
 
 # DESTDIR may have any name. PREFIX may have no spaces, at which make and pkg-config split words.
@@ -461,6 +455,7 @@ install: installable
 	@$(if $(filter %/mesh-dissect,$(MAINS)),umask 022 && $(BIN)/mesh-dissect --export wireshark >'$(DESTDIR)$(WIRESHARKDIR)/mesh.lua')
 	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%l|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node.service'
 	@umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' -e 's|@NODE@|%i|' deploy/mesh-node.service.in >'$(DESTDIR)$(UNITDIR)/mesh-node@.service'
+	@$(if $(API),umask 022 && sed -e 's|@BIN@|$(PREFIX)/bin|' deploy/mesh-api.service.in >'$(DESTDIR)$(UNITDIR)/mesh-api.service')
 	@install -m 644 deploy/cluster.conf deploy/sysctl.conf deploy/grafana-dashboard.json '$(DESTDIR)$(PREFIX)/share/mesh-node/'
 	@install -m 644 LICENSE '$(DESTDIR)$(PREFIX)/share/doc/diolkos-mesh/'
 	@echo 'installed below $(DESTDIR)$(PREFIX)'

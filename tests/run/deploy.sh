@@ -23,12 +23,33 @@ done
 check_contains "mesh-node.service starts the node with the name of the machine" "$units/mesh-node.service" " --node %l "
 check_contains "mesh-node@NAME.service starts the node NAME" "$units/mesh-node@.service" " --node %i "
 
-# Every option on the units' command line is an option of serve.
-"$mesh_node" serve --help >"$tmp/help"
-grep -h '^ExecStart=' "$units"/* | grep -oE -e '--[a-z-]+' | sort -u >"$tmp/options"
-while read -r option; do
-    check_contains "serve knows $option" "$tmp/help" "$option "
-done <"$tmp/options"
+# Every option on the units' command lines is an option of their command.
+knows_options() { # COMMAND UNIT...
+    local option
+    "$mesh_node" "$1" --help >"$tmp/help"
+    (cd "$units" && grep -hE '^(ExecStart|Environment)=' "${@:2}") | grep -oE -e '--[a-z-]+' | sort -u >"$tmp/options"
+    while read -r option; do
+        check_contains "$1 knows $option" "$tmp/help" "$option "
+    done <"$tmp/options"
+}
+knows_options serve mesh-node.service mesh-node@.service
+
+# The HTTP API is no part of a build without its libraries.
+all=(mesh-node.service mesh-node@attic.service)
+run "$mesh_node" api --help
+if grep -q "built without" "$err"; then
+    check_equal "a build without the HTTP API installs no unit of it" "$(ls "$units")" $'mesh-node.service\nmesh-node@.service'
+else
+    all+=(mesh-api.service)
+    check_contains "mesh-api.service starts the program that was installed" "$units/mesh-api.service" "ExecStart=$prefix/bin/mesh-node api "
+    check_equal "nothing in mesh-api.service is left to be filled in" "$(grep -c '@[A-Z]*@' "$units/mesh-api.service")" 0
+    knows_options api mesh-api.service
+    check_equal "mesh-api.service gives the program every credential that it names, and no other" \
+        "$(grep -oE '%d/[a-z.]+' "$units/mesh-api.service" | sed 's/%d.//' | sort)" \
+        "$(sed -nE 's/^LoadCredential=([^:]*):.*/\1/p' "$units/mesh-api.service" | sort)"
+    said=$(sed -nE 's/.* DRAIN_S = ([0-9]+).*/\1/p' node/api_command.c)
+    check "systemd waits until answers are complete" [ "$(sed -n 's/^TimeoutStopSec=//p' "$units/mesh-api.service")" -gt "$said" ]
+fi
 
 # The limit of systemd is later than the node's own: up to 30 s for running requests, up to 65 to leave.
 stop=$(sed -n 's/^TimeoutStopSec=//p' "$units/mesh-node.service")
@@ -57,10 +78,10 @@ version=$(systemd-analyze --version 2>/dev/null | awk 'NR == 1 { print $2 + 0 }'
 if [ "${version:-0}" -ge 252 ]; then
     cp "$units/mesh-node@.service" "$units/mesh-node@attic.service"
     check "systemd-analyze finds nothing wrong with the units" \
-        systemd-analyze verify --man=no "$units/mesh-node.service" "$units/mesh-node@attic.service"
+        systemd-analyze verify --man=no "${all[@]/#/$units/}"
     check_equal "systemd-analyze prints no warning" "$(cat "$err")" ""
-    for unit in mesh-node.service mesh-node@attic.service; do
-        check "a node under $unit is exposed to no more than 1.2 of 10" \
+    for unit in "${all[@]}"; do
+        check "a process of $unit is exposed to no more than 1.2 of 10" \
             systemd-analyze security --no-pager --offline=true --threshold=12 "$units/$unit"
     done
     rm "$units/mesh-node@attic.service"

@@ -76,10 +76,10 @@ for program in "$BIN"/mesh-{node,monitor,dissect,replay}; do
     check "the packages have $program, with its manual and completion" test -x "$tmp/root/usr/bin/$program" -a \
         -s "$tmp/root/usr/share/man/man1/$program.1.gz" -a -s "$tmp/root/usr/share/bash-completion/completions/$program"
 done
-for file in lib/systemd/system/mesh-node.service lib/systemd/system/mesh-node@.service \
+for file in lib/systemd/system/mesh-node.service lib/systemd/system/mesh-node@.service lib/systemd/system/mesh-api.service \
     usr/share/zsh/vendor-completions/_mesh usr/share/fish/vendor_completions.d/mesh-node.fish usr/share/mesh-node/cluster.conf \
     "usr/lib/$triplet/wireshark/plugins/mesh.lua" "usr/lib/$triplet/libmesh.so.$version" "usr/lib/$triplet/libmesh.a" \
-    "usr/include/mesh/mesh.h" usr/share/doc/diolkos-mesh/OPERATIONS.md.gz usr/share/man/man7/libmesh.7.gz \
+    "usr/include/mesh/mesh.h" usr/share/doc/diolkos-mesh/{API,OPERATIONS}.md.gz usr/share/man/man7/libmesh.7.gz \
     usr/share/doc/libmesh-dev/{PROTOCOL,TRACE}.md.gz usr/share/doc/libmesh-dev/examples/{exchange,status}.c; do
     check "the packages have $file" test -s "$tmp/root/$file"
 done
@@ -159,14 +159,15 @@ mine=$'/etc/mesh/cluster.conf\n/etc/mesh/mesh.key'
 limits=/etc/sysctl.d/60-mesh-node.conf
 did "packages can be installed" install
 did "a key can be made" key
-check_equal "program, unit and limits are there, and nothing is enabled" "$(noted installed)" \
-    "$(printf '%s\n' /usr/bin/mesh-node /lib/systemd/system/mesh-node.service $limits "$mine")"
+check_equal "program, units and limits are there, and nothing is enabled" "$(noted installed)" \
+    "$(printf '%s\n' /usr/bin/mesh-node /lib/systemd/system/mesh-{node,api}.service $limits "$mine")"
 did "a program is built with the library, and runs" user
 if [ -e "$tmp/notes/verify" ]; then
     did "systemd finds nothing wrong with the units" verify
     did "they can be enabled" enable
 fi
 did "the command line of the unit serves, answers and ends in order" node
+did "that of the HTTP API does so, too" api
 did "they can be installed over themselves" upgrade
 check_equal "an upgrade keeps what the administrator changed" "$(noted limits)" "# of the administrator"
 did "they can be removed" remove
