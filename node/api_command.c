@@ -111,9 +111,7 @@ int api_command(int argc, char *const *argv, struct fail *fail)
     static const char *const usage[] = {"mesh-node api [--listen ADDR:PORT] [--to ADDR:PORT]... [--key FILE] [options]",
                                         "Answer requests of OpenAI's API over HTTP, by a running cluster.", NULL};
     static const char *const examples[] = {"mesh-node api",
-                                           "mesh-node api --listen 0.0.0.0:8080 --api-key api.key --to 10.0.0.2:7411 --to 10.0.0.3:7411 "
-                                           "--key mesh.key",
-                                           NULL};
+                                           "mesh-node api --listen 0.0.0.0:8080 --api-key api.key --to 10.0.0.2:7411 --key mesh.key", NULL};
     static struct api api = {.listen = "127.0.0.1:8080", .connections = CONNECTIONS, .mesh = {.name = "mesh"}};
     const struct option_spec specs[] = {
         {.name = "listen", .kind = OPTION_TEXT, .target = &api.listen, .metavar = "ADDR:PORT", .help = "TCP address (127.0.0.1:8080)"},
