@@ -47,7 +47,11 @@ int api_call_begin(struct api_call *call, struct api_mesh *mesh, bool is_chat, c
     if (call->session == NULL || check_model(call, error) < 0 || name_answer(call, error) < 0 ||
         api_session_ask(call->session, &call->request, error) < 0)
         return -1;
-    return api_call_next(call, error);
+    if (api_call_next(call, error) == 0)
+        return 0;
+    if (error->status == API_UNAVAILABLE && is_wanted(app)) /* it leaves, or has enough to do: the next try is for another one */
+        atomic_fetch_add(&mesh->last, 1);
+    return -1;
 }
 
 /* Tokens that a stop cut off have been generated, and count. What the prompt had is only known if the node says so in time. */
