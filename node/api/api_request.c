@@ -363,9 +363,14 @@ int api_request_read(struct api_request *request, bool is_chat, const char *body
 
     *request = (struct api_request){.is_chat = is_chat};
     root = json_loadb(body, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
-    if (root == NULL)
+    if (root == NULL) {
+        char *near = strstr(where.text, " near "); /* what follows is said by the client, and no matter of the log */
+
+        if (near != NULL)
+            *near = '\0';
         return api_refuse(error, API_BAD_REQUEST, NULL, NULL, "the body is not JSON: line %d, column %d: %s", where.line, where.column,
                           where.text);
+    }
     request->text = malloc(CLIENT_MESSAGE_TEXT_MAX);
     result = request->text != NULL ? read_root(request, root, error) : fail_memory(error);
     json_decref(root);
