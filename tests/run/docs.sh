@@ -201,6 +201,15 @@ tr '\n' ' ' <docs/PROTOCOL.md | grep -oE 'counts drops by reason \([^)]*\)' | wh
 done >"$tmp/reasons"
 check_equal "docs/PROTOCOL.md names every reason for which a datagram is dropped" "$(cat "$tmp/reasons")" \
     "$(words libmesh/seal/sealer.c MESH_SEAL_ && words libmesh/core/session.c MESH_SESSION_BY_)"
+{
+    grep -oE '(member|get_[a-z]+)\([a-z]+, "[a-z_]+"' node/api/api_request.c
+    sed -n '/const names\[\] = {/,/};/p; /const singles\[\] = {/,/};/p' node/api/api_request.c
+} | grep -oE '"[a-z_]+"' | tr -d '"' | sort -u >"$tmp/words"
+check "a request over HTTP has members" [ "$(wc -l <"$tmp/words")" -gt 20 ]
+while read -r word; do grep -qE "[\`\"]${word}[\`\"]" docs/API.md || echo "$word"; done <"$tmp/words" >"$tmp/unknown"
+check_equal "docs/API.md names every member of a request that is understood or refused" "$(cat "$tmp/unknown")" ""
+check_equal "docs/API.md has a row for every status of an error" "$(sed -nE 's/^\| ([0-9]{3}) \|.*/\1/p' docs/API.md | sort -u)" \
+    "$(sed -nE 's/^ +API_[A-Z_]+ = ([0-9]+),?$/\1/p' node/api/api_error.h | sort -u)"
 if [ -x "$BIN/mesh-replay" ]; then
     check_equal "bash completes every named query of mesh-replay" "$(completed mesh-replay query x.db --named '')" \
         "$("$BIN/mesh-replay" query --help | awk 'found && /^  / { print $1 } /^named queries:/ { found = 1 }' | sort)"
