@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "mesh/program/options.h"
@@ -29,14 +30,16 @@ struct api {
     struct api_key key;
 };
 
-/* The signals that end the program, which this thread alone takes. */
+/* The signals that end the program, which this thread alone takes; not those that the program was started to ignore (nohup). */
 static void hold_signals(sigset_t *set)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction before;
 
     sigemptyset(set);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaddset(set, numbers[i]);
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaddset(set, numbers[i]);
     sigprocmask(SIG_BLOCK, set, NULL); /* threads that are started later inherit it */
     signal(SIGPIPE, SIG_IGN);
 }
@@ -62,6 +65,8 @@ static int serve(struct api *api, struct mesh_addr listen, struct fail *fail)
     sigset_t set;
 
     hold_signals(&set);
+    if (log_start(STDERR_FILENO, fail) < 0)
+        return -1;
     server = api_server_open(listen, &api->mesh, &api->key, api->connections, fail);
     if (server == NULL)
         return -1;

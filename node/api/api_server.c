@@ -35,7 +35,8 @@ struct exchange {
     char path[80]; /* for the log */
     uint64_t begin_ns;
     unsigned status;
-    char *body; /* (body_size) */
+    const char *allowed; /* methods, when the request's is not */
+    char *body;          /* (body_size) */
     size_t body_size, body_room;
     bool is_too_large, is_begun;
     struct api_call call;
@@ -82,6 +83,8 @@ static enum MHD_Result queue(struct exchange *x, unsigned status, struct MHD_Res
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     if (status == API_UNAUTHORIZED)
         MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    if (status == API_NOT_ALLOWED)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, x->allowed);
     MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* a proxy before it would collect the pieces of a stream */
     if (status == API_UNAVAILABLE)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
@@ -273,27 +276,32 @@ static int check_headers(struct exchange *x)
     return 0;
 }
 
+static enum MHD_Result refuse_method(struct exchange *x, const char *path, bool is_post)
+{
+    x->allowed = is_post ? "POST" : "GET, HEAD";
+    api_refuse(&x->error, API_NOT_ALLOWED, NULL, NULL, "%.60s takes %s only", path, x->allowed);
+    return answer_error(x);
+}
+
 static enum MHD_Result route(struct exchange *x, const char *path, const char *method)
 {
     static const char models[] = "/v1/models/";
     static const struct {
-        const char *path, *method;
+        const char *path;
+        bool is_post;
         enum MHD_Result (*run)(struct exchange *x);
-    } routes[] = {{"/v1/chat/completions", MHD_HTTP_METHOD_POST, complete_chat},
-                  {"/v1/completions", MHD_HTTP_METHOD_POST, complete_text},
-                  {"/v1/models", MHD_HTTP_METHOD_GET, list_models},
-                  {"/health", MHD_HTTP_METHOD_GET, tell_health}};
+    } routes[] = {{"/v1/chat/completions", true, complete_chat},
+                  {"/v1/completions", true, complete_text},
+                  {"/v1/models", false, list_models},
+                  {"/health", false, tell_health}};
+    const bool is_post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
+    const bool is_get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
 
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (strcmp(path, routes[i].path) != 0)
-            continue;
-        if (strcmp(method, routes[i].method) == 0)
-            return routes[i].run(x);
-        api_refuse(&x->error, API_NOT_ALLOWED, NULL, NULL, "%s takes %s only", path, routes[i].method);
-        return answer_error(x);
-    }
-    if (strncmp(path, models, sizeof models - 1) == 0 && strcmp(method, MHD_HTTP_METHOD_GET) == 0)
-        return tell_model(x, path + sizeof models - 1);
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (strcmp(path, routes[i].path) == 0)
+            return (routes[i].is_post ? is_post : is_get) ? routes[i].run(x) : refuse_method(x, path, routes[i].is_post);
+    if (strncmp(path, models, sizeof models - 1) == 0)
+        return is_get ? tell_model(x, path + sizeof models - 1) : refuse_method(x, path, false);
     api_refuse(&x->error, API_NOT_FOUND, NULL, NULL,
                "there is /v1/chat/completions, /v1/completions, /v1/models and /health, and nothing else");
     return answer_error(x);

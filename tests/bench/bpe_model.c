@@ -98,6 +98,7 @@ static void write_vocabulary(struct gguf_write *writer, uint32_t count)
         gguf_write_element_string(writer, text, written);
     }
     gguf_write_u32(writer, "tokenizer.ggml.bos_token_id", BOS);
+    gguf_write_u32(writer, "tokenizer.ggml.eos_token_id", EOT);
     gguf_write_string(writer, "tokenizer.chat_template", "{{ '<<SYS>>' }}{{ '[INST] ' + content + ' [/INST]' }}");
 }
 

@@ -99,6 +99,11 @@ http GET /
 expect "another path is refused" 404 'there is /v1/chat/completions'
 http GET /v1/completions
 expect "another method" 405 'takes POST only'
+expect "with the right one" 405 'Allow: POST'
+http DELETE /v1/models/stories-q8_0
+expect "as of what can only be read" 405 'Allow: GET, HEAD'
+http HEAD /health
+check_equal "a balancer may ask for the head alone" "$(status) $(sed -n '/^$/,$p' "$answer")" "200 "
 http POST /v1/completions '{"prompt":"x"}' 'Content-Type: text/plain'
 expect "another type, which pages of browsers can send" 415 'application/json'
 http GET /health '' 'Host: example.org'
@@ -132,6 +137,51 @@ check_exit "nor with one that no header can hold" 3 "without spaces" "$mesh_node
 printf 'short\n' >"$tmp/api.key"
 check_exit "nor with a short one" 3 "one line of 16" "$mesh_node" api --api-key "$tmp/api.key"
 check_exit "an occupied port is told" 4 "another program has this TCP port" "$mesh_node" api --listen "127.0.0.1:$api_port"
+
+# ---- conversations ----
+
+if [ -x "$BIN/bpe-model" ]; then
+    "$mesh_node" synth -o "$tmp/spm.gguf" --dim 64 --hidden 160 --layers 2 --heads 4 --kv-heads 2 --vocab 330 --ctx 256 --type f16 --seed 3
+    check "a model with a chat template can be made" "$BIN/bpe-model" "$tmp/spm.gguf" "$tmp/chat.gguf"
+    chat=$(free_port)
+    background "$mesh_node" serve -t 1 -m "$tmp/chat.gguf" --listen "127.0.0.1:$chat" ${security[@]+"${security[@]}"} 2>"$tmp/chat"
+    chat_pid=$background_pid
+    if ! wait_until 60 nodes 1 "$chat"; then not_ok "its node starts" "$(cat "$tmp/chat")"; fi
+    plain_port=$api_port
+    api chat-log --to "127.0.0.1:$chat"
+    count() { "$mesh_node" status --json --to "127.0.0.1:$chat" ${security[@]+"${security[@]}"} | sed -n "s/.*\"$1\":\([0-9]*\),.*/\1/p"; }
+    said() { # TEXT OPTION...: what ask is told, as JSON has it
+        timeout -k 5 60 "$mesh_node" ask --to "127.0.0.1:$chat" ${security[@]+"${security[@]}"} --chat -p "$1" -n 16 --temp 0 --ignore-eos \
+            --json "${@:2}" | grep -oE '"(token|rest)","text":"([^"\]|\\.)*"' | sed 's/.*"text":"//; s/"$//' | tr -d '\n'
+    }
+    told() { grep -oE '"content":"([^"\]|\\.)*"' "$answer" | sed 's/"content":"//; s/"$//' | tr -d '\n'; }
+    options='"max_tokens":16,"temperature":0,"ignore_eos":true'
+    http POST /v1/chat/completions "{$options,\"messages\":[{\"role\":\"user\",\"content\":\"Once upon the time\"}]}"
+    expect "a question is answered" 200 '"object":"chat.completion"'
+    check_equal "as ask --chat is" "$(told)" "$(said 'Once upon the time')"
+    turns='{"role":"system","content":"time 12"},{"role":"user","content":"Once upon the time"}'
+    http POST /v1/chat/completions "{$options,\"messages\":[$turns]}"
+    check_equal "with a system text as ask --system is" "$(told)" "$(said 'Once upon the time' --system 'time 12')"
+    http POST /v1/chat/completions "{$options,\"stream\":true,\"messages\":[$turns]}"
+    expect "a stream begins with who speaks" 200 '"delta":{"role":"assistant","content":""}'
+    check_equal "and has the same words" "$(told)" "$(said 'Once upon the time' --system 'time 12')"
+    before=$(count reused_tokens)
+    turns+=',{"role":"assistant","content":"upon the time, the time upon the time"},{"role":"user","content":"and once upon the time"}'
+    http POST /v1/chat/completions "{$options,\"messages\":[$turns]}"
+    expect "a conversation goes on" 200 '"finish_reason":"length"'
+    words=$(told)
+    check_equal "from what was computed before" "$(($(count reused_tokens) > before + 15))" 1
+    kill "$chat_pid"
+    wait "$chat_pid" 2>/dev/null
+    background "$mesh_node" serve -t 1 -m "$tmp/chat.gguf" --listen "127.0.0.1:$chat" ${security[@]+"${security[@]}"} 2>"$tmp/chat"
+    if ! wait_until 60 nodes 1 "$chat"; then not_ok "its node starts again" "$(cat "$tmp/chat")"; fi
+    http POST /v1/chat/completions "{$options,\"messages\":[$turns]}"
+    check_equal "with the words that it has when all is computed" "$(told)" "$words"
+    check_equal "as it then is" "$(count reused_tokens)" 0
+    http POST /v1/chat/completions '{"messages":[{"role":"assistant","content":"x"}]}'
+    expect "what cannot be answered is refused" 400 '"param":"messages"'
+    api_port=$plain_port
+fi
 
 # ---- with a key ----
 
