@@ -144,6 +144,11 @@ static void check_text(const struct tokenizer *t, const uint8_t *data, size_t si
     free(ids);
 }
 
+/* Forms with all that a form can have: spaces left out on either side, a system text before the first or the last question, BOS again. */
+static const char *const templates[] = {
+    "loop.last and system_message '[INST]' '[/INST]' trim + eos_token .split('</think>')[-1]",
+    "<<SYS>> bos_token + '[INST] ' + content.strip() + ' [/INST]' + ' ' + eos_token .split('</think>')[-1].lstrip('\\n')"};
+
 static void check_vocabulary(const uint8_t *data, size_t size, bool is_prefixed)
 {
     struct gguf_writer w;
@@ -153,7 +158,7 @@ static void check_vocabulary(const uint8_t *data, size_t size, bool is_prefixed)
 
     gguf_writer_init(&w);
     gguf_writer_string(&w, "tokenizer.ggml.model", "llama");
-    gguf_writer_string(&w, "tokenizer.chat_template", "[INST] [/INST]");
+    gguf_writer_string(&w, "tokenizer.chat_template", templates[is_prefixed]);
     gguf_writer_bool(&w, "tokenizer.ggml.add_space_prefix", is_prefixed);
     used = write_pieces(&w, data, size);
     t = open_tokenizer(gguf_writer_parse(&w, &fail));
