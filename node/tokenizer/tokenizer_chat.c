@@ -15,8 +15,8 @@ enum { MARKS_MAX = 3, SYSTEMS_MAX = 6, ANSWERS_MAX = 4 };
 /* Texts around what is said. Of several the first one counts whose mark is NULL or in the template. */
 struct around {
     const char *mark;
-    const char *before, *after; /* NULL: no more */
-    enum tokenizer_chat_system place;
+    const char *before, *after;       /* NULL: no more */
+    enum tokenizer_chat_system place; /* of a system text */
 };
 
 struct form {

@@ -15,24 +15,39 @@ struct writer {
     bool lacks_memory;
 };
 
+static bool make_text_room(struct writer *w, size_t bytes)
+{
+    const size_t room = 2 * w->text_room + bytes + ROOM_MIN;
+    char *grown;
+
+    if (w->out.size + bytes <= w->text_room)
+        return true;
+    grown = realloc(w->out.text, room);
+    if (grown == NULL)
+        return false;
+    w->out.text = grown;
+    w->text_room = room;
+    return true;
+}
+
+static bool make_fragment_room(struct writer *w, size_t fragments)
+{
+    const size_t room = 2 * w->fragment_room + fragments + ROOM_MIN;
+    struct tokenizer_fragment *grown;
+
+    if (w->out.count + fragments <= w->fragment_room)
+        return true;
+    grown = realloc(w->out.fragments, room * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    w->out.fragments = grown;
+    w->fragment_room = room;
+    return true;
+}
+
 static bool make_room(struct writer *w, size_t bytes, size_t fragments)
 {
-    if (w->out.size + bytes > w->text_room) {
-        const size_t room = 2 * w->text_room + bytes + ROOM_MIN;
-        char *text = realloc(w->out.text, room);
-
-        w->lacks_memory |= text == NULL;
-        w->out.text = text != NULL ? text : w->out.text;
-        w->text_room = text != NULL ? room : w->text_room;
-    }
-    if (w->out.count + fragments > w->fragment_room) {
-        const size_t room = 2 * w->fragment_room + fragments + ROOM_MIN;
-        struct tokenizer_fragment *list = realloc(w->out.fragments, room * sizeof *list);
-
-        w->lacks_memory |= list == NULL;
-        w->out.fragments = list != NULL ? list : w->out.fragments;
-        w->fragment_room = list != NULL ? room : w->fragment_room;
-    }
+    w->lacks_memory |= !make_text_room(w, bytes) || !make_fragment_room(w, fragments);
     return !w->lacks_memory;
 }
 
