@@ -324,17 +324,23 @@ static struct exchange *begin(struct api_server *server, struct MHD_Connection *
     return x;
 }
 
+static bool make_room(struct exchange *x, size_t size)
+{
+    char *body;
+
+    if (size <= x->body_room)
+        return true;
+    body = realloc(x->body, 2 * size);
+    if (body == NULL)
+        return false;
+    x->body = body;
+    x->body_room = 2 * size;
+    return true;
+}
+
 static void take_body(struct exchange *x, const char *bytes, size_t size)
 {
-    x->is_too_large = x->is_too_large || size > API_BODY_BYTES_MAX - x->body_size;
-    if (!x->is_too_large && x->body_size + size > x->body_room) {
-        const size_t room = 2 * (x->body_size + size);
-        char *body = realloc(x->body, room);
-
-        x->is_too_large = body == NULL;
-        x->body = body != NULL ? body : x->body;
-        x->body_room = body != NULL ? room : x->body_room;
-    }
+    x->is_too_large = x->is_too_large || size > API_BODY_BYTES_MAX - x->body_size || !make_room(x, x->body_size + size);
     if (x->is_too_large)
         return;
     memcpy(x->body + x->body_size, bytes, size);
