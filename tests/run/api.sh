@@ -222,7 +222,7 @@ for stream in true false; do
     if wait_until 20 requests 0; then ok "$sentence"; else not_ok "$sentence" "$(cat "$tmp/slow-log")"; fi
 done
 sentence="the log says so"
-if wait_until 10 grep -q 'given up after' "$tmp/slow-log"; then ok "$sentence"; else not_ok "$sentence" "$(cat "$tmp/slow-log")"; fi
+if wait_until 10 grep -q 'given up' "$tmp/slow-log"; then ok "$sentence"; else not_ok "$sentence" "$(cat "$tmp/slow-log")"; fi
 
 http POST /v1/completions "${long/STREAM/true}" &
 asking=$!
