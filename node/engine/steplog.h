@@ -29,9 +29,9 @@ struct sequence {
     uint32_t generated;     /* including those of earlier epochs */
     uint32_t positions_done;
     bool is_active;
-    bool is_in_step; /* in the open step */
     bool is_kept;    /* not active: positions_done positions, of the first tokens, are still in its slot */
     uint64_t ended;  /* not active: the number of the step after which it ended, plus one; 0: the slot has not been used */
+    bool is_in_step; /* in the open step; apart from the two above, which gcc reads together, and other threads may read */
 };
 
 struct steplog_limits {

@@ -119,6 +119,7 @@ static struct engine *open_engine(struct rowmap *map, uint16_t slots)
         .batch = BATCH,
         .slots = slots,
         .ctx = CTX,
+        .keeps = true,
         .kernel = kernel_choose(NULL),
     };
 
@@ -233,6 +234,41 @@ static void cancelling_and_saving_while_workers_compute_does_no_harm(void **stat
     engine_close(engine);
 }
 
+/* The owner of the port looks for what a request shares, while another thread begins and ends steps. */
+static void looking_for_shared_beginnings_while_workers_compute_does_no_harm(void **state)
+{
+    enum { SHARED = 20, ROUNDS = 10 };
+    static struct simrequest alike[REQUESTS];
+    const struct simcluster_config alone = {.model = synth.model, .ctx = CTX};
+
+    (void)state;
+    for (uint64_t i = 0; i < REQUESTS; i++) {
+        simrequest_draw(&alike[i], 900 + i, i + 1, small.vocab, 30, 20);
+        memcpy(alike[i].prompt, requests[0].prompt, SHARED * sizeof *requests[0].prompt);
+        alike[i].request.prompt_count = SHARED + 1 + (uint32_t)i % 5;
+        simrequest_run_alone(&alike[i], &alone);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        struct rowmap map;
+        struct worker_pool workers;
+        struct engine_figures figures;
+        struct engine *engine = open_engine(&map, 4);
+        struct pool *pool = start(&workers, engine);
+
+        for (uint32_t i = 0; i < REQUESTS; i++) {
+            wait_for(i + 1 == REQUESTS ? i : i < 3 ? 0 : i - 2);
+            assert_true(engine_submit(engine, &alike[i].request));
+        }
+        wait_for(REQUESTS);
+        stop(&workers, pool);
+        engine_figures(engine, &figures);
+        assert_true(figures.reused >= SHARED); /* by the last one, when no other one begins */
+        for (uint64_t i = 0; i < REQUESTS; i++)
+            assert_true(simrequest_is_as_alone(&alike[i], &heard.result[i]));
+        engine_close(engine);
+    }
+}
+
 static void what_is_saved_in_the_middle_goes_on_in_another_engine(void **state)
 {
     struct rowmap map;
@@ -269,6 +305,7 @@ int main(void)
         cmocka_unit_test(any_number_of_slots_gives_each_request_its_own_bits),
         cmocka_unit_test(the_last_layer_goes_on_with_drawn_tokens_only),
         cmocka_unit_test(cancelling_and_saving_while_workers_compute_does_no_harm),
+        cmocka_unit_test(looking_for_shared_beginnings_while_workers_compute_does_no_harm),
         cmocka_unit_test(what_is_saved_in_the_middle_goes_on_in_another_engine),
     };
 
