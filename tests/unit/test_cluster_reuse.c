@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libmesh/core/mix.h"
@@ -23,6 +24,7 @@ static const struct synth_options small = {
 static const struct mesh_sim_link gigabit = {.rate_bits_per_s = 1000000000, .delay_ns = 50000, .queue_bytes = 200000};
 
 static struct simmodel synth;
+static enum kv_type kv_type;
 static struct simcluster cluster;
 static struct saved_kv saved_kv[RANKS_MAX];
 static struct simrequest tree[TREE], a, b, c;
@@ -34,6 +36,7 @@ static struct simcluster_config config_of(uint16_t ranks, uint16_t slots)
                                       .batch = 16,
                                       .slots = slots,
                                       .ctx = CTX,
+                                      .kv_type = kv_type,
                                       .seed = ranks,
                                       .link = gigabit,
                                       .unit_ns = 3000,
@@ -54,12 +57,16 @@ static int close_model(void **state)
     return 0;
 }
 
+static void run_alone(struct simrequest *r)
+{
+    const struct simcluster_config config = {.model = synth.model, .ctx = CTX, .kv_type = kv_type};
+
+    simrequest_run_alone(r, &config);
+}
+
 /* Tokens that nothing else has. */
 static void make(struct simrequest *r, uint64_t id, uint32_t tokens, uint32_t predict)
 {
-    static const struct simcluster_config none;
-    struct simcluster_config config = none;
-
     *r = (struct simrequest){.request = {.id = id,
                                          .prompt = r->prompt,
                                          .prompt_count = tokens,
@@ -69,16 +76,13 @@ static void make(struct simrequest *r, uint64_t id, uint32_t tokens, uint32_t pr
                                          .sampling = {.top_p = 1, .repeat_penalty = 1}}};
     for (uint32_t i = 0; i < tokens; i++)
         r->prompt[i] = (uint32_t)mesh_draw_below(mesh_draw(id, 9, i), small.vocab);
-    config.model = synth.model;
-    config.ctx = CTX;
-    simrequest_run_alone(r, &config);
+    run_alone(r);
 }
 
 /* The request's first tokens are those of another one, prompt and answer. */
 static void make_after(struct simrequest *r, const struct simrequest *before, uint64_t id, uint32_t shared, uint32_t more, uint32_t predict)
 {
     uint32_t tokens[2 * SIMREQUEST_PROMPT_MAX];
-    const struct simcluster_config config = {.model = synth.model, .ctx = CTX};
 
     memcpy(tokens, before->prompt, sizeof before->prompt);
     memcpy(tokens + before->request.prompt_count, before->alone.token, before->alone.token_count * sizeof *tokens);
@@ -86,7 +90,7 @@ static void make_after(struct simrequest *r, const struct simrequest *before, ui
     make(r, id, shared + more, predict);
     memcpy(r->prompt, tokens, shared * sizeof *tokens);
     r->alone = (struct simcluster_result){0};
-    simrequest_run_alone(r, &config);
+    run_alone(r);
 }
 
 static void open_cluster(uint16_t ranks, uint16_t slots)
@@ -236,6 +240,45 @@ static void nodes_that_keep_nothing_reuse_nothing(void **state)
     close_cluster();
 }
 
+/* What is computed in the step of a fault is of no use, though it looks like numbers. */
+static void nothing_of_a_step_with_a_fault_is_gone_on_with(void **state)
+{
+    const struct simrequest *const all[] = {&a, &b, &c};
+    struct synth_options floats = small;
+    const struct simmodel before = synth;
+    struct gguf_tensor damaged;
+    float *data;
+
+    (void)state;
+    floats.type = TYPE_F32;
+    simmodel_open(&synth, &floats);
+    make(&a, 1, 40, 4);
+    damaged = *synth.model->token_embd;
+    data = malloc(damaged.data_size);
+    assert_non_null(data);
+    memcpy(data, damaged.data, damaged.data_size);
+    damaged.data = (const uint8_t *)data;
+    for (uint32_t i = 0; i < floats.dim; i++)
+        data[(size_t)a.prompt[36] * floats.dim + i] = 3e38f;
+    const struct gguf_tensor *intact = synth.model->token_embd;
+    synth.model->token_embd = &damaged;
+    a.alone = (struct simcluster_result){0};
+    run_alone(&a);
+    make_after(&b, &a, 2, 40, 6, 4);
+    make_after(&c, &a, 3, 34, 6, 4);
+    assert_true(a.alone.reason == ENGINE_DONE_ERROR && b.alone.reason == ENGINE_DONE_ERROR && c.alone.reason == ENGINE_DONE_LENGTH);
+    open_cluster(3, 2);
+    for (uint16_t i = 0; i < 3; i++)
+        simcluster_submit_at(&cluster, LATER(i), i, &all[i]->request);
+    run(all, 3);
+    assert_int_equal(reused(), 32 + 32); /* two steps of 16 tokens had ended */
+    close_cluster();
+    synth.model->token_embd = intact;
+    simmodel_close(&synth);
+    free(data);
+    synth = before;
+}
+
 /* A tree of conversations: each request begins as an earlier one, up to any of its tokens. */
 static void grow(uint64_t seed)
 {
@@ -264,6 +307,7 @@ static void any_tree_of_conversations_has_the_same_bits(void **state)
         const uint16_t ranks = (uint16_t)(1 + seed % RANKS_MAX), slots = (uint16_t)(1 + mesh_draw_below(mesh_draw(seed, 31, 0), 5));
         const uint64_t gap = mesh_draw_below(mesh_draw(seed, 32, 0), 40) * MS;
 
+        kv_type = (enum kv_type)(seed / RANKS_MAX % 3);
         grow(seed);
         open_cluster(ranks, slots);
         for (uint64_t i = 0; i < TREE; i++) {
@@ -283,6 +327,7 @@ static void any_tree_of_conversations_has_the_same_bits(void **state)
         close_cluster();
     }
     assert_true(sum > 1000);
+    kv_type = KV_F16;
 }
 
 int main(void)
@@ -294,6 +339,7 @@ int main(void)
         cmocka_unit_test(who_asks_the_same_while_it_runs_need_not_wait),
         cmocka_unit_test(a_few_tokens_are_computed),
         cmocka_unit_test(nodes_that_keep_nothing_reuse_nothing),
+        cmocka_unit_test(nothing_of_a_step_with_a_fault_is_gone_on_with),
         cmocka_unit_test(any_tree_of_conversations_has_the_same_bits),
     };
 
