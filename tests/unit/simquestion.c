@@ -9,7 +9,7 @@
 #include "simmodel.h"
 #include "simrequest.h"
 
-enum draw { DRAW_SIZE = 5000, DRAW_LETTER, DRAW_PREDICT, DRAW_SAMPLING, DRAW_SEED, DRAW_ENDS };
+enum draw { DRAW_SIZE = 5000, DRAW_LETTER, DRAW_PREDICT, DRAW_SAMPLING, DRAW_SEED, DRAW_ENDS, DRAW_SHARED };
 
 /* Small, and awkward in different ways: short blocks and slices, one KV head, heads that are no multiple of 32 rows, floats. */
 static const struct synth_options shapes[SIMQUESTION_MODELS] = {
@@ -51,11 +51,28 @@ static void draw_sampling(struct sampling *s, uint64_t seed)
     simrequest_vary(s, pick(seed, DRAW_SAMPLING, 0, SIMREQUEST_KINDS));
 }
 
-static void draw(struct simquestion *q, uint64_t seed)
+/* Three of four begin like an earlier one, half of these with all of it, as the next question of a conversation does. */
+static size_t begin(struct simquestion *q, unsigned model, unsigned index, uint64_t seed)
 {
-    size_t size = 1 + pick(seed, DRAW_SIZE, 0, pick(seed, DRAW_SIZE, 1, 3) == 0 ? SIMQUESTION_TEXT_MAX - 1 : 12);
+    const struct simquestion *before;
+    size_t all;
 
-    for (size_t i = 0; i < size; i++) {
+    if (index == 0 || pick(seed, DRAW_SHARED, 0, 4) == 0)
+        return 0;
+    before = simquestion(model, (unsigned)pick(seed, DRAW_SHARED, 1, index));
+    all = before->ask.text_size;
+    memcpy(q->text, before->text, all);
+    return pick(seed, DRAW_SHARED, 2, 2) == 0 ? all : pick(seed, DRAW_SHARED, 3, all + 1);
+}
+
+static void draw(struct simquestion *q, unsigned model, unsigned index)
+{
+    const uint64_t seed = mesh_draw(model, DRAW_SEED, index);
+    const size_t shared = begin(q, model, index, seed);
+    const size_t more = 1 + pick(seed, DRAW_SIZE, 0, pick(seed, DRAW_SIZE, 1, 3) == 0 ? SIMQUESTION_TEXT_MAX - 1 : 12);
+    const size_t size = shared + more < SIMQUESTION_TEXT_MAX ? shared + more : SIMQUESTION_TEXT_MAX - 1;
+
+    for (size_t i = shared; i < size; i++) {
         uint64_t letter = pick(seed, DRAW_LETTER, i, 30);
 
         q->text[i] = letter < 26 ? (char)('a' + letter) : ' ';
@@ -99,7 +116,7 @@ const struct simquestion *simquestion(unsigned model, unsigned index)
     struct simquestion *q = &all[model][index];
 
     if (q->prompt_count == 0) {
-        draw(q, mesh_draw(model, DRAW_SEED, index));
+        draw(q, model, index);
         answer(q, simquestion_model(model));
     }
     return q;

@@ -106,6 +106,7 @@ struct simserve {
     uint64_t answered, resubmitted, foreign, suspected;
     uint64_t prepared;       /* epochs that began with a run prepared beforehand */
     uint64_t recomputed;     /* positions that a node computed again */
+    uint64_t reused;         /* positions that a node had of another question */
     uint64_t looks, reports; /* telemetry datagrams among members */
     uint32_t published_high, events_high, fragments_high, waiting_high;
 };

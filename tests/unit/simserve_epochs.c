@@ -28,6 +28,7 @@ static void end_run(struct simserve_node *node)
     if (node->run->is_started) {
         engine_figures(node->run->engine, &figures);
         node->serve->recomputed += figures.recomputed;
+        node->serve->reused += figures.reused;
         engine_save_kv(node->run->engine, &node->saved_kv);
     }
     free_run(node->run);

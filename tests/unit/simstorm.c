@@ -412,9 +412,10 @@ void simstorm_describe(const struct simstorm *storm, char *out, size_t bytes)
     if (used > 0 && (size_t)used < bytes)
         snprintf(out + used, bytes - (size_t)used,
                  " moved %" PRIu64 "; %" PRIu64 " played back; %u asks, %" PRIu64 " answered, %" PRIu64 " tokens, %" PRIu64
-                 " reports, %" PRIu64 " epochs, healed in %" PRIu64 " ms, settled in %" PRIu64 " ms; ",
+                 " reused, %" PRIu64 " reports, %" PRIu64 " epochs, healed in %" PRIu64 " ms, settled in %" PRIu64 " ms; ",
                  storm->moves, storm->attack.played, storm->serve.ask_count, storm->serve.answered, storm->serve.tokens,
-                 storm->serve.reports, storm->serve.members.epochs, storm->heal_ns / SIMMEMBERS_MS, storm->settle_ns / SIMMEMBERS_MS);
+                 storm->serve.reused, storm->serve.reports, storm->serve.members.epochs, storm->heal_ns / SIMMEMBERS_MS,
+                 storm->settle_ns / SIMMEMBERS_MS);
 }
 
 void simstorm_close(struct simstorm *storm)
