@@ -235,7 +235,8 @@ static void write_refusal(struct server *server, const struct mesh_cluster_event
                          : ", which has IPv6, and this node asks by IPv4: all nodes need addresses of one kind (--listen, --join)");
     }
     snprintf(server->refusal, sizeof server->refusal, "by %s: %s%s%s", address, event->reason,
-             event->reason_code == MESH_DENY_FINGERPRINT ? " (or other --ctx, --slots, --batch, --kv-type: all must be equal)" : "",
+             event->reason_code == MESH_DENY_FINGERPRINT ? " (or another release, --ctx, --slots, --batch or --kv-type: all must be equal)"
+                                                         : "",
              unheard);
 }
 

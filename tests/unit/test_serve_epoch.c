@@ -203,7 +203,7 @@ static void a_refused_node_says_by_whom_and_why_until_nobody_refuses_it(void **s
     run_until(has_been_refused);
     assert_true(server->has_company);
     assert_memory_equal(server->refusal, "by 127.0.0.1:2: ", 16);
-    assert_non_null(strstr(server->refusal, " (or other --ctx, --slots, --batch, --kv-type: all must be equal)"));
+    assert_non_null(strstr(server->refusal, " (or another release, --ctx, --slots, --batch or --kv-type: all must be equal)"));
     assert_null(strstr(server->refusal, "; that member is "));
     assert_memory_equal(served_note(&served, MESH_NODE_EVENT_REFUSED), "127.0.0.1:2: ", 13);
     assert_true(served_note(&served, MESH_NODE_EVENT_REFUSED)[13] != '\0');
