@@ -355,6 +355,20 @@ static int read_root(struct api_request *request, const json_t *root, struct api
     return request->is_chat ? read_messages(request, root, error) : read_prompt(request, root, error);
 }
 
+static int refuse_json(json_error_t *where, struct api_error *error)
+{
+    char *near = strstr(where->text, " near "); /* what follows is said by the client, and no matter of the log */
+
+    if (json_error_code(where) == json_error_numeric_overflow)
+        return api_refuse(error, API_BAD_REQUEST, NULL, NULL,
+                          "the body: line %d, column %d: the number is too large: whole ones go up to %" JSON_INTEGER_FORMAT, where->line,
+                          where->column, (json_int_t)INT64_MAX);
+    if (near != NULL)
+        *near = '\0';
+    return api_refuse(error, API_BAD_REQUEST, NULL, NULL, "the body is not JSON: line %d, column %d: %s", where->line, where->column,
+                      where->text);
+}
+
 int api_request_read(struct api_request *request, bool is_chat, const char *body, size_t size, struct api_error *error)
 {
     json_error_t where;
@@ -362,15 +376,11 @@ int api_request_read(struct api_request *request, bool is_chat, const char *body
     int result;
 
     *request = (struct api_request){.is_chat = is_chat};
+    if (size == 0)
+        return api_refuse(error, API_BAD_REQUEST, NULL, NULL, "there is no body: send the request as a JSON object");
     root = json_loadb(body, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
-    if (root == NULL) {
-        char *near = strstr(where.text, " near "); /* what follows is said by the client, and no matter of the log */
-
-        if (near != NULL)
-            *near = '\0';
-        return api_refuse(error, API_BAD_REQUEST, NULL, NULL, "the body is not JSON: line %d, column %d: %s", where.line, where.column,
-                          where.text);
-    }
+    if (root == NULL)
+        return refuse_json(&where, error);
     request->text = malloc(CLIENT_MESSAGE_TEXT_MAX);
     result = request->text != NULL ? read_root(request, root, error) : fail_memory(error);
     json_decref(root);

@@ -221,6 +221,21 @@ static void what_is_wrong_is_refused_by_its_name(void **state)
     }
 }
 
+static void a_body_that_is_no_json_is_told_apart(void **state)
+{
+    (void)state;
+    assert_int_equal(api_request_read(&request, false, NULL, 0, &error), -1);
+    assert_non_null(strstr(error.text, "there is no body"));
+    assert_int_equal(read_text(false, "{\"prompt\":\"x\",\"seed\":18446744073709551615}"), -1);
+    assert_non_null(strstr(error.text, "too large: whole ones go up to 9223372036854775807"));
+    assert_int_equal(read_text(false, "{\"prompt\": secret}"), -1);
+    assert_non_null(strstr(error.text, "is not JSON: line 1, column "));
+    assert_null(strstr(error.text, "secret"));
+    assert_int_equal(read_text(false, "{\"prompt\":\"x\",\"seed\":-9223372036854775808}"), 0);
+    assert_true(request.ask.sampling.seed == UINT64_C(1) << 63);
+    api_request_release(&request);
+}
+
 static void a_name_that_no_model_can_have_is_not_found(void **state)
 {
     char body[1000];
@@ -281,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_conversation_becomes_turns),
         cmocka_unit_test(a_limit_of_tokens_has_two_names_in_a_conversation),
         cmocka_unit_test(what_is_wrong_is_refused_by_its_name),
+        cmocka_unit_test(a_body_that_is_no_json_is_told_apart),
         cmocka_unit_test(a_name_that_no_model_can_have_is_not_found),
         cmocka_unit_test(what_is_too_long_is_told),
     };
