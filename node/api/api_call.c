@@ -50,7 +50,7 @@ int api_call_begin(struct api_call *call, struct api_mesh *mesh, bool is_chat, c
     if (api_call_next(call, error) == 0)
         return 0;
     if (error->status == API_UNAVAILABLE && is_wanted(app)) /* it leaves, or has enough to do: the next try is for another one */
-        atomic_fetch_add(&mesh->last, 1);
+        api_mesh_pass(mesh, &call->node);
     return -1;
 }
 

@@ -24,6 +24,18 @@ int api_refuse_by(struct api_error *error, const struct fail *fail)
     return api_refuse(error, API_UNAVAILABLE, "unavailable", NULL, "%s", fail->text);
 }
 
+static const char given_up[] = "cancelled";
+
+int api_give_up(struct api_error *error)
+{
+    return api_refuse(error, API_UNAVAILABLE, given_up, NULL, "the request was given up");
+}
+
+bool api_is_given_up(const struct api_error *error)
+{
+    return error->code == given_up;
+}
+
 static void write_text_or_null(struct json *json, const char *key, const char *text)
 {
     if (text != NULL)

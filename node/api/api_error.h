@@ -2,6 +2,7 @@
 #ifndef NODE_API_ERROR_H
 #define NODE_API_ERROR_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "mesh/program/fail.h"
@@ -31,6 +32,10 @@ __attribute__((format(printf, 5, 6))) int api_refuse(struct api_error *error, un
 
 /* What the mesh says: an exit code of "usage" is the request's fault (400), any other the cluster's (503). Always -1. */
 int api_refuse_by(struct api_error *error, const struct fail *fail);
+
+/* The request's sender is gone, or the program ends; always -1. */
+int api_give_up(struct api_error *error);
+bool api_is_given_up(const struct api_error *error);
 
 /* {"error":{...}} without a newline. */
 void api_error_write(const struct api_error *error, FILE *out);

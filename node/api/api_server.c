@@ -24,7 +24,7 @@ struct api_server {
     int listener; /* closed with the server; -1 until api_server_quiesce */
     uint16_t port;
     atomic_uint active;
-    atomic_bool is_ending;
+    atomic_bool is_quiesced, is_ending;
 };
 
 /* A request, from its headers to the end of the answer. */
@@ -56,12 +56,12 @@ static void note(const struct exchange *x)
     const double s = (double)(mesh_udp_now_ns() - x->begin_ns) / 1e9;
     struct fail line = {.text = ""};
 
-    if (x->error.status != 0)
+    if (x->error.status != 0 && !api_is_given_up(&x->error))
         fail_fill(&line, EXIT_OK, "api: %s: %u: %s", x->path, x->status, x->error.text);
     else if (x->call.reason != NULL)
         fail_fill(&line, EXIT_OK, "api: %s: %u: prompt %llu tokens, generated %llu in %.1f s, %s", x->path, x->status,
                   (unsigned long long)x->call.usage.prompt_tokens, (unsigned long long)x->call.usage.tokens, s, x->call.reason);
-    else if (x->is_begun)
+    else if (x->is_begun || x->error.status != 0)
         fail_fill(&line, EXIT_OK, "api: %s: %u: given up after %llu tokens, %.1f s", x->path, x->status,
                   (unsigned long long)x->call.usage.tokens, s);
     for (char *at = line.text; *at != '\0'; at++)
@@ -88,7 +88,7 @@ static enum MHD_Result queue(struct exchange *x, unsigned status, struct MHD_Res
     MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* a proxy before it would collect the pieces of a stream */
     if (status == API_UNAVAILABLE)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (atomic_load(&x->server->is_ending))
+    if (atomic_load(&x->server->is_quiesced)) /* else who asks again and again on one connection could hold up the end */
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     result = MHD_queue_response(x->connection, status, response);
     MHD_destroy_response(response);
@@ -446,6 +446,7 @@ uint16_t api_server_port(const struct api_server *server)
 
 void api_server_quiesce(struct api_server *server)
 {
+    atomic_store(&server->is_quiesced, true);
     if (server->listener < 0)
         server->listener = MHD_quiesce_daemon(server->daemon);
     if (server->listener >= 0)
@@ -459,6 +460,7 @@ unsigned api_server_active(const struct api_server *server)
 
 void api_server_close(struct api_server *server)
 {
+    atomic_store(&server->is_quiesced, true);
     atomic_store(&server->is_ending, true);
     MHD_stop_daemon(server->daemon);
     if (server->listener >= 0)

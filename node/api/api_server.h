@@ -17,7 +17,7 @@ struct api_server *api_server_open(struct mesh_addr listen, struct api_mesh *mes
                                    struct fail *fail);
 uint16_t api_server_port(const struct api_server *server);
 
-/* Take no more connections; how many requests are being answered. */
+/* Take no more connections, and close each after the answer that is under way; how many requests are being answered. */
 void api_server_quiesce(struct api_server *server);
 unsigned api_server_active(const struct api_server *server);
 

@@ -40,7 +40,7 @@ static int receive(struct api_session *session, uint64_t until_ns, struct client
 
     while (got == 0 && mesh_udp_now_ns() < until_ns) {
         if (!session->is_wanted(session->app))
-            return api_refuse(error, API_UNAVAILABLE, "cancelled", NULL, "the request was given up");
+            return api_give_up(error);
         got = client_session_receive(session->client, &record, &bytes, WAIT_NS, &fail);
     }
     if (got < 0)
@@ -119,6 +119,13 @@ static int call(struct api_mesh *mesh, unsigned index, struct api_session *sessi
     return -1;
 }
 
+void api_mesh_pass(struct api_mesh *mesh, const struct api_node *node)
+{
+    unsigned last = node->index;
+
+    atomic_compare_exchange_strong(&mesh->last, &last, (node->index + 1) % mesh->node_count);
+}
+
 struct api_session *api_session_open(struct api_mesh *mesh, bool (*is_wanted)(void *app), void *app, struct api_node *node,
                                      struct api_error *error)
 {
@@ -135,10 +142,13 @@ struct api_session *api_session_open(struct api_mesh *mesh, bool (*is_wanted)(vo
 
         if (call(mesh, index, session, node, error) < 0)
             continue;
+        node->index = index;
         atomic_store(&mesh->last, index);
         *error = (struct api_error){.status = 0}; /* of a node that was called before */
         return session;
     }
+    if (!is_wanted(app))
+        api_give_up(error);
     free(session);
     return NULL;
 }

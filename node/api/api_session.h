@@ -19,10 +19,14 @@ struct api_mesh {
     struct mesh_key key;
 };
 
-/* What the node says about itself. */
+/* The node of a session. */
 struct api_node {
+    unsigned index;                  /* among those of the mesh */
     char model[API_MODEL_BYTES_MAX]; /* the file's name without folder and .gguf */
 };
+
+/* That node has refused a request: the next one is for another node. Of several requests that it refuses at a time, one counts. */
+void api_mesh_pass(struct api_mesh *mesh, const struct api_node *node);
 
 struct api_session;
 

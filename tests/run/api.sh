@@ -221,13 +221,26 @@ for stream in true false; do
     sentence="a client that goes away frees its place (stream: $stream)"
     if wait_until 20 requests 0; then ok "$sentence"; else not_ok "$sentence" "$(cat "$tmp/slow-log")"; fi
 done
-sentence="the log says so"
-if wait_until 10 grep -q 'given up' "$tmp/slow-log"; then ok "$sentence"; else not_ok "$sentence" "$(cat "$tmp/slow-log")"; fi
+gone() { [ "$(grep -cE 'POST /v1/completions: (200|503): given up after [0-9]+ tokens, ' "$tmp/slow-log")" = 2 ]; }
+sentence="the log says so of both"
+if wait_until 10 gone; then ok "$sentence"; else not_ok "$sentence" "$(cat "$tmp/slow-log")"; fi
 
 http POST /v1/completions "${long/STREAM/true}" &
 asking=$!
 if ! wait_until 20 requests 1; then not_ok "a request is being answered" "$(cat "$tmp/slow-log")"; fi
-kill -TERM "$slow_pid"
+exec 8<>"/dev/tcp/127.0.0.1/$api_port"
+closes=
+for try in before after; do # on one connection
+    if [ $try = after ]; then
+        kill -TERM "$slow_pid"
+        wait_until 10 grep -q 'stopping when' "$tmp/slow-log" || not_ok "it says for what it waits" "$(cat "$tmp/slow-log")"
+    fi
+    printf 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n' >&8
+    read -r -t 20 -d '}' -u 8 reply && [[ $reply = *'200 OK'*'"status":"ok"' ]] || not_ok "health is told $try a stop" "$reply"
+    closes+=$(grep -c '^Connection: close' <<<"$reply")
+done
+check_equal "a connection that is kept is closed when it stops" "$closes" 01
+exec 8>&-
 wait "$slow_pid"
 check_equal "a stop is in order" "$?" 0
 wait "$asking"
