@@ -92,14 +92,31 @@ static int check_listen(const struct api *api, struct mesh_addr *listen, struct 
     return 0;
 }
 
+/* A name may be unknown yet: it is looked up for each call. */
+static int check_node(const char *node, struct fail *fail)
+{
+    struct mesh_addr addr = {.port = 0};
+    char reason[200];
+    const int err = mesh_addr_parse(node, &addr, reason, sizeof reason);
+
+    if (err == MESH_EINVAL)
+        return fail_set(fail, EXIT_USAGE, "--to %.100s: %s", node, reason);
+    if (err == MESH_OK && addr.port == 0)
+        return fail_set(fail, EXIT_USAGE, "--to %.100s: no port: give the node's, like 127.0.0.1:7411", node);
+    return 0;
+}
+
 static int prepare(struct api *api, struct fail *fail)
 {
     struct api_mesh *mesh = &api->mesh;
 
     if (api->nodes.count > API_NODES_MAX)
         return fail_set(fail, EXIT_USAGE, "--to: %zu nodes: give at most %d", api->nodes.count, API_NODES_MAX);
-    for (size_t i = 0; i < api->nodes.count; i++)
+    for (size_t i = 0; i < api->nodes.count; i++) {
+        if (check_node(api->nodes.values[i], fail) < 0)
+            return -1;
         mesh->node[mesh->node_count++] = api->nodes.values[i];
+    }
     if (mesh->node_count == 0)
         mesh->node[mesh->node_count++] = "127.0.0.1:7411";
     mesh->key_path = api->key_path;

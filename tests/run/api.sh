@@ -136,6 +136,8 @@ chmod 600 "$tmp/api.key"
 check_exit "nor with one that no header can hold" 3 "without spaces" "$mesh_node" api --api-key "$tmp/api.key"
 printf 'short\n' >"$tmp/api.key"
 check_exit "nor with a short one" 3 "one line of 16" "$mesh_node" api --api-key "$tmp/api.key"
+check_exit "what is no address of a node is told at the start" 2 "no port" "$mesh_node" api --to 127.0.0.1
+check_exit "and so is port 0" 2 "no port" "$mesh_node" api --to "127.0.0.1:$first" --to 127.0.0.1:0
 check_exit "an occupied port is told" 4 "another program has this TCP port" "$mesh_node" api --listen "127.0.0.1:$api_port"
 
 # ---- conversations ----
