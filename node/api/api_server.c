@@ -102,15 +102,13 @@ static enum MHD_Result answer(struct exchange *x, unsigned status, int (*write)(
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     int result = out != NULL ? write(x, out) : -1;
+    struct MHD_Response *response = NULL;
 
-    if (out == NULL || fclose(out) != 0) {
+    if (out != NULL && fclose(out) == 0 && result == 0)
+        response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL)
         free(text);
-        return MHD_NO;
-    }
-    if (result == 0)
-        return queue(x, status, MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE), "application/json");
-    free(text);
-    return MHD_NO;
+    return queue(x, status, response, "application/json");
 }
 
 static int write_error(struct exchange *x, FILE *out)

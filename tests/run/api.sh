@@ -75,6 +75,8 @@ http POST /v1/completions '{"model":"stories-q8_0","prompt":"Once upon a time","
 expect "a text is completed" 200 '"object":"text_completion"'
 check_equal "with the same words" "$(member text)" "$expected"
 expect "and what it took" 200 '"finish_reason":"length"}],"usage":{"prompt_tokens":5,"completion_tokens":30,"total_tokens":35}'
+http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":1000,"temperature":0}'
+expect "it ends where the model ends it" 200 '"finish_reason":"stop"}],"usage":{"prompt_tokens":5,'
 http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":30,"temperature":0,"stream":true,
     "stream_options":{"include_usage":true}}'
 expect "a stream ends as streams do" 200 'data: [DONE]'
@@ -85,10 +87,19 @@ word=$(cut -d ' ' -f 6 <<<"$expected")
 http POST /v1/completions "{\"prompt\":\"Once upon a time\",\"max_tokens\":30,\"temperature\":0,\"stop\":[\"nowhere\",\"$word\"]}"
 expect "a text ends before a stop" 200 '"finish_reason":"stop"}],"usage":{"prompt_tokens":5,'
 check_equal "exactly" "$(member text)" "${expected%%"$word"*}"
+tokens=$(sed -n 's/.*"completion_tokens":\([0-9]*\),.*/\1/p' "$answer")
+check_equal "and what came up to it is counted" "$((tokens >= $(wc -w <<<"${expected%%"$word"*}")))" 1
+http POST /v1/completions "{\"prompt\":\"Once upon a time\",\"max_tokens\":30,\"temperature\":0,\"stop\":\"${expected: -3}...\"}"
+check_equal "what only begins like a stop is part of the text" "$(member text) $(member finish_reason)" "$expected length"
 for i in 1 2; do
     http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":30,"temperature":1.2,"seed":5}'
     seeded[i]=$(member text)
 done
+for i in 3 4; do
+    http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":60,"temperature":2}'
+    seeded[i]=$(member text)
+done
+check_equal "without one, another text comes each time" "$([ "${seeded[3]}" = "${seeded[4]}" ] || echo other)" other
 check_equal "a seed gives the same text again" "${seeded[1]}" "${seeded[2]}"
 check "the same that ask has" ask -p "Once upon a time" -n 30 --temp 1.2 --top-k 0 --top-p 1 --min-p 0 --seed 5
 check_equal "since it is the same arithmetic" "${seeded[1]}" "$(cat "$out")"
@@ -205,10 +216,13 @@ wait "$first_pid" 2>/dev/null
 http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":30,"temperature":0}'
 expect "another member answers when one is killed" 200 '"finish_reason":"length"'
 check_equal "with the same words" "$(member text)" "$expected"
+last_is() { tail -n 1 "$tmp/log" | grep -q "$1"; }
+check "and the log has no word of the dead one" wait_until 10 last_is '200: prompt 5 tokens, generated 30 in .* s, length$'
 
 slow=$(free_port)
 background "$mesh_node" serve -t 1 -m "$model" --lab pace=60MB/s --listen "127.0.0.1:$slow" ${security[@]+"${security[@]}"} 2>"$tmp/slow"
 if ! wait_until 60 nodes 1 "$slow"; then not_ok "a slow node starts" "$(cat "$tmp/slow")"; fi
+slow_node_pid=$background_pid
 api slow-log --to "127.0.0.1:$slow"
 slow_pid=$background_pid
 requests() { "$mesh_node" status --json --to "127.0.0.1:$slow" ${security[@]+"${security[@]}"} 2>/dev/null | grep -q "\"requests\":$1,"; }
@@ -266,6 +280,25 @@ wait "$asking"
 expect "an answer goes on when another member is killed" 200 'data: [DONE]'
 check_equal "with the same words" "$(pieces text)" "$expected"
 check "the members know" wait_until 20 nodes 1 "$slow"
+
+api two --to "127.0.0.1:$slow" --to "127.0.0.1:$second"
+body='{"prompt":"Once upon a time","max_tokens":300,"ignore_eos":true,"stream":true}'
+exec 8<>"/dev/tcp/127.0.0.1/$api_port"
+printf 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
+    "${#body}" "$body" >&8
+read -r -t 20 -u 8 reply || not_ok "a stream begins" "$(cat "$tmp/slow")"
+kill -TERM "$slow_node_pid" # it stays for that request
+if ! wait_until 10 grep -q 'leaving when 1 request has' "$tmp/slow"; then not_ok "it begins to leave" "$(cat "$tmp/slow")"; fi
+http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":30,"temperature":0}'
+expect "a node that leaves refuses a request" 503 'this node is leaving'
+expect "which may be sent again" 503 'Retry-After: 1'
+http POST /v1/completions '{"prompt":"Once upon a time","max_tokens":30,"temperature":0}'
+expect "and is then for another node" 200 '"finish_reason":"length"'
+kill -TERM "$slow_node_pid" # at once
+timeout 20 cat <&8 >"$tmp/broken"
+exec 8>&-
+check "a stream that breaks off ends with an error" grep -q '^data: {"error":{.*"code":"unavailable"}}' "$tmp/broken"
+check_equal "and is not complete" "$(grep -c 'DONE' "$tmp/broken")" 0
 
 kill -TERM "$api_pid"
 wait "$api_pid"

@@ -55,6 +55,7 @@ static void an_answer_ends_before_the_first_stop(void **state)
         {{"END"}, "the EEEND", "the EE", true},
         {{"bc", "abcd"}, "xabcd", "xa", true}, /* the one that is complete first counts */
         {{"cd", "abcd"}, "xabcd", "x", true},  /* if both are, the longer one */
+        {{"abcd", "cd"}, "xabcd", "x", true},  /* whatever their order */
         {{"\n\n"}, "a\nb\n\nc", "a\nb", true},
         {{"x"}, "x", "", true},
         {{"\xc3\xa9t\xc3\xa9"}, "un \xc3\xa9t\xc3\xa9 chaud", "un ", true},
