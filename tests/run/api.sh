@@ -34,6 +34,13 @@ http() {
     timeout 60 cat <&9 | tr -d '\r' | grep -vxE '[0-9a-f]{1,4}' >"$answer"
     exec 9>&-
 }
+# send BODY: asks for a completion on descriptor 8, without waiting for the answer
+send() {
+    exec 8<>"/dev/tcp/127.0.0.1/$api_port"
+    printf '%s\r\n' 'POST /v1/completions HTTP/1.1' 'Host: localhost' 'Connection: close' 'Content-Type: application/json' \
+        "Content-Length: ${#1}" '' >&8
+    printf '%s' "$1" >&8
+}
 status() { sed -n '1s/^HTTP\/1.1 \([0-9]*\) .*/\1/p' "$answer"; }
 member() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$answer"; }                      # of the only object
 pieces() { grep -o "\"$1\":\"[^\"]*\"" "$answer" | sed "s/^\"$1\":\"//; s/\"\$//" | tr -d '\n'; } # of a stream, joined
@@ -229,11 +236,9 @@ requests() { "$mesh_node" status --json --to "127.0.0.1:$slow" ${security[@]+"${
 long='{"prompt":"Once upon a time","max_tokens":60,"temperature":0,"ignore_eos":true,"stream":STREAM}'
 for stream in true false; do
     body=${long/STREAM/$stream}
-    exec 9<>"/dev/tcp/127.0.0.1/$api_port"
-    printf 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
-        "${#body}" "$body" >&9
+    send "$body"
     if ! wait_until 20 requests 1; then not_ok "a request is being answered" "$(cat "$tmp/slow-log")"; fi
-    exec 9>&-
+    exec 8>&-
     sentence="a client that goes away frees its place (stream: $stream)"
     if wait_until 20 requests 0; then ok "$sentence"; else not_ok "$sentence" "$(cat "$tmp/slow-log")"; fi
 done
@@ -252,7 +257,8 @@ for try in before after; do # on one connection
         wait_until 10 grep -q 'stopping when' "$tmp/slow-log" || not_ok "it says for what it waits" "$(cat "$tmp/slow-log")"
     fi
     printf 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n' >&8
-    read -r -t 20 -d '}' -u 8 reply && [[ $reply = *'200 OK'*'"status":"ok"' ]] || not_ok "health is told $try a stop" "$reply"
+    read -r -t 20 -d '}' -u 8 reply
+    if [[ $reply != *'200 OK'*'"status":"ok"' ]]; then not_ok "health is told $try a stop" "$reply"; fi
     closes+=$(grep -c '^Connection: close' <<<"$reply")
 done
 check_equal "a connection that is kept is closed when it stops" "$closes" 01
@@ -283,9 +289,7 @@ check "the members know" wait_until 20 nodes 1 "$slow"
 
 api two --to "127.0.0.1:$slow" --to "127.0.0.1:$second"
 body='{"prompt":"Once upon a time","max_tokens":300,"ignore_eos":true,"stream":true}'
-exec 8<>"/dev/tcp/127.0.0.1/$api_port"
-printf 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
-    "${#body}" "$body" >&8
+send "$body"
 read -r -t 20 -u 8 reply || not_ok "a stream begins" "$(cat "$tmp/slow")"
 kill -TERM "$slow_node_pid" # it stays for that request
 if ! wait_until 10 grep -q 'leaving when 1 request has' "$tmp/slow"; then not_ok "it begins to leave" "$(cat "$tmp/slow")"; fi
