@@ -277,6 +277,7 @@ background "$mesh_node" serve -t 1 -m "$model" --lab pace=20MB/s --join "127.0.0
 peer_pid=$background_pid
 if ! wait_until 60 nodes 2 "$slow"; then not_ok "another slow node joins" "$(cat "$tmp/slow-2")"; fi
 api slow-log-2 --to "127.0.0.1:$slow"
+slow_pid=$background_pid
 http POST /v1/completions "${long/STREAM/true}" &
 asking=$!
 if ! wait_until 20 requests 1; then not_ok "a request is being answered" "$(cat "$tmp/slow-log-2")"; fi
@@ -287,8 +288,18 @@ expect "an answer goes on when another member is killed" 200 'data: [DONE]'
 check_equal "with the same words" "$(pieces text)" "$expected"
 check "the members know" wait_until 20 nodes 1 "$slow"
 
-api two --to "127.0.0.1:$slow" --to "127.0.0.1:$second"
 body='{"prompt":"Once upon a time","max_tokens":300,"ignore_eos":true,"stream":true}'
+send "$body"
+if ! wait_until 20 requests 1; then not_ok "a request is being answered" "$(cat "$tmp/slow-log-2")"; fi
+kill -TERM "$slow_pid"
+wait_until 10 grep -q 'stopping when 1' "$tmp/slow-log-2" || not_ok "it says for what it waits" "$(cat "$tmp/slow-log-2")"
+kill -TERM "$slow_pid"
+wait "$slow_pid"
+check_equal "a second signal ends it in order, too" "$?" 0
+exec 8>&-
+check "without the answer" grep -q 'given up after' "$tmp/slow-log-2"
+
+api two --to "127.0.0.1:$slow" --to "127.0.0.1:$second"
 send "$body"
 read -r -t 20 -u 8 reply || not_ok "a stream begins" "$(cat "$tmp/slow")"
 kill -TERM "$slow_node_pid" # it stays for that request
