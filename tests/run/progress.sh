@@ -86,11 +86,15 @@ told "run tells how much of a prompt it has read" 'reading the prompt: +[0-9]+ %
 model=$tmp/slow.gguf
 port=$(free_port)
 "$mesh_node" synth -o "$model" --dim 64 --hidden 64 --layers 1 --heads 2 --kv-heads 2 --vocab 300 --ctx 512 --type f32 --seed 1
-background "$mesh_node" serve -m "$model" -t 1 --batch 4 --listen "127.0.0.1:$port" --lab pace=2MB/s 2>"$err"
+background "$mesh_node" serve -m "$model" -t 1 --batch 4 --slots 1 --listen "127.0.0.1:$port" --lab pace=2MB/s 2>"$err"
 check "a slow node answers" wait_until 20 "$mesh_node" ask --to "127.0.0.1:$port" -p x -n 1
 fast=1
-told "ask tells that it waits for the answer" 'waiting for the answer: [0-9]+ s' \
-    "$mesh_node" ask --to "127.0.0.1:$port" --temp 0 -n 2 -p "$(head -c 200 /dev/zero | tr '\0' x)"
+# Another question takes the only slot before: the same one again would go on behind what has been computed.
+{
+    echo "$mesh_node ask --to 127.0.0.1:$port -n 1 -p y >/dev/null 2>&1"
+    echo "exec $mesh_node ask --to 127.0.0.1:$port --temp 0 -n 2 -p $(head -c 200 /dev/zero | tr '\0' x)"
+} >"$tmp/ask.sh"
+told "ask tells that it waits for the answer" 'waiting for the answer: [0-9]+ s' sh "$tmp/ask.sh"
 # halt_within_answer: stops the node when there is text, until the client has noticed
 node=$background_pid
 halt_within_answer() {
