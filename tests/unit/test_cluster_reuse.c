@@ -303,7 +303,7 @@ static void any_tree_of_conversations_has_the_same_bits(void **state)
     uint64_t sum = 0;
 
     (void)state;
-    for (uint64_t seed = 0; seed < 40; seed++) {
+    for (uint64_t seed = 0; seed < 20; seed++) {
         const uint16_t ranks = (uint16_t)(1 + seed % RANKS_MAX), slots = (uint16_t)(1 + mesh_draw_below(mesh_draw(seed, 31, 0), 5));
         const uint64_t gap = mesh_draw_below(mesh_draw(seed, 32, 0), 40) * MS;
 
