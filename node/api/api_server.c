@@ -412,7 +412,6 @@ struct api_server *api_server_open(struct mesh_addr listen, struct api_mesh *mes
 {
     struct api_server *server = calloc(1, sizeof *server);
     const union MHD_DaemonInfo *info;
-    char text[MESH_ADDR_TEXT_BYTES];
 
     if (server == NULL) {
         fail_set(fail, EXIT_ENVIRONMENT, "memory: out of memory: close other programs");
@@ -423,12 +422,7 @@ struct api_server *api_server_open(struct mesh_addr listen, struct api_mesh *mes
     server->listener = -1;
     server->daemon = start(server, listen, connections);
     if (server->daemon == NULL) {
-        const int reason = errno;
-
-        mesh_addr_format(listen, text);
-        fail_set(fail, EXIT_ENVIRONMENT, "--listen %s: cannot listen: %s: %s", text, reason != 0 ? strerror(reason) : "unknown",
-                 reason == EADDRINUSE ? "another program has this TCP port: end it, or give another one"
-                                      : fail_advice(reason, "give another address"));
+        socket_address_refused("--listen", listen, errno, fail);
         free(server);
         return NULL;
     }

@@ -131,7 +131,6 @@ struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct htt
     struct http_metrics *http = calloc(1, sizeof *http);
     const union MHD_DaemonInfo *info;
     struct sockaddr_storage address;
-    char text[MESH_ADDR_TEXT_BYTES];
     unsigned flags = MHD_USE_EPOLL;
 
     if (http == NULL) {
@@ -148,12 +147,7 @@ struct http_metrics *http_metrics_open(struct mesh_addr listen, const struct htt
                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                                     (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
     if (http->daemon == NULL) {
-        const int reason = errno;
-
-        mesh_addr_format(listen, text);
-        fail_set(fail, EXIT_ENVIRONMENT, "--metrics %s: cannot listen: %s: %s", text, reason != 0 ? strerror(reason) : "unknown",
-                 reason == EADDRINUSE ? "another program has this TCP port: end it, or give another one"
-                                      : fail_advice(reason, "give another address"));
+        socket_address_refused("--metrics", listen, errno, fail);
         free(http);
         return NULL;
     }
